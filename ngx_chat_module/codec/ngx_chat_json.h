@@ -1,0 +1,38 @@
+
+/*
+ * JSON strings: writing them, and the check of escapes that yajl leaves out
+ * (it turns a lone surrogate into "?").
+ */
+
+
+#ifndef _NGX_CHAT_JSON_H_INCLUDED_
+#define _NGX_CHAT_JSON_H_INCLUDED_
+
+
+#include "../ngx_chat.h"
+
+
+/*
+ * The length of len bytes as the inside of a JSON string: only '"', '\\' and
+ * control characters are escaped (short forms where JSON has them), UTF-8
+ * stays raw.
+ */
+size_t ngx_chat_json_escaped_len(const u_char *p, size_t len);
+
+/* writes it, without quotes, and returns the end */
+u_char *ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len);
+
+/*
+ * Checks a whole JSON text before yajl reads it: strict UTF-8 (RFC 3629) and
+ * every surrogate escape inside strings one of a pair.  NGX_OK, NGX_ERROR.
+ */
+ngx_int_t ngx_chat_json_check_text(const u_char *p, size_t len);
+
+/*
+ * Is this one complete JSON value of at most 32 levels and nothing else?
+ * NGX_OK, NGX_ERROR.
+ */
+ngx_int_t ngx_chat_json_check_value(const u_char *p, size_t len);
+
+
+#endif /* _NGX_CHAT_JSON_H_INCLUDED_ */

@@ -1,0 +1,48 @@
+
+/*
+ * The message published when a generation grows: text lengths are decimal,
+ * texts are raw bytes.
+ *
+ *     1 <tries> <n0> <ms> <k> LF                header, version first
+ *     p LF                                      processing
+ *     s <length> LF <chunk> LF                  streaming
+ *     c <length> LF <finish reason> LF          completed
+ *     e <length> <length> LF <message><code> LF error
+ *
+ * followed by k events numbered n0, n0+1, ..., all written at ms.
+ */
+
+
+#ifndef _NGX_CHAT_MESSAGE_H_INCLUDED_
+#define _NGX_CHAT_MESSAGE_H_INCLUDED_
+
+
+#include "../ngx_chat.h"
+
+
+typedef struct {
+    uint64_t         tries;
+    uint64_t         n0;
+    uint64_t         ms;
+    ngx_uint_t       count;        /* events in all */
+
+    u_char          *pos;          /* the next event */
+    u_char          *last;
+    ngx_uint_t       left;         /* events not taken yet */
+} ngx_chat_message_t;
+
+
+/*
+ * Reads the header; the message must stay where it is.
+ * NGX_OK, NGX_ERROR: not a message of this version.
+ */
+ngx_int_t ngx_chat_message_parse(ngx_chat_message_t *m, ngx_str_t *data);
+
+/*
+ * Takes the next event, whose texts point into the message.
+ * NGX_OK, NGX_DONE after the last, NGX_ERROR: malformed.
+ */
+ngx_int_t ngx_chat_message_next(ngx_chat_message_t *m, ngx_chat_event_t *ev);
+
+
+#endif /* _NGX_CHAT_MESSAGE_H_INCLUDED_ */

@@ -1,0 +1,55 @@
+
+/*
+ * The OpenAI-compatible wire format: the request body, and one chunk of the
+ * streamed answer.  The body is made of three parts so that only the middle
+ * one depends on the question:
+ *
+ *   prefix    {"model": "...", "messages": [{"role": "system", ...},
+ *   messages  {"role": "user", "content": "..."}
+ *   suffix    ], <params>, "stream": true,
+ *             "stream_options": {"include_usage": true}}
+ */
+
+
+#ifndef _NGX_CHAT_PROVIDER_JSON_H_INCLUDED_
+#define _NGX_CHAT_PROVIDER_JSON_H_INCLUDED_
+
+
+#include "../ngx_chat_provider.h"
+
+
+/*
+ * Fills prefix, suffix and fp from url, model, system and params; a param
+ * named as one of the members above replaces it, except "messages" and
+ * "stream".  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_chat_provider_prepare(ngx_chat_provider_t *pv, ngx_pool_t *pool);
+
+/* the middle part, for one question; data == NULL: no memory */
+ngx_str_t ngx_chat_user_message(ngx_str_t *question, ngx_pool_t *pool);
+
+
+typedef struct {
+    ngx_str_t        text;         /* delta.content of choice 0, decoded */
+    ngx_str_t        finish;       /* finish_reason, of [a-z_] only */
+    ngx_str_t        model;        /* as the provider names it */
+    ngx_str_t        usage;        /* the usage object, a slice of the input */
+    ngx_str_t        error;        /* error.message, for the log only */
+    ngx_uint_t       error_code;   /* error.code or error.status, if a number */
+    unsigned         is_error:1;   /* an error object instead of a chunk */
+    unsigned         reasoning:1;  /* a reasoning delta: progress, no text */
+} ngx_chat_delta_t;
+
+
+/*
+ * Reads the data of one event.
+ *
+ * NGX_OK     d is filled in; its strings are in pool or in the input
+ * NGX_DONE   "[DONE]"
+ * NGX_ERROR  not JSON, not an object, bad UTF-8, or no memory
+ */
+ngx_int_t ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data,
+    ngx_pool_t *pool);
+
+
+#endif /* _NGX_CHAT_PROVIDER_JSON_H_INCLUDED_ */

@@ -1,0 +1,43 @@
+
+/*
+ * Server-Sent Events from a provider, read at any byte boundary (WHATWG HTML,
+ * "9.2.6 Interpreting an event stream"): LF, CR and CRLF, comments, a missing
+ * space after the colon, several data lines, a byte order mark at the start.
+ * Only data matters here; event, id and retry fields are skipped.
+ */
+
+
+#ifndef _NGX_CHAT_SSE_READER_H_INCLUDED_
+#define _NGX_CHAT_SSE_READER_H_INCLUDED_
+
+
+#include "ngx_chat_bytes.h"
+
+
+typedef struct {
+    ngx_chat_bytes_t   data;       /* max is the limit of one event's data */
+    ngx_uint_t         state;
+    ngx_uint_t         field;      /* bytes of "data" matched so far */
+    unsigned           has_data:1;
+    unsigned           ready:1;
+    unsigned           cr:1;       /* the last byte was a CR */
+} ngx_chat_sse_reader_t;
+
+
+/* max: the most bytes the data of one event may have */
+void ngx_chat_sse_reader_init(ngx_chat_sse_reader_t *sr, size_t max);
+
+/*
+ * Reads from b->pos on.
+ *
+ * NGX_OK     an event with data is complete: data->data and data->len, valid
+ *            until the next call; bytes may be left in b
+ * NGX_AGAIN  b is used up
+ * NGX_ERROR  over the limit, or no memory; the reader is of no use any more
+ */
+ngx_int_t ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
+
+void ngx_chat_sse_reader_free(ngx_chat_sse_reader_t *sr);
+
+
+#endif /* _NGX_CHAT_SSE_READER_H_INCLUDED_ */

@@ -1,0 +1,36 @@
+
+/*
+ * libcurl's multi interface on nginx's event loop, level-triggered.
+ *
+ * The owner of a transfer keeps the easy handle; done() fires exactly once
+ * for a transfer that was added and not removed, never inside add, and may
+ * remove, clean up and add others.
+ */
+
+
+#ifndef _NGX_CHAT_CURL_H_INCLUDED_
+#define _NGX_CHAT_CURL_H_INCLUDED_
+
+
+#include "../ngx_chat.h"
+#include <curl/curl.h>
+
+
+typedef struct ngx_chat_curl_s  ngx_chat_curl_t;
+
+typedef void (*ngx_chat_curl_done_pt)(void *data, CURLcode rc);
+
+
+/* max: connections kept for reuse; NULL: no memory */
+ngx_chat_curl_t *ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log);
+void ngx_chat_curl_destroy(ngx_chat_curl_t *cu);
+
+/* takes CURLOPT_PRIVATE; NGX_OK, NGX_ERROR */
+ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy,
+    ngx_chat_curl_done_pt done, void *data);
+
+/* aborts the transfer; not from inside libcurl's own callbacks */
+void ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy);
+
+
+#endif /* _NGX_CHAT_CURL_H_INCLUDED_ */

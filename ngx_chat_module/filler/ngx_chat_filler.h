@@ -1,0 +1,48 @@
+
+/*
+ * The companion process ("nginx: chat filler process"): takes tasks from the
+ * queue, asks providers, and writes the generations.  It shares nothing with
+ * workers but Redis, the board and the configuration.
+ */
+
+
+#ifndef _NGX_CHAT_FILLER_H_INCLUDED_
+#define _NGX_CHAT_FILLER_H_INCLUDED_
+
+
+#include "../ngx_chat_board.h"
+#include "../ngx_chat_provider.h"
+
+
+typedef struct {
+    ngx_chat_redis_conf_t *redis;
+    ngx_chat_redis_conf_t *broker;
+    ngx_array_t           *providers;    /* of ngx_chat_provider_t * */
+    ngx_uint_t             processes;
+    ngx_uint_t             concurrency;
+    ngx_chat_board_t      *board;
+} ngx_chat_filler_conf_t;
+
+
+/*
+ * Called in init_process of every process; starts the companions in worker 0
+ * and in single-process mode, and nothing elsewhere.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf,
+    ngx_cycle_t *cycle);
+
+/* called in exit_process: companions that still run are told to end */
+void ngx_chat_supervisor_stop(ngx_cycle_t *cycle);
+
+
+/*
+ * The companion's whole life, in the forked child; never returns.  control is
+ * its end of the supervisor's socketpair, predecessor the token of the
+ * process it replaces, or empty.
+ */
+void ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
+    ngx_socket_t control, ngx_uint_t number, u_char *token,
+    ngx_str_t *predecessor);
+
+
+#endif /* _NGX_CHAT_FILLER_H_INCLUDED_ */

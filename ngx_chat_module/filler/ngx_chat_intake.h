@@ -1,0 +1,35 @@
+
+/*
+ * Where a companion's tasks come from: own pending entries after each
+ * (re)connect, new ones by blocking reads as long as there is room, those of
+ * the dead by scanning, and the upkeep of the queue.
+ */
+
+
+#ifndef _NGX_CHAT_INTAKE_H_INCLUDED_
+#define _NGX_CHAT_INTAKE_H_INCLUDED_
+
+
+#include "ngx_chat_job.h"
+
+
+typedef struct ngx_chat_intake_s  ngx_chat_intake_t;
+
+
+/* NULL: no memory */
+ngx_chat_intake_t *ngx_chat_intake_start(ngx_chat_jobs_t *jobs,
+    ngx_log_t *log);
+
+/* there is room again */
+void ngx_chat_intake_room(ngx_chat_intake_t *in);
+
+/* takes no more tasks; drained() fires once none can arrive any more */
+void ngx_chat_intake_drain(ngx_chat_intake_t *in, void (*drained)(void *data),
+    void *data);
+
+/* tasks waiting, as last seen, and whether its connection is up */
+ngx_uint_t ngx_chat_intake_queued(ngx_chat_intake_t *in);
+ngx_uint_t ngx_chat_intake_up(ngx_chat_intake_t *in);
+
+
+#endif /* _NGX_CHAT_INTAKE_H_INCLUDED_ */

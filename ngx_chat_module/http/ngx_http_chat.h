@@ -1,0 +1,129 @@
+
+/*
+ * What the files of the http floor share: configuration and the request's
+ * context.
+ */
+
+
+#ifndef _NGX_HTTP_CHAT_H_INCLUDED_
+#define _NGX_HTTP_CHAT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "../ngx_chat.h"
+#include "../ngx_chat_board.h"
+#include "../ngx_chat_provider.h"
+#include "../codec/ngx_chat_error.h"
+#include "../hub/ngx_chat_hub.h"
+#include "../hub/ngx_chat_ask.h"
+
+
+#define NGX_HTTP_CHAT_HEALTH       1
+#define NGX_HTTP_CHAT_HEALTH_FULL  2
+
+
+/* what is known of the whole http block; one for all, read-only when running */
+typedef struct {
+    ngx_array_t              providers;      /* of ngx_chat_provider_t * */
+    ngx_array_t              locations;      /* of those that say "chat" */
+    ngx_array_t              secrets;        /* of ngx_str_t: names of
+                                                environment variables that
+                                                hold keys */
+    ngx_chat_redis_conf_t   *redis;
+    ngx_chat_redis_conf_t   *broker;
+    ngx_str_t                redis_url;
+    ngx_str_t                broker_url;
+    ngx_str_t                password;
+    ngx_uint_t               processes;
+    ngx_uint_t               concurrency;
+    ngx_uint_t               queue_limit;
+    ngx_msec_t               queue_timeout;
+    ngx_chat_board_t        *board;          /* NULL: no location says chat */
+    ngx_chat_hub_conf_t      hub;
+
+    ngx_array_t              variables;      /* of ngx_uint_t: our indexes */
+} ngx_http_chat_main_conf_t;
+
+
+typedef struct {
+    ngx_array_t             *names;          /* of ngx_str_t: "chat a b" */
+    ngx_array_t             *providers;      /* of ngx_chat_provider_t *, in
+                                                the same order */
+    ngx_str_t                provider_list;  /* "name=fp name=fp" */
+    u_char                   fp[NGX_CHAT_FP_LEN];
+
+    ngx_uint_t               health;
+    ngx_flag_t               cache;
+    ngx_msec_t               cache_ttl;
+    ngx_http_complex_value_t  *cache_key;
+    ngx_http_complex_value_t  *cache_scope;
+    ngx_http_complex_value_t  *bypass;       /* NULL: on */
+    size_t                   max_question;
+    size_t                   max_answer;
+    ngx_msec_t               heartbeat;
+    ngx_flag_t               cache_status;
+} ngx_http_chat_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_CHAT_NOTHING = 0,
+    NGX_HTTP_CHAT_HIT,
+    NGX_HTTP_CHAT_MISS,
+    NGX_HTTP_CHAT_JOIN,
+    NGX_HTTP_CHAT_REFRESH,                   /* use_cache false: MISS */
+    NGX_HTTP_CHAT_BYPASS
+} ngx_http_chat_source_e;
+
+
+typedef struct {
+    ngx_http_request_t      *request;
+    ngx_str_t                question;
+    u_char                   h[NGX_CHAT_HASH_LEN];
+    u_char                   id[NGX_CHAT_ID_LEN];
+    ngx_http_chat_source_e   source;
+    int64_t                  ttl;            /* of a hit, seconds */
+
+    /* an error before the stream: what the body filter writes */
+    ngx_chat_error_e         error;
+    ngx_str_t                message;        /* empty: the code's own */
+
+    ngx_chat_ask_t          *ask;            /* until the verdict */
+    ngx_chat_sub_t          *sub;            /* until the request ends */
+    ngx_event_t              heartbeat;
+    ngx_msec_t               sent;           /* when something was, last */
+
+    ngx_chain_t             *out;
+    ngx_chain_t             *busy;
+    ngx_chain_t             *free;
+
+    /* for the log */
+    ngx_str_t                status;         /* completed, error, gone */
+    ngx_str_t                code;
+    ngx_str_t                provider;
+    ngx_str_t                model;
+    ngx_msec_t               start;
+    ngx_msec_t               first_chunk;    /* after start */
+    ngx_uint_t               chunks;
+    off_t                    bytes;
+
+    unsigned                 read:1;         /* the body was read */
+    unsigned                 hashed:1;
+    unsigned                 verdict:1;
+    unsigned                 has_first_chunk:1;
+    unsigned                 terminal:1;     /* the last frame is in out */
+    unsigned                 replace:1;      /* error: body filter is to act */
+    unsigned                 replaced:1;
+    unsigned                 finalized:1;
+} ngx_http_chat_ctx_t;
+
+
+extern ngx_module_t  ngx_chat_module;
+
+/* the worker's hub: set in init_process, NULL elsewhere */
+extern ngx_chat_hub_t  *ngx_http_chat_hub;
+
+
+#endif /* _NGX_HTTP_CHAT_H_INCLUDED_ */

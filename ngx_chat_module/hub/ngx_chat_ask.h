@@ -1,0 +1,75 @@
+
+/*
+ * From a question to its answer or its channel: the hub's index, the hit
+ * test, open, and the push of the task, in this order.
+ */
+
+
+#ifndef _NGX_CHAT_ASK_H_INCLUDED_
+#define _NGX_CHAT_ASK_H_INCLUDED_
+
+
+#include "ngx_chat_hub.h"
+#include "../codec/ngx_chat_answer.h"
+#include "../codec/ngx_chat_error.h"
+
+
+typedef struct ngx_chat_ask_s  ngx_chat_ask_t;
+
+
+typedef enum {
+    NGX_CHAT_ASK_CACHED = 0,       /* a hit, a running generation, or a new */
+    NGX_CHAT_ASK_REFRESH,          /* a new one that replaces the cached */
+    NGX_CHAT_ASK_PRIVATE           /* a new one; nothing joined or stored */
+} ngx_chat_ask_mode_e;
+
+
+/* copied by ngx_chat_hub_ask() */
+typedef struct {
+    u_char                 h[NGX_CHAT_HASH_LEN];
+    u_char                 fp[NGX_CHAT_FP_LEN];
+    ngx_chat_ask_mode_e    mode;
+
+    ngx_str_t              providers;  /* "name=fp name=fp" */
+    ngx_str_t              messages;
+    ngx_str_t              request_id;
+    ngx_msec_t             ttl;
+    size_t                 max_answer;
+    ngx_uint_t             cancel;
+    ngx_msec_t             grace;
+} ngx_chat_question_t;
+
+
+typedef enum {
+    NGX_CHAT_VERDICT_HIT = 0,      /* answer, valid during the call */
+    NGX_CHAT_VERDICT_MISS,         /* channel of a new generation */
+    NGX_CHAT_VERDICT_JOIN,         /* channel of one that runs */
+    NGX_CHAT_VERDICT_ERROR         /* error */
+} ngx_chat_verdict_e;
+
+
+typedef struct {
+    ngx_chat_verdict_e     verdict;
+    ngx_chat_answer_t     *answer;
+    ngx_chat_channel_t    *channel;    /* attach inside the handler */
+    ngx_chat_error_e       error;      /* queue_full, redis_down, internal */
+} ngx_chat_verdict_t;
+
+
+typedef void (*ngx_chat_verdict_pt)(void *data, ngx_chat_verdict_t *verdict);
+
+/*
+ * The handler fires exactly once, never inside this call, unless forgotten.
+ * NULL: no memory.
+ */
+ngx_chat_ask_t *ngx_chat_hub_ask(ngx_chat_hub_t *hub,
+    ngx_chat_question_t *question, ngx_chat_verdict_pt handler, void *data);
+
+/*
+ * The asker has left: the handler will not fire.  What Redis has accepted
+ * goes on, so that the answer is cached.
+ */
+void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
+
+
+#endif /* _NGX_CHAT_ASK_H_INCLUDED_ */

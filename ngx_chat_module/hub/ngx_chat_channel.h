@@ -1,0 +1,91 @@
+
+/*
+ * Inside the hub: a channel's events, its place in the indexes, and its
+ * source.  A source (ngx_chat_follow.h is the one that reads Redis) appends
+ * events and is told when nobody listens any more.
+ *
+ * Private to hub/.
+ */
+
+
+#ifndef _NGX_CHAT_CHANNEL_H_INCLUDED_
+#define _NGX_CHAT_CHANNEL_H_INCLUDED_
+
+
+#include "ngx_chat_hub.h"
+#include "../store/ngx_chat_store_worker.h"
+
+
+typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
+typedef struct ngx_chat_follow_s  ngx_chat_follow_t;
+
+
+struct ngx_chat_entry_s {
+    ngx_chat_entry_t      *next;
+    ngx_chat_event_t       event;
+    ngx_str_t              frame[NGX_CHAT_DIALECTS];  /* data NULL: not yet */
+};
+
+
+struct ngx_chat_hub_s {
+    ngx_chat_hub_conf_t   *conf;
+    ngx_chat_store_t       store;
+    ngx_rbtree_t           ids;        /* all channels, by id */
+    ngx_rbtree_node_t      ids_sentinel;
+    ngx_rbtree_t           keys;       /* joinable ones, by h and fp */
+    ngx_rbtree_node_t      keys_sentinel;
+    ngx_uint_t             channels;
+    ngx_queue_t            all;        /* channels, for closing */
+    ngx_queue_t            asks;
+    ngx_log_t             *log;
+};
+
+
+struct ngx_chat_channel_s {
+    ngx_str_node_t         by_id;
+    ngx_str_node_t         by_key;     /* h and fp */
+    u_char                 key[NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN];
+    ngx_queue_t            queue;      /* in hub->all */
+
+    ngx_chat_gen_t         gen;
+    ngx_chat_hub_t        *hub;
+    ngx_pool_t            *pool;
+    ngx_uint_t             holds;
+
+    ngx_chat_entry_t      *first;
+    ngx_chat_entry_t      *last;
+    ngx_chat_entry_t      *base;       /* last "processing", NULL: implied */
+    size_t                 length;     /* of the text since base */
+    ngx_str_t              text;       /* whole answer, once completed */
+
+    ngx_queue_t            subs;
+    ngx_chat_follow_t     *follow;     /* NULL: not fed (any more) */
+
+    unsigned               indexed:1;  /* in ids */
+    unsigned               joinable:1; /* in keys too */
+    unsigned               ended:1;    /* has its terminal event */
+};
+
+
+/* by id, or the joinable one by h and fp; NULL: none */
+ngx_chat_channel_t *ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id);
+ngx_chat_channel_t *ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h,
+    u_char *fp);
+
+/* a new channel with one hold, of the caller; NULL: no memory */
+ngx_chat_channel_t *ngx_chat_channel_create(ngx_chat_hub_t *hub,
+    ngx_chat_gen_t *gen, ngx_uint_t joinable);
+
+void ngx_chat_channel_hold(ngx_chat_channel_t *ch);
+void ngx_chat_channel_release(ngx_chat_channel_t *ch);
+
+/*
+ * Appends an event, its texts copied, and wakes all subscribers.  A terminal
+ * one takes the channel out of the indexes; events after it are dropped.
+ * NGX_ERROR: no memory; the subscribers got an internal error in its place.
+ */
+ngx_int_t ngx_chat_channel_append(ngx_chat_channel_t *ch,
+    ngx_chat_event_t *ev);
+
+
+#endif /* _NGX_CHAT_CHANNEL_H_INCLUDED_ */

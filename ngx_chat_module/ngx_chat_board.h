@@ -1,0 +1,70 @@
+
+/*
+ * The board: a few lines of shared memory in which companions write how they
+ * are and workers read it for the health page.  It outlives reloads and
+ * crashes, so it also keeps the token of a companion that died together with
+ * its worker for the successor (ngx_chat_board_dead).
+ *
+ * Each slot has one writer, its companion; words are written whole, readers
+ * take what they see.  Nothing on the board decides anything about answers.
+ */
+
+
+#ifndef _NGX_CHAT_BOARD_H_INCLUDED_
+#define _NGX_CHAT_BOARD_H_INCLUDED_
+
+
+#include "ngx_chat.h"
+
+
+#define NGX_CHAT_BOARD_SLOTS  16
+
+
+typedef enum {
+    NGX_CHAT_SLOT_FREE = 0,
+    NGX_CHAT_SLOT_STARTING,
+    NGX_CHAT_SLOT_RUNNING,
+    NGX_CHAT_SLOT_DRAINING
+} ngx_chat_slot_state_e;
+
+
+typedef struct {
+    ngx_atomic_t     pid;
+    ngx_atomic_t     state;        /* ngx_chat_slot_state_e */
+    ngx_atomic_t     beat;         /* seconds since the epoch */
+    ngx_atomic_t     redis;        /* 1: both connections are up */
+    ngx_atomic_t     running;      /* generations in this companion */
+    ngx_atomic_t     queued;       /* tasks waiting, as last seen */
+    ngx_uint_t       number;       /* which of chat_fill processes=N */
+    u_char           token[NGX_CHAT_TOKEN_LEN];
+} ngx_chat_slot_t;
+
+
+/*
+ * Adds the shared zone to the configuration; call once, only if some location
+ * says "chat".  *board is valid in init_process and later.
+ */
+ngx_int_t ngx_chat_board_add(ngx_conf_t *cf, void *tag,
+    ngx_chat_board_t **board);
+
+/*
+ * Takes a free slot, or the slot of a process that is gone.  NULL: all are
+ * taken; the companion works without one and is missing from the page.
+ */
+ngx_chat_slot_t *ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid,
+    ngx_uint_t number, u_char *token);
+
+void ngx_chat_board_release(ngx_chat_slot_t *slot);
+
+/*
+ * Copies the token of a companion with this number whose process no longer
+ * exists, and frees its slot.  NGX_DECLINED: there is none.
+ */
+ngx_int_t ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
+    u_char *token);
+
+/* all NGX_CHAT_BOARD_SLOTS slots, for reading */
+ngx_chat_slot_t *ngx_chat_board_slots(ngx_chat_board_t *board);
+
+
+#endif /* _NGX_CHAT_BOARD_H_INCLUDED_ */

@@ -1,0 +1,79 @@
+
+/*
+ * One connection to Redis (RESP2) on nginx's event loop: connect, AUTH,
+ * SELECT, pipelining, timeouts, reconnection.  It knows no key names.
+ *
+ * The creator owns it and closes it.  Once created it connects by itself, and
+ * again after a loss, at most once a second while Redis is down.
+ *
+ * Every command that was taken gets exactly one callback, unless cancelled:
+ * with the reply, or with NULL when the connection was lost, closed, or the
+ * command timed out (which closes the connection, since replies come in
+ * order).  A callback never fires inside ngx_chat_redis_command(); it may
+ * send, cancel, and close.
+ */
+
+
+#ifndef _NGX_CHAT_REDIS_H_INCLUDED_
+#define _NGX_CHAT_REDIS_H_INCLUDED_
+
+
+#include "../codec/ngx_chat_resp.h"
+#include "ngx_chat_redis_url.h"
+
+
+#define NGX_CHAT_REDIS_CONNECT_TIMEOUT  500     /* ms */
+#define NGX_CHAT_REDIS_TIMEOUT          1000
+#define NGX_CHAT_REDIS_RECONNECT        1000
+
+
+typedef struct ngx_chat_redis_cmd_s  ngx_chat_redis_cmd_t;
+
+/* reply is freed after the call */
+typedef void (*ngx_chat_redis_reply_pt)(void *data, ngx_chat_reply_t *reply);
+
+/* up: AUTH and SELECT are done; not up: lost, after the commands' callbacks */
+typedef void (*ngx_chat_redis_state_pt)(void *data, ngx_uint_t up);
+
+
+/*
+ * role names the connection in log lines and to Redis, e.g. "commands".
+ * log must outlive the connection: a cycle's, never a request's.
+ * NULL: no memory.
+ */
+ngx_chat_redis_t *ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf,
+    const char *role, ngx_log_t *log);
+
+/* one listener; it may send commands, but not close */
+void ngx_chat_redis_on_state(ngx_chat_redis_t *rd,
+    ngx_chat_redis_state_pt handler, void *data);
+
+/* lost commands get their callback before this returns */
+void ngx_chat_redis_close(ngx_chat_redis_t *rd);
+
+/* is it up? */
+ngx_uint_t ngx_chat_redis_up(ngx_chat_redis_t *rd);
+
+/*
+ * Is it known to be down: has the last attempt failed?  Then commands are
+ * refused at once; while it connects for the first time or again after a
+ * loss they wait in line, within their timeout.
+ */
+ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
+
+/* "maxmemory_policy" as found at connect; empty: not known */
+ngx_str_t *ngx_chat_redis_policy(ngx_chat_redis_t *rd);
+
+/*
+ * Sends one command; the arguments are copied.  NULL: refused (known to be
+ * down, closed, or no memory), and there will be no callback.
+ */
+ngx_chat_redis_cmd_t *ngx_chat_redis_command(ngx_chat_redis_t *rd,
+    ngx_str_t *argv, ngx_uint_t argc, ngx_msec_t timeout,
+    ngx_chat_redis_reply_pt handler, void *data);
+
+/* the callback will not fire; the command may still be carried out */
+void ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd);
+
+
+#endif /* _NGX_CHAT_REDIS_H_INCLUDED_ */

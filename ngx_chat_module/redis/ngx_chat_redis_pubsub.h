@@ -1,0 +1,45 @@
+
+/*
+ * A subscriber connection shared by any number of channels.  It is PINGed
+ * every 5 s; after a loss it reconnects and subscribes to everything again.
+ *
+ * Callbacks never fire inside subscribe or unsubscribe, and may call both.
+ */
+
+
+#ifndef _NGX_CHAT_REDIS_PUBSUB_H_INCLUDED_
+#define _NGX_CHAT_REDIS_PUBSUB_H_INCLUDED_
+
+
+#include "ngx_chat_redis.h"
+
+
+typedef struct ngx_chat_pubsub_s        ngx_chat_pubsub_t;
+typedef struct ngx_chat_pubsub_sub_s    ngx_chat_pubsub_sub_t;
+
+
+typedef struct {
+    /* Redis confirmed the subscription: now, or anew after a reconnect */
+    void           (*confirmed)(void *data);
+
+    /* message is valid during the call */
+    void           (*message)(void *data, ngx_str_t *message);
+} ngx_chat_pubsub_ops_t;
+
+
+ngx_chat_pubsub_t *ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
+    ngx_log_t *log);
+void ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps);
+
+ngx_uint_t ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps);
+
+/*
+ * One subscription a name: the caller keeps track of sharing.  While the
+ * connection is down it is noted and made later.  NULL: no memory.
+ */
+ngx_chat_pubsub_sub_t *ngx_chat_pubsub_subscribe(ngx_chat_pubsub_t *ps,
+    ngx_str_t *name, const ngx_chat_pubsub_ops_t *ops, void *data);
+void ngx_chat_pubsub_unsubscribe(ngx_chat_pubsub_sub_t *sub);
+
+
+#endif /* _NGX_CHAT_REDIS_PUBSUB_H_INCLUDED_ */

@@ -1,0 +1,40 @@
+
+/*
+ * The names of all keys.  S = "chat:stream:<h>"; its sub-keys carry S as hash
+ * tag, so that all keys of one question share a slot of a Redis Cluster.  "1"
+ * is the version of the layout.
+ *
+ *     S                      the cached answer, complete or absent
+ *     {S}:1:live:<fp>        the id of the generation others may join
+ *     {S}:1:gen:<id>         one generation as it grows; its pub/sub channel
+ *     {S}:1:gen:<id>:own     who writes it, and how far it is
+ *     chat:tasks:1           the task queue, with consumer group "fill"
+ */
+
+
+#ifndef _NGX_CHAT_KEYS_H_INCLUDED_
+#define _NGX_CHAT_KEYS_H_INCLUDED_
+
+
+#include "ngx_chat_store.h"
+
+
+#define NGX_CHAT_KEY_TASKS    "chat:tasks:1"
+#define NGX_CHAT_KEY_GROUP    "fill"
+#define NGX_CHAT_KEY_MAX      192
+
+
+/* the four names of one generation, in room of their own */
+typedef struct {
+    ngx_str_t        stream;       /* S */
+    ngx_str_t        live;
+    ngx_str_t        gen;
+    ngx_str_t        own;
+    u_char           room[4 * NGX_CHAT_KEY_MAX];
+} ngx_chat_keys_t;
+
+
+void ngx_chat_keys(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen);
+
+
+#endif /* _NGX_CHAT_KEYS_H_INCLUDED_ */

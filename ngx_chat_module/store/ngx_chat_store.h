@@ -1,0 +1,73 @@
+
+/*
+ * What the bytes in Redis mean, common to both sides: a store is the
+ * connections of one process, and a call is one verb under way.
+ *
+ * Every verb takes a handler that fires exactly once, never inside the verb,
+ * unless the call is cancelled.  A verb that answers NULL could not even be
+ * sent, and its handler does not fire; callers treat that as NGX_ERROR.
+ *
+ * In handlers rc means
+ *
+ *   NGX_ERROR     Redis cannot serve: connection lost, timed out, READONLY,
+ *                 LOADING, MISCONF, CLUSTERDOWN, MASTERDOWN, OOM, NOAUTH...
+ *   NGX_ABORT     a reply that cannot be: logged, and an internal error
+ *
+ * and what else the verb says.
+ */
+
+
+#ifndef _NGX_CHAT_STORE_H_INCLUDED_
+#define _NGX_CHAT_STORE_H_INCLUDED_
+
+
+#include "../redis/ngx_chat_redis.h"
+#include "../redis/ngx_chat_redis_pubsub.h"
+#include "../codec/ngx_chat_error.h"
+
+
+#define NGX_CHAT_LEASE     10000   /* ms */
+#define NGX_CHAT_MARGIN    10000
+#define NGX_CHAT_SILENCE   5000
+#define NGX_CHAT_RENEWAL   3000
+#define NGX_CHAT_TRIES     3
+
+/* an append carries at most so much, or one larger chunk alone */
+#define NGX_CHAT_APPEND_CHUNKS  16
+#define NGX_CHAT_APPEND_BYTES   65536
+
+
+struct ngx_chat_store_s {
+    ngx_chat_redis_t      *redis;
+    ngx_chat_redis_t      *broker;  /* may be the same as redis */
+    ngx_chat_pubsub_t     *pubsub;  /* NULL in a companion */
+    ngx_log_t             *log;
+};
+
+
+/* which generation; the strings are the caller's and outlive the call */
+typedef struct {
+    u_char                 h[NGX_CHAT_HASH_LEN];
+    u_char                 id[NGX_CHAT_ID_LEN];
+    u_char                 fp[NGX_CHAT_FP_LEN];    /* of the location */
+} ngx_chat_gen_t;
+
+
+typedef struct ngx_chat_call_s  ngx_chat_call_t;
+
+
+/*
+ * Opens the connections; subscriber: with the pub/sub one too.
+ * NGX_OK, NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_chat_store_init(ngx_chat_store_t *st,
+    ngx_chat_redis_conf_t *redis, ngx_chat_redis_conf_t *broker,
+    ngx_uint_t subscriber, ngx_log_t *log);
+
+void ngx_chat_store_close(ngx_chat_store_t *st);
+
+/* the handler will not fire; NULL is allowed */
+void ngx_chat_call_cancel(ngx_chat_call_t *call);
+
+
+#endif /* _NGX_CHAT_STORE_H_INCLUDED_ */

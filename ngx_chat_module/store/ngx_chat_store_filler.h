@@ -1,0 +1,109 @@
+
+/*
+ * The companion's verbs on a generation: claim it, write it, end it.  They
+ * are repeated after a lost connection for as long as patience says, since a
+ * companion has nothing better to do than to save what it was paid for.
+ *
+ * NGX_DECLINED in a handler is LOST: the token is not the writer's any more
+ * (or the generation is gone or ended), and nothing was changed.
+ */
+
+
+#ifndef _NGX_CHAT_STORE_FILLER_H_INCLUDED_
+#define _NGX_CHAT_STORE_FILLER_H_INCLUDED_
+
+
+#include "ngx_chat_store.h"
+
+
+#define NGX_CHAT_JOB_TOKEN_LEN  (NGX_CHAT_TOKEN_LEN + 1 + NGX_INT64_LEN)
+
+
+/* one job's grip on a generation */
+typedef struct {
+    ngx_chat_gen_t         gen;
+    u_char                 token[NGX_CHAT_JOB_TOKEN_LEN];  /* process.number */
+    size_t                 token_len;
+    uint64_t               n;      /* events in Redis, as the job knows */
+} ngx_chat_grip_t;
+
+
+typedef enum {
+    NGX_CHAT_CLAIM_RUN = 0,        /* it is ours to write */
+    NGX_CHAT_CLAIM_BUSY,           /* another writes it: look again later */
+    NGX_CHAT_CLAIM_DUP,            /* another task entry has it: done */
+    NGX_CHAT_CLAIM_DONE,           /* ended, now or before: done */
+    NGX_CHAT_CLAIM_GONE            /* done */
+} ngx_chat_claim_e;
+
+
+typedef struct {
+    ngx_str_t              task;         /* the queue entry's id */
+    ngx_str_t              predecessor;  /* token of a dead process, or empty */
+    ngx_msec_t             budget;       /* what the job may take in all */
+    ngx_uint_t             alone;        /* this process runs nothing else */
+} ngx_chat_claim_t;
+
+/* rc NGX_OK: verdict; tries counts this one; grip->n is set */
+typedef void (*ngx_chat_claim_pt)(void *data, ngx_int_t rc,
+    ngx_chat_claim_e verdict, ngx_uint_t tries);
+
+ngx_chat_call_t *ngx_chat_store_claim(ngx_chat_store_t *st,
+    ngx_chat_grip_t *grip, ngx_chat_claim_t *claim, ngx_msec_t patience,
+    ngx_chat_claim_pt handler, void *data);
+
+
+typedef struct {
+    u_char                *text;         /* the chunks, end to end */
+    uint32_t              *cuts;         /* length of each */
+    ngx_uint_t             count;        /* 0: renewal alone */
+    unsigned               fresh:1;      /* a "processing" goes before them */
+    unsigned               renew:1;      /* the lease too */
+    unsigned               give_back:1;  /* lease 0: who wants may claim */
+} ngx_chat_append_t;
+
+/*
+ * NGX_OK: written, grip->n has moved on; heard: subscribers that got it, or
+ * with no chunks that are there; stop: somebody asked to stop it (DELETE).
+ * NGX_BUSY: GAP, the numbers do not fit, and the job is to fail.
+ */
+typedef void (*ngx_chat_append_pt)(void *data, ngx_int_t rc,
+    ngx_uint_t heard, ngx_uint_t stop);
+
+ngx_chat_call_t *ngx_chat_store_append(ngx_chat_store_t *st,
+    ngx_chat_grip_t *grip, ngx_chat_append_t *append, ngx_msec_t patience,
+    ngx_chat_append_pt handler, void *data);
+
+
+typedef struct {
+    ngx_str_t              text;
+    uint32_t              *cuts;
+    ngx_uint_t             count;
+    ngx_msec_t             ttl;          /* 0: not to be cached */
+    ngx_str_t              finish;
+    ngx_str_t              provider;
+    ngx_str_t              model;
+    ngx_str_t              usage;        /* JSON or empty */
+} ngx_chat_finish_t;
+
+/* NGX_OK, NGX_DECLINED, NGX_BUSY as above */
+typedef void (*ngx_chat_ended_pt)(void *data, ngx_int_t rc);
+
+ngx_chat_call_t *ngx_chat_store_finish(ngx_chat_store_t *st,
+    ngx_chat_grip_t *grip, ngx_chat_finish_t *finish, ngx_msec_t patience,
+    ngx_chat_ended_pt handler, void *data);
+
+ngx_chat_call_t *ngx_chat_store_fail(ngx_chat_store_t *st,
+    ngx_chat_grip_t *grip, ngx_chat_error_e error, ngx_msec_t patience,
+    ngx_chat_ended_pt handler, void *data);
+
+/*
+ * Ends it as cancelled if nobody listened for grace.  NGX_OK: ended;
+ * NGX_AGAIN: somebody does; NGX_DECLINED: LOST.
+ */
+ngx_chat_call_t *ngx_chat_store_cancel(ngx_chat_store_t *st,
+    ngx_chat_grip_t *grip, ngx_msec_t grace, ngx_chat_ended_pt handler,
+    void *data);
+
+
+#endif /* _NGX_CHAT_STORE_FILLER_H_INCLUDED_ */

@@ -1,0 +1,113 @@
+
+/*
+ * The worker's verbs: finding an answer or a generation, opening one, handing
+ * its task to the companions, and following it.
+ */
+
+
+#ifndef _NGX_CHAT_STORE_WORKER_H_INCLUDED_
+#define _NGX_CHAT_STORE_WORKER_H_INCLUDED_
+
+
+#include "ngx_chat_store.h"
+#include "../codec/ngx_chat_answer.h"
+
+
+/*
+ * Looks for a complete answer of gen's h and fp.
+ * NGX_OK: a holds it, valid during the call; NGX_DECLINED: absent.
+ */
+typedef void (*ngx_chat_lookup_pt)(void *data, ngx_int_t rc,
+    ngx_chat_answer_t *a);
+
+ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_chat_lookup_pt handler, void *data);
+
+
+/*
+ * Opens generation gen->id, or finds what makes that unnecessary.  cache: it
+ * may be joined, and another may be joined instead.
+ *
+ * NGX_OK        MISS: opened, a task is to be pushed
+ * NGX_BUSY      JOIN: id is the generation that runs already
+ * NGX_DONE      HIT: a is the answer, valid during the call
+ */
+typedef void (*ngx_chat_open_pt)(void *data, ngx_int_t rc, u_char *id,
+    ngx_chat_answer_t *a);
+
+ngx_chat_call_t *ngx_chat_store_open(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_uint_t cache, ngx_msec_t queue_timeout,
+    ngx_chat_open_pt handler, void *data);
+
+
+/* a task as it travels; all strings are the pusher's during the call */
+typedef struct {
+    ngx_chat_gen_t         gen;
+    ngx_str_t              providers;  /* "name=fp name=fp" */
+    ngx_str_t              messages;   /* JSON, see ngx_chat_provider_json.h */
+    ngx_str_t              request_id;
+    ngx_msec_t             ttl;        /* 0: not to be cached */
+    size_t                 max_answer;
+    ngx_uint_t             cancel;     /* chat_abandon cancel */
+    ngx_msec_t             grace;
+} ngx_chat_task_t;
+
+/*
+ * Queues a task.  NGX_OK; NGX_DECLINED: limit tasks are waiting already.
+ * NGX_ERROR: it may be queued all the same.
+ */
+typedef void (*ngx_chat_push_pt)(void *data, ngx_int_t rc);
+
+ngx_chat_call_t *ngx_chat_store_push(ngx_chat_store_t *st,
+    ngx_chat_task_t *task, ngx_uint_t limit, ngx_chat_push_pt handler,
+    void *data);
+
+
+/*
+ * Reads up to count events of gen behind the one numbered n, written at ms
+ * (0, 0: from the first).  The handler gets them one call: NGX_OK and a
+ * cursor; ngx_chat_store_event() takes them one by one.  NGX_DECLINED: the
+ * generation is gone, or is not what we wrote.
+ */
+typedef struct {
+    ngx_chat_reply_t      *reply;
+    ngx_uint_t             next;
+    uint64_t               ms;     /* of the event taken last */
+    uint64_t               n;
+} ngx_chat_page_t;
+
+typedef void (*ngx_chat_read_pt)(void *data, ngx_int_t rc,
+    ngx_chat_page_t *page);
+
+ngx_chat_call_t *ngx_chat_store_read(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, uint64_t ms, uint64_t n, ngx_uint_t count,
+    ngx_chat_read_pt handler, void *data);
+
+/*
+ * NGX_OK, NGX_DONE after the last, NGX_ERROR: not what we wrote.  The texts
+ * are valid during the handler.
+ */
+ngx_int_t ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev);
+
+
+/*
+ * Watches over a generation: ends it if nobody can any more, or, with drop
+ * other than NGX_CHAT_E_NONE, if it still waits in the queue.
+ *
+ * NGX_OK        it lives; n is the number of its last event
+ * NGX_DONE      it has ended, now or before; n likewise
+ * NGX_DECLINED  gone
+ */
+typedef void (*ngx_chat_check_pt)(void *data, ngx_int_t rc, uint64_t n);
+
+ngx_chat_call_t *ngx_chat_store_check(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_chat_error_e drop, ngx_chat_check_pt handler,
+    void *data);
+
+
+/* hears what is published about gen; see ngx_chat_redis_pubsub.h */
+ngx_chat_pubsub_sub_t *ngx_chat_store_subscribe(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, const ngx_chat_pubsub_ops_t *ops, void *data);
+
+
+#endif /* _NGX_CHAT_STORE_WORKER_H_INCLUDED_ */
