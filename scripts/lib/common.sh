@@ -1,0 +1,156 @@
+# Shared by the scripts of this repository; sourced from bash.
+# Sets ROOT (the repository) and BUILD (where everything made is put).
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=$ROOT/build
+
+BUILD_PACKAGES="nginx nginx-dev gcc make libc6-dev dpkg-dev libhiredis-dev
+    libyajl-dev libcurl4-openssl-dev libssl-dev"
+
+
+say() {
+    printf '%s\n' "$*"
+}
+
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+
+    else
+        die "root or sudo is needed for: $*"
+    fi
+}
+
+
+have_package() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+
+# Prints what is wanted and not installed.
+missing_packages() {
+    local package
+
+    for package in "$@"; do
+        have_package "$package" || printf '%s ' "$package"
+    done
+}
+
+
+# Installs packages or .deb files without starting any service.
+apt_install() {
+    local policy=/usr/sbin/policy-rc.d made= rc=0
+
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        made=yes
+    fi
+
+    as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "$@" || rc=$?
+
+    if [ -n "$made" ]; then
+        as_root rm -f $policy
+    fi
+
+    return $rc
+}
+
+
+# need PACKAGE ...: installs those that are missing.
+need() {
+    local missing log
+
+    missing=$(missing_packages "$@")
+
+    [ -n "$missing" ] || return 0
+
+    say "installing: $missing"
+
+    mkdir -p "$BUILD"
+    log=$BUILD/apt.log
+
+    # the lists may be absent or too old: ask for them only then
+
+    # shellcheck disable=SC2086
+    apt_install $missing >"$log" 2>&1 && return 0
+
+    as_root apt-get update -q >>"$log" 2>&1 \
+        || say "apt-get update had errors, see $log"
+
+    # shellcheck disable=SC2086
+    apt_install $missing >>"$log" 2>&1 && return 0
+
+    tail -n 20 "$log" >&2
+    die "cannot install: $missing"
+}
+
+
+# The address of the mirror that this machine takes Debian from.
+debian_mirror() {
+    local format='$(ORIGIN)|$(LABEL)|$(REPO_URI)' uri
+
+    uri=$(apt-get indextargets --format "$format" 2>/dev/null \
+          | sed -n 's/^Debian|Debian|//p' | head -n 1)
+
+    printf '%s\n' "${uri:-http://deb.debian.org/debian/}"
+}
+
+
+debian_keyring() {
+    local file
+
+    for file in /usr/share/keyrings/debian-archive-keyring.gpg \
+                /usr/share/keyrings/debian-archive-keyring.pgp
+    do
+        if [ -f $file ]; then
+            printf '%s\n' $file
+            return 0
+        fi
+    done
+
+    die "the keyring of Debian's archive is missing"
+}
+
+
+# private_apt NAME SOURCES-LINE COMMAND ...: an apt-get with lists of its own,
+# so that nothing of another suite stays behind.  Types and the suite are in
+# the line, MIRROR and KEYRING in it are replaced.
+private_apt() {
+    local name=$1 line=$2 dir
+
+    shift 2
+
+    dir=$BUILD/apt/$name
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+
+    line=${line//KEYRING/$(debian_keyring)}
+    line=${line//MIRROR/$(debian_mirror)}
+    printf '%s\n' "$line" >"$dir/sources.list"
+
+    apt-get -q -o Dir::Etc::SourceList="$dir/sources.list" \
+        -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::State::Lists="$dir/lists" \
+        -o Dir::Cache="$dir/cache" \
+        -o Acquire::Check-Valid-Until=false \
+        -o APT::Sandbox::User=root \
+        -o APT::Get::List-Cleanup=false \
+        "$@"
+}
+
+
+debian_codename() {
+    # shellcheck disable=SC1091
+    (. /etc/os-release && printf '%s\n' "$VERSION_CODENAME")
+}
