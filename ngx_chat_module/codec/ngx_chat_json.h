@@ -12,6 +12,9 @@
 #include "../ngx_chat.h"
 
 
+#define NGX_CHAT_JSON_DEPTH  32    /* levels of nesting in what is read */
+
+
 /*
  * The length of len bytes as the inside of a JSON string: only '"', '\\' and
  * control characters are escaped (short forms where JSON has them), UTF-8
@@ -33,6 +36,19 @@ ngx_int_t ngx_chat_json_check_text(const u_char *p, size_t len);
  * NGX_OK, NGX_ERROR.
  */
 ngx_int_t ngx_chat_json_check_value(const u_char *p, size_t len);
+
+/*
+ * For the parsers of this floor: checks the text, hands the whole of it to a
+ * yajl parser and frees that.
+ *
+ * NGX_OK     one value and nothing else
+ * NGX_ABORT  stopped by a callback
+ * NGX_ERROR  not JSON
+ */
+struct yajl_handle_t;
+
+ngx_int_t ngx_chat_json_run(struct yajl_handle_t *h, const u_char *p,
+    size_t len);
 
 
 #endif /* _NGX_CHAT_JSON_H_INCLUDED_ */
