@@ -1,0 +1,121 @@
+
+#include "ngx_chat_error.h"
+
+
+typedef struct {
+    ngx_str_t        code;
+    ngx_str_t        message;
+} ngx_chat_error_t;
+
+
+static ngx_chat_error_t *ngx_chat_error_entry(ngx_chat_error_e e);
+
+
+static ngx_chat_error_t  ngx_chat_errors[] = {
+
+    { ngx_null_string,
+      ngx_null_string },
+
+    { ngx_string("queue_full"),
+      ngx_string("The service is busy: too many questions are waiting. "
+                 "Please try again later.") },
+
+    { ngx_string("queue_timeout"),
+      ngx_string("The service is busy: the question waited too long. "
+                 "Please try again later.") },
+
+    { ngx_string("provider_refused"),
+      ngx_string("The provider refused the question.") },
+
+    { ngx_string("provider_rate_limited"),
+      ngx_string("The provider is receiving too many questions. "
+                 "Please try again later.") },
+
+    { ngx_string("provider_timeout"),
+      ngx_string("The provider did not answer in time. "
+                 "Please try again later.") },
+
+    { ngx_string("provider_broken"),
+      ngx_string("The provider failed to give a complete answer. "
+                 "Please try again.") },
+
+    { ngx_string("answer_too_long"),
+      ngx_string("The answer is longer than allowed.") },
+
+    { ngx_string("redis_down"),
+      ngx_string("The service is not available at the moment. "
+                 "Please try again later.") },
+
+    { ngx_string("no_key"),
+      ngx_string("The service has no valid key for the provider.") },
+
+    { ngx_string("interrupted"),
+      ngx_string("The answer was interrupted. Please try again.") },
+
+    { ngx_string("cancelled"),
+      ngx_string("The answer was cancelled because nobody was listening. "
+                 "Please try again.") },
+
+    { ngx_string("stopped"),
+      ngx_string("The answer was stopped on request.") },
+
+    { ngx_string("internal"),
+      ngx_string("An internal error occurred.") },
+
+    { ngx_string("method_not_allowed"),
+      ngx_string("Only POST is allowed here.") },
+
+    { ngx_string("unsupported_media_type"),
+      ngx_string("The request must have the content type "
+                 "application/json.") },
+
+    { ngx_string("body_too_large"),
+      ngx_string("The request body is too large.") },
+
+    { ngx_string("bad_request"),
+      ngx_string("The request could not be understood.") },
+
+    { ngx_string("invalid_field"),
+      ngx_string("A field of the request is missing or wrong.") },
+
+    { ngx_string("miss_limit"),
+      ngx_string("Too many new questions. Please try again later.") }
+};
+
+
+ngx_str_t *
+ngx_chat_error_code(ngx_chat_error_e e)
+{
+    return &ngx_chat_error_entry(e)->code;
+}
+
+
+ngx_str_t *
+ngx_chat_error_message(ngx_chat_error_e e)
+{
+    return &ngx_chat_error_entry(e)->message;
+}
+
+
+void
+ngx_chat_error_event(ngx_chat_event_t *ev, ngx_chat_error_e e)
+{
+    ngx_chat_error_t  *entry;
+
+    entry = ngx_chat_error_entry(e);
+
+    ev->status = NGX_CHAT_ERROR;
+    ev->text = entry->message;
+    ev->code = entry->code;
+}
+
+
+static ngx_chat_error_t *
+ngx_chat_error_entry(ngx_chat_error_e e)
+{
+    if ((ngx_uint_t) e >= NGX_CHAT_E_MAX) {
+        e = NGX_CHAT_E_INTERNAL;
+    }
+
+    return &ngx_chat_errors[e];
+}
