@@ -26,8 +26,8 @@ typedef struct {
 
 /*
  * Counts the cuts into a->chunks and checks that each is positive, that they
- * add up to the text exactly and never cut a character in two.
- * NGX_OK, NGX_DECLINED.
+ * add up to the text exactly and never cut a character in two, and that the
+ * text is valid UTF-8 and not empty.  NGX_OK, NGX_DECLINED.
  */
 ngx_int_t ngx_chat_answer_check(ngx_chat_answer_t *a);
 
