@@ -1,0 +1,131 @@
+
+#include "ngx_chat_key.h"
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+
+#define NGX_CHAT_KEY_SHA256  32
+#define NGX_CHAT_KEY_BLOCK   32
+
+
+static ngx_int_t ngx_chat_key_sha256(u_char *md, const u_char *p,
+    size_t len);
+
+
+ngx_int_t
+ngx_chat_key_hash(u_char *h, ngx_str_t *scope, ngx_str_t *key)
+{
+    u_char  md[1 + 2 * NGX_CHAT_KEY_SHA256];
+
+    if (scope == NULL) {
+
+        if (ngx_chat_key_sha256(md, key->data, key->len) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_hex_dump(h, md, NGX_CHAT_KEY_SHA256);
+
+        return NGX_OK;
+    }
+
+    md[0] = 0xff;
+
+    if (ngx_chat_key_sha256(&md[1], scope->data, scope->len) != NGX_OK
+        || ngx_chat_key_sha256(&md[1 + NGX_CHAT_KEY_SHA256], key->data,
+                               key->len)
+           != NGX_OK
+        || ngx_chat_key_sha256(md, md, sizeof(md)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(h, md, NGX_CHAT_KEY_SHA256);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_key_sha256(u_char *md, const u_char *p, size_t len)
+{
+    if (EVP_Digest(p, len, md, NULL, EVP_sha256(), NULL) != 1) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_key_digest(u_char *dst, size_t n, ngx_str_t *parts,
+    ngx_uint_t nparts)
+{
+    u_char       md[NGX_CHAT_KEY_SHA256], len[8], hex[2 * sizeof(md)];
+    ngx_int_t    rc;
+    ngx_uint_t   i, k;
+    EVP_MD_CTX  *ctx;
+
+    if (n > sizeof(hex)) {
+        return NGX_ERROR;
+    }
+
+    ctx = EVP_MD_CTX_new();
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        goto done;
+    }
+
+    for (i = 0; i < nparts; i++) {
+
+        for (k = 0; k < sizeof(len); k++) {
+            len[k] = (u_char) ((uint64_t) parts[i].len >> (56 - 8 * k));
+        }
+
+        if (EVP_DigestUpdate(ctx, len, sizeof(len)) != 1
+            || EVP_DigestUpdate(ctx, parts[i].data, parts[i].len) != 1)
+        {
+            goto done;
+        }
+    }
+
+    if (EVP_DigestFinal_ex(ctx, md, NULL) != 1) {
+        goto done;
+    }
+
+    (void) ngx_hex_dump(hex, md, sizeof(md));
+    ngx_memcpy(dst, hex, n);
+
+    rc = NGX_OK;
+
+done:
+
+    EVP_MD_CTX_free(ctx);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_chat_key_random(u_char *dst, size_t n)
+{
+    size_t  len;
+    u_char  block[NGX_CHAT_KEY_BLOCK];
+
+    for (n /= 2; n > 0; n -= len) {
+        len = ngx_min(n, sizeof(block));
+
+        if (RAND_bytes(block, (int) len) != 1) {
+            return NGX_ERROR;
+        }
+
+        dst = ngx_hex_dump(dst, block, len);
+    }
+
+    return NGX_OK;
+}
