@@ -1,0 +1,323 @@
+
+#include "ngx_chat_resp.h"
+
+#include <hiredis/hiredis.h>
+
+
+/* on the wire an element has three bytes at least: "+\r\n" */
+#define NGX_CHAT_RESP_MIN_ELEMENT  3
+
+
+#if (HIREDIS_MAJOR >= 1)
+typedef size_t  ngx_chat_resp_count_t;
+#else
+typedef int     ngx_chat_resp_count_t;
+#endif
+
+
+struct ngx_chat_resp_s {
+    redisReader                *reader;
+    redisReplyObjectFunctions   fn;
+
+    void                     *(*create_array)(const redisReadTask *task,
+                                              ngx_chat_resp_count_t n);
+
+    size_t                      max;
+    size_t                      fed;    /* since the last whole reply */
+    unsigned                    broken:1;
+};
+
+
+static void *ngx_chat_resp_create_array(const redisReadTask *task,
+    ngx_chat_resp_count_t n);
+
+
+ngx_int_t
+ngx_chat_resp_format(ngx_chat_bytes_t *out, ngx_str_t *argv, ngx_uint_t argc)
+{
+    char         *cmd;
+    size_t       *lens;
+    long long     len;
+    ngx_int_t     rc;
+    ngx_uint_t    i;
+    const char  **args;
+
+    args = ngx_alloc(argc * (sizeof(char *) + sizeof(size_t)),
+                     ngx_cycle->log);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    lens = (size_t *) &args[argc];
+
+    for (i = 0; i < argc; i++) {
+        args[i] = (const char *) argv[i].data;
+        lens[i] = argv[i].len;
+    }
+
+    len = redisFormatCommandArgv(&cmd, (int) argc, args, lens);
+
+    ngx_free(args);
+
+    if (len < 0) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_chat_bytes_append(out, cmd, (size_t) len);
+
+    redisFreeCommand(cmd);
+
+    return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_chat_resp_t *
+ngx_chat_resp_create(size_t max)
+{
+    ngx_chat_resp_t  *rp;
+
+    rp = ngx_calloc(sizeof(ngx_chat_resp_t), ngx_cycle->log);
+    if (rp == NULL) {
+        return NULL;
+    }
+
+    rp->reader = redisReaderCreate();
+    if (rp->reader == NULL) {
+        ngx_free(rp);
+        return NULL;
+    }
+
+    rp->max = max;
+
+    /* hiredis' own functions, but for a look at the size of arrays */
+
+    rp->fn = *rp->reader->fn;
+    rp->create_array = rp->fn.createArray;
+    rp->fn.createArray = ngx_chat_resp_create_array;
+
+    rp->reader->fn = &rp->fn;
+    rp->reader->privdata = rp;
+
+    return rp;
+}
+
+
+void
+ngx_chat_resp_free(ngx_chat_resp_t *rp)
+{
+    redisReaderFree(rp->reader);
+    ngx_free(rp);
+}
+
+
+/* "*2000000000" must not take memory before its elements are there */
+
+static void *
+ngx_chat_resp_create_array(const redisReadTask *task, ngx_chat_resp_count_t n)
+{
+    ngx_chat_resp_t  *rp = task->privdata;
+
+    if ((size_t) n > rp->max / NGX_CHAT_RESP_MIN_ELEMENT) {
+        return NULL;
+    }
+
+    return rp->create_array(task, n);
+}
+
+
+ngx_int_t
+ngx_chat_resp_feed(ngx_chat_resp_t *rp, u_char *p, size_t len)
+{
+    if (rp->broken) {
+        return NGX_ERROR;
+    }
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    if (redisReaderFeed(rp->reader, (char *) p, len) != REDIS_OK) {
+        rp->broken = 1;
+        return NGX_ERROR;
+    }
+
+    rp->fed += len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_resp_next(ngx_chat_resp_t *rp, ngx_chat_reply_t **reply)
+{
+    void    *r;
+    size_t   unread;
+
+    if (rp->broken) {
+        return NGX_ERROR;
+    }
+
+    r = NULL;
+
+    if (redisReaderGetReply(rp->reader, &r) != REDIS_OK) {
+        goto broken;
+    }
+
+    if (r == NULL) {
+
+        if (rp->fed > rp->max) {
+            goto broken;
+        }
+
+        return NGX_AGAIN;
+    }
+
+    unread = rp->reader->len - rp->reader->pos;
+
+    if (rp->fed - unread > rp->max) {
+        goto broken;
+    }
+
+    rp->fed = unread;
+
+    *reply = r;
+
+    return NGX_OK;
+
+broken:
+
+    rp->broken = 1;
+
+    ngx_chat_reply_free(r);
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_chat_reply_free(ngx_chat_reply_t *reply)
+{
+    if (reply) {
+        freeReplyObject(reply);
+    }
+}
+
+
+ngx_int_t
+ngx_chat_reply_str(ngx_chat_reply_t *reply, ngx_str_t *s)
+{
+    if (reply == NULL
+        || (reply->type != REDIS_REPLY_STRING
+            && reply->type != REDIS_REPLY_STATUS))
+    {
+        return NGX_DECLINED;
+    }
+
+    s->len = reply->len;
+    s->data = (u_char *) reply->str;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_reply_int(ngx_chat_reply_t *reply, int64_t *n)
+{
+    u_char     digit;
+    size_t     i;
+    int64_t    value;
+    ngx_str_t  s;
+
+    if (reply && reply->type == REDIS_REPLY_INTEGER) {
+        *n = reply->integer;
+        return NGX_OK;
+    }
+
+    if (ngx_chat_reply_str(reply, &s) != NGX_OK || s.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    value = 0;
+
+    for (i = 0; i < s.len; i++) {
+
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            return NGX_DECLINED;
+        }
+
+        digit = s.data[i] - '0';
+
+        if (value > (INT64_MAX - digit) / 10) {
+            return NGX_DECLINED;
+        }
+
+        value = value * 10 + digit;
+    }
+
+    *n = value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_reply_error(ngx_chat_reply_t *reply, ngx_str_t *s)
+{
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    s->len = reply->len;
+    s->data = (u_char *) reply->str;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_chat_reply_count(ngx_chat_reply_t *reply)
+{
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+        return 0;
+    }
+
+    return reply->elements;
+}
+
+
+ngx_chat_reply_t *
+ngx_chat_reply_at(ngx_chat_reply_t *reply, ngx_uint_t i)
+{
+    if (i >= ngx_chat_reply_count(reply)) {
+        return NULL;
+    }
+
+    return reply->element[i];
+}
+
+
+ngx_int_t
+ngx_chat_reply_field(ngx_chat_reply_t *reply, const char *name,
+    ngx_str_t *value)
+{
+    size_t      len;
+    ngx_str_t   field;
+    ngx_uint_t  i, n;
+
+    len = ngx_strlen(name);
+    n = ngx_chat_reply_count(reply);
+
+    for (i = 0; i + 1 < n; i += 2) {
+
+        if (ngx_chat_reply_str(reply->element[i], &field) != NGX_OK
+            || field.len != len
+            || ngx_memcmp(field.data, name, len) != 0)
+        {
+            continue;
+        }
+
+        return ngx_chat_reply_str(reply->element[i + 1], value);
+    }
+
+    return NGX_DECLINED;
+}
