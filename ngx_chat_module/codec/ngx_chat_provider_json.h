@@ -44,7 +44,8 @@ typedef struct {
 /*
  * Reads the data of one event.
  *
- * NGX_OK     d is filled in; its strings are in pool or in the input
+ * NGX_OK     d is filled in; its strings are in pool or in the input; white
+ *            space alone is a chunk without anything
  * NGX_DONE   "[DONE]"
  * NGX_ERROR  not JSON, not an object, bad UTF-8, or no memory
  */
