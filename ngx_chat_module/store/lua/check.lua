@@ -1,0 +1,50 @@
+#!lua flags=allow-oom
+-- Ends a generation that nobody can end any more, or that is to be dropped
+-- while it still waits in the queue.
+--
+-- KEYS  live gen own
+-- ARGV  id, code to drop it with or "", message for that, margin, message of
+--       queue_timeout, message of interrupted
+--
+-- {"LIVE", n}, {"ENDED", n}   n: number of its last event
+-- {"GONE"}
+
+local live, gen, own = unpack(KEYS)
+local id, drop, dropped, margin, late, interrupted = unpack(ARGV)
+
+--include lib/now.lua
+--include lib/generation.lua
+--include lib/events.lua
+--include lib/close.lua
+
+local limit = now - margin
+
+if not g then
+
+    if announced() then
+        redis.call('DEL', live)
+    end
+
+    return {'GONE'}
+end
+
+if g.state ~= 'q' and g.state ~= 'r' then
+    return {'ENDED', g.n}
+end
+
+if g.state == 'q' and now > g.due then
+    close_failed(late, 'queue_timeout')
+
+elseif g.state == 'q' and drop ~= '' then
+    close_failed(dropped, drop)
+
+elseif g.state == 'r' and (g.till < limit or g.deadline < now) then
+    close_failed(interrupted, 'interrupted')
+
+else
+    redis.call('HSET', own, 'joined', now)
+
+    return {'LIVE', g.n}
+end
+
+return {'ENDED', g.n}

@@ -1,0 +1,76 @@
+#!lua flags=allow-oom
+-- Ends a generation that is complete, and caches its answer.
+--
+-- KEYS  S live gen own
+-- ARGV  id, token, n0, ttl (0: not cached), text, cuts, finish reason, fp,
+--       provider, model, usage or ""
+--
+-- {"OK"}     ended, now or when this was sent before
+-- {"LOST"}   the token is not the writer's
+-- {"GAP"}    the stream is not what the job wrote
+
+local S, live, gen, own = unpack(KEYS)
+local id, token, n0, ttl, text, cuts, finish, fp, provider, model,
+      usage = unpack(ARGV)
+
+--include lib/now.lua
+--include lib/generation.lua
+--include lib/events.lua
+--include lib/close.lua
+--include lib/answer.lua
+
+-- does the stream hold the n entries and end where own says; a last id beyond
+-- that would let XADD fail when S is half made
+
+local function whole()
+    local list = redis.call('XINFO', 'STREAM', gen)
+    local info = {}
+
+    for i = 1, #list, 2 do
+        info[list[i]] = list[i + 1]
+    end
+
+    return info['length'] == g.n
+           and info['last-generated-id'] == g.ms .. '-' .. g.n
+end
+
+-- does S hold an answer opened after this one
+
+local function outdated()
+    local opened = tonumber((answer(S) or {}).opened)
+
+    return opened and opened > g.opened and opened <= now
+end
+
+if g and g.state == 'd' and g.token == token then
+    return {'OK'}
+end
+
+if not writes(token) then
+    return {'LOST'}
+end
+
+if tonumber(n0) ~= g.n + 1 or #text ~= g.bytes or not whole() then
+    return {'GAP'}
+end
+
+if tonumber(ttl) > 0 and not outdated() then
+    local entry = {'status', 'completed', 'chunk', text, 'cuts', cuts,
+                   'v', 1, 'fp', fp, 'gen', id, 'opened', g.opened,
+                   'provider', provider, 'model', model, 'finish', finish}
+
+    if usage ~= '' then
+        entry[#entry + 1] = 'usage'
+        entry[#entry + 1] = usage
+    end
+
+    redis.call('COPY', gen, S, 'REPLACE')
+    redis.call('XTRIM', S, 'MINID', g.base)
+    redis.call('XADD', S, next_ms() .. '-' .. n0, unpack(entry))
+    redis.call('PEXPIRE', S, ttl)
+end
+
+close('d', 'c ' .. #finish .. '\n' .. finish .. '\n',
+      'completed', 'finish', finish)
+
+return {'OK'}

@@ -1,0 +1,52 @@
+-- g: what own says of generation id (keys live, gen, own), or nil if it is
+-- gone: both of its keys must be there, with their types and all fields
+
+local LIFE = 60000
+
+local function generation()
+    local texts = 4
+    local names = {'state', 'token', 'task', 'base', 'till', 'tries', 'n',
+                   'ms', 'bytes', 'joined', 'opened', 'due', 'deadline'}
+    local values = redis.pcall('HMGET', own, unpack(names))
+    local size = redis.pcall('XLEN', gen)
+    local g = {}
+
+    if values.err or type(size) == 'table' or size == 0 then
+        return nil
+    end
+
+    for i, name in ipairs(names) do
+        local value = values[i] or nil
+
+        g[name] = i <= texts and value or tonumber(value)
+
+        if not g[name] then
+            return nil
+        end
+    end
+
+    return g
+end
+
+local g = generation()
+
+-- may others join it
+
+local function announced()
+    return redis.pcall('GET', live) == id
+end
+
+-- has this token the right to write
+
+local function writes(token)
+    return g and g.state == 'r' and g.token == token
+end
+
+local function keep()
+    redis.call('PEXPIRE', own, LIFE)
+    redis.call('PEXPIRE', gen, LIFE)
+
+    if announced() then
+        redis.call('PEXPIRE', live, LIFE)
+    end
+end

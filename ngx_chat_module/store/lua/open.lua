@@ -1,0 +1,73 @@
+#!lua
+-- Opens generation id, unless an answer is cached or another can be joined.
+--
+-- KEYS  S live gen own
+-- ARGV  id, cache 0 or 1, queue timeout, fp
+--
+-- {"MISS"}                     opened, now or when this was sent before
+-- {"JOIN", id}                 this one runs already
+-- {"HIT", ms left, {fields}}   the last entry of S
+
+local S, live, gen, own = unpack(KEYS)
+local id, cache, wait, fp = unpack(ARGV)
+
+--include lib/now.lua
+--include lib/answer.lua
+
+local MARGIN = 10000
+
+local due = now + wait
+local life = wait + 60000
+
+local function exists(key, kind)
+    return redis.call('TYPE', key).ok == kind
+end
+
+local function running(key)
+    local state = redis.pcall('HGET', key .. ':own', 'state')
+
+    return exists(key, 'stream') and (state == 'q' or state == 'r')
+end
+
+-- a repeat comes first: what was opened must get its task
+
+if exists(gen, 'stream') and exists(own, 'hash') then
+    return {'MISS'}
+end
+
+if cache == '1' then
+    local found, fields = answer(S)
+
+    if found and found.fp == fp then
+        return {'HIT', redis.call('PTTL', S), fields}
+    end
+
+    local other = redis.pcall('GET', live)
+
+    if type(other) == 'string' and #other == #id then
+        local key = string.sub(gen, 1, -#id - 1) .. other
+
+        if running(key) then
+            redis.call('HSET', key .. ':own', 'joined', now)
+
+            return {'JOIN', other}
+        end
+    end
+end
+
+redis.call('DEL', gen, own)
+
+redis.call('XADD', gen, '0-1', 'status', 'processing')
+redis.call('PEXPIRE', gen, life)
+
+redis.call('HSET', own, 'state', 'q', 'token', '', 'task', '', 'till', 0,
+           'tries', 0, 'n', 1, 'ms', 0, 'base', '0-1', 'bytes', 0,
+           'joined', now, 'opened', now, 'due', due,
+           'deadline', due + MARGIN)
+redis.call('PEXPIRE', own, life)
+
+if cache == '1' then
+    redis.call('SET', live, id, 'PX', life)
+end
+
+return {'MISS'}
