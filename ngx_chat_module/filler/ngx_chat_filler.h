@@ -14,6 +14,12 @@
 #include "../ngx_chat_provider.h"
 
 
+/* what a worker writes to its companion; a bare end means: drain */
+#define NGX_CHAT_CONTROL_QUIT       'Q'
+#define NGX_CHAT_CONTROL_TERMINATE  'T'
+#define NGX_CHAT_CONTROL_REOPEN     'R'
+
+
 typedef struct {
     ngx_chat_redis_conf_t *redis;
     ngx_chat_redis_conf_t *broker;

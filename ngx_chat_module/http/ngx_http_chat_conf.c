@@ -1,0 +1,626 @@
+
+#include "ngx_http_chat_conf.h"
+#include "ngx_http_chat_env.h"
+#include "ngx_http_chat_handler.h"
+#include "ngx_http_chat_health.h"
+#include "ngx_http_chat_provider_conf.h"
+#include "../codec/ngx_chat_key.h"
+
+
+#define NGX_HTTP_CHAT_QUESTION  "chat_question"
+
+
+static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
+static ngx_uint_t ngx_http_chat_has_question(ngx_str_t *value);
+static ngx_int_t ngx_http_chat_default_key(ngx_conf_t *cf,
+    ngx_http_complex_value_t **cv);
+static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
+    ngx_http_chat_loc_conf_t *clcf);
+static void ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
+static ngx_uint_t ngx_http_chat_same_value(ngx_http_complex_value_t *a,
+    ngx_http_complex_value_t *b);
+
+
+void *
+ngx_http_chat_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_chat_main_conf_t  *cmcf;
+
+    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_main_conf_t));
+    if (cmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     cmcf->redis = NULL;
+     *     cmcf->broker = NULL;
+     *     cmcf->board = NULL;
+     *     the strings
+     */
+
+    cmcf->processes = NGX_CONF_UNSET_UINT;
+    cmcf->concurrency = NGX_CONF_UNSET_UINT;
+    cmcf->queue_limit = NGX_CONF_UNSET_UINT;
+    cmcf->queue_timeout = NGX_CONF_UNSET_MSEC;
+
+    if (ngx_array_init(&cmcf->providers, cf->pool, 4,
+                       sizeof(ngx_chat_provider_t *))
+        != NGX_OK
+        || ngx_array_init(&cmcf->locations, cf->pool, 4,
+                          sizeof(ngx_http_chat_loc_conf_t *))
+           != NGX_OK
+        || ngx_array_init(&cmcf->secrets, cf->pool, 4, sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&cmcf->variables, cf->pool, 16, sizeof(ngx_uint_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return cmcf;
+}
+
+
+char *
+ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_chat_main_conf_t  *cmcf = conf;
+
+    ngx_conf_init_uint_value(cmcf->processes, 1);
+    ngx_conf_init_uint_value(cmcf->concurrency, 256);
+    ngx_conf_init_uint_value(cmcf->queue_limit, 1000);
+    ngx_conf_init_msec_value(cmcf->queue_timeout, 30000);
+
+    return NGX_CONF_OK;
+}
+
+
+void *
+ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_loc_conf_t));
+    if (clcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     clcf->names = NULL;
+     *     clcf->providers = NULL;
+     *     clcf->health = 0;
+     *     clcf->cache_key = NULL;
+     *     clcf->cache_scope = NULL;
+     *     clcf->bypass = NULL;
+     */
+
+    clcf->cache = NGX_CONF_UNSET;
+    clcf->cache_ttl = NGX_CONF_UNSET_MSEC;
+    clcf->max_question = NGX_CONF_UNSET_SIZE;
+    clcf->max_answer = NGX_CONF_UNSET_SIZE;
+    clcf->heartbeat = NGX_CONF_UNSET_MSEC;
+    clcf->cache_status = NGX_CONF_UNSET;
+
+    return clcf;
+}
+
+
+char *
+ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_chat_loc_conf_t  *prev = parent;
+    ngx_http_chat_loc_conf_t  *conf = child;
+
+    ngx_msec_t                  ttl;
+    ngx_http_core_loc_conf_t   *core;
+    ngx_http_chat_loc_conf_t  **location;
+    ngx_http_chat_main_conf_t  *cmcf;
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    /* "if" and limit_except keep the handler of their location */
+
+    if (core->noname && conf->names == NULL && conf->health == 0
+        && core->handler == NULL)
+    {
+        conf->names = prev->names;
+        conf->health = prev->health;
+    }
+
+    if (core->lmt_excpt && core->handler == NULL) {
+
+        if (conf->names) {
+            core->handler = ngx_http_chat_handler;
+
+        } else if (conf->health) {
+            core->handler = ngx_http_chat_health_handler;
+        }
+    }
+
+    if (conf->cache_ttl == NGX_CONF_UNSET_MSEC
+        && prev->cache_ttl == NGX_CONF_UNSET_MSEC)
+    {
+        if (ngx_http_chat_default_ttl(cf, &ttl) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        prev->cache_ttl = ttl;
+    }
+
+    ngx_conf_merge_value(conf->cache, prev->cache, 1);
+    ngx_conf_merge_msec_value(conf->cache_ttl, prev->cache_ttl, 900000);
+    ngx_conf_merge_size_value(conf->max_question, prev->max_question,
+                              32 * 1024);
+    ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
+                              2 * 1024 * 1024);
+    ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 15000);
+    ngx_conf_merge_value(conf->cache_status, prev->cache_status, 1);
+
+    if (conf->cache_key == NULL) {
+        conf->cache_key = prev->cache_key;
+    }
+
+    if (conf->cache_scope == NULL) {
+        conf->cache_scope = prev->cache_scope;
+    }
+
+    if (conf->bypass == NULL) {
+        conf->bypass = prev->bypass;
+    }
+
+    if (conf->cache_ttl == 0 || conf->heartbeat == 0
+        || conf->max_question == 0 || conf->max_answer == 0)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"chat_cache_ttl\", \"chat_heartbeat\", "
+                      "\"chat_max_question\" and \"chat_max_answer\" "
+                      "must not be 0");
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->names == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    location = ngx_array_push(&cmcf->locations);
+    if (location == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *location = conf;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
+{
+    ngx_int_t  rc, seconds;
+    ngx_str_t  value;
+
+    *ttl = 900000;
+
+    rc = ngx_http_chat_env(cf, "CACHE_TTL_SECONDS", 0, &value);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
+    }
+
+    seconds = ngx_atoi(value.data, value.len);
+
+    if (seconds == NGX_ERROR || seconds == 0 || seconds > NGX_MAX_INT32_VALUE)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "CACHE_TTL_SECONDS, the default of \"chat_cache_ttl\", "
+                      "is no number of seconds above 0: \"%V\"", &value);
+        return NGX_ERROR;
+    }
+
+    *ttl = (ngx_msec_t) seconds * 1000;
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_loc_conf_t  *clcf = conf;
+
+    ngx_str_t                 *value, *name;
+    ngx_uint_t                 i, n;
+    ngx_http_core_loc_conf_t  *core;
+
+    if (clcf->names) {
+        return "is duplicate";
+    }
+
+    clcf->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+    if (clcf->names == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        name = clcf->names->elts;
+
+        for (n = 0; n < clcf->names->nelts; n++) {
+
+            if (name[n].len == value[i].len
+                && ngx_strncmp(name[n].data, value[i].data, value[i].len)
+                   == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"chat\" names the provider \"%V\" twice",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        name = ngx_array_push(clcf->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    if (clcf->names->nelts == 0) {
+        name = ngx_array_push(clcf->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_str_set(name, "openai");
+    }
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    core->handler = ngx_http_chat_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_loc_conf_t  *clcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *core;
+
+    if (clcf->health) {
+        return "is duplicate";
+    }
+
+    clcf->health = NGX_HTTP_CHAT_HEALTH;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        if (ngx_strcmp(value[1].data, "full") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"chat_health\"",
+                               &value[1]);
+            return NGX_CONF_ERROR;
+        }
+
+        clcf->health = NGX_HTTP_CHAT_HEALTH_FULL;
+    }
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    core->handler = ngx_http_chat_health_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_chat_cache_key_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_chat_has_question(&value[1])) {
+        return "must contain $chat_question: answers to different questions "
+               "would share a key";
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+static ngx_uint_t
+ngx_http_chat_has_question(ngx_str_t *value)
+{
+    size_t   len;
+    u_char  *p, *last, *end;
+
+    len = sizeof(NGX_HTTP_CHAT_QUESTION) - 1;
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+
+        if (*p != '$') {
+            continue;
+        }
+
+        p++;
+
+        if (p < last && *p == '{') {
+            p++;
+        }
+
+        if ((size_t) (last - p) < len
+            || ngx_strncasecmp(p, (u_char *) NGX_HTTP_CHAT_QUESTION, len)
+               != 0)
+        {
+            continue;
+        }
+
+        end = p + len;
+
+        /* $chat_question_mark is another variable */
+
+        if (end == last
+            || !((*end >= 'a' && *end <= 'z') || (*end >= 'A' && *end <= 'Z')
+                 || (*end >= '0' && *end <= '9') || *end == '_'))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+char *
+ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_main_conf_t  *cmcf = conf;
+
+    ngx_int_t    n, max;
+    ngx_str_t   *value;
+    ngx_uint_t   i, *field, prefix;
+
+    if (cmcf->processes != NGX_CONF_UNSET_UINT
+        || cmcf->concurrency != NGX_CONF_UNSET_UINT)
+    {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "processes=", 10) == 0) {
+            prefix = 10;
+            field = &cmcf->processes;
+            max = NGX_CHAT_BOARD_SLOTS / 2;
+
+        } else if (ngx_strncmp(value[i].data, "concurrency=", 12) == 0) {
+            prefix = 12;
+            field = &cmcf->concurrency;
+            max = 100000;
+
+        } else {
+            goto invalid;
+        }
+
+        n = ngx_atoi(value[i].data + prefix, value[i].len - prefix);
+
+        if (n == NGX_ERROR || n == 0 || n > max
+            || *field != NGX_CONF_UNSET_UINT)
+        {
+            goto invalid;
+        }
+
+        *field = (ngx_uint_t) n;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"chat_fill\"", &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_chat_resolve(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_chat_provider_t        **pvp;
+    ngx_http_complex_value_t    *key;
+    ngx_http_chat_loc_conf_t   **clcf;
+    ngx_http_chat_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    if (ngx_http_chat_default_key(cf, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        if (clcf[i]->cache_key == NULL) {
+            clcf[i]->cache_key = key;
+        }
+
+        if (ngx_http_chat_resolve_location(cf, clcf[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (cmcf->locations.nelts) {
+        pvp = cmcf->providers.elts;
+
+        for (i = 0; i < cmcf->providers.nelts; i++) {
+            ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                          "chat provider \"%V\": model \"%V\" at %V",
+                          &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
+        }
+    }
+
+    ngx_http_chat_warn_shared_keys(cf, cmcf);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_default_key(ngx_conf_t *cf, ngx_http_complex_value_t **cv)
+{
+    ngx_str_t                          value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (*cv == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&value, "$" NGX_HTTP_CHAT_QUESTION);
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value;
+    ccv.complex_value = *cv;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+static ngx_int_t
+ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
+{
+    size_t                 len;
+    u_char                *p;
+    ngx_str_t             *name, *parts;
+    ngx_uint_t             i, n;
+    ngx_chat_provider_t   *pv, **pvp;
+
+    name = clcf->names->elts;
+    n = clcf->names->nelts;
+    len = 0;
+
+    clcf->providers = ngx_array_create(cf->pool, n,
+                                       sizeof(ngx_chat_provider_t *));
+    parts = ngx_palloc(cf->pool, n * sizeof(ngx_str_t));
+
+    if (clcf->providers == NULL || parts == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        pv = ngx_http_chat_provider_find(cf, &name[i]);
+        if (pv == NULL) {
+            return NGX_ERROR;
+        }
+
+        pvp = ngx_array_push(clcf->providers);
+        *pvp = pv;
+
+        parts[i].len = NGX_CHAT_FP_LEN;
+        parts[i].data = pv->fp;
+
+        len += pv->name.len + 1 + NGX_CHAT_FP_LEN + 1;
+    }
+
+    if (ngx_chat_key_digest(clcf->fp, NGX_CHAT_FP_LEN, parts, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    clcf->provider_list.data = p;
+
+    pvp = clcf->providers->elts;
+
+    for (i = 0; i < n; i++) {
+
+        if (i) {
+            *p++ = ' ';
+        }
+
+        p = ngx_cpymem(p, pvp[i]->name.data, pvp[i]->name.len);
+        *p++ = '=';
+        p = ngx_cpymem(p, pvp[i]->fp, NGX_CHAT_FP_LEN);
+    }
+
+    clcf->provider_list.len = p - clcf->provider_list.data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Locations that ask differently but use the same keys serve nothing wrong,
+ * since fingerprints tell their answers apart, yet replace each other's.
+ */
+
+static void
+ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_chat_loc_conf_t  **clcf;
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        for (n = 0; n < i; n++) {
+
+            if (!clcf[i]->cache || !clcf[n]->cache
+                || ngx_memcmp(clcf[i]->fp, clcf[n]->fp, NGX_CHAT_FP_LEN) == 0
+                || !ngx_http_chat_same_value(clcf[i]->cache_key,
+                                             clcf[n]->cache_key)
+                || !ngx_http_chat_same_value(clcf[i]->cache_scope,
+                                             clcf[n]->cache_scope))
+            {
+                continue;
+            }
+
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "two locations share \"chat_cache_key %V\" but "
+                          "differ in provider, model, system text or params: "
+                          "their answers replace each other in the cache; "
+                          "a \"chat_cache_scope\" of its own avoids that",
+                          &clcf[i]->cache_key->value);
+            return;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_chat_same_value(ngx_http_complex_value_t *a,
+    ngx_http_complex_value_t *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+
+    return a->value.len == b->value.len
+           && ngx_memcmp(a->value.data, b->value.data, a->value.len) == 0;
+}

@@ -1,0 +1,164 @@
+
+#include "ngx_chat_board.h"
+
+
+/* the slab allocator needs room for its own pages too */
+#define NGX_CHAT_BOARD_SIZE  (8 * ngx_pagesize)
+
+
+struct ngx_chat_board_s {
+    ngx_chat_slot_t     *slots;
+};
+
+
+static ngx_int_t ngx_chat_board_init(ngx_shm_zone_t *zone, void *data);
+static ngx_uint_t ngx_chat_board_alive(ngx_chat_slot_t *slot);
+
+
+ngx_int_t
+ngx_chat_board_add(ngx_conf_t *cf, void *tag, ngx_chat_board_t **board)
+{
+    ngx_str_t        name;
+    ngx_shm_zone_t  *zone;
+
+    *board = ngx_pcalloc(cf->pool, sizeof(ngx_chat_board_t));
+    if (*board == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&name, "ngx_chat_board");
+
+    zone = ngx_shared_memory_add(cf, &name, NGX_CHAT_BOARD_SIZE, tag);
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->init = ngx_chat_board_init;
+    zone->data = *board;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_board_init(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_chat_board_t  *old = data;
+
+    ngx_slab_pool_t   *shpool;
+    ngx_chat_board_t  *board;
+
+    board = zone->data;
+
+    if (old) {
+        board->slots = old->slots;
+        return NGX_OK;
+    }
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (zone->shm.exists) {
+        board->slots = shpool->data;
+        return NGX_OK;
+    }
+
+    board->slots = ngx_slab_calloc(shpool, NGX_CHAT_BOARD_SLOTS
+                                           * sizeof(ngx_chat_slot_t));
+    if (board->slots == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool->data = board->slots;
+
+    return NGX_OK;
+}
+
+
+ngx_chat_slot_t *
+ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
+    u_char *token)
+{
+    ngx_uint_t           i;
+    ngx_atomic_uint_t    owner;
+    ngx_chat_slot_t     *slot;
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+        slot = &board->slots[i];
+        owner = slot->pid;
+
+        if (owner && ngx_chat_board_alive(slot)) {
+            continue;
+        }
+
+        /* companions of two generations of workers may want the same slot */
+
+        if (!ngx_atomic_cmp_set(&slot->pid, owner, (ngx_atomic_uint_t) pid)) {
+            continue;
+        }
+
+        slot->number = number;
+        slot->running = 0;
+        slot->queued = 0;
+        slot->redis = 0;
+        slot->beat = ngx_time();
+        ngx_memcpy(slot->token, token, NGX_CHAT_TOKEN_LEN);
+        ngx_memory_barrier();
+        slot->state = NGX_CHAT_SLOT_STARTING;
+
+        return slot;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_chat_board_release(ngx_chat_slot_t *slot)
+{
+    slot->state = NGX_CHAT_SLOT_FREE;
+    ngx_memory_barrier();
+    slot->pid = 0;
+}
+
+
+ngx_int_t
+ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
+{
+    ngx_uint_t        i;
+    ngx_chat_slot_t  *slot;
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+        slot = &board->slots[i];
+
+        if (slot->pid == 0
+            || slot->state == NGX_CHAT_SLOT_FREE
+            || slot->number != number
+            || ngx_chat_board_alive(slot))
+        {
+            continue;
+        }
+
+        ngx_memcpy(token, slot->token, NGX_CHAT_TOKEN_LEN);
+        ngx_chat_board_release(slot);
+
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_chat_slot_t *
+ngx_chat_board_slots(ngx_chat_board_t *board)
+{
+    return board->slots;
+}
+
+
+static ngx_uint_t
+ngx_chat_board_alive(ngx_chat_slot_t *slot)
+{
+    /* EPERM: a process of another user, and so alive */
+
+    return kill((ngx_pid_t) slot->pid, 0) == 0 || ngx_errno != NGX_ESRCH;
+}

@@ -1,0 +1,469 @@
+
+/*
+ * The module: its directives, and the one place that knows both http and the
+ * companion and starts and stops them.
+ */
+
+
+#include "http/ngx_http_chat_conf.h"
+#include "http/ngx_http_chat_env.h"
+#include "http/ngx_http_chat_filter.h"
+#include "http/ngx_http_chat_provider_conf.h"
+#include "http/ngx_http_chat_variables.h"
+#include "filler/ngx_chat_filler.h"
+#include "redis/ngx_chat_redis_url.h"
+
+
+static char *ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_chat_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_chat_init_redis(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
+static ngx_int_t ngx_chat_init_broker(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
+static ngx_chat_redis_conf_t *ngx_chat_parse_url(ngx_conf_t *cf,
+    ngx_str_t *url, const char *what);
+static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
+static void ngx_chat_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_chat_commands[] = {
+
+    { ngx_string("chat"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_ANY,
+      ngx_http_chat_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_health"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_chat_health_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_chat_redis_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_redis_password"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_chat_password_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_broker"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_chat_broker_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_chat_provider_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_fill"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_chat_fill_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, cache),
+      NULL },
+
+    { ngx_string("chat_cache_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, cache_ttl),
+      NULL },
+
+    { ngx_string("chat_cache_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_chat_cache_key_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, cache_key),
+      NULL },
+
+    { ngx_string("chat_cache_scope"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, cache_scope),
+      NULL },
+
+    { ngx_string("chat_bypass"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, bypass),
+      NULL },
+
+    { ngx_string("chat_max_question"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, max_question),
+      NULL },
+
+    { ngx_string("chat_max_answer"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, max_answer),
+      NULL },
+
+    { ngx_string("chat_heartbeat"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, heartbeat),
+      NULL },
+
+    { ngx_string("chat_cache_status"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, cache_status),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_chat_module_ctx = {
+    ngx_chat_preconfiguration,             /* preconfiguration */
+    ngx_chat_postconfiguration,            /* postconfiguration */
+
+    ngx_http_chat_create_main_conf,        /* create main configuration */
+    ngx_http_chat_init_main_conf,          /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_chat_create_loc_conf,         /* create location configuration */
+    ngx_http_chat_merge_loc_conf           /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_chat_module = {
+    NGX_MODULE_V1,
+    &ngx_chat_module_ctx,                  /* module context */
+    ngx_chat_commands,                     /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_chat_init_process,                 /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_chat_exit_process,                 /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+ngx_chat_hub_t  *ngx_http_chat_hub;
+
+
+static char *
+ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_main_conf_t  *cmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (cmcf->redis) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        return "cannot be \"off\" in this version";
+    }
+
+    cmcf->redis = ngx_chat_parse_url(cf, &value[1], "\"chat_redis\"");
+
+    return cmcf->redis ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_main_conf_t  *cmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (cmcf->broker) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    cmcf->broker = ngx_chat_parse_url(cf, &value[1], "\"chat_broker\"");
+
+    return cmcf->broker ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_main_conf_t  *cmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (cmcf->password.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1],
+                               &cmcf->password)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (cmcf->password.data == NULL) {
+        cmcf->password.data = (u_char *) "";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_chat_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_chat_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_chat_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    if (ngx_http_chat_resolve(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (cmcf->locations.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_chat_init_redis(cf, cmcf) != NGX_OK
+        || ngx_chat_init_broker(cf, cmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cmcf->hub.redis = cmcf->redis;
+    cmcf->hub.broker = cmcf->broker;
+    cmcf->hub.queue_limit = cmcf->queue_limit;
+    cmcf->hub.queue_timeout = cmcf->queue_timeout;
+
+    if (ngx_chat_board_add(cf, &ngx_chat_module, &cmcf->board) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_chat_filter_init(cf);
+}
+
+
+static ngx_int_t
+ngx_chat_init_redis(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+{
+    ngx_int_t  rc;
+    ngx_str_t  url;
+
+    if (cmcf->redis == NULL) {
+
+        /* it may hold a password */
+
+        rc = ngx_http_chat_env(cf, "REDIS_URL", 1, &url);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_DECLINED) {
+            ngx_str_set(&url, "redis://127.0.0.1:6379/0");
+        }
+
+        cmcf->redis = ngx_chat_parse_url(cf, &url,
+                          "REDIS_URL, the default of \"chat_redis\",");
+        if (cmcf->redis == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (cmcf->redis->password.len == 0) {
+        cmcf->redis->password = cmcf->password;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+{
+    ngx_int_t  rc;
+    ngx_str_t  url;
+
+    if (cmcf->broker == NULL) {
+
+        rc = ngx_http_chat_env(cf, "CELERY_BROKER_URL", 1, &url);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK
+            && ngx_strncasecmp(url.data, (u_char *) "redis", 5) != 0
+            && ngx_strncasecmp(url.data, (u_char *) "unix:", 5) != 0)
+        {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "CELERY_BROKER_URL is ignored, since it names no "
+                          "Redis: the broker is that of \"chat_redis\"");
+            rc = NGX_DECLINED;
+        }
+
+        if (rc == NGX_DECLINED) {
+            cmcf->broker = cmcf->redis;
+            return NGX_OK;
+        }
+
+        cmcf->broker = ngx_chat_parse_url(cf, &url,
+                           "CELERY_BROKER_URL, the default of "
+                           "\"chat_broker\",");
+        if (cmcf->broker == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* another database of the same server has the same password */
+
+    if (cmcf->broker->password.len == 0
+        && ngx_cmp_sockaddr(cmcf->broker->addrs[0].sockaddr,
+                            cmcf->broker->addrs[0].socklen,
+                            cmcf->redis->addrs[0].sockaddr,
+                            cmcf->redis->addrs[0].socklen, 1)
+           == NGX_OK)
+    {
+        cmcf->broker->user = cmcf->redis->user;
+        cmcf->broker->password = cmcf->redis->password;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_chat_redis_conf_t *
+ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, const char *what)
+{
+    char                   *err;
+    ngx_chat_redis_conf_t  *rcf;
+
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_chat_redis_conf_t));
+    if (rcf == NULL) {
+        return NULL;
+    }
+
+    err = "no memory";
+
+    if (ngx_chat_redis_parse_url(cf->pool, url, rcf, &err) != NGX_OK) {
+
+        /* without the URL itself, which may hold a password */
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s is not usable as a Redis URL: %s", what, err);
+        return NULL;
+    }
+
+    return rcf;
+}
+
+
+static ngx_int_t
+ngx_chat_init_process(ngx_cycle_t *cycle)
+{
+    ngx_chat_filler_conf_t     *fcf;
+    ngx_http_chat_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_chat_module);
+
+    if (cmcf == NULL || cmcf->board == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_chat_env_drop(&cmcf->secrets);
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    fcf = ngx_pcalloc(cycle->pool, sizeof(ngx_chat_filler_conf_t));
+    if (fcf == NULL) {
+        return NGX_ERROR;
+    }
+
+    fcf->redis = cmcf->redis;
+    fcf->broker = cmcf->broker;
+    fcf->providers = &cmcf->providers;
+    fcf->processes = cmcf->processes;
+    fcf->concurrency = cmcf->concurrency;
+    fcf->board = cmcf->board;
+
+    /* before the hub: the first companion is forked from a clean process */
+
+    if (ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_chat_hub = ngx_chat_hub_create(&cmcf->hub, cycle->log);
+    if (ngx_http_chat_hub == NULL) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_chat_supervisor_stop(cycle);
+
+    if (ngx_http_chat_hub) {
+        ngx_chat_hub_close(ngx_http_chat_hub);
+        ngx_http_chat_hub = NULL;
+    }
+}
