@@ -1,0 +1,111 @@
+
+#include "ngx_chat_answer.h"
+
+#include "ut.h"
+
+
+static ngx_int_t ut_check(const char *text, const char *cuts, ngx_uint_t *n);
+static ngx_uint_t ut_bad(const char *text, const char *cuts);
+
+
+static ngx_int_t
+ut_check(const char *text, const char *cuts, ngx_uint_t *n)
+{
+    ngx_int_t          rc;
+    ngx_chat_answer_t  a;
+
+    ngx_memzero(&a, sizeof(a));
+
+    a.text = ut_str(text);
+    a.cuts = ut_str(cuts);
+
+    rc = ngx_chat_answer_check(&a);
+    *n = a.chunks;
+
+    ut_free(&a.text);
+    ut_free(&a.cuts);
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ut_bad(const char *text, const char *cuts)
+{
+    ngx_uint_t  n;
+
+    return ut_check(text, cuts, &n) == NGX_DECLINED && n == 0;
+}
+
+
+int
+main(void)
+{
+    char        list[128];
+    size_t      len;
+    ngx_int_t   rc;
+    ngx_str_t   cuts, rest;
+    ngx_uint_t  n;
+
+    rc = ut_check("Python is", "9", &n);
+    ut_ok(rc == NGX_OK && n == 1, "one chunk");
+
+    rc = ut_check("Python is a programming", "9 14", &n);
+    ut_ok(rc == NGX_OK && n == 2, "two chunks");
+
+    rc = ut_check("\xc3\xa9\xf0\x9f\x90\x8d""a", "2 4 1", &n);
+    ut_ok(rc == NGX_OK && n == 3, "cuts between characters");
+
+    ut_ok(ut_bad("\xc3\xa9", "1 1"), "a character of two bytes cut");
+    ut_ok(ut_bad("\xf0\x9f\x90\x8d", "3 1"), "a character of four bytes cut");
+    ut_ok(ut_bad("\xc3\xa9" "a", "1 2"), "cut in front of the last byte");
+    ut_ok(ut_bad("\xff", "1"), "text that is not UTF-8");
+    ut_ok(ut_bad("abc", ""), "no cuts");
+    ut_ok(ut_bad("", ""), "no text");
+    ut_ok(ut_bad("", "0"), "no text and a zero");
+    ut_ok(ut_bad("abc", "2"), "less than the text");
+    ut_ok(ut_bad("abc", "4"), "more than the text");
+    ut_ok(ut_bad("abc", "3 1"), "one cut too many");
+    ut_ok(ut_bad("abc", "2 2"), "the second too long");
+    ut_ok(ut_bad("abc", "3 0"), "a zero at the end");
+    ut_ok(ut_bad("abc", "0 3"), "a zero at the start");
+    ut_ok(ut_bad("abc", "1 0 2"), "a zero in the middle");
+    ut_ok(ut_bad("abc", "03"), "a leading zero");
+    ut_ok(ut_bad("abc", " 3"), "a space in front");
+    ut_ok(ut_bad("abc", "3 "), "a space behind");
+    ut_ok(ut_bad("abc", "1  2"), "two spaces");
+    ut_ok(ut_bad("abc", "1,2"), "a comma");
+    ut_ok(ut_bad("abc", "1\n2"), "a line feed");
+    ut_ok(ut_bad("abc", "+3"), "a plus");
+    ut_ok(ut_bad("abc", "-1 4"), "a minus");
+    ut_ok(ut_bad("abc", "3x"), "a letter");
+    ut_ok(ut_bad("abc", "18446744073709551619"), "3 modulo 2^64");
+    ut_ok(ut_bad("abc", "18446744073709551615 4"), "2^64 - 1");
+    ut_ok(ut_bad("abc", "99999999999999999999999999999999"), "many digits");
+
+    cuts = ut_str("9 14 3");
+    rest = cuts;
+
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK && len == 9
+          && ut_is(&rest, "14 3"), "the first cut");
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK && len == 14
+          && ut_is(&rest, "3"), "the second cut");
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK && len == 3
+          && rest.len == 0, "the third cut");
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_DONE, "no more");
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_DONE, "still no more");
+
+    ut_free(&cuts);
+
+    ngx_str_null(&rest);
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_DONE, "no cuts at all");
+
+    strcpy(list, "9223372036854775807");
+    cuts = ut_str(list);
+    rest = cuts;
+    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK
+          && len == NGX_MAX_SIZE_T_VALUE, "the largest there is");
+    ut_free(&cuts);
+
+    return ut_done();
+}

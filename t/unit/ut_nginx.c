@@ -1,0 +1,191 @@
+
+/*
+ * The few functions of nginx that codecs call, so that unit tests link
+ * without nginx.  A pool is a list of heap blocks: a sanitizer sees each.
+ */
+
+
+#include "ut.h"
+
+#include <stdlib.h>
+
+
+static void *ut_alloc(size_t size);
+
+
+static ngx_log_t     ut_log;
+static ngx_cycle_t   ut_cycle = { .log = &ut_log };
+
+volatile ngx_cycle_t  *ngx_cycle = &ut_cycle;
+
+ngx_uint_t  ut_fail_alloc;
+
+
+static void *
+ut_alloc(size_t size)
+{
+    if (ut_fail_alloc && --ut_fail_alloc == 0) {
+        return NULL;
+    }
+
+    return malloc(size);
+}
+
+
+void *
+ngx_alloc(size_t size, ngx_log_t *log)
+{
+    return ut_alloc(size);
+}
+
+
+void *
+ngx_calloc(size_t size, ngx_log_t *log)
+{
+    void  *p;
+
+    p = ut_alloc(size);
+
+    if (p) {
+        memset(p, 0, size);
+    }
+
+    return p;
+}
+
+
+ngx_pool_t *
+ngx_create_pool(size_t size, ngx_log_t *log)
+{
+    ngx_pool_t  *pool;
+
+    pool = ngx_calloc(sizeof(ngx_pool_t), log);
+
+    if (pool) {
+        pool->log = log;
+    }
+
+    return pool;
+}
+
+
+void
+ngx_destroy_pool(ngx_pool_t *pool)
+{
+    ngx_pool_large_t  *l, *next;
+
+    for (l = pool->large; l; l = next) {
+        next = l->next;
+        free(l->alloc);
+        free(l);
+    }
+
+    free(pool);
+}
+
+
+void *
+ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_large_t  *l;
+
+    l = malloc(sizeof(ngx_pool_large_t));
+
+    if (l == NULL) {
+        return NULL;
+    }
+
+    l->alloc = ut_alloc(size);
+
+    if (l->alloc == NULL) {
+        free(l);
+        return NULL;
+    }
+
+    l->next = pool->large;
+    pool->large = l;
+
+    return l->alloc;
+}
+
+
+void *
+ngx_pnalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+void *
+ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(pool, size);
+
+    if (p) {
+        memset(p, 0, size);
+    }
+
+    return p;
+}
+
+
+ngx_array_t *
+ngx_array_create(ngx_pool_t *p, ngx_uint_t n, size_t size)
+{
+    ngx_array_t  *a;
+
+    a = ngx_palloc(p, sizeof(ngx_array_t));
+
+    if (a == NULL || ngx_array_init(a, p, n, size) != NGX_OK) {
+        return NULL;
+    }
+
+    return a;
+}
+
+
+void *
+ngx_array_push(ngx_array_t *a)
+{
+    void  *elts;
+
+    if (a->nelts == a->nalloc) {
+        elts = ngx_palloc(a->pool, 2 * a->nalloc * a->size);
+
+        if (elts == NULL) {
+            return NULL;
+        }
+
+        memcpy(elts, a->elts, a->nelts * a->size);
+
+        a->elts = elts;
+        a->nalloc *= 2;
+    }
+
+    return (u_char *) a->elts + a->size * a->nelts++;
+}
+
+
+u_char *
+ngx_hex_dump(u_char *dst, u_char *src, size_t len)
+{
+    static u_char  hex[] = "0123456789abcdef";
+
+    while (len--) {
+        *dst++ = hex[*src >> 4];
+        *dst++ = hex[*src++ & 0xf];
+    }
+
+    return dst;
+}
+
+
+/* logging macros look at the level first, which is 0 here */
+
+void
+ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
+    const char *fmt, ...)
+{
+}
