@@ -67,9 +67,13 @@ ngx_chat_ask_t *ngx_chat_hub_ask(ngx_chat_hub_t *hub,
 
 /*
  * The asker has left: the handler will not fire.  What Redis has accepted
- * goes on, so that the answer is cached.
+ * goes on, so that the answer is cached.  Not after the handler has returned;
+ * needed, to free the ask, if the hub was closed before it fired.
  */
 void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
+
+/* for ngx_chat_hub_close(): no handler fires any more */
+void ngx_chat_hub_close_asks(ngx_chat_hub_t *hub);
 
 
 #endif /* _NGX_CHAT_ASK_H_INCLUDED_ */

@@ -1,7 +1,7 @@
 
 /*
- * Inside the hub: a channel's events, its place in the indexes, and its
- * source.  A source (ngx_chat_follow.h is the one that reads Redis) appends
+ * Inside the hub: a channel's events, its place in the indexes, its
+ * subscribers, and its source.  A source (ngx_chat_follow.h is the one that reads Redis) appends
  * events and is told when nobody listens any more.
  *
  * Private to hub/.
@@ -14,6 +14,8 @@
 
 #include "ngx_chat_hub.h"
 #include "../store/ngx_chat_store_worker.h"
+
+#include <ngx_event.h>
 
 
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
@@ -34,10 +36,24 @@ struct ngx_chat_hub_s {
     ngx_rbtree_node_t      ids_sentinel;
     ngx_rbtree_t           keys;       /* joinable ones, by h and fp */
     ngx_rbtree_node_t      keys_sentinel;
-    ngx_uint_t             channels;
+    ngx_uint_t             channels;   /* that are followed */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
     ngx_log_t             *log;
+};
+
+
+struct ngx_chat_sub_s {
+    ngx_queue_t            queue;      /* in channel->subs */
+    ngx_chat_channel_t    *channel;
+    ngx_chat_entry_t     **next;       /* the link to the next entry */
+
+    const ngx_chat_dialect_t  *dialect;
+    ngx_chat_wake_pt       wake;
+    void                  *data;
+    ngx_event_t            event;      /* posted: wake is due */
+
+    unsigned               done:1;     /* the terminal entry was taken */
 };
 
 
@@ -48,7 +64,7 @@ struct ngx_chat_channel_s {
     ngx_queue_t            queue;      /* in hub->all */
 
     ngx_chat_gen_t         gen;
-    ngx_chat_hub_t        *hub;
+    ngx_chat_hub_t        *hub;        /* NULL: closed */
     ngx_pool_t            *pool;
     ngx_uint_t             holds;
 
@@ -56,7 +72,9 @@ struct ngx_chat_channel_s {
     ngx_chat_entry_t      *last;
     ngx_chat_entry_t      *base;       /* last "processing", NULL: implied */
     size_t                 length;     /* of the text since base */
+    size_t                 size;       /* of all entries with their texts */
     ngx_str_t              text;       /* whole answer, once completed */
+    ngx_chat_entry_t       failed;     /* the last resort: internal error */
 
     ngx_queue_t            subs;
     ngx_chat_follow_t     *follow;     /* NULL: not fed (any more) */
@@ -76,13 +94,19 @@ ngx_chat_channel_t *ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h,
 ngx_chat_channel_t *ngx_chat_channel_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_uint_t joinable);
 
+/* when only its source holds it any more, that is stopped */
 void ngx_chat_channel_hold(ngx_chat_channel_t *ch);
 void ngx_chat_channel_release(ngx_chat_channel_t *ch);
+
+/* nobody finds it by its key any more, or (close) at all */
+void ngx_chat_channel_hide(ngx_chat_channel_t *ch);
+void ngx_chat_channel_close(ngx_chat_channel_t *ch);
 
 /*
  * Appends an event, its texts copied, and wakes all subscribers.  A terminal
  * one takes the channel out of the indexes; events after it are dropped.
- * NGX_ERROR: no memory; the subscribers got an internal error in its place.
+ * NGX_ERROR: no memory, or more than a channel may hold; the subscribers got
+ * an internal error in its place.
  */
 ngx_int_t ngx_chat_channel_append(ngx_chat_channel_t *ch,
     ngx_chat_event_t *ev);

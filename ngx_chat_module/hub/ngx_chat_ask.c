@@ -1,0 +1,568 @@
+
+#include "ngx_chat_ask.h"
+#include "ngx_chat_channel.h"
+#include "ngx_chat_follow.h"
+#include "../codec/ngx_chat_key.h"
+
+
+#define NGX_CHAT_ASK_TIMEOUT  4000    /* ms, whatever Redis does */
+
+
+struct ngx_chat_ask_s {
+    ngx_chat_hub_t         *hub;       /* NULL: closed */
+    ngx_chat_call_t        *call;
+    ngx_chat_channel_t     *channel;   /* one hold on it */
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t               ident;
+
+    ngx_event_t             timer;
+    ngx_event_t             event;     /* posted: verdict is to be told */
+    ngx_queue_t             queue;     /* in hub->asks */
+
+    ngx_chat_verdict_pt     handler;   /* NULL: told, or forgotten */
+    void                   *data;
+    ngx_chat_verdict_t      verdict;
+
+    ngx_chat_ask_mode_e     mode;
+    ngx_chat_task_t         task;
+    ngx_chat_error_e        reason;    /* for dropping the task */
+
+    unsigned                bound:1;   /* goes on without its asker */
+};
+
+
+static u_char *ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p);
+static ngx_uint_t ngx_chat_ask_here(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc,
+    ngx_chat_answer_t *a);
+static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
+    ngx_chat_answer_t *a);
+static ngx_int_t ngx_chat_ask_follow(ngx_chat_ask_t *ask,
+    ngx_uint_t joinable);
+static void ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id);
+static void ngx_chat_ask_push(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc);
+static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
+static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
+static void ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a);
+static void ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e);
+static void ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v);
+static void ngx_chat_ask_event_handler(ngx_event_t *ev);
+static void ngx_chat_ask_timer_handler(ngx_event_t *ev);
+static void ngx_chat_ask_tell(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_stop(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_free(ngx_chat_ask_t *ask);
+
+
+ngx_chat_ask_t *
+ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
+    ngx_chat_verdict_pt handler, void *data)
+{
+    u_char           *p;
+    ngx_chat_ask_t   *ask;
+    ngx_chat_task_t  *task;
+
+    ask = ngx_alloc(sizeof(ngx_chat_ask_t) + question->providers.len
+                    + question->messages.len + question->request_id.len,
+                    hub->log);
+    if (ask == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(ask, sizeof(ngx_chat_ask_t));
+
+    task = &ask->task;
+
+    if (ngx_chat_key_random(task->gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
+        ngx_free(ask);
+        return NULL;
+    }
+
+    ask->hub = hub;
+    ask->ident = -1;
+    ask->handler = handler;
+    ask->data = data;
+    ask->mode = question->mode;
+
+    ngx_memcpy(task->gen.h, question->h, NGX_CHAT_HASH_LEN);
+    ngx_memcpy(task->gen.fp, question->fp, NGX_CHAT_FP_LEN);
+
+    p = (u_char *) ask + sizeof(ngx_chat_ask_t);
+    p = ngx_chat_ask_copy(&task->providers, &question->providers, p);
+    p = ngx_chat_ask_copy(&task->messages, &question->messages, p);
+    (void) ngx_chat_ask_copy(&task->request_id, &question->request_id, p);
+
+    task->ttl = (ask->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : question->ttl;
+    task->max_answer = question->max_answer;
+    task->cancel = question->cancel;
+    task->grace = question->grace;
+
+    ask->timer.handler = ngx_chat_ask_timer_handler;
+    ask->timer.data = ask;
+    ask->timer.log = hub->log;
+
+    ask->event.handler = ngx_chat_ask_event_handler;
+    ask->event.data = ask;
+    ask->event.log = hub->log;
+
+    ngx_queue_insert_tail(&hub->asks, &ask->queue);
+    ngx_add_timer(&ask->timer, NGX_CHAT_ASK_TIMEOUT);
+
+    if (ask->mode != NGX_CHAT_ASK_CACHED) {
+        ngx_chat_ask_open(ask);
+        return ask;
+    }
+
+    if (ngx_chat_ask_here(ask)) {
+        return ask;
+    }
+
+    ask->call = ngx_chat_store_lookup(&hub->store, &task->gen,
+                                      ngx_chat_ask_lookup_handler, ask);
+    if (ask->call == NULL) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+    }
+
+    return ask;
+}
+
+
+static u_char *
+ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p)
+{
+    dst->len = src->len;
+    dst->data = p;
+
+    return ngx_cpymem(p, src->data, src->len);
+}
+
+
+/* a generation that is followed here already costs Redis nothing */
+
+static ngx_uint_t
+ngx_chat_ask_here(ngx_chat_ask_t *ask)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = ngx_chat_channel_by_key(ask->hub, ask->task.gen.h,
+                                 ask->task.gen.fp);
+    if (ch == NULL) {
+        return 0;
+    }
+
+    ngx_chat_channel_hold(ch);
+    ask->channel = ch;
+
+    ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_JOIN);
+
+    return 1;
+}
+
+
+static void
+ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ask->call = NULL;
+
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_chat_ask_hit(ask, a);
+        return;
+
+    case NGX_DECLINED:
+
+        /* somebody else here may have opened one meanwhile */
+
+        if (!ngx_chat_ask_here(ask)) {
+            ngx_chat_ask_open(ask);
+        }
+
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        return;
+
+    default:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+}
+
+
+static void
+ngx_chat_ask_open(ngx_chat_ask_t *ask)
+{
+    ngx_chat_hub_t  *hub;
+
+    hub = ask->hub;
+
+    /* what is opened must get its task: others may wait for it already */
+
+    ask->bound = 1;
+
+    ask->call = ngx_chat_store_open(&hub->store, &ask->task.gen,
+                                    ask->mode == NGX_CHAT_ASK_CACHED,
+                                    hub->conf->queue_timeout,
+                                    ngx_chat_ask_open_handler, ask);
+    if (ask->call == NULL) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+    }
+}
+
+
+static void
+ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
+    ngx_chat_answer_t *a)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ask->call = NULL;
+
+    switch (rc) {
+
+    case NGX_OK:
+        if (ngx_chat_ask_follow(ask, ask->mode == NGX_CHAT_ASK_CACHED)
+            != NGX_OK)
+        {
+            ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL);
+            return;
+        }
+
+        ngx_chat_ask_push(ask);
+        return;
+
+    case NGX_BUSY:
+        ngx_chat_ask_join(ask, id);
+        return;
+
+    case NGX_DONE:
+        ngx_chat_ask_hit(ask, a);
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        return;
+
+    default:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_ask_follow(ngx_chat_ask_t *ask, ngx_uint_t joinable)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = ngx_chat_channel_create(ask->hub, &ask->task.gen, joinable);
+    if (ch == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_chat_follow_start(ch) != NGX_OK) {
+        ngx_chat_channel_release(ch);
+        return NGX_ERROR;
+    }
+
+    ask->channel = ch;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id)
+{
+    ngx_chat_channel_t  *ch;
+
+    if (ask->handler == NULL) {
+        ngx_chat_ask_free(ask);
+        return;
+    }
+
+    ch = ngx_chat_channel_by_id(ask->hub, id);
+
+    if (ch) {
+        ngx_chat_channel_hold(ch);
+        ask->channel = ch;
+
+    } else {
+        ngx_memcpy(ask->task.gen.id, id, NGX_CHAT_ID_LEN);
+
+        if (ngx_chat_ask_follow(ask, 1) != NGX_OK) {
+            ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+            return;
+        }
+    }
+
+    ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_JOIN);
+}
+
+
+static void
+ngx_chat_ask_push(ngx_chat_ask_t *ask)
+{
+    ngx_chat_hub_t  *hub;
+
+    hub = ask->hub;
+
+    ask->call = ngx_chat_store_push(&hub->store, &ask->task,
+                                    hub->conf->queue_limit,
+                                    ngx_chat_ask_push_handler, ask);
+    if (ask->call == NULL) {
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN);
+    }
+}
+
+
+static void
+ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ask->call = NULL;
+
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
+        return;
+
+    case NGX_DECLINED:
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL);
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN);
+        return;
+
+    default:
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+}
+
+
+/* those who joined get the reason as an event of the generation */
+
+static void
+ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason)
+{
+    ask->reason = reason;
+
+    if (ask->channel) {
+        ngx_chat_channel_hide(ask->channel);
+    }
+
+    ask->call = ngx_chat_store_check(&ask->hub->store, &ask->task.gen, reason,
+                                     ngx_chat_ask_drop_handler, ask);
+    if (ask->call == NULL) {
+        ngx_chat_ask_error(ask, reason);
+    }
+}
+
+
+static void
+ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ask->call = NULL;
+
+    /* it lives, so the task arrived although the reply to the push did not */
+
+    if (rc == NGX_OK && ask->channel) {
+        ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
+        return;
+    }
+
+    ngx_chat_ask_error(ask, ask->reason);
+}
+
+
+/* told at once, as the answer is valid during this call only */
+
+static void
+ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a)
+{
+    ask->verdict.verdict = NGX_CHAT_VERDICT_HIT;
+    ask->verdict.answer = a;
+
+    ngx_chat_ask_tell(ask);
+    ngx_chat_ask_free(ask);
+}
+
+
+static void
+ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e)
+{
+    ask->verdict.error = e;
+
+    ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_ERROR);
+}
+
+
+/* the rest is done outside of what called us */
+
+static void
+ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v)
+{
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ask->hub->log, 0,
+                   "chat verdict %i on %*s", (ngx_int_t) v,
+                   (size_t) NGX_CHAT_HASH_LEN, ask->task.gen.h);
+
+    ask->bound = 0;
+
+    if (ask->handler == NULL) {
+        ngx_chat_ask_free(ask);
+        return;
+    }
+
+    ask->verdict.verdict = v;
+    ask->verdict.channel = ask->channel;
+
+    if (ask->timer.timer_set) {
+        ngx_del_timer(&ask->timer);
+    }
+
+    ngx_post_event(&ask->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_chat_ask_event_handler(ngx_event_t *ev)
+{
+    ngx_chat_ask_t  *ask;
+
+    ask = ev->data;
+
+    ngx_chat_ask_tell(ask);
+    ngx_chat_ask_free(ask);
+}
+
+
+static void
+ngx_chat_ask_timer_handler(ngx_event_t *ev)
+{
+    ngx_chat_ask_t  *ask;
+
+    ask = ev->data;
+
+    ngx_log_error(NGX_LOG_ERR, ask->hub->log, 0,
+                  "chat question %*s: Redis did not say in time what to do",
+                  (size_t) NGX_CHAT_HASH_LEN, ask->task.gen.h);
+
+    ask->verdict.verdict = NGX_CHAT_VERDICT_ERROR;
+    ask->verdict.error = NGX_CHAT_E_REDIS_DOWN;
+
+    ngx_chat_ask_tell(ask);
+
+    if (!ask->bound) {
+        ngx_chat_ask_free(ask);
+    }
+}
+
+
+static void
+ngx_chat_ask_tell(ngx_chat_ask_t *ask)
+{
+    ngx_chat_verdict_pt  handler;
+
+    if (ask->timer.timer_set) {
+        ngx_del_timer(&ask->timer);
+    }
+
+    handler = ask->handler;
+    ask->handler = NULL;
+
+    if (handler) {
+        handler(ask->data, &ask->verdict);
+    }
+}
+
+
+void
+ngx_chat_hub_forget(ngx_chat_ask_t *ask)
+{
+    if (ask->hub == NULL) {
+        ngx_free(ask);
+        return;
+    }
+
+    if (ask->handler == NULL) {
+
+        /* inside the handler */
+
+        return;
+    }
+
+    ask->handler = NULL;
+
+    if (ask->timer.timer_set) {
+        ngx_del_timer(&ask->timer);
+    }
+
+    if (!ask->bound) {
+        ngx_chat_ask_free(ask);
+    }
+}
+
+
+void
+ngx_chat_hub_close_asks(ngx_chat_hub_t *hub)
+{
+    ngx_queue_t     *q;
+    ngx_chat_ask_t  *ask;
+
+    while (!ngx_queue_empty(&hub->asks)) {
+        q = ngx_queue_head(&hub->asks);
+        ask = ngx_queue_data(q, ngx_chat_ask_t, queue);
+
+        ngx_chat_ask_stop(ask);
+
+        /* an asker that is still there has the pointer, and will forget it */
+
+        if (ask->handler == NULL) {
+            ngx_free(ask);
+        }
+    }
+}
+
+
+static void
+ngx_chat_ask_free(ngx_chat_ask_t *ask)
+{
+    ngx_chat_ask_stop(ask);
+    ngx_free(ask);
+}
+
+
+static void
+ngx_chat_ask_stop(ngx_chat_ask_t *ask)
+{
+    ngx_chat_call_cancel(ask->call);
+    ask->call = NULL;
+
+    if (ask->timer.timer_set) {
+        ngx_del_timer(&ask->timer);
+    }
+
+    if (ask->event.posted) {
+        ngx_delete_posted_event(&ask->event);
+    }
+
+    if (ask->channel) {
+        ngx_chat_channel_release(ask->channel);
+        ask->channel = NULL;
+    }
+
+    ngx_queue_remove(&ask->queue);
+    ask->hub = NULL;
+}

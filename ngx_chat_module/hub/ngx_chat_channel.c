@@ -1,0 +1,367 @@
+
+#include "ngx_chat_channel.h"
+#include "ngx_chat_follow.h"
+
+
+#define NGX_CHAT_CHANNEL_POOL    4096
+
+/*
+ * Both are far above what a companion writes: they stop somebody else's
+ * endless stream.  Small chunks weigh more than their text.
+ */
+#define NGX_CHAT_CHANNEL_LENGTH  (64 * 1024 * 1024)
+#define NGX_CHAT_CHANNEL_SIZE    (256 * 1024 * 1024)
+
+
+static void ngx_chat_channel_show(ngx_chat_channel_t *ch);
+static void ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp);
+static ngx_chat_entry_t *ngx_chat_channel_entry(ngx_chat_channel_t *ch,
+    ngx_chat_event_t *ev);
+static ngx_int_t ngx_chat_channel_whole(ngx_chat_channel_t *ch);
+static void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
+
+
+ngx_chat_channel_t *
+ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id)
+{
+    ngx_str_t        name;
+    ngx_str_node_t  *sn;
+
+    name.len = NGX_CHAT_ID_LEN;
+    name.data = id;
+
+    sn = ngx_str_rbtree_lookup(&hub->ids, &name,
+                               ngx_crc32_long(name.data, name.len));
+    if (sn == NULL) {
+        return NULL;
+    }
+
+    return ngx_rbtree_data(&sn->node, ngx_chat_channel_t, by_id.node);
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
+{
+    u_char           key[NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN];
+    ngx_str_t        name;
+    ngx_str_node_t  *sn;
+
+    ngx_chat_channel_key(key, h, fp);
+
+    name.len = sizeof(key);
+    name.data = key;
+
+    sn = ngx_str_rbtree_lookup(&hub->keys, &name,
+                               ngx_crc32_long(name.data, name.len));
+    if (sn == NULL) {
+        return NULL;
+    }
+
+    return ngx_rbtree_data(&sn->node, ngx_chat_channel_t, by_key.node);
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_channel_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+    ngx_uint_t joinable)
+{
+    ngx_pool_t          *pool;
+    ngx_chat_channel_t  *ch;
+
+    pool = ngx_create_pool(NGX_CHAT_CHANNEL_POOL, hub->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    ch = ngx_pcalloc(pool, sizeof(ngx_chat_channel_t));
+    if (ch == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    ch->gen = *gen;
+    ch->hub = hub;
+    ch->pool = pool;
+    ch->holds = 1;
+
+    ngx_queue_init(&ch->subs);
+    ngx_queue_insert_tail(&hub->all, &ch->queue);
+
+    ch->by_id.str.len = NGX_CHAT_ID_LEN;
+    ch->by_id.str.data = ch->gen.id;
+    ch->by_id.node.key = ngx_crc32_long(ch->gen.id, NGX_CHAT_ID_LEN);
+
+    ngx_rbtree_insert(&hub->ids, &ch->by_id.node);
+    ch->indexed = 1;
+
+    if (joinable) {
+        ngx_chat_channel_show(ch);
+    }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, hub->log, 0,
+                   "chat channel %*s, joinable:%ui",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, joinable);
+
+    return ch;
+}
+
+
+static void
+ngx_chat_channel_show(ngx_chat_channel_t *ch)
+{
+    ngx_chat_channel_t  *older;
+
+    /* another generation took the key over */
+
+    older = ngx_chat_channel_by_key(ch->hub, ch->gen.h, ch->gen.fp);
+    if (older) {
+        ngx_chat_channel_hide(older);
+    }
+
+    ngx_chat_channel_key(ch->key, ch->gen.h, ch->gen.fp);
+
+    ch->by_key.str.len = sizeof(ch->key);
+    ch->by_key.str.data = ch->key;
+    ch->by_key.node.key = ngx_crc32_long(ch->key, sizeof(ch->key));
+
+    ngx_rbtree_insert(&ch->hub->keys, &ch->by_key.node);
+    ch->joinable = 1;
+}
+
+
+static void
+ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp)
+{
+    key = ngx_cpymem(key, h, NGX_CHAT_HASH_LEN);
+    ngx_memcpy(key, fp, NGX_CHAT_FP_LEN);
+}
+
+
+void
+ngx_chat_channel_hold(ngx_chat_channel_t *ch)
+{
+    ch->holds++;
+}
+
+
+void
+ngx_chat_channel_release(ngx_chat_channel_t *ch)
+{
+    ch->holds--;
+
+    if (ch->holds == 1 && ch->follow) {
+
+        /* releases the last hold */
+
+        ngx_chat_follow_stop(ch);
+        return;
+    }
+
+    if (ch->holds) {
+        return;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
+                   "chat channel %*s is free",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id);
+
+    ngx_chat_channel_close(ch);
+
+    ngx_destroy_pool(ch->pool);
+}
+
+
+void
+ngx_chat_channel_hide(ngx_chat_channel_t *ch)
+{
+    if (ch->joinable) {
+        ngx_rbtree_delete(&ch->hub->keys, &ch->by_key.node);
+        ch->joinable = 0;
+    }
+}
+
+
+void
+ngx_chat_channel_close(ngx_chat_channel_t *ch)
+{
+    if (ch->hub == NULL) {
+        return;
+    }
+
+    ngx_chat_channel_hide(ch);
+
+    if (ch->indexed) {
+        ngx_rbtree_delete(&ch->hub->ids, &ch->by_id.node);
+        ch->indexed = 0;
+    }
+
+    ngx_queue_remove(&ch->queue);
+
+    ch->hub = NULL;
+}
+
+
+ngx_int_t
+ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
+{
+    ngx_int_t          rc;
+    ngx_chat_entry_t  *e;
+
+    if (ch->ended) {
+        return NGX_OK;
+    }
+
+    rc = NGX_OK;
+
+    e = ngx_chat_channel_entry(ch, ev);
+
+    if (e == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ch->pool->log, 0,
+                      "chat generation %*s does not fit in memory",
+                      (size_t) NGX_CHAT_ID_LEN, ch->gen.id);
+
+        e = &ch->failed;
+        ngx_chat_error_event(&e->event, NGX_CHAT_E_INTERNAL);
+
+        rc = NGX_ERROR;
+    }
+
+    if (ch->last) {
+        ch->last->next = e;
+
+    } else {
+        ch->first = e;
+    }
+
+    ch->last = e;
+
+    switch (e->event.status) {
+
+    case NGX_CHAT_PROCESSING:
+        ch->base = e;
+        ch->length = 0;
+        break;
+
+    case NGX_CHAT_STREAMING:
+        ch->length += e->event.text.len;
+        break;
+
+    default:
+        ch->ended = 1;
+
+        ngx_chat_channel_hide(ch);
+
+        if (ch->indexed) {
+            ngx_rbtree_delete(&ch->hub->ids, &ch->by_id.node);
+            ch->indexed = 0;
+        }
+    }
+
+    ngx_chat_channel_wake(ch);
+
+    return rc;
+}
+
+
+static ngx_chat_entry_t *
+ngx_chat_channel_entry(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
+{
+    size_t             size, text;
+    u_char            *p;
+    ngx_chat_entry_t  *e;
+
+    text = ev->text.len;
+
+    if (ev->status == NGX_CHAT_COMPLETED) {
+
+        /* what the client has seen is what completes it */
+
+        if (ngx_chat_channel_whole(ch) != NGX_OK) {
+            return NULL;
+        }
+
+        text = 0;
+    }
+
+    if (text > NGX_CHAT_CHANNEL_LENGTH - ch->length
+        || ev->code.len > NGX_CHAT_CHANNEL_LENGTH)
+    {
+        return NULL;
+    }
+
+    size = sizeof(ngx_chat_entry_t) + text + ev->code.len;
+
+    if (size > NGX_CHAT_CHANNEL_SIZE - ch->size) {
+        return NULL;
+    }
+
+    e = ngx_palloc(ch->pool, size);
+    if (e == NULL) {
+        return NULL;
+    }
+
+    ch->size += size;
+
+    ngx_memzero(e, sizeof(ngx_chat_entry_t));
+
+    p = (u_char *) e + sizeof(ngx_chat_entry_t);
+
+    e->event.status = ev->status;
+
+    e->event.code.len = ev->code.len;
+    e->event.code.data = p;
+    p = ngx_cpymem(p, ev->code.data, ev->code.len);
+
+    if (ev->status == NGX_CHAT_COMPLETED) {
+        e->event.text = ch->text;
+
+    } else {
+        e->event.text.len = text;
+        e->event.text.data = p;
+        ngx_memcpy(p, ev->text.data, text);
+    }
+
+    return e;
+}
+
+
+static ngx_int_t
+ngx_chat_channel_whole(ngx_chat_channel_t *ch)
+{
+    u_char            *p;
+    ngx_chat_entry_t  *e;
+
+    /* a byte more, since an empty answer has an address too */
+
+    p = ngx_pnalloc(ch->pool, ch->length + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ch->text.len = ch->length;
+    ch->text.data = p;
+
+    for (e = ch->base ? ch->base->next : ch->first; e; e = e->next) {
+        p = ngx_cpymem(p, e->event.text.data, e->event.text.len);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_channel_wake(ngx_chat_channel_t *ch)
+{
+    ngx_queue_t     *q;
+    ngx_chat_sub_t  *sub;
+
+    for (q = ngx_queue_head(&ch->subs);
+         q != ngx_queue_sentinel(&ch->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_chat_sub_t, queue);
+
+        ngx_post_event(&sub->event, &ngx_posted_events);
+    }
+}

@@ -1,0 +1,588 @@
+
+#include "ngx_chat_follow.h"
+#include "../codec/ngx_chat_message.h"
+
+
+#define NGX_CHAT_FOLLOW_PAGE  128
+#define NGX_CHAT_FOLLOW_ALL   ((uint64_t) -1)
+
+
+/*
+ * While it follows, either a call is under way or the timer is set.  Nothing
+ * behind a call of read, lookup, check, down, take or error may look at f:
+ * each of them may have ended it.
+ */
+
+struct ngx_chat_follow_s {
+    ngx_chat_channel_t     *channel;
+    ngx_chat_pubsub_sub_t  *sub;
+    ngx_chat_call_t        *call;      /* read, check or lookup */
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t               ident;
+
+    ngx_event_t             timer;
+
+    uint64_t                ms;        /* of the event taken last */
+    uint64_t                n;
+    uint64_t                tries;     /* 0: not known yet */
+    uint64_t                want;      /* read up to here, when possible */
+    uint64_t                asked;     /* n when the check went out */
+    ngx_msec_t              alive;     /* when it was last seen to live */
+
+    unsigned                reading:1;
+    unsigned                over:1;    /* nothing more will be written */
+};
+
+
+static void ngx_chat_follow_confirmed(void *data);
+static void ngx_chat_follow_message(void *data, ngx_str_t *message);
+static void ngx_chat_follow_take_message(ngx_chat_follow_t *f,
+    ngx_chat_message_t *m);
+static ngx_int_t ngx_chat_follow_take(ngx_chat_follow_t *f,
+    ngx_chat_event_t *ev);
+static void ngx_chat_follow_read(ngx_chat_follow_t *f);
+static void ngx_chat_follow_read_handler(void *data, ngx_int_t rc,
+    ngx_chat_page_t *page);
+static void ngx_chat_follow_timer_handler(ngx_event_t *ev);
+static void ngx_chat_follow_check_handler(void *data, ngx_int_t rc,
+    uint64_t n);
+static void ngx_chat_follow_lookup(ngx_chat_follow_t *f);
+static void ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc,
+    ngx_chat_answer_t *a);
+static void ngx_chat_follow_deliver(ngx_chat_follow_t *f,
+    ngx_chat_answer_t *a);
+static ngx_uint_t ngx_chat_follow_prefix(ngx_chat_channel_t *ch,
+    ngx_chat_answer_t *a, ngx_str_t *cuts, u_char **pos);
+static void ngx_chat_follow_wait(ngx_chat_follow_t *f);
+static void ngx_chat_follow_down(ngx_chat_follow_t *f);
+static void ngx_chat_follow_error(ngx_chat_follow_t *f, ngx_chat_error_e e);
+
+
+static const ngx_chat_pubsub_ops_t  ngx_chat_follow_ops = {
+    ngx_chat_follow_confirmed,
+    ngx_chat_follow_message
+};
+
+
+ngx_int_t
+ngx_chat_follow_start(ngx_chat_channel_t *ch)
+{
+    ngx_chat_follow_t  *f;
+
+    f = ngx_calloc(sizeof(ngx_chat_follow_t), ch->pool->log);
+    if (f == NULL) {
+        return NGX_ERROR;
+    }
+
+    f->channel = ch;
+    f->ident = -1;
+    f->alive = ngx_current_msec;
+
+    /* the first event is "processing" at 0-1, which everybody has had */
+
+    f->n = 1;
+
+    f->timer.handler = ngx_chat_follow_timer_handler;
+    f->timer.data = f;
+    f->timer.log = ch->pool->log;
+
+    f->sub = ngx_chat_store_subscribe(&ch->hub->store, &ch->gen,
+                                      &ngx_chat_follow_ops, f);
+    if (f->sub == NULL) {
+        ngx_free(f);
+        return NGX_ERROR;
+    }
+
+    ch->follow = f;
+    ch->hub->channels++;
+
+    ngx_chat_channel_hold(ch);
+
+    /* the first read is made when the subscription is confirmed */
+
+    ngx_chat_follow_wait(f);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_chat_follow_stop(ngx_chat_channel_t *ch)
+{
+    ngx_chat_follow_t  *f;
+
+    f = ch->follow;
+
+    if (f == NULL) {
+        return;
+    }
+
+    ch->follow = NULL;
+    ch->hub->channels--;
+
+    ngx_chat_pubsub_unsubscribe(f->sub);
+    ngx_chat_call_cancel(f->call);
+
+    if (f->timer.timer_set) {
+        ngx_del_timer(&f->timer);
+    }
+
+    ngx_free(f);
+
+    ngx_chat_channel_release(ch);
+}
+
+
+/* what was published before is in the stream, also after a reconnect */
+
+static void
+ngx_chat_follow_confirmed(void *data)
+{
+    ngx_chat_follow_t *f = data;
+
+    f->alive = ngx_current_msec;
+    f->want = NGX_CHAT_FOLLOW_ALL;
+
+    ngx_chat_follow_read(f);
+}
+
+
+static void
+ngx_chat_follow_message(void *data, ngx_str_t *message)
+{
+    ngx_chat_follow_t *f = data;
+
+    uint64_t            end;
+    ngx_uint_t          renewed;
+    ngx_chat_message_t  m;
+
+    f->alive = ngx_current_msec;
+
+    if (ngx_chat_message_parse(&m, message) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, f->timer.log, 0,
+                      "chat generation %*s: a published message of %uz bytes "
+                      "cannot be read",
+                      (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id,
+                      message->len);
+
+        f->want = NGX_CHAT_FOLLOW_ALL;
+        ngx_chat_follow_read(f);
+        return;
+    }
+
+    renewed = (f->tries && m.tries != f->tries);
+    f->tries = m.tries;
+
+    end = m.n0 + m.count;
+
+    if (end <= f->n + 1) {
+        return;
+    }
+
+    if (f->reading || renewed || m.n0 > f->n + 1 || m.ms < f->ms) {
+        f->want = ngx_max(f->want, end - 1);
+        ngx_chat_follow_read(f);
+        return;
+    }
+
+    ngx_chat_follow_take_message(f, &m);
+}
+
+
+static void
+ngx_chat_follow_take_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
+{
+    uint64_t          n;
+    ngx_int_t         rc;
+    ngx_chat_event_t  ev;
+
+    for (n = m->n0; /* void */ ; n++) {
+
+        rc = ngx_chat_message_next(m, &ev);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        if (n <= f->n) {
+            continue;
+        }
+
+        f->n = n;
+        f->ms = m->ms;
+
+        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
+            return;
+        }
+    }
+
+    if (rc == NGX_ERROR) {
+        f->want = NGX_CHAT_FOLLOW_ALL;
+        ngx_chat_follow_read(f);
+        return;
+    }
+
+    if (f->call == NULL) {
+        ngx_chat_follow_wait(f);
+    }
+}
+
+
+/* NGX_OK; NGX_DONE: it was the last one, and f is gone */
+
+static ngx_int_t
+ngx_chat_follow_take(ngx_chat_follow_t *f, ngx_chat_event_t *ev)
+{
+    if (ngx_chat_channel_append(f->channel, ev) == NGX_OK
+        && !f->channel->ended)
+    {
+        return NGX_OK;
+    }
+
+    ngx_chat_follow_stop(f->channel);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_chat_follow_read(ngx_chat_follow_t *f)
+{
+    ngx_chat_channel_t  *ch;
+
+    if (f->call) {
+
+        /* its handler sees what is wanted */
+
+        return;
+    }
+
+    ch = f->channel;
+
+    if (f->timer.timer_set) {
+        ngx_del_timer(&f->timer);
+    }
+
+    f->want = 0;
+    f->reading = 1;
+
+    f->call = ngx_chat_store_read(&ch->hub->store, &ch->gen, f->ms, f->n,
+                                  NGX_CHAT_FOLLOW_PAGE,
+                                  ngx_chat_follow_read_handler, f);
+    if (f->call == NULL) {
+        ngx_chat_follow_down(f);
+    }
+}
+
+
+static void
+ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
+{
+    ngx_chat_follow_t *f = data;
+
+    ngx_uint_t        count;
+    ngx_chat_event_t  ev;
+
+    f->call = NULL;
+    f->reading = 0;
+
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        ngx_chat_follow_lookup(f);
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_follow_down(f);
+        return;
+
+    default:
+        ngx_chat_follow_error(f, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+
+    for (count = 0; /* void */ ; count++) {
+
+        rc = ngx_chat_store_event(page, &ev);
+
+        if (rc == NGX_DONE) {
+            break;
+        }
+
+        if (rc != NGX_OK || page->n != f->n + 1) {
+            ngx_log_error(NGX_LOG_ERR, f->timer.log, 0,
+                          "chat generation %*s: what is behind event %uL "
+                          "does not fit",
+                          (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id,
+                          f->n);
+
+            ngx_chat_follow_lookup(f);
+            return;
+        }
+
+        f->n = page->n;
+        f->ms = page->ms;
+
+        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
+            return;
+        }
+    }
+
+    if (count >= NGX_CHAT_FOLLOW_PAGE || f->want > f->n) {
+        ngx_chat_follow_read(f);
+        return;
+    }
+
+    if (f->over) {
+        ngx_chat_follow_lookup(f);
+        return;
+    }
+
+    f->alive = ngx_current_msec;
+
+    ngx_chat_follow_wait(f);
+}
+
+
+static void
+ngx_chat_follow_timer_handler(ngx_event_t *ev)
+{
+    ngx_chat_follow_t   *f;
+    ngx_chat_channel_t  *ch;
+
+    f = ev->data;
+    ch = f->channel;
+
+    f->over = 0;
+    f->asked = f->n;
+
+    f->call = ngx_chat_store_check(&ch->hub->store, &ch->gen, NGX_CHAT_E_NONE,
+                                   ngx_chat_follow_check_handler, f);
+    if (f->call == NULL) {
+        ngx_chat_follow_down(f);
+    }
+}
+
+
+static void
+ngx_chat_follow_check_handler(void *data, ngx_int_t rc, uint64_t n)
+{
+    ngx_chat_follow_t *f = data;
+
+    f->call = NULL;
+
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat check %*s: %i, event %uL, here %uL",
+                   (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id, rc, n, f->n);
+
+    switch (rc) {
+
+    case NGX_OK:
+    case NGX_DONE:
+        f->alive = ngx_current_msec;
+
+        if (n < f->asked && f->asked > 1) {
+
+            /* Redis lost what was seen here, so what follows does not fit */
+
+            ngx_chat_follow_lookup(f);
+            return;
+        }
+
+        if (rc == NGX_OK && n <= f->n && f->want <= f->n) {
+            ngx_chat_follow_wait(f);
+            return;
+        }
+
+        f->over = (rc == NGX_DONE);
+        break;
+
+    case NGX_DECLINED:
+        f->over = 1;
+        break;
+
+    case NGX_ERROR:
+        ngx_chat_follow_down(f);
+        return;
+
+    default:
+        ngx_chat_follow_error(f, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+
+    ngx_chat_follow_read(f);
+}
+
+
+/* the generation is of no use any more, but its answer may be cached */
+
+static void
+ngx_chat_follow_lookup(ngx_chat_follow_t *f)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = f->channel;
+
+    f->call = ngx_chat_store_lookup(&ch->hub->store, &ch->gen,
+                                    ngx_chat_follow_lookup_handler, f);
+    if (f->call == NULL) {
+        ngx_chat_follow_down(f);
+    }
+}
+
+
+static void
+ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
+{
+    ngx_chat_follow_t *f = data;
+
+    f->call = NULL;
+
+    switch (rc) {
+
+    case NGX_OK:
+        if (a->gen.len == NGX_CHAT_ID_LEN
+            && ngx_memcmp(a->gen.data, f->channel->gen.id, NGX_CHAT_ID_LEN)
+               == 0)
+        {
+            ngx_chat_follow_deliver(f, a);
+            return;
+        }
+
+        /* fall through */
+
+    case NGX_DECLINED:
+        ngx_chat_follow_error(f, NGX_CHAT_E_INTERRUPTED);
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_follow_down(f);
+        return;
+
+    default:
+        ngx_chat_follow_error(f, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+}
+
+
+static void
+ngx_chat_follow_deliver(ngx_chat_follow_t *f, ngx_chat_answer_t *a)
+{
+    size_t            len;
+    u_char           *p;
+    ngx_str_t         cuts;
+    ngx_chat_event_t  ev;
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    if (!ngx_chat_follow_prefix(f->channel, a, &cuts, &p)) {
+
+        ev.status = NGX_CHAT_PROCESSING;
+
+        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
+            return;
+        }
+
+        cuts = a->cuts;
+        p = a->text.data;
+    }
+
+    ev.status = NGX_CHAT_STREAMING;
+
+    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
+        ev.text.len = len;
+        ev.text.data = p;
+
+        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
+            return;
+        }
+
+        p += len;
+    }
+
+    ev.status = NGX_CHAT_COMPLETED;
+    ev.text = a->text;
+    ev.code = a->finish;
+
+    (void) ngx_chat_follow_take(f, &ev);
+}
+
+
+/* are the chunks here the first ones of the answer?  The rest is cuts, *pos */
+
+static ngx_uint_t
+ngx_chat_follow_prefix(ngx_chat_channel_t *ch, ngx_chat_answer_t *a,
+    ngx_str_t *cuts, u_char **pos)
+{
+    size_t             len;
+    ngx_chat_entry_t  *e;
+
+    *cuts = a->cuts;
+    *pos = a->text.data;
+
+    for (e = ch->base ? ch->base->next : ch->first; e; e = e->next) {
+
+        if (ngx_chat_answer_cut(cuts, &len) != NGX_OK
+            || len != e->event.text.len
+            || ngx_memcmp(*pos, e->event.text.data, len) != 0)
+        {
+            return 0;
+        }
+
+        *pos += len;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_chat_follow_wait(ngx_chat_follow_t *f)
+{
+    ngx_add_timer(&f->timer, NGX_CHAT_SILENCE);
+}
+
+
+/* Redis cannot be asked: not a failure of the generation for some time */
+
+static void
+ngx_chat_follow_down(ngx_chat_follow_t *f)
+{
+    ngx_msec_t           silent, timeout;
+    ngx_chat_channel_t  *ch;
+
+    ch = f->channel;
+
+    f->reading = 0;
+
+    timeout = ch->hub->conf->queue_timeout;
+    silent = ngx_current_msec - f->alive;
+
+    if (silent >= timeout) {
+        ngx_chat_follow_error(f, NGX_CHAT_E_REDIS_DOWN);
+        return;
+    }
+
+    ngx_add_timer(&f->timer, ngx_min(timeout - silent, NGX_CHAT_SILENCE));
+}
+
+
+static void
+ngx_chat_follow_error(ngx_chat_follow_t *f, ngx_chat_error_e e)
+{
+    ngx_chat_event_t  ev;
+
+    ngx_log_error(NGX_LOG_WARN, f->timer.log, 0,
+                  "chat generation %*s was lost sight of: %V",
+                  (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id,
+                  ngx_chat_error_code(e));
+
+    ngx_chat_error_event(&ev, e);
+
+    (void) ngx_chat_follow_take(f, &ev);
+}
