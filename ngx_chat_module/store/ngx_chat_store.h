@@ -41,11 +41,14 @@ struct ngx_chat_store_s {
     ngx_chat_redis_t      *redis;
     ngx_chat_redis_t      *broker;  /* may be the same as redis */
     ngx_chat_pubsub_t     *pubsub;  /* NULL in a companion */
+    ngx_queue_t            calls;   /* under way */
     ngx_log_t             *log;
+    time_t                 refused; /* when a refusal was last logged */
+    unsigned               closed:1;
 };
 
 
-/* which generation; the strings are the caller's and outlive the call */
+/* which generation; copied by the verbs */
 typedef struct {
     u_char                 h[NGX_CHAT_HASH_LEN];
     u_char                 id[NGX_CHAT_ID_LEN];
@@ -64,9 +67,13 @@ ngx_int_t ngx_chat_store_init(ngx_chat_store_t *st,
     ngx_chat_redis_conf_t *redis, ngx_chat_redis_conf_t *broker,
     ngx_uint_t subscriber, ngx_log_t *log);
 
+/* calls under way fire with NGX_ERROR before this returns */
 void ngx_chat_store_close(ngx_chat_store_t *st);
 
-/* the handler will not fire; NULL is allowed */
+/*
+ * The handler will not fire.  NULL is allowed, and so is the call whose
+ * handler runs: it is freed when that returns, not here.
+ */
 void ngx_chat_call_cancel(ngx_chat_call_t *call);
 
 

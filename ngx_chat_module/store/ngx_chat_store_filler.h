@@ -19,7 +19,7 @@
 #define NGX_CHAT_JOB_TOKEN_LEN  (NGX_CHAT_TOKEN_LEN + 1 + NGX_INT64_LEN)
 
 
-/* one job's grip on a generation */
+/* one job's grip on a generation; outlives the calls made with it */
 typedef struct {
     ngx_chat_gen_t         gen;
     u_char                 token[NGX_CHAT_JOB_TOKEN_LEN];  /* process.number */

@@ -74,6 +74,7 @@ typedef struct {
     ngx_uint_t             next;
     uint64_t               ms;     /* of the event taken last */
     uint64_t               n;
+    ngx_log_t             *log;
 } ngx_chat_page_t;
 
 typedef void (*ngx_chat_read_pt)(void *data, ngx_int_t rc,
@@ -84,8 +85,8 @@ ngx_chat_call_t *ngx_chat_store_read(ngx_chat_store_t *st,
     ngx_chat_read_pt handler, void *data);
 
 /*
- * NGX_OK, NGX_DONE after the last, NGX_ERROR: not what we wrote.  The texts
- * are valid during the handler.
+ * NGX_OK, NGX_DONE after the last, NGX_ERROR: not what we wrote, logged.  The
+ * texts are valid during the handler.
  */
 ngx_int_t ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev);
 

@@ -1,0 +1,158 @@
+
+/*
+ * A call: one verb under way, a script (EVALSHA) or a plain command.  A verb
+ * creates it, adds its arguments, which are copied, and sends it.
+ *
+ * A script that Redis does not know is loaded, and the command sent again.  A
+ * command whose connection was lost is sent again with the same arguments,
+ * since each verb can be repeated: with patience 0 once, within its timeout;
+ * else until patience is used up, also while Redis says that it cannot serve
+ * right now.  On a connection that is not the store's nothing is repeated:
+ * its owner may close it.
+ *
+ * Private to store/.
+ */
+
+
+#ifndef _NGX_CHAT_CALL_H_INCLUDED_
+#define _NGX_CHAT_CALL_H_INCLUDED_
+
+
+#include "ngx_chat_store.h"
+#include "ngx_chat_keys.h"
+#include "ngx_chat_scripts.h"
+
+#include <ngx_event.h>
+
+
+/* what the first element of a script's reply means */
+typedef struct {
+    const char            *word;   /* NULL: end of the list */
+    ngx_int_t              rc;
+} ngx_chat_word_t;
+
+
+typedef struct {
+    ngx_str_t              name;
+    ngx_str_t             *text;   /* the generated ngx_chat_lua_<name> */
+    ngx_uint_t             nkeys;
+    const ngx_chat_word_t *words;  /* NULL: no words in the reply */
+
+    u_char                 sha[40];
+    ngx_uint_t             known;  /* sha is computed */
+} ngx_chat_script_t;
+
+
+/* any handler, to be cast back to its own type */
+typedef void (*ngx_chat_handler_pt)(void);
+
+/* the type of most handlers */
+typedef void (*ngx_chat_rc_pt)(void *data, ngx_int_t rc);
+
+/*
+ * Reads the reply and calls the handler.  reply is NULL if the command could
+ * not be answered.  The call is freed after it returns.
+ */
+typedef void (*ngx_chat_call_pt)(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+
+
+struct ngx_chat_call_s {
+    ngx_queue_t            queue;  /* in store->calls */
+    ngx_pool_t            *pool;
+    ngx_chat_store_t      *store;
+    ngx_chat_redis_t      *rd;
+    ngx_chat_script_t     *script; /* NULL: a plain command */
+    ngx_array_t            args;   /* of ngx_str_t */
+
+    /* a command sent right before, in the same pipeline */
+    ngx_str_t              lead[3];
+    ngx_uint_t             nlead;
+    int64_t                led;    /* its reply, -1 if that is no number */
+
+    ngx_chat_call_pt       done;
+    ngx_chat_handler_pt    handler;
+    void                  *data;
+
+    /* what done() needs to remember */
+    ngx_chat_gen_t         gen;
+    uint64_t              *grip_n; /* a grip's n, to be moved on */
+    uint64_t               n;
+    uint64_t               ms;
+
+    ngx_msec_t             timeout;
+    ngx_msec_t             patience;
+    ngx_msec_t             started;
+    ngx_event_t            retry;
+
+    ngx_chat_redis_cmd_t  *lead_cmd;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    unsigned               once:1;     /* never repeated */
+    unsigned               repeated:1;
+    unsigned               loaded:1;   /* the script, on this connection */
+    unsigned               failed:1;   /* no memory for an argument */
+    unsigned               fired:1;    /* done() runs */
+};
+
+
+/* script may be NULL; NULL: closed, or no memory */
+ngx_chat_call_t *ngx_chat_call_create(ngx_chat_store_t *st,
+    ngx_chat_redis_t *rd, ngx_chat_script_t *script);
+
+/* one argument more; running out of memory shows when the call is sent */
+u_char *ngx_chat_call_room(ngx_chat_call_t *call, size_t len);
+void ngx_chat_call_bytes(ngx_chat_call_t *call, const void *p, size_t len);
+void ngx_chat_call_text(ngx_chat_call_t *call, const char *text);
+void ngx_chat_call_str(ngx_chat_call_t *call, ngx_str_t *s);
+void ngx_chat_call_num(ngx_chat_call_t *call, uint64_t n);
+
+/* the keys of a generation, as many as the script has, and its id */
+void ngx_chat_call_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen);
+
+/* sends a command of this name on the first key before a plain command */
+void ngx_chat_call_lead(ngx_chat_call_t *call, const char *name);
+
+/* NULL: refused; the call is freed then */
+ngx_chat_call_t *ngx_chat_call_send(ngx_chat_call_t *call,
+    ngx_chat_call_pt done, ngx_chat_handler_pt handler, void *data);
+
+/*
+ * In done(), instead of calling the handler: sends the same command with the
+ * arguments as they are now.  NGX_OK, NGX_DECLINED: refused.
+ */
+ngx_int_t ngx_chat_call_again(ngx_chat_call_t *call);
+
+/* the call ends unanswered; its handler fires */
+void ngx_chat_call_lost(ngx_chat_call_t *call);
+
+
+/*
+ * ngx_chat_call_reply.c, for done().  NGX_ERROR and NGX_ABORT: as in handlers;
+ * the rest is NGX_OK, or what the script's words say.
+ */
+ngx_int_t ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
+ngx_int_t ngx_chat_call_array(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
+ngx_int_t ngx_chat_call_word(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
+
+/* element i of the reply, a number that is not negative; NGX_OK, NGX_ABORT */
+ngx_int_t ngx_chat_call_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
+    ngx_uint_t i, uint64_t *n);
+
+/* is it an error reply that begins with this word? */
+ngx_uint_t ngx_chat_call_is(ngx_chat_reply_t *reply, const char *word);
+
+/*
+ * Says an error reply that Redis cannot serve?  NGX_AGAIN: but it may soon;
+ * NGX_ERROR; NGX_ABORT: another error; NGX_OK: no error reply.
+ */
+ngx_int_t ngx_chat_call_refusal(ngx_chat_reply_t *reply);
+
+/* logs a reply that cannot be, and returns NGX_ABORT */
+ngx_int_t ngx_chat_call_unexpected(ngx_chat_call_t *call);
+
+/* a done() for scripts whose reply is one of their words */
+void ngx_chat_call_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
+
+
+#endif /* _NGX_CHAT_CALL_H_INCLUDED_ */

@@ -1,0 +1,108 @@
+
+#include "ngx_chat_keys.h"
+
+
+static ngx_int_t ngx_chat_keys_number(u_char *p, size_t len, uint64_t *n);
+
+
+void
+ngx_chat_keys(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen)
+{
+    u_char  *p;
+
+    p = keys->room;
+
+    keys->stream.data = p;
+    p = ngx_sprintf(p, "chat:stream:%*s", (size_t) NGX_CHAT_HASH_LEN, gen->h);
+    keys->stream.len = p - keys->stream.data;
+
+    keys->live.data = p;
+    p = ngx_sprintf(p, "{%V}:1:live:%*s", &keys->stream,
+                    (size_t) NGX_CHAT_FP_LEN, gen->fp);
+    keys->live.len = p - keys->live.data;
+
+    keys->gen.data = p;
+    p = ngx_sprintf(p, "{%V}:1:gen:%*s", &keys->stream,
+                    (size_t) NGX_CHAT_ID_LEN, gen->id);
+    keys->gen.len = p - keys->gen.data;
+
+    keys->own.data = p;
+    p = ngx_sprintf(p, "%V:own", &keys->gen);
+    keys->own.len = p - keys->own.data;
+}
+
+
+ngx_int_t
+ngx_chat_keys_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n)
+{
+    u_char  *p, *last;
+
+    last = id->data + id->len;
+
+    p = ngx_strlchr(id->data, last, '-');
+
+    if (p == NULL
+        || ngx_chat_keys_number(id->data, p - id->data, ms) != NGX_OK
+        || ngx_chat_keys_number(p + 1, last - p - 1, n) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_keys_number(u_char *p, size_t len, uint64_t *n)
+{
+    u_char    digit;
+    size_t    i;
+    uint64_t  value;
+
+    if (len == 0) {
+        return NGX_DECLINED;
+    }
+
+    value = 0;
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] < '0' || p[i] > '9') {
+            return NGX_DECLINED;
+        }
+
+        digit = p[i] - '0';
+
+        if (value > (UINT64_MAX - digit) / 10) {
+            return NGX_DECLINED;
+        }
+
+        value = value * 10 + digit;
+    }
+
+    *n = value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_keys_hex(ngx_str_t *s, size_t len)
+{
+    u_char  ch;
+    size_t  i;
+
+    if (s->len != len) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < len; i++) {
+        ch = s->data[i];
+
+        if ((ch < '0' || ch > '9') && (ch < 'a' || ch > 'f')) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,80 @@
+
+#include "ngx_chat_store.h"
+#include "ngx_chat_call.h"
+
+
+ngx_int_t
+ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,
+    ngx_chat_redis_conf_t *broker, ngx_uint_t subscriber, ngx_log_t *log)
+{
+    ngx_memzero(st, sizeof(ngx_chat_store_t));
+
+    ngx_queue_init(&st->calls);
+    st->log = log;
+
+    st->redis = ngx_chat_redis_create(redis, "commands", log);
+    if (st->redis == NULL) {
+        goto failed;
+    }
+
+    if (ngx_chat_redis_conf_equal(redis, broker)) {
+        st->broker = st->redis;
+
+    } else {
+        st->broker = ngx_chat_redis_create(broker, "broker", log);
+        if (st->broker == NULL) {
+            goto failed;
+        }
+    }
+
+    if (subscriber) {
+        st->pubsub = ngx_chat_pubsub_create(redis, log);
+        if (st->pubsub == NULL) {
+            goto failed;
+        }
+    }
+
+    return NGX_OK;
+
+failed:
+
+    ngx_chat_store_close(st);
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_chat_store_close(ngx_chat_store_t *st)
+{
+    ngx_queue_t  *q;
+
+    if (st->closed) {
+        return;
+    }
+
+    /* from now on nothing is sent or repeated */
+
+    st->closed = 1;
+
+    while (!ngx_queue_empty(&st->calls)) {
+        q = ngx_queue_head(&st->calls);
+        ngx_chat_call_lost(ngx_queue_data(q, ngx_chat_call_t, queue));
+    }
+
+    if (st->pubsub) {
+        ngx_chat_pubsub_close(st->pubsub);
+        st->pubsub = NULL;
+    }
+
+    if (st->broker && st->broker != st->redis) {
+        ngx_chat_redis_close(st->broker);
+    }
+
+    st->broker = NULL;
+
+    if (st->redis) {
+        ngx_chat_redis_close(st->redis);
+        st->redis = NULL;
+    }
+}

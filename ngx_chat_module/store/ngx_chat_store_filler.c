@@ -1,0 +1,357 @@
+
+#include "ngx_chat_store_filler.h"
+#include "ngx_chat_call.h"
+
+
+static void ngx_chat_store_claim_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_store_append_chunks(ngx_chat_call_t *call,
+    ngx_chat_append_t *append);
+static void ngx_chat_store_append_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_store_finish_cuts(ngx_chat_call_t *call,
+    uint32_t *cuts, ngx_uint_t count);
+static void ngx_chat_store_finish_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static ngx_chat_call_t *ngx_chat_store_grip(ngx_chat_store_t *st,
+    ngx_chat_script_t *script, ngx_chat_grip_t *grip, ngx_msec_t patience);
+
+
+/* the handler's rc NGX_OK and a verdict: none of these is negative */
+
+static const ngx_chat_word_t  ngx_chat_claim_words[] = {
+    { "RUN", NGX_CHAT_CLAIM_RUN },
+    { "BUSY", NGX_CHAT_CLAIM_BUSY },
+    { "DUP", NGX_CHAT_CLAIM_DUP },
+    { "DONE", NGX_CHAT_CLAIM_DONE },
+    { "GONE", NGX_CHAT_CLAIM_GONE },
+    { NULL, 0 }
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_claim = {
+    ngx_string("claim"), &ngx_chat_lua_claim, 3, ngx_chat_claim_words, { 0 },
+    0
+};
+
+
+static const ngx_chat_word_t  ngx_chat_write_words[] = {
+    { "OK", NGX_OK },
+    { "LOST", NGX_DECLINED },
+    { "GAP", NGX_BUSY },
+    { NULL, 0 }
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_append = {
+    ngx_string("append"), &ngx_chat_lua_append, 3, ngx_chat_write_words,
+    { 0 }, 0
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_finish = {
+    ngx_string("finish"), &ngx_chat_lua_finish, 4, ngx_chat_write_words,
+    { 0 }, 0
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_fail = {
+    ngx_string("fail"), &ngx_chat_lua_fail, 3, ngx_chat_write_words, { 0 }, 0
+};
+
+
+static const ngx_chat_word_t  ngx_chat_cancel_words[] = {
+    { "OK", NGX_OK },
+    { "HEARD", NGX_AGAIN },
+    { "LOST", NGX_DECLINED },
+    { NULL, 0 }
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_cancel = {
+    ngx_string("cancel"), &ngx_chat_lua_cancel, 3, ngx_chat_cancel_words,
+    { 0 }, 0
+};
+
+
+ngx_chat_call_t *
+ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+    ngx_chat_claim_t *claim, ngx_msec_t patience, ngx_chat_claim_pt handler,
+    void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_grip(st, &ngx_chat_script_claim, grip, patience);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_str(call, &claim->task);
+    ngx_chat_call_str(call, &claim->predecessor);
+    ngx_chat_call_num(call, NGX_CHAT_LEASE);
+    ngx_chat_call_num(call, NGX_CHAT_MARGIN);
+    ngx_chat_call_num(call, claim->budget);
+    ngx_chat_call_num(call, NGX_CHAT_TRIES);
+    ngx_chat_call_num(call, claim->alone ? 1 : 0);
+    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
+    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));
+
+    return ngx_chat_call_send(call, ngx_chat_store_claim_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_claim_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    uint64_t            n, tries;
+    ngx_int_t           rc;
+    ngx_chat_claim_e    verdict;
+    ngx_chat_claim_pt   handler;
+
+    handler = (ngx_chat_claim_pt) call->handler;
+
+    rc = ngx_chat_call_word(call, reply);
+
+    if (rc < 0) {
+        handler(call->data, rc, NGX_CHAT_CLAIM_GONE, 0);
+        return;
+    }
+
+    verdict = (ngx_chat_claim_e) rc;
+    tries = 0;
+
+    if (verdict == NGX_CHAT_CLAIM_RUN) {
+
+        if (ngx_chat_call_number(call, reply, 1, &n) != NGX_OK
+            || ngx_chat_call_number(call, reply, 3, &tries) != NGX_OK)
+        {
+            handler(call->data, NGX_ABORT, NGX_CHAT_CLAIM_GONE, 0);
+            return;
+        }
+
+        *call->grip_n = n;
+    }
+
+    handler(call->data, NGX_OK, verdict, (ngx_uint_t) tries);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+    ngx_chat_append_t *append, ngx_msec_t patience,
+    ngx_chat_append_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_grip(st, &ngx_chat_script_append, grip, patience);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->n = append->count + append->fresh;
+
+    ngx_chat_call_num(call, grip->n + 1);
+
+    if (append->give_back) {
+        ngx_chat_call_num(call, 0);
+
+    } else if (append->renew) {
+        ngx_chat_call_num(call, NGX_CHAT_LEASE);
+
+    } else {
+        ngx_chat_call_text(call, "");
+    }
+
+    ngx_chat_call_num(call, append->fresh);
+    ngx_chat_store_append_chunks(call, append);
+
+    return ngx_chat_call_send(call, ngx_chat_store_append_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_append_chunks(ngx_chat_call_t *call, ngx_chat_append_t *append)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    p = append->text;
+
+    for (i = 0; i < append->count; i++) {
+        ngx_chat_call_bytes(call, p, append->cuts[i]);
+        p += append->cuts[i];
+    }
+}
+
+
+static void
+ngx_chat_store_append_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    uint64_t             heard, stop;
+    ngx_int_t            rc;
+    ngx_chat_append_pt   handler;
+
+    heard = 0;
+    stop = 0;
+
+    rc = ngx_chat_call_word(call, reply);
+
+    if (rc == NGX_OK) {
+        *call->grip_n += call->n;
+
+        if (ngx_chat_call_number(call, reply, 1, &heard) != NGX_OK
+            || ngx_chat_call_number(call, reply, 2, &stop) != NGX_OK)
+        {
+            rc = NGX_ABORT;
+        }
+    }
+
+    handler = (ngx_chat_append_pt) call->handler;
+    handler(call->data, rc, (ngx_uint_t) heard, (ngx_uint_t) stop);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+    ngx_chat_finish_t *finish, ngx_msec_t patience,
+    ngx_chat_ended_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_grip(st, &ngx_chat_script_finish, grip, patience);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_num(call, grip->n + 1);
+    ngx_chat_call_num(call, finish->ttl);
+    ngx_chat_call_str(call, &finish->text);
+    ngx_chat_store_finish_cuts(call, finish->cuts, finish->count);
+    ngx_chat_call_str(call, &finish->finish);
+    ngx_chat_call_bytes(call, grip->gen.fp, NGX_CHAT_FP_LEN);
+    ngx_chat_call_str(call, &finish->provider);
+    ngx_chat_call_str(call, &finish->model);
+    ngx_chat_call_str(call, &finish->usage);
+
+    return ngx_chat_call_send(call, ngx_chat_store_finish_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+/* "9 14 3" */
+
+static void
+ngx_chat_store_finish_cuts(ngx_chat_call_t *call, uint32_t *cuts,
+    ngx_uint_t count)
+{
+    u_char      *p;
+    size_t       len;
+    uint32_t     n;
+    ngx_uint_t   i;
+
+    len = count ? count - 1 : 0;
+
+    for (i = 0; i < count; i++) {
+        n = cuts[i];
+
+        do {
+            len++;
+            n /= 10;
+        } while (n);
+    }
+
+    p = ngx_chat_call_room(call, len);
+    if (p == NULL) {
+        return;
+    }
+
+    for (i = 0; i < count; i++) {
+
+        if (i) {
+            *p++ = ' ';
+        }
+
+        p = ngx_sprintf(p, "%uD", cuts[i]);
+    }
+}
+
+
+static void
+ngx_chat_store_finish_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    ngx_int_t           rc;
+    ngx_chat_ended_pt   handler;
+
+    rc = ngx_chat_call_word(call, reply);
+
+    if (rc == NGX_OK) {
+        *call->grip_n += 1;
+    }
+
+    handler = (ngx_chat_ended_pt) call->handler;
+    handler(call->data, rc);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+    ngx_chat_error_e error, ngx_msec_t patience, ngx_chat_ended_pt handler,
+    void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_grip(st, &ngx_chat_script_fail, grip, patience);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_str(call, ngx_chat_error_message(error));
+    ngx_chat_call_str(call, ngx_chat_error_code(error));
+
+    return ngx_chat_call_send(call, ngx_chat_store_finish_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+    ngx_msec_t grace, ngx_chat_ended_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_grip(st, &ngx_chat_script_cancel, grip, 0);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_num(call, grace);
+    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_CANCELLED));
+
+    return ngx_chat_call_send(call, ngx_chat_store_finish_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+/* what all these scripts begin with: the keys, id and token */
+
+static ngx_chat_call_t *
+ngx_chat_store_grip(ngx_chat_store_t *st, ngx_chat_script_t *script,
+    ngx_chat_grip_t *grip, ngx_msec_t patience)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_call_create(st, st->redis, script);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->patience = patience;
+    call->grip_n = &grip->n;
+
+    ngx_chat_call_gen(call, &grip->gen);
+    ngx_chat_call_bytes(call, grip->token, grip->token_len);
+
+    return call;
+}

@@ -1,0 +1,557 @@
+
+#include "ngx_chat_store_worker.h"
+#include "ngx_chat_call.h"
+#include "../codec/ngx_chat_utf8.h"
+
+
+/* arguments of "open": EVALSHA, sha, 4, four keys, id, cache */
+#define NGX_CHAT_OPEN_CACHE  8
+
+
+static void ngx_chat_store_lookup_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static ngx_int_t ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp,
+    int64_t ttl, ngx_chat_answer_t *a);
+static ngx_int_t ngx_chat_store_answer_field(ngx_chat_reply_t *fields,
+    const char *name, ngx_str_t *value);
+static void ngx_chat_store_open_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static ngx_int_t ngx_chat_store_open_alone(ngx_chat_call_t *call);
+static void ngx_chat_store_read_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
+    ngx_chat_event_t *ev);
+static ngx_uint_t ngx_chat_store_is(ngx_str_t *s, const char *text);
+static void ngx_chat_store_check_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+
+
+static const ngx_chat_word_t  ngx_chat_open_words[] = {
+    { "HIT", NGX_DONE },
+    { "JOIN", NGX_BUSY },
+    { "MISS", NGX_OK },
+    { NULL, 0 }
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_open = {
+    ngx_string("open"), &ngx_chat_lua_open, 4, ngx_chat_open_words, { 0 }, 0
+};
+
+
+static const ngx_chat_word_t  ngx_chat_push_words[] = {
+    { "OK", NGX_OK },
+    { "FULL", NGX_DECLINED },
+    { NULL, 0 }
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_push = {
+    ngx_string("push"), &ngx_chat_lua_push, 1, ngx_chat_push_words, { 0 }, 0
+};
+
+
+static const ngx_chat_word_t  ngx_chat_check_words[] = {
+    { "LIVE", NGX_OK },
+    { "ENDED", NGX_DONE },
+    { "GONE", NGX_DECLINED },
+    { NULL, 0 }
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_check = {
+    ngx_string("check"), &ngx_chat_lua_check, 3, ngx_chat_check_words, { 0 },
+    0
+};
+
+
+ngx_chat_call_t *
+ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_lookup_pt handler, void *data)
+{
+    ngx_chat_keys_t   keys;
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_call_create(st, st->redis, NULL);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->gen = *gen;
+
+    ngx_chat_keys(&keys, gen);
+
+    ngx_chat_call_text(call, "XREVRANGE");
+    ngx_chat_call_str(call, &keys.stream);
+    ngx_chat_call_text(call, "+");
+    ngx_chat_call_text(call, "-");
+    ngx_chat_call_text(call, "COUNT");
+    ngx_chat_call_text(call, "1");
+
+    ngx_chat_call_lead(call, "PTTL");
+
+    return ngx_chat_call_send(call, ngx_chat_store_lookup_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_lookup_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    ngx_int_t            rc;
+    ngx_chat_reply_t    *fields;
+    ngx_chat_answer_t    a;
+    ngx_chat_lookup_pt   handler;
+
+    handler = (ngx_chat_lookup_pt) call->handler;
+
+    if (ngx_chat_call_is(reply, "WRONGTYPE")) {
+        handler(call->data, NGX_DECLINED, NULL);
+        return;
+    }
+
+    rc = ngx_chat_call_error(call, reply);
+
+    if (rc == NGX_OK) {
+        fields = ngx_chat_reply_at(ngx_chat_reply_at(reply, 0), 1);
+        rc = ngx_chat_store_answer(fields, call->gen.fp, call->led, &a);
+    }
+
+    handler(call->data, rc, (rc == NGX_OK) ? &a : NULL);
+}
+
+
+/* the last entry of S, if it is an answer of ours; else it is absent */
+
+static ngx_int_t
+ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
+    ngx_chat_answer_t *a)
+{
+    ngx_str_t  status, version, maker;
+
+    ngx_memzero(a, sizeof(ngx_chat_answer_t));
+
+    if (ngx_chat_reply_field(fields, "status", &status) != NGX_OK
+        || !ngx_chat_store_is(&status, "completed")
+        || ngx_chat_reply_field(fields, "v", &version) != NGX_OK
+        || !ngx_chat_store_is(&version, "1")
+        || ngx_chat_reply_field(fields, "fp", &maker) != NGX_OK
+        || maker.len != NGX_CHAT_FP_LEN
+        || ngx_memcmp(maker.data, fp, NGX_CHAT_FP_LEN) != 0
+        || ngx_chat_reply_field(fields, "chunk", &a->text) != NGX_OK
+        || ngx_chat_reply_field(fields, "cuts", &a->cuts) != NGX_OK
+        || ngx_chat_reply_field(fields, "gen", &a->gen) != NGX_OK
+        || ngx_chat_keys_hex(&a->gen, NGX_CHAT_ID_LEN) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_chat_store_answer_field(fields, "finish", &a->finish) != NGX_OK
+        || ngx_chat_store_answer_field(fields, "provider", &a->provider)
+           != NGX_OK
+        || ngx_chat_store_answer_field(fields, "model", &a->model) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    a->ttl = ttl;
+
+    return ngx_chat_answer_check(a);
+}
+
+
+static ngx_int_t
+ngx_chat_store_answer_field(ngx_chat_reply_t *fields, const char *name,
+    ngx_str_t *value)
+{
+    if (ngx_chat_reply_field(fields, name, value) != NGX_OK
+        || ngx_chat_utf8_check(value->data, value->len) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_open_pt handler,
+    void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_call_create(st, st->redis, &ngx_chat_script_open);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_gen(call, gen);
+    ngx_chat_call_num(call, cache ? 1 : 0);
+    ngx_chat_call_num(call, queue_timeout);
+    ngx_chat_call_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
+
+    return ngx_chat_call_send(call, ngx_chat_store_open_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    int64_t             ttl;
+    ngx_int_t           rc;
+    ngx_str_t           id;
+    ngx_chat_answer_t   a, *answer;
+    ngx_chat_open_pt    handler;
+
+    ngx_str_null(&id);
+    answer = NULL;
+
+    rc = ngx_chat_call_word(call, reply);
+
+    switch (rc) {
+
+    case NGX_BUSY:
+
+        if (ngx_chat_reply_str(ngx_chat_reply_at(reply, 1), &id) != NGX_OK
+            || ngx_chat_keys_hex(&id, NGX_CHAT_ID_LEN) != NGX_OK)
+        {
+            rc = ngx_chat_call_unexpected(call);
+            id.data = NULL;
+        }
+
+        break;
+
+    case NGX_DONE:
+
+        if (ngx_chat_reply_int(ngx_chat_reply_at(reply, 1), &ttl) != NGX_OK) {
+            ttl = -1;
+        }
+
+        if (ngx_chat_store_answer(ngx_chat_reply_at(reply, 2), call->gen.fp,
+                                  ttl, &a)
+            == NGX_OK)
+        {
+            answer = &a;
+            break;
+        }
+
+        rc = ngx_chat_store_open_alone(call);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        break;
+
+    default:
+        break;
+    }
+
+    handler = (ngx_chat_open_pt) call->handler;
+    handler(call->data, rc, id.data, answer);
+}
+
+
+/*
+ * The script sees a hit where we do not, since it cannot check UTF-8.  That
+ * counts as absent: the generation is opened without a look at the cache,
+ * and what it makes replaces what is there.
+ */
+
+static ngx_int_t
+ngx_chat_store_open_alone(ngx_chat_call_t *call)
+{
+    ngx_str_t  *args;
+
+    args = call->args.elts;
+
+    if (args[NGX_CHAT_OPEN_CACHE].data[0] == '0') {
+        return ngx_chat_call_unexpected(call);
+    }
+
+    args[NGX_CHAT_OPEN_CACHE].data[0] = '0';
+
+    return (ngx_chat_call_again(call) == NGX_OK) ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
+    ngx_uint_t limit, ngx_chat_push_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_call_create(st, st->broker, &ngx_chat_script_push);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_num(call, limit);
+
+    ngx_chat_call_text(call, "h");
+    ngx_chat_call_bytes(call, task->gen.h, NGX_CHAT_HASH_LEN);
+
+    ngx_chat_call_text(call, "id");
+    ngx_chat_call_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
+
+    ngx_chat_call_text(call, "fp");
+    ngx_chat_call_bytes(call, task->gen.fp, NGX_CHAT_FP_LEN);
+
+    ngx_chat_call_text(call, "providers");
+    ngx_chat_call_str(call, &task->providers);
+
+    ngx_chat_call_text(call, "messages");
+    ngx_chat_call_str(call, &task->messages);
+
+    ngx_chat_call_text(call, "ttl");
+    ngx_chat_call_num(call, task->ttl);
+
+    ngx_chat_call_text(call, "max_answer");
+    ngx_chat_call_num(call, task->max_answer);
+
+    ngx_chat_call_text(call, "cancel");
+    ngx_chat_call_num(call, task->cancel ? 1 : 0);
+
+    ngx_chat_call_text(call, "grace");
+    ngx_chat_call_num(call, task->grace);
+
+    ngx_chat_call_text(call, "request_id");
+    ngx_chat_call_str(call, &task->request_id);
+
+    return ngx_chat_call_send(call, ngx_chat_call_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_read(ngx_chat_store_t *st, ngx_chat_gen_t *gen, uint64_t ms,
+    uint64_t n, ngx_uint_t count, ngx_chat_read_pt handler, void *data)
+{
+    u_char           *p, from[2 * NGX_INT64_LEN + 2];
+    ngx_chat_keys_t   keys;
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_call_create(st, st->redis, NULL);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->ms = ms;
+    call->n = n;
+
+    ngx_chat_keys(&keys, gen);
+
+    p = ngx_sprintf(from, "(%uL-%uL", ms, n);
+
+    ngx_chat_call_text(call, "XRANGE");
+    ngx_chat_call_str(call, &keys.gen);
+    ngx_chat_call_bytes(call, from, p - from);
+    ngx_chat_call_text(call, "+");
+    ngx_chat_call_text(call, "COUNT");
+    ngx_chat_call_num(call, count);
+
+    /* nothing new, or nothing there: an empty page does not tell */
+
+    ngx_chat_call_lead(call, "EXISTS");
+
+    return ngx_chat_call_send(call, ngx_chat_store_read_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_read_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    ngx_int_t          rc;
+    ngx_chat_page_t    page;
+    ngx_chat_read_pt   handler;
+
+    if (ngx_chat_call_is(reply, "WRONGTYPE")) {
+        rc = NGX_DECLINED;
+
+    } else {
+        rc = ngx_chat_call_array(call, reply);
+    }
+
+    if (rc == NGX_OK && ngx_chat_reply_count(reply) == 0 && call->led == 0) {
+        rc = NGX_DECLINED;
+    }
+
+    page.reply = reply;
+    page.next = 0;
+    page.ms = call->ms;
+    page.n = call->n;
+    page.log = call->store->log;
+
+    handler = (ngx_chat_read_pt) call->handler;
+    handler(call->data, rc, (rc == NGX_OK) ? &page : NULL);
+}
+
+
+ngx_int_t
+ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
+{
+    uint64_t           ms, n;
+    ngx_str_t          id;
+    ngx_chat_reply_t  *entry;
+
+    if (page->next >= ngx_chat_reply_count(page->reply)) {
+        return NGX_DONE;
+    }
+
+    entry = ngx_chat_reply_at(page->reply, page->next);
+
+    if (ngx_chat_reply_str(ngx_chat_reply_at(entry, 0), &id) != NGX_OK
+        || ngx_chat_keys_entry(&id, &ms, &n) != NGX_OK
+        || n != page->n + 1
+        || ms < page->ms
+        || ngx_chat_store_event_fields(ngx_chat_reply_at(entry, 1), ev)
+           != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, page->log, 0,
+                      "redis holds an unexpected entry of a chat generation "
+                      "behind entry %uL-%uL", page->ms, page->n);
+        return NGX_ERROR;
+    }
+
+    page->next++;
+    page->ms = ms;
+    page->n = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
+{
+    ngx_str_t  status, *text, *code;
+
+    ngx_memzero(ev, sizeof(ngx_chat_event_t));
+
+    text = &ev->text;
+    code = &ev->code;
+
+    if (ngx_chat_reply_field(fields, "status", &status) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_chat_store_is(&status, "processing")) {
+        ev->status = NGX_CHAT_PROCESSING;
+
+    } else if (ngx_chat_store_is(&status, "streaming")) {
+        ev->status = NGX_CHAT_STREAMING;
+
+        if (ngx_chat_reply_field(fields, "chunk", text) != NGX_OK
+            || text->len == 0)
+        {
+            return NGX_DECLINED;
+        }
+
+    } else if (ngx_chat_store_is(&status, "completed")) {
+        ev->status = NGX_CHAT_COMPLETED;
+
+        if (ngx_chat_reply_field(fields, "finish", code) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+    } else if (ngx_chat_store_is(&status, "error")) {
+        ev->status = NGX_CHAT_ERROR;
+
+        if (ngx_chat_reply_field(fields, "message", text) != NGX_OK
+            || ngx_chat_reply_field(fields, "code", code) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_chat_utf8_check(text->data, text->len) != NGX_OK
+        || ngx_chat_utf8_check(code->data, code->len) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_chat_store_is(ngx_str_t *s, const char *text)
+{
+    return s->len == ngx_strlen(text)
+           && ngx_memcmp(s->data, text, s->len) == 0;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_check(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_call_create(st, st->redis, &ngx_chat_script_check);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_gen(call, gen);
+
+    if (drop == NGX_CHAT_E_NONE) {
+        ngx_chat_call_text(call, "");
+        ngx_chat_call_text(call, "");
+
+    } else {
+        ngx_chat_call_str(call, ngx_chat_error_code(drop));
+        ngx_chat_call_str(call, ngx_chat_error_message(drop));
+    }
+
+    ngx_chat_call_num(call, NGX_CHAT_MARGIN);
+    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
+    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));
+
+    return ngx_chat_call_send(call, ngx_chat_store_check_done,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_check_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    uint64_t            n;
+    ngx_int_t           rc;
+    ngx_chat_check_pt   handler;
+
+    n = 0;
+    rc = ngx_chat_call_word(call, reply);
+
+    if ((rc == NGX_OK || rc == NGX_DONE)
+        && ngx_chat_call_number(call, reply, 1, &n) != NGX_OK)
+    {
+        rc = NGX_ABORT;
+    }
+
+    handler = (ngx_chat_check_pt) call->handler;
+    handler(call->data, rc, n);
+}
+
+
+ngx_chat_pubsub_sub_t *
+ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    const ngx_chat_pubsub_ops_t *ops, void *data)
+{
+    ngx_chat_keys_t  keys;
+
+    if (st->pubsub == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_keys(&keys, gen);
+
+    return ngx_chat_pubsub_subscribe(st->pubsub, &keys.gen, ops, data);
+}
