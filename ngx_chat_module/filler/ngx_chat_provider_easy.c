@@ -1,0 +1,246 @@
+
+#include "ngx_chat_provider_easy.h"
+
+
+#define NGX_CHAT_PROVIDER_MAX_AGE  60L     /* s, of an idle connection */
+
+
+static ngx_int_t ngx_chat_provider_options(CURL *easy,
+    ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
+static ngx_int_t ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_t *pv, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_provider_default(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_t *pv, ngx_keyval_t *kv, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_provider_header(ngx_chat_provider_easy_t *pe,
+    const char *format, ngx_keyval_t *kv, ngx_pool_t *pool);
+
+
+static ngx_str_t  ngx_chat_provider_path = ngx_string("/chat/completions");
+
+static ngx_keyval_t  ngx_chat_provider_defaults[] = {
+
+    { ngx_string("Content-Type"), ngx_string("application/json") },
+    { ngx_string("Accept"), ngx_string("text/event-stream") },
+
+    /* libcurl would ask before it sends a long body */
+    { ngx_string("Expect"), ngx_null_string }
+};
+
+
+ngx_int_t
+ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv,
+    ngx_str_t *messages, ngx_pool_t *pool)
+{
+    u_char     *p, *url;
+    ngx_str_t   body;
+
+    url = ngx_pnalloc(pool, pv->url.len + ngx_chat_provider_path.len + 1);
+    if (url == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(url, pv->url.data, pv->url.len);
+    p = ngx_cpymem(p, ngx_chat_provider_path.data,
+                   ngx_chat_provider_path.len);
+    *p = '\0';
+
+    /* in one piece, since libcurl may have to send it again */
+
+    body.len = pv->prefix.len + messages->len + pv->suffix.len;
+    body.data = ngx_pnalloc(pool, body.len);
+    if (body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(body.data, pv->prefix.data, pv->prefix.len);
+    p = ngx_cpymem(p, messages->data, messages->len);
+    ngx_memcpy(p, pv->suffix.data, pv->suffix.len);
+
+    pe->easy = curl_easy_init();
+    if (pe->easy == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_chat_provider_headers(pe, pv, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (curl_easy_setopt(pe->easy, CURLOPT_HTTPHEADER, pe->headers)
+        != CURLE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_chat_provider_options(pe->easy, pv, url, &body);
+}
+
+
+void
+ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe)
+{
+    if (pe->easy) {
+        curl_easy_cleanup(pe->easy);
+        pe->easy = NULL;
+    }
+
+    if (pe->headers) {
+        curl_slist_free_all(pe->headers);
+        pe->headers = NULL;
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
+    ngx_str_t *body)
+{
+    long        timeout;
+    ngx_uint_t  failed;
+
+    /* 0 would mean the default of libcurl */
+    timeout = (long) ngx_max(pv->connect_timeout, 1);
+
+    failed = curl_easy_setopt(easy, CURLOPT_URL, (char *) url);
+    failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    failed |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (char *) body->data);
+    failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                               (curl_off_t) body->len);
+    failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "ngx_chat");
+
+    failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout);
+    failed |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
+                               NGX_CHAT_PROVIDER_MAX_AGE);
+    failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+
+    /* libcurl would change the signals of the process for each call */
+    failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    failed |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+
+    /* an empty one keeps libcurl from looking into the environment */
+    failed |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+
+    /* refused by a libcurl that was built without HTTP/2 */
+    (void) curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                            (long) CURL_HTTP_VERSION_2TLS);
+
+    return failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_t *pv, ngx_pool_t *pool)
+{
+    u_char        *p;
+    ngx_uint_t     i, n;
+    ngx_keyval_t  *kv, bearer;
+
+    n = sizeof(ngx_chat_provider_defaults) / sizeof(ngx_keyval_t);
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_chat_provider_default(pe, pv, &ngx_chat_provider_defaults[i],
+                                      pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (pv->key.len) {
+        ngx_str_set(&bearer.key, "Authorization");
+
+        bearer.value.len = sizeof("Bearer ") - 1 + pv->key.len;
+        bearer.value.data = ngx_pnalloc(pool, bearer.value.len);
+        if (bearer.value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = ngx_cpymem(bearer.value.data, "Bearer ", sizeof("Bearer ") - 1);
+        ngx_memcpy(p, pv->key.data, pv->key.len);
+
+        if (ngx_chat_provider_default(pe, pv, &bearer, pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (pv->headers == NULL) {
+        return NGX_OK;
+    }
+
+    kv = pv->headers->elts;
+
+    for (i = 0; i < pv->headers->nelts; i++) {
+
+        /* "Name;" is how libcurl is told to send an empty value */
+
+        if (ngx_chat_provider_header(pe, kv[i].value.len ? "%V: %V%Z"
+                                                         : "%V;%V%Z",
+                                     &kv[i], pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* a header that a configured one of the same name replaces */
+
+static ngx_int_t
+ngx_chat_provider_default(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_t *pv, ngx_keyval_t *kv, ngx_pool_t *pool)
+{
+    ngx_uint_t     i;
+    ngx_keyval_t  *other;
+
+    if (pv->headers) {
+        other = pv->headers->elts;
+
+        for (i = 0; i < pv->headers->nelts; i++) {
+
+            if (other[i].key.len == kv->key.len
+                && ngx_strncasecmp(other[i].key.data, kv->key.data,
+                                   kv->key.len)
+                   == 0)
+            {
+                return NGX_OK;
+            }
+        }
+    }
+
+    /* "Name:" keeps libcurl from sending its own */
+
+    return ngx_chat_provider_header(pe, kv->value.len ? "%V: %V%Z"
+                                                      : "%V:%V%Z",
+                                    kv, pool);
+}
+
+
+static ngx_int_t
+ngx_chat_provider_header(ngx_chat_provider_easy_t *pe, const char *format,
+    ngx_keyval_t *kv, ngx_pool_t *pool)
+{
+    u_char             *p;
+    struct curl_slist  *list;
+
+    p = ngx_pnalloc(pool, kv->key.len + kv->value.len + sizeof(": "));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(p, format, &kv->key, &kv->value);
+
+    list = curl_slist_append(pe->headers, (char *) p);
+    if (list == NULL) {
+        return NGX_ERROR;
+    }
+
+    pe->headers = list;
+
+    return NGX_OK;
+}

@@ -1,0 +1,32 @@
+
+/*
+ * The request to a provider as a libcurl easy handle: URL, headers, body, and
+ * every option that is not about what becomes of the answer.
+ */
+
+
+#ifndef _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_
+#define _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_
+
+
+#include "../ngx_chat_provider.h"
+#include <curl/curl.h>
+
+
+typedef struct {
+    CURL               *easy;
+    struct curl_slist  *headers;
+} ngx_chat_provider_easy_t;
+
+
+/*
+ * The pool must outlive the handle.  NGX_ERROR: no memory; to be freed all
+ * the same.
+ */
+ngx_int_t ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_t *pv, ngx_str_t *messages, ngx_pool_t *pool);
+
+void ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe);
+
+
+#endif /* _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_ */

@@ -1,0 +1,286 @@
+
+#include "ngx_chat_provider_fault.h"
+
+
+static void ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
+    ngx_str_t *message);
+static ngx_uint_t ngx_chat_provider_has_key(ngx_chat_provider_t *pv,
+    u_char *p, size_t len);
+static void ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host);
+
+
+void
+ngx_chat_provider_fault_init(ngx_chat_provider_fault_t *f,
+    ngx_chat_provider_t *pv, ngx_log_t *log)
+{
+    ngx_memzero(f, sizeof(ngx_chat_provider_fault_t));
+
+    f->body.max = NGX_CHAT_FAULT_BODY;
+    f->provider = pv;
+    f->log = log;
+}
+
+
+void
+ngx_chat_provider_fault_free(ngx_chat_provider_fault_t *f)
+{
+    ngx_chat_bytes_free(&f->body);
+}
+
+
+void
+ngx_chat_provider_fault(ngx_chat_provider_fault_t *f, ngx_chat_error_e error,
+    ngx_uint_t retry, const char *what)
+{
+    if (f->error != NGX_CHAT_E_NONE) {
+        return;
+    }
+
+    f->error = error;
+    f->retry = retry;
+    f->what = what;
+}
+
+
+void
+ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
+    ngx_uint_t status, ngx_pool_t *temp)
+{
+    ngx_str_t         body;
+    ngx_uint_t        retry;
+    ngx_chat_delta_t  d;
+    ngx_chat_error_e  error;
+
+    f->status = status;
+
+    error = NGX_CHAT_E_PROVIDER_REFUSED;
+    retry = (status >= 500);
+
+    if (status < 300) {
+        error = NGX_CHAT_E_PROVIDER_BROKEN;
+
+    } else if (status == 429) {
+        error = NGX_CHAT_E_PROVIDER_RATE_LIMITED;
+        retry = 1;
+
+    } else if (status == 408) {
+        error = NGX_CHAT_E_PROVIDER_TIMEOUT;
+        retry = 1;
+
+    } else if ((status == 401 || status == 403) && f->provider->key.len == 0)
+    {
+        error = NGX_CHAT_E_NO_KEY;
+    }
+
+    ngx_chat_provider_fault(f, error, retry,
+                            (error == NGX_CHAT_E_NO_KEY)
+                            ? "wants a key, and none is configured"
+                            : "refused the request");
+
+    if (f->body.len == 0) {
+        return;
+    }
+
+    body.data = f->body.data;
+    body.len = f->body.len;
+
+    if (!ngx_chat_provider_has_key(f->provider, body.data, body.len)) {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, f->log, 0,
+                       "chat provider error \"%*s\"", body.len, body.data);
+    }
+
+    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
+
+    if (ngx_chat_delta_parse(&d, &body, temp) == NGX_OK && d.is_error) {
+        ngx_chat_provider_fault_message(f, &d.error);
+    }
+}
+
+
+void
+ngx_chat_provider_fault_curl(ngx_chat_provider_fault_t *f, CURLcode rc)
+{
+    ngx_uint_t         retry;
+    const char        *what;
+    ngx_chat_error_e   error;
+
+    retry = 1;
+
+    switch (rc) {
+
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        what = "cannot be reached";
+        break;
+
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_URL_MALFORMAT:
+        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        what = "cannot be connected to safely";
+        retry = 0;
+        break;
+
+    case CURLE_OPERATION_TIMEDOUT:
+        /* of all timeouts libcurl is told the one for connecting alone */
+        error = NGX_CHAT_E_PROVIDER_TIMEOUT;
+        what = "did not accept the connection in time";
+        break;
+
+    case CURLE_FAILED_INIT:
+    case CURLE_OUT_OF_MEMORY:
+        error = NGX_CHAT_E_INTERNAL;
+        what = "could not be asked for want of connections or memory";
+        break;
+
+    default:
+        error = NGX_CHAT_E_PROVIDER_BROKEN;
+        what = "broke the connection off";
+        break;
+    }
+
+    if (f->error == NGX_CHAT_E_NONE) {
+        f->detail = f->curl[0] ? f->curl : curl_easy_strerror(rc);
+    }
+
+    ngx_chat_provider_fault(f, error, retry, what);
+}
+
+
+void
+ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
+    ngx_chat_delta_t *d)
+{
+    ngx_uint_t        retry;
+    ngx_chat_error_e  error;
+
+    error = NGX_CHAT_E_PROVIDER_BROKEN;
+    retry = (d->error_code < 400 || d->error_code >= 500
+             || d->error_code == 408);
+
+    if (d->error_code == 429) {
+        error = NGX_CHAT_E_PROVIDER_RATE_LIMITED;
+        retry = 1;
+    }
+
+    ngx_chat_provider_fault(f, error, retry,
+                            "sent an error instead of an answer");
+
+    ngx_chat_provider_fault_message(f, &d->error);
+}
+
+
+void
+ngx_chat_provider_fault_log(ngx_chat_provider_fault_t *f)
+{
+    u_char     *p, *last;
+    ngx_str_t   host;
+    u_char      buf[CURL_ERROR_SIZE + NGX_INT_T_LEN + 32];
+
+    ngx_chat_provider_host(f->provider, &host);
+
+    p = buf;
+    last = buf + sizeof(buf);
+
+    if (f->status) {
+        p = ngx_slprintf(p, last, ", HTTP status %ui", f->status);
+    }
+
+    if (f->detail) {
+        p = ngx_slprintf(p, last, ", \"%s\"", f->detail);
+    }
+
+    ngx_log_error(NGX_LOG_ERR, f->log, 0,
+                  "provider \"%V\" at \"%V\" %s%*s",
+                  &f->provider->name, &host, f->what, (size_t) (p - buf),
+                  buf);
+
+    if (f->message.len) {
+        ngx_log_error(NGX_LOG_INFO, f->log, 0,
+                      "provider \"%V\" says \"%V\"",
+                      &f->provider->name, &f->message);
+    }
+}
+
+
+/* a provider's own words are neither trusted nor logged with a key in them */
+
+static void
+ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
+    ngx_str_t *message)
+{
+    size_t   i, len;
+    u_char  *p;
+
+    p = message->data;
+
+    if (message->len == 0
+        || ngx_chat_provider_has_key(f->provider, p, message->len))
+    {
+        return;
+    }
+
+    len = ngx_min(message->len, NGX_CHAT_FAULT_MESSAGE);
+
+    for (i = 0; i < len; i++) {
+        f->room[i] = (p[i] < 0x20 || p[i] == 0x7f || p[i] == '"') ? ' ' : p[i];
+    }
+
+    f->message.data = f->room;
+    f->message.len = len;
+}
+
+
+static ngx_uint_t
+ngx_chat_provider_has_key(ngx_chat_provider_t *pv, u_char *p, size_t len)
+{
+    u_char  *last;
+
+    if (pv->key.len == 0 || len < pv->key.len) {
+        return 0;
+    }
+
+    last = p + len - pv->key.len;
+
+    while (p <= last) {
+
+        if (ngx_memcmp(p, pv->key.data, pv->key.len) == 0) {
+            return 1;
+        }
+
+        p++;
+    }
+
+    return 0;
+}
+
+
+/* host and port alone: what is before them may be a password */
+
+static void
+ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host)
+{
+    u_char  *p, *last, *start;
+
+    start = pv->url.data;
+    last = pv->url.data + pv->url.len;
+
+    p = ngx_strlchr(start, last, ':');
+
+    if (p && last - p >= 3 && p[1] == '/' && p[2] == '/') {
+        start = p + 3;
+    }
+
+    for (p = start; p < last && *p != '/' && *p != '?'; p++) {
+
+        if (*p == '@') {
+            start = p + 1;
+        }
+    }
+
+    host->data = start;
+    host->len = p - start;
+}
