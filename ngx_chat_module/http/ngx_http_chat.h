@@ -24,6 +24,9 @@
 #define NGX_HTTP_CHAT_HEALTH       1
 #define NGX_HTTP_CHAT_HEALTH_FULL  2
 
+/* nginx has no name for this status */
+#define NGX_HTTP_CHAT_UNPROCESSABLE  422
+
 
 /* what is known of the whole http block; one for all, read-only when running */
 typedef struct {
@@ -86,7 +89,7 @@ typedef struct {
     ngx_http_chat_source_e   source;
     int64_t                  ttl;            /* of a hit, seconds */
 
-    /* an error before the stream: what the body filter writes */
+    /* an error before the stream: what the filter makes a body of */
     ngx_chat_error_e         error;
     ngx_str_t                message;        /* empty: the code's own */
 
@@ -105,6 +108,7 @@ typedef struct {
     ngx_str_t                provider;
     ngx_str_t                model;
     ngx_msec_t               start;
+    ngx_msec_t               waited;         /* from start to the verdict */
     ngx_msec_t               first_chunk;    /* after start */
     ngx_uint_t               chunks;
     off_t                    bytes;
@@ -114,8 +118,7 @@ typedef struct {
     unsigned                 verdict:1;
     unsigned                 has_first_chunk:1;
     unsigned                 terminal:1;     /* the last frame is in out */
-    unsigned                 replace:1;      /* error: body filter is to act */
-    unsigned                 replaced:1;
+    unsigned                 replace:1;      /* the body filter is to act */
     unsigned                 finalized:1;
 } ngx_http_chat_ctx_t;
 

@@ -1,0 +1,42 @@
+
+/*
+ * A request's context, from its making to its end, and the one way out.
+ *
+ * What a request leaves behind goes in two steps, each once.  As soon as it
+ * is finalized, or nginx ends it, stop(): it asks, waits and times no more.
+ * With the request's pool the subscription: the bytes of its frames live as
+ * long as any buffer that points to them.
+ */
+
+
+#ifndef _NGX_HTTP_CHAT_CTX_H_INCLUDED_
+#define _NGX_HTTP_CHAT_CTX_H_INCLUDED_
+
+
+#include "ngx_http_chat.h"
+
+
+/* a new context becomes the request's; NULL: no memory */
+ngx_http_chat_ctx_t *ngx_http_chat_ctx_create(ngx_http_request_t *r);
+
+/*
+ * The context of the request that r belongs to, also after an error page has
+ * taken over; NULL: none
+ */
+ngx_http_chat_ctx_t *ngx_http_chat_ctx_find(ngx_http_request_t *r);
+
+/* notes what went wrong, for the response and for the log */
+void ngx_http_chat_ctx_error(ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e);
+
+void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
+
+/* stops, and finalizes the request, which may be gone afterwards */
+void ngx_http_chat_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_int_t rc);
+
+/* adds a response header; name and value must last; NGX_OK, NGX_ERROR */
+ngx_int_t ngx_http_chat_add_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+
+
+#endif /* _NGX_HTTP_CHAT_CTX_H_INCLUDED_ */
