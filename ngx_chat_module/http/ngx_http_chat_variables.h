@@ -1,0 +1,25 @@
+
+/*
+ * $chat_question and the others.  They are not found until the body has been
+ * read, or until what they tell is known.
+ */
+
+
+#ifndef _NGX_HTTP_CHAT_VARIABLES_H_INCLUDED_
+#define _NGX_HTTP_CHAT_VARIABLES_H_INCLUDED_
+
+
+#include "ngx_http_chat.h"
+
+
+/* at preconfiguration */
+ngx_int_t ngx_http_chat_add_variables(ngx_conf_t *cf);
+
+/*
+ * Forgets the values that nginx keeps of our variables from an early look;
+ * those of others that were made from them are not ours to touch
+ */
+void ngx_http_chat_reset_variables(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_CHAT_VARIABLES_H_INCLUDED_ */
