@@ -1,0 +1,309 @@
+
+#include "ngx_http_chat_health.h"
+#include "ngx_http_chat_ctx.h"
+#include "../codec/ngx_chat_json.h"
+
+
+/* a companion that has not told for so many seconds is not counted on */
+#define NGX_HTTP_CHAT_BEAT  10
+
+
+typedef struct {
+    ngx_uint_t             running;    /* companions that take tasks */
+    ngx_uint_t             connected;  /* of these, with Redis */
+    ngx_uint_t             queued;
+} ngx_http_chat_fleet_t;
+
+
+static void ngx_http_chat_fleet(ngx_chat_slot_t *slot,
+    ngx_http_chat_fleet_t *fleet);
+static ngx_uint_t ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
+    ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason);
+static ngx_buf_t *ngx_http_chat_health_body(ngx_http_request_t *r,
+    ngx_chat_slot_t *slot, ngx_chat_hub_state_t *state,
+    ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason);
+static u_char *ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
+    ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet);
+static u_char *ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot);
+static ngx_int_t ngx_http_chat_health_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_buf_t *b);
+
+
+/* by ngx_chat_slot_state_e */
+
+static const char  *ngx_http_chat_states[] = {
+    "free",
+    "starting",
+    "running",
+    "draining"
+};
+
+static ngx_str_t  ngx_http_chat_health_allow = ngx_string("GET, HEAD");
+static ngx_str_t  ngx_http_chat_health_no_store = ngx_string("no-store");
+
+
+ngx_int_t
+ngx_http_chat_health_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_buf_t                  *b;
+    ngx_str_t                   word, reason;
+    ngx_uint_t                  status;
+    ngx_chat_slot_t            *slot;
+    ngx_chat_hub_state_t        state;
+    ngx_http_chat_fleet_t       fleet;
+    ngx_http_chat_main_conf_t  *cmcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+
+        if (ngx_http_chat_add_header(r, "Allow", &ngx_http_chat_health_allow)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+
+    ngx_memzero(&state, sizeof(ngx_chat_hub_state_t));
+    ngx_memzero(&fleet, sizeof(ngx_http_chat_fleet_t));
+
+    slot = NULL;
+
+    if (cmcf->board) {
+        slot = ngx_chat_board_slots(cmcf->board);
+        ngx_http_chat_fleet(slot, &fleet);
+    }
+
+    if (ngx_http_chat_hub) {
+        ngx_chat_hub_state(ngx_http_chat_hub, &state);
+    }
+
+    status = ngx_http_chat_health_status(&state, &fleet, &word, &reason);
+
+    b = ngx_http_chat_health_body(r, slot, &state, &fleet, &word, &reason);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_chat_health_send(r, status, b);
+}
+
+
+static void
+ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+
+        if (slot[i].state != NGX_CHAT_SLOT_RUNNING
+            || ngx_time() - (time_t) slot[i].beat > NGX_HTTP_CHAT_BEAT)
+        {
+            continue;
+        }
+
+        fleet->running++;
+
+        if (slot[i].redis) {
+            fleet->connected++;
+        }
+
+        /* all see the same queue, some later than others */
+
+        fleet->queued = ngx_max(fleet->queued, slot[i].queued);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
+    ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason)
+{
+    ngx_str_set(word, "degraded");
+    ngx_str_null(reason);
+
+    if (ngx_http_chat_hub == NULL) {
+        ngx_str_set(word, "unavailable");
+        ngx_str_set(reason, "no location says chat");
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    if (!state->redis || state->redis_down) {
+        ngx_str_set(word, "unavailable");
+        ngx_str_set(reason, "Redis is down");
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    if (!state->broker) {
+        ngx_str_set(reason, "the broker is down: only cached answers");
+
+    } else if (fleet->running == 0) {
+        ngx_str_set(reason, "no companion is running: only cached answers");
+
+    } else if (fleet->connected == 0) {
+        ngx_str_set(reason,
+                    "no companion reaches Redis: only cached answers");
+
+    } else {
+        ngx_str_set(word, "ok");
+    }
+
+    return NGX_HTTP_OK;
+}
+
+
+static ngx_buf_t *
+ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
+    ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet,
+    ngx_str_t *word, ngx_str_t *reason)
+{
+    size_t                     len;
+    ngx_buf_t                 *b;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    len = sizeof("{\"status\": \"\", \"reason\": \"\"}") - 1
+          + word->len + reason->len;
+
+    if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
+        len += sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
+                      "\"subscriber\": \"down\", \"companions\": [], "
+                      "\"queue\": , \"live\": , \"eviction\": \"\", "
+                      "\"breaker\": \"closed\"") - 1
+               + 2 * NGX_INT_T_LEN
+               + NGX_CHAT_BOARD_SLOTS
+                 * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
+                           "\"redis\": \"down\", \"running\": }, ") - 1
+                    + 3 * NGX_ATOMIC_T_LEN);
+
+        if (state->policy) {
+            len += ngx_chat_json_escaped_len(state->policy->data,
+                                             state->policy->len);
+        }
+    }
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->last = ngx_sprintf(b->last, "{\"status\": \"%V\"", word);
+
+    if (reason->len) {
+        b->last = ngx_sprintf(b->last, ", \"reason\": \"%V\"", reason);
+    }
+
+    if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
+        b->last = ngx_http_chat_health_full(b->last, slot, state, fleet);
+    }
+
+    *b->last++ = '}';
+
+    return b;
+}
+
+
+static u_char *
+ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
+    ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet)
+{
+    p = ngx_sprintf(p, ", \"redis\": \"%s\", \"broker\": \"%s\", "
+                    "\"subscriber\": \"%s\", \"companions\": [",
+                    state->redis ? "up" : "down",
+                    state->broker ? "up" : "down",
+                    state->pubsub ? "up" : "down");
+
+    if (slot) {
+        p = ngx_http_chat_health_slots(p, slot);
+    }
+
+    p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"eviction\": \"",
+                    fleet->queued, state->channels);
+
+    if (state->policy) {
+        p = ngx_chat_json_escape(p, state->policy->data, state->policy->len);
+    }
+
+    return ngx_sprintf(p, "\", \"breaker\": \"%s\"",
+                       state->redis_down ? "open" : "closed");
+}
+
+
+static u_char *
+ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
+{
+    time_t            beat;
+    ngx_uint_t        i, n;
+    ngx_atomic_uint_t  state;
+
+    n = 0;
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+
+        /* the companion may write at the same time */
+
+        state = slot[i].state;
+
+        if (state == NGX_CHAT_SLOT_FREE || state > NGX_CHAT_SLOT_DRAINING) {
+            continue;
+        }
+
+        beat = ngx_time() - (time_t) slot[i].beat;
+
+        p = ngx_sprintf(p, "%s{\"pid\": %uA, \"state\": \"%s\", "
+                        "\"beat\": %T, \"redis\": \"%s\", "
+                        "\"running\": %uA}",
+                        n++ ? ", " : "", slot[i].pid,
+                        ngx_http_chat_states[state], ngx_max(beat, 0),
+                        slot[i].redis ? "up" : "down", slot[i].running);
+    }
+
+    return p;
+}
+
+
+static ngx_int_t
+ngx_http_chat_health_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_buf_t *b)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = b->last - b->pos;
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ngx_http_chat_add_header(r, "Cache-Control",
+                                 &ngx_http_chat_health_no_store)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
