@@ -1,0 +1,155 @@
+
+#include "ngx_http_chat_header.h"
+#include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_variables.h"
+
+
+static ngx_int_t ngx_http_chat_cache_control(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_generation(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_cache_status(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+
+
+static ngx_str_t  ngx_http_chat_no = ngx_string("no");
+static ngx_str_t  ngx_http_chat_no_store =
+    ngx_string("no-store, no-transform");
+
+/* by ngx_http_chat_source_e */
+
+static ngx_str_t  ngx_http_chat_sources[] = {
+    ngx_null_string,
+    ngx_string("ngx_chat; hit"),
+    ngx_string("ngx_chat; fwd=miss"),
+    ngx_string("ngx_chat; fwd=miss; collapsed"),
+    ngx_string("ngx_chat; fwd=request"),
+    ngx_string("ngx_chat; fwd=bypass")
+};
+
+
+ngx_int_t
+ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    off_t length)
+{
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    /* "add_header" may name variables that had no value until now */
+
+    ngx_http_chat_reset_variables(r);
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = length;
+
+    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ngx_http_chat_cache_control(r) != NGX_OK
+        || ngx_http_chat_add_header(r, "X-Accel-Buffering", &ngx_http_chat_no)
+           != NGX_OK
+        || ngx_http_chat_generation(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (clcf->cache_status && ngx_http_chat_cache_status(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_send_header(r);
+}
+
+
+/* where "expires" and $sent_http_cache_control look for it */
+
+static ngx_int_t
+ngx_http_chat_cache_control(ngx_http_request_t *r)
+{
+    ngx_table_elt_t   *h;
+#if (nginx_version < 1023000)
+    ngx_table_elt_t  **ph;
+#endif
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    ngx_str_set(&h->key, "Cache-Control");
+    h->value = ngx_http_chat_no_store;
+
+#if (nginx_version < 1023000)
+
+    if (r->headers_out.cache_control.elts == NULL
+        && ngx_array_init(&r->headers_out.cache_control, r->pool, 1,
+                          sizeof(ngx_table_elt_t *))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ph = ngx_array_push(&r->headers_out.cache_control);
+    if (ph == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ph = h;
+
+#else
+
+    h->next = r->headers_out.cache_control;
+    r->headers_out.cache_control = h;
+
+#endif
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_generation(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    value.len = NGX_CHAT_ID_LEN + 1 + NGX_CHAT_HASH_LEN;
+    value.data = ngx_pnalloc(r->pool, value.len);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(value.data, ctx->id, NGX_CHAT_ID_LEN);
+    *p++ = '.';
+    ngx_memcpy(p, ctx->h, NGX_CHAT_HASH_LEN);
+
+    return ngx_http_chat_add_header(r, "X-Chat-Generation", &value);
+}
+
+
+static ngx_int_t
+ngx_http_chat_cache_status(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    value = ngx_http_chat_sources[ctx->source];
+
+    if (ctx->source == NGX_HTTP_CHAT_HIT && ctx->ttl >= 0) {
+
+        p = ngx_pnalloc(r->pool, value.len + sizeof("; ttl=") - 1
+                                 + NGX_INT64_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(p, "%V; ttl=%L", &value, ctx->ttl) - p;
+        value.data = p;
+    }
+
+    return ngx_http_chat_add_header(r, "Cache-Status", &value);
+}

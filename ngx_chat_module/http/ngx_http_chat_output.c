@@ -1,0 +1,711 @@
+
+#include "ngx_http_chat_output.h"
+#include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_header.h"
+#include "../codec/ngx_chat_answer.h"
+#include "../codec/ngx_chat_frame.h"
+#include "../codec/ngx_chat_json.h"
+
+
+/* what is taken from the channel at once */
+#define NGX_HTTP_CHAT_FRAMES  64
+#define NGX_HTTP_CHAT_BYTES   65536
+
+
+static ngx_int_t ngx_http_chat_answer_meta(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_answer_t *answer);
+static ngx_int_t ngx_http_chat_answer_buf(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_answer_t *answer);
+static u_char *ngx_http_chat_write_answer(u_char *p,
+    ngx_chat_answer_t *answer);
+
+static void ngx_http_chat_channel_meta(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_channel_t *ch);
+static ngx_int_t ngx_http_chat_open_stream(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
+    ngx_str_t *frame);
+
+static void ngx_http_chat_wake(void *data);
+static void ngx_http_chat_write_handler(ngx_http_request_t *r);
+static void ngx_http_chat_process(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_take(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_count(ngx_http_chat_ctx_t *ctx,
+    ngx_chat_frame_t *frame);
+static ngx_int_t ngx_http_chat_fail(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chain_t **ll);
+static ngx_chain_t *ngx_http_chat_link(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_str_t *bytes);
+static ngx_int_t ngx_http_chat_send(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_wait(ngx_http_request_t *r);
+static void ngx_http_chat_heartbeat_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_chat_heartbeat(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+
+
+static const ngx_chat_dialect_t  ngx_http_chat_dialect = {
+    0,
+    ngx_http_chat_render
+};
+
+static ngx_str_t  ngx_http_chat_comment = ngx_string(": keep-alive\n\n");
+
+
+void
+ngx_http_chat_output_init(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_event_t               *ev;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    ev = &ctx->heartbeat;
+
+    ev->handler = ngx_http_chat_heartbeat_handler;
+    ev->data = ctx;
+    ev->log = r->connection->log;
+
+    ctx->sent = ngx_current_msec;
+
+    /* not cancelable: a worker that is to exit stays while somebody waits */
+
+    ngx_add_timer(ev, clcf->heartbeat);
+}
+
+
+void
+ngx_http_chat_send_answer(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_answer_t *answer)
+{
+    ngx_int_t   rc;
+    ngx_buf_t  *b;
+
+    if (ngx_http_chat_answer_meta(r, ctx, answer) != NGX_OK
+        || ngx_http_chat_answer_buf(r, ctx, answer) != NGX_OK)
+    {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_INTERNAL);
+        ngx_http_chat_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    b = ctx->out->buf;
+
+    rc = ngx_http_chat_send_header(r, ctx, b->last - b->pos);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        ngx_http_chat_finalize(r, ctx, rc);
+        return;
+    }
+
+    ngx_str_set(&ctx->status, "completed");
+    ctx->terminal = 1;
+
+    rc = ngx_http_chat_send(r, ctx);
+
+    ngx_http_chat_finalize(r, ctx, rc);
+}
+
+
+/* the answer is gone after the verdict; its texts are copied */
+
+static ngx_int_t
+ngx_http_chat_answer_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_answer_t *answer)
+{
+    if (answer->gen.len != NGX_CHAT_ID_LEN) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "cached answer has an invalid generation");
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ctx->id, answer->gen.data, NGX_CHAT_ID_LEN);
+
+    if (answer->provider.len) {
+        ctx->provider.len = answer->provider.len;
+        ctx->provider.data = ngx_pstrdup(r->pool, &answer->provider);
+        if (ctx->provider.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (answer->model.len) {
+        ctx->model.len = answer->model.len;
+        ctx->model.data = ngx_pstrdup(r->pool, &answer->model);
+        if (ctx->model.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx->ttl = (answer->ttl < 0) ? -1 : (answer->ttl + 500) / 1000;
+    ctx->first_chunk = ctx->waited;
+    ctx->has_first_chunk = 1;
+    ctx->chunks = answer->chunks;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_answer_buf(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_answer_t *answer)
+{
+    size_t             len, text;
+    ngx_buf_t         *b;
+    ngx_chain_t       *cl;
+    ngx_chat_event_t   ev;
+
+    /* the text is there twice, once in pieces, and is measured once */
+
+    text = ngx_chat_json_escaped_len(answer->text.data, answer->text.len);
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_PROCESSING;
+    len = ngx_chat_frame_len(&ev);
+
+    ev.status = NGX_CHAT_STREAMING;
+    len += answer->chunks * ngx_chat_frame_len(&ev) + text;
+
+    ev.status = NGX_CHAT_COMPLETED;
+    ev.code = answer->finish;
+    len += ngx_chat_frame_len(&ev) + text;
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last = ngx_http_chat_write_answer(b->last, answer);
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_chat_module;
+
+    ctx->bytes = b->last - b->pos;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    ctx->out = cl;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_chat_write_answer(u_char *p, ngx_chat_answer_t *answer)
+{
+    size_t             len;
+    ngx_str_t          cuts;
+    ngx_chat_event_t   ev;
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_PROCESSING;
+    p = ngx_chat_frame_write(p, &ev);
+
+    ev.status = NGX_CHAT_STREAMING;
+    ev.text.data = answer->text.data;
+
+    cuts = answer->cuts;
+
+    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
+        ev.text.len = len;
+        p = ngx_chat_frame_write(p, &ev);
+        ev.text.data += len;
+    }
+
+    ev.status = NGX_CHAT_COMPLETED;
+    ev.text = answer->text;
+    ev.code = answer->finish;
+
+    return ngx_chat_frame_write(p, &ev);
+}
+
+
+void
+ngx_http_chat_send_channel(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_channel_t *ch)
+{
+    ngx_int_t                  rc;
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *core;
+
+    c = r->connection;
+
+    ngx_http_chat_channel_meta(r, ctx, ch);
+
+    ctx->sub = ngx_chat_hub_attach(ch, &ngx_http_chat_dialect,
+                                   ngx_http_chat_wake, ctx);
+
+    if (ctx->sub == NULL || ngx_http_chat_open_stream(r, ctx) != NGX_OK) {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_INTERNAL);
+        ngx_http_chat_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (core->tcp_nodelay && ngx_tcp_nodelay(c) != NGX_OK) {
+        ngx_http_chat_finalize(r, ctx, NGX_ERROR);
+        return;
+    }
+
+    rc = ngx_http_chat_send_header(r, ctx, -1);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        ngx_http_chat_finalize(r, ctx, rc);
+        return;
+    }
+
+    c->log->action = "sending an answer to client";
+
+    r->write_event_handler = ngx_http_chat_write_handler;
+
+    if (ngx_http_chat_send(r, ctx) == NGX_ERROR
+        || ngx_http_chat_wait(r) != NGX_OK)
+    {
+        ngx_http_chat_finalize(r, ctx, NGX_ERROR);
+    }
+}
+
+
+static void
+ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_channel_t *ch)
+{
+    ngx_chat_provider_t       **pvp;
+    ngx_http_chat_loc_conf_t   *clcf;
+
+    ngx_memcpy(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN);
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    /* what is asked first */
+
+    if (clcf->providers && clcf->providers->nelts) {
+        pvp = clcf->providers->elts;
+
+        ctx->provider = pvp[0]->name;
+        ctx->model = pvp[0]->model;
+    }
+}
+
+
+/* the "processing" that leaves together with the header */
+
+static ngx_int_t
+ngx_http_chat_open_stream(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_str_t          bytes;
+    ngx_chat_event_t   ev;
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_PROCESSING;
+
+    if (ngx_http_chat_render(&ev, r->pool, &bytes) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->out = ngx_http_chat_link(r, ctx, &bytes);
+    if (ctx->out == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->out->buf->flush = 1;
+    ctx->bytes = bytes.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+{
+    size_t  len;
+
+    len = ngx_chat_frame_len(ev);
+
+    frame->data = ngx_pnalloc(pool, len);
+    if (frame->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    frame->len = ngx_chat_frame_write(frame->data, ev) - frame->data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_wake(void *data)
+{
+    ngx_http_chat_ctx_t  *ctx = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    /* nginx may still be sending what is left of a finished request */
+
+    if (ctx->finalized) {
+        return;
+    }
+
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "http chat wake");
+
+    /* a client that does not keep up is served by its write event */
+
+    if (ctx->busy == NULL) {
+        ngx_http_chat_process(r, ctx);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_chat_write_handler(ngx_http_request_t *r)
+{
+    ngx_event_t          *wev;
+    ngx_connection_t     *c;
+    ngx_http_chat_ctx_t  *ctx;
+
+    c = r->connection;
+    wev = c->write;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "http chat write handler");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        c->timedout = 1;
+
+        ngx_http_chat_finalize(r, ctx, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    ngx_http_chat_process(r, ctx);
+}
+
+
+/* sends what can be sent, and says what is waited for */
+
+static void
+ngx_http_chat_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    for ( ;; ) {
+
+        if (ctx->busy == NULL && ngx_http_chat_take(r, ctx) != NGX_OK) {
+            ngx_http_chat_finalize(r, ctx, NGX_ERROR);
+            return;
+        }
+
+        if (ctx->out == NULL && ctx->busy == NULL && !c->buffered) {
+            break;
+        }
+
+        /* only frames let the loop go on; the rest of a write is one try */
+
+        rc = ngx_http_chat_send(r, ctx);
+
+        if (rc == NGX_ERROR || ctx->terminal) {
+            ngx_http_chat_finalize(r, ctx, rc);
+            return;
+        }
+
+        if (ctx->busy || c->buffered) {
+            break;
+        }
+    }
+
+    if (ngx_http_chat_wait(r) != NGX_OK) {
+        ngx_http_chat_finalize(r, ctx, NGX_ERROR);
+    }
+}
+
+
+/* moves frames from the channel to ctx->out, as many as go well together */
+
+static ngx_int_t
+ngx_http_chat_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    size_t             size;
+    ngx_int_t          rc;
+    ngx_uint_t         n;
+    ngx_chain_t       *cl, **ll;
+    ngx_chat_frame_t   frame;
+
+    cl = NULL;
+    ll = &ctx->out;
+    size = 0;
+
+    for (n = 0;
+         n < NGX_HTTP_CHAT_FRAMES && size < NGX_HTTP_CHAT_BYTES;
+         n++)
+    {
+        rc = ngx_chat_hub_next(ctx->sub, &frame);
+
+        if (rc == NGX_AGAIN) {
+            break;
+        }
+
+        if (rc != NGX_OK) {
+            return ngx_http_chat_fail(r, ctx, ll);
+        }
+
+        cl = ngx_http_chat_link(r, ctx, &frame.bytes);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        *ll = cl;
+        ll = &cl->next;
+
+        size += frame.bytes.len;
+
+        ngx_http_chat_count(ctx, &frame);
+
+        if (ctx->terminal) {
+            cl->buf->last_buf = 1;
+            cl->buf->last_in_chain = 1;
+            return NGX_OK;
+        }
+    }
+
+    if (cl) {
+        cl->buf->flush = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_frame_t *frame)
+{
+    ctx->bytes += frame->bytes.len;
+
+    switch (frame->status) {
+
+    case NGX_CHAT_PROCESSING:
+        ctx->chunks = 0;
+        break;
+
+    case NGX_CHAT_STREAMING:
+        ctx->chunks++;
+
+        if (!ctx->has_first_chunk) {
+            ctx->first_chunk = ngx_current_msec - ctx->start;
+            ctx->has_first_chunk = 1;
+        }
+
+        break;
+
+    case NGX_CHAT_COMPLETED:
+        ngx_str_set(&ctx->status, "completed");
+        ctx->terminal = 1;
+        break;
+
+    default: /* NGX_CHAT_ERROR */
+        ngx_str_set(&ctx->status, "error");
+        ctx->code = frame->code;
+        ctx->terminal = 1;
+    }
+}
+
+
+/* the channel has nothing more to give: the stream still ends with an event */
+
+static ngx_int_t
+ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chain_t **ll)
+{
+    ngx_chain_t       *cl;
+    ngx_chat_event_t   ev;
+    ngx_chat_frame_t   frame;
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "answer cannot be sent to the end");
+
+    ngx_chat_error_event(&ev, NGX_CHAT_E_INTERNAL);
+
+    frame.status = ev.status;
+    frame.code = ev.code;
+
+    if (ngx_http_chat_render(&ev, r->pool, &frame.bytes) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cl = ngx_http_chat_link(r, ctx, &frame.bytes);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf->last_buf = 1;
+    cl->buf->last_in_chain = 1;
+
+    *ll = cl;
+
+    ngx_http_chat_count(ctx, &frame);
+
+    return NGX_OK;
+}
+
+
+static ngx_chain_t *
+ngx_http_chat_link(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_str_t *bytes)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = ngx_chain_get_free_buf(r->pool, &ctx->free);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    b = cl->buf;
+
+    ngx_memzero(b, sizeof(ngx_buf_t));
+
+    b->start = bytes->data;
+    b->pos = bytes->data;
+    b->last = bytes->data + bytes->len;
+    b->end = b->last;
+    b->memory = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_chat_module;
+
+    return cl;
+}
+
+
+static ngx_int_t
+ngx_http_chat_send(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->sent = ngx_current_msec;
+
+    rc = ngx_http_output_filter(r, ctx->out);
+
+    ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &ctx->out,
+                            (ngx_buf_tag_t) &ngx_chat_module);
+
+    return rc;
+}
+
+
+/* for the client, as long as it does not take what was sent */
+
+static ngx_int_t
+ngx_http_chat_wait(ngx_http_request_t *r)
+{
+    ngx_event_t               *wev;
+    ngx_http_core_loc_conf_t  *core;
+
+    wev = r->connection->write;
+    core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (ngx_handle_write_event(wev, core->send_lowat) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* with "limit_rate" the timer is that of the delay */
+
+    if (wev->delayed) {
+        return NGX_OK;
+    }
+
+    if (wev->active && !wev->ready) {
+        ngx_add_timer(wev, core->send_timeout);
+
+    } else if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_heartbeat_handler(ngx_event_t *ev)
+{
+    ngx_msec_t            left;
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_http_chat_ctx_t  *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "http chat heartbeat");
+
+    left = ngx_http_chat_heartbeat(r, ctx);
+
+    if (left) {
+        ngx_add_timer(ev, left);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* time until the next one; 0: the request has ended */
+
+static ngx_msec_t
+ngx_http_chat_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_msec_t                 passed;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    passed = ngx_current_msec - ctx->sent;
+
+    if (passed < clcf->heartbeat) {
+        return clcf->heartbeat - passed;
+    }
+
+    if (!ctx->verdict || ctx->busy || r->connection->buffered) {
+        return clcf->heartbeat;
+    }
+
+    ctx->out = ngx_http_chat_link(r, ctx, &ngx_http_chat_comment);
+
+    if (ctx->out) {
+        ctx->out->buf->flush = 1;
+    }
+
+    if (ctx->out == NULL
+        || ngx_http_chat_send(r, ctx) == NGX_ERROR
+        || ngx_http_chat_wait(r) != NGX_OK)
+    {
+        ngx_http_chat_finalize(r, ctx, NGX_ERROR);
+        return 0;
+    }
+
+    return clcf->heartbeat;
+}
