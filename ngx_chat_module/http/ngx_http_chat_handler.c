@@ -1,0 +1,565 @@
+
+#include "ngx_http_chat_handler.h"
+#include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_output.h"
+#include "ngx_http_chat_variables.h"
+#include "../codec/ngx_chat_key.h"
+#include "../codec/ngx_chat_provider_json.h"
+#include "../codec/ngx_chat_request.h"
+
+
+static ngx_int_t ngx_http_chat_check_type(ngx_http_request_t *r);
+static void ngx_http_chat_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_start(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body);
+static ngx_int_t ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p);
+static ngx_int_t ngx_http_chat_parse(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_str_t *body, ngx_uint_t *use_cache);
+static ngx_int_t ngx_http_chat_question(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
+static ngx_int_t ngx_http_chat_key(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_uint_t *private);
+static ngx_int_t ngx_http_chat_may_bypass(ngx_http_request_t *r,
+    ngx_uint_t *may);
+static void ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id);
+static ngx_int_t ngx_http_chat_ask(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn);
+
+static void ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict);
+static ngx_int_t ngx_http_chat_refuse(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e);
+
+
+static ngx_str_t  ngx_http_chat_type = ngx_string("application/json");
+static ngx_str_t  ngx_http_chat_allow = ngx_string("POST");
+static ngx_str_t  ngx_http_chat_id_name = ngx_string("request_id");
+
+
+ngx_int_t
+ngx_http_chat_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_chat_ctx_t  *ctx;
+
+    if (r != r->main || r->post_action) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"chat\" does not serve subrequests");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx = ngx_http_chat_ctx_create(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_METHOD_NOT_ALLOWED);
+
+        if (ngx_http_chat_add_header(r, "Allow", &ngx_http_chat_allow)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    if (ngx_http_chat_check_type(r) != NGX_OK) {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
+        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_chat_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_chat_check_type(ngx_http_request_t *r)
+{
+    size_t      len;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    type = &r->headers_in.content_type->value;
+    len = ngx_http_chat_type.len;
+
+    if (type->len < len
+        || ngx_strncasecmp(type->data, ngx_http_chat_type.data, len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (type->len > len
+        && type->data[len] != ';'
+        && type->data[len] != ' '
+        && type->data[len] != '\t')
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_chat_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
+
+    rc = ngx_http_chat_start(r, ctx);
+
+    if (rc != NGX_OK) {
+        ngx_http_chat_finalize(r, ctx, rc);
+    }
+}
+
+
+/* NGX_OK: the hub was asked; else a status */
+
+static ngx_int_t
+ngx_http_chat_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_str_t            body;
+    ngx_uint_t           use_cache;
+    ngx_chat_question_t  qn;
+
+    rc = ngx_http_chat_body(r, &body);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_chat_parse(r, ctx, &body, &use_cache);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "http chat question: \"%V\"", &ctx->question);
+
+    ctx->read = 1;
+
+    /* somebody may have looked at our variables before there was a body */
+
+    ngx_http_chat_reset_variables(r);
+
+    if (ngx_http_chat_question(r, ctx, &qn, use_cache) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_chat_ask(r, ctx, &qn);
+}
+
+
+/* in one piece, wherever nginx or another module has put it */
+
+static ngx_int_t
+ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         len;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    ngx_str_null(body);
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+    b = cl->buf;
+
+    if (cl->next == NULL && ngx_buf_in_memory(b)) {
+        body->len = b->last - b->pos;
+        body->data = b->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for ( /* void */ ; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    if (len > NGX_MAX_INT32_VALUE) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    body->data = ngx_pnalloc(r->pool, (size_t) len);
+    if (body->data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->len = (size_t) len;
+
+    return ngx_http_chat_copy_body(r, body->data);
+}
+
+
+static ngx_int_t
+ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p)
+{
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            continue;
+        }
+
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if ((size_t) n != size) {
+            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                          "request body in \"%V\" is truncated: "
+                          "%z bytes read of %uz", &b->file->name, n, size);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_str_t *body, ngx_uint_t *use_cache)
+{
+    ngx_int_t                  rc;
+    ngx_chat_error_e           e;
+    ngx_chat_request_t         rq;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    rc = ngx_chat_request_parse(&rq, body, clcf->max_question, r->pool);
+
+    switch (rc) {
+
+    case NGX_OK:
+        ctx->question = rq.question;
+        *use_cache = rq.use_cache;
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        e = NGX_CHAT_E_INVALID_FIELD;
+        rc = NGX_HTTP_CHAT_UNPROCESSABLE;
+        break;
+
+    case NGX_ABORT:
+        e = NGX_CHAT_E_BAD_REQUEST;
+        rc = NGX_HTTP_BAD_REQUEST;
+        break;
+
+    default: /* NGX_ERROR */
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "client sent an invalid question: %V", &rq.error);
+
+    ngx_http_chat_ctx_error(ctx, e);
+    ctx->message = rq.error;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_question_t *qn, ngx_uint_t use_cache)
+{
+    ngx_uint_t                 private, may;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    if (ngx_http_chat_key(r, ctx, &private) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    may = 0;
+
+    if (!use_cache && ngx_http_chat_may_bypass(r, &may) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(qn, sizeof(ngx_chat_question_t));
+
+    if (private || !clcf->cache) {
+        qn->mode = NGX_CHAT_ASK_PRIVATE;
+        ctx->source = NGX_HTTP_CHAT_BYPASS;
+
+    } else if (may) {
+        qn->mode = NGX_CHAT_ASK_REFRESH;
+        ctx->source = NGX_HTTP_CHAT_REFRESH;
+
+    } else {
+        qn->mode = NGX_CHAT_ASK_CACHED;
+        ctx->source = NGX_HTTP_CHAT_MISS;
+    }
+
+    qn->messages = ngx_chat_user_message(&ctx->question, r->pool);
+    if (qn->messages.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(qn->h, ctx->h, NGX_CHAT_HASH_LEN);
+    ngx_memcpy(qn->fp, clcf->fp, NGX_CHAT_FP_LEN);
+
+    ngx_http_chat_request_id(r, &qn->request_id);
+
+    qn->providers = clcf->provider_list;
+    qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : clcf->cache_ttl;
+    qn->max_answer = clcf->max_answer;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_uint_t *private)
+{
+    ngx_str_t                  key, scope;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    key = ctx->question;
+    ngx_str_null(&scope);
+
+    if (clcf->cache_key
+        && ngx_http_complex_value(r, clcf->cache_key, &key) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (key.len == 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"chat_cache_key\" is empty");
+        return NGX_ERROR;
+    }
+
+    if (clcf->cache_scope
+        && ngx_http_complex_value(r, clcf->cache_scope, &scope) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* a tenant without a name shares nothing */
+
+    *private = (clcf->cache_scope && scope.len == 0);
+
+    if (ngx_chat_key_hash(ctx->h, clcf->cache_scope ? &scope : NULL, &key)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->hashed = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_may_bypass(ngx_http_request_t *r, ngx_uint_t *may)
+{
+    ngx_str_t                  value;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    *may = 1;
+
+    if (clcf->bypass == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, clcf->bypass, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (value.len == 0
+        || (value.len == 1 && value.data[0] == '0')
+        || (value.len == 3
+            && ngx_strncasecmp(value.data, (u_char *) "off", 3) == 0))
+    {
+        *may = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id)
+{
+    ngx_uint_t                  key;
+    ngx_http_variable_value_t  *vv;
+
+    ngx_str_null(id);
+
+    key = ngx_hash_key(ngx_http_chat_id_name.data, ngx_http_chat_id_name.len);
+
+    vv = ngx_http_get_variable(r, &ngx_http_chat_id_name, key);
+
+    if (vv && !vv->not_found) {
+        id->len = vv->len;
+        id->data = vv->data;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_question_t *qn)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (ngx_http_chat_hub == NULL) {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "\"chat\" was not started in this process");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* an end of file that came with the body would not be told again */
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->start = ngx_current_msec;
+
+    ctx->ask = ngx_chat_hub_ask(ngx_http_chat_hub, qn, ngx_http_chat_verdict,
+                                ctx);
+    if (ctx->ask == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    c->log->action = "waiting for an answer";
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_chat_output_init(r, ctx);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
+{
+    ngx_http_chat_ctx_t  *ctx = data;
+
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "http chat verdict: %ui", (ngx_uint_t) verdict->verdict);
+
+    ctx->ask = NULL;
+    ctx->verdict = 1;
+    ctx->waited = ngx_current_msec - ctx->start;
+
+    switch (verdict->verdict) {
+
+    case NGX_CHAT_VERDICT_HIT:
+        ctx->source = NGX_HTTP_CHAT_HIT;
+        ngx_http_chat_send_answer(r, ctx, verdict->answer);
+        break;
+
+    case NGX_CHAT_VERDICT_JOIN:
+        ctx->source = NGX_HTTP_CHAT_JOIN;
+        ngx_http_chat_send_channel(r, ctx, verdict->channel);
+        break;
+
+    case NGX_CHAT_VERDICT_MISS:
+        ngx_http_chat_send_channel(r, ctx, verdict->channel);
+        break;
+
+    default: /* NGX_CHAT_VERDICT_ERROR */
+        ctx->source = NGX_HTTP_CHAT_NOTHING;
+        rc = ngx_http_chat_refuse(r, ctx, verdict->error);
+        ngx_http_chat_finalize(r, ctx, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_chat_error_e e)
+{
+    ngx_str_t  after;
+
+    ngx_http_chat_ctx_error(ctx, e);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "question was not accepted: %V", &ctx->code);
+
+    if (e != NGX_CHAT_E_QUEUE_FULL && e != NGX_CHAT_E_REDIS_DOWN) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* clients that were refused together should not come back together */
+
+    after.len = 1;
+    after.data = ngx_pnalloc(r->pool, 1);
+    if (after.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    after.data[0] = (u_char) ('1' + ngx_random() % 5);
+
+    if (ngx_http_chat_add_header(r, "Retry-After", &after) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_HTTP_SERVICE_UNAVAILABLE;
+}
