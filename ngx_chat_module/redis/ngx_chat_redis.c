@@ -1,0 +1,530 @@
+
+#include "ngx_chat_redis_private.h"
+
+
+struct ngx_chat_redis_cmd_s {
+    ngx_queue_t                queue;
+    ngx_chat_redis_reply_pt    handler;
+    void                      *data;
+    ngx_msec_t                 deadline;
+    size_t                     len;         /* on the wire */
+};
+
+
+static void ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
+    ngx_event_handler_pt handler);
+static void ngx_chat_redis_timer_handler(ngx_event_t *ev);
+static void ngx_chat_redis_deadline_handler(ngx_event_t *ev);
+static void ngx_chat_redis_flush_handler(ngx_event_t *ev);
+static void ngx_chat_redis_drop(ngx_chat_redis_t *rd,
+    ngx_chat_redis_state_e state);
+static void ngx_chat_redis_schedule(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_fail_all(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_redis_free(ngx_chat_redis_t *rd);
+
+
+ngx_chat_redis_t *
+ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
+    ngx_log_t *log)
+{
+    ngx_chat_redis_t  *rd;
+
+    rd = ngx_calloc(sizeof(ngx_chat_redis_t), log);
+    if (rd == NULL) {
+        return NULL;
+    }
+
+    rd->conf = rcf;
+    rd->role = role;
+    rd->log = log;
+
+    rd->policy.data = rd->policy_buf;
+    rd->words.data = rd->words_buf;
+    rd->out.max = NGX_CHAT_REDIS_MAX_OUT;
+
+    ngx_queue_init(&rd->cmds);
+    ngx_queue_init(&rd->failing);
+
+    rd->dummy.fd = (ngx_socket_t) -1;
+    rd->dummy.data = rd;
+
+    ngx_chat_redis_event(rd, &rd->timer, ngx_chat_redis_timer_handler);
+    ngx_chat_redis_event(rd, &rd->deadline, ngx_chat_redis_deadline_handler);
+    ngx_chat_redis_event(rd, &rd->flush, ngx_chat_redis_flush_handler);
+
+    /* a process that has nothing to send may go */
+    rd->timer.cancelable = 1;
+
+    ngx_add_timer(&rd->timer, 0);
+
+    return rd;
+}
+
+
+static void
+ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
+    ngx_event_handler_pt handler)
+{
+    ev->handler = handler;
+    ev->data = &rd->dummy;
+    ev->log = rd->log;
+}
+
+
+void
+ngx_chat_redis_on_state(ngx_chat_redis_t *rd, ngx_chat_redis_state_pt handler,
+    void *data)
+{
+    rd->on_state = handler;
+    rd->on_state_data = data;
+}
+
+
+void
+ngx_chat_redis_on_push(ngx_chat_redis_t *rd, ngx_chat_redis_push_pt handler,
+    void *data)
+{
+    rd->on_push = handler;
+    rd->on_push_data = data;
+}
+
+
+void
+ngx_chat_redis_close(ngx_chat_redis_t *rd)
+{
+    if (rd->closed) {
+        return;
+    }
+
+    rd->closed = 1;
+
+    ngx_chat_redis_enter(rd);
+    ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_SHUT);
+    ngx_chat_redis_leave(rd);
+}
+
+
+ngx_uint_t
+ngx_chat_redis_up(ngx_chat_redis_t *rd)
+{
+    return rd->state == NGX_CHAT_REDIS_UP;
+}
+
+
+ngx_uint_t
+ngx_chat_redis_down(ngx_chat_redis_t *rd)
+{
+    return rd->failed || rd->state == NGX_CHAT_REDIS_SHUT;
+}
+
+
+ngx_str_t *
+ngx_chat_redis_policy(ngx_chat_redis_t *rd)
+{
+    return &rd->policy;
+}
+
+
+ngx_chat_redis_cmd_t *
+ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
+    ngx_msec_t timeout, ngx_chat_redis_reply_pt handler, void *data)
+{
+    size_t                 len;
+    ngx_uint_t             first;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    if (ngx_chat_redis_down(rd)) {
+        return NULL;
+    }
+
+    cmd = ngx_alloc(sizeof(ngx_chat_redis_cmd_t), rd->log);
+    if (cmd == NULL) {
+        return NULL;
+    }
+
+    len = rd->out.len;
+
+    if (ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK) {
+        ngx_free(cmd);
+        return NULL;
+    }
+
+    cmd->handler = handler;
+    cmd->data = data;
+    cmd->deadline = ngx_current_msec + timeout;
+    cmd->len = rd->out.len - len;
+
+    first = ngx_queue_empty(&rd->cmds);
+
+    ngx_queue_insert_tail(&rd->cmds, &cmd->queue);
+
+    if (first) {
+        ngx_chat_redis_arm(rd);
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        ngx_post_event(&rd->flush, &ngx_posted_events);
+    }
+
+    return cmd;
+}
+
+
+void
+ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
+{
+    /* the place in line stays, as the reply will come */
+    cmd->handler = NULL;
+}
+
+
+ngx_int_t
+ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc)
+{
+    if (rd->state != NGX_CHAT_REDIS_UP
+        || ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_post_event(&rd->flush, &ngx_posted_events);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_redis_timer_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = ev->data;
+    rd = c->data;
+
+    if (rd->state == NGX_CHAT_REDIS_WAIT) {
+        ngx_chat_redis_connect(rd);
+        return;
+    }
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0, "connecting timed out");
+}
+
+
+static void
+ngx_chat_redis_deadline_handler(ngx_event_t *ev)
+{
+    ngx_queue_t           *q;
+    ngx_connection_t      *c;
+    ngx_chat_redis_t      *rd;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    c = ev->data;
+    rd = c->data;
+
+    ngx_chat_redis_enter(rd);
+
+    /* after a stall of this process the replies are there, but unread */
+
+    if (rd->state == NGX_CHAT_REDIS_UP && rd->peer.connection->read->ready) {
+        ngx_chat_redis_read(rd);
+    }
+
+    while (!ngx_queue_empty(&rd->cmds)) {
+
+        q = ngx_queue_head(&rd->cmds);
+        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+        if ((ngx_msec_int_t) (cmd->deadline - ngx_current_msec) > 0) {
+            break;
+        }
+
+        if (rd->state == NGX_CHAT_REDIS_UP) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                                "a command timed out");
+            break;
+        }
+
+        /* not sent yet, so nobody else has to suffer */
+
+        ngx_queue_remove(&cmd->queue);
+        rd->sent += cmd->len;
+
+        ngx_chat_redis_finish(cmd, NULL);
+    }
+
+    ngx_chat_redis_arm(rd);
+    ngx_chat_redis_leave(rd);
+}
+
+
+static void
+ngx_chat_redis_flush_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = ev->data;
+    rd = c->data;
+
+    if (rd->peer.connection) {
+        ngx_chat_redis_write(rd);
+    }
+}
+
+
+void
+ngx_chat_redis_arm(ngx_chat_redis_t *rd)
+{
+    ngx_queue_t           *q;
+    ngx_msec_int_t         left;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    if (ngx_queue_empty(&rd->cmds)) {
+
+        if (rd->deadline.timer_set) {
+            ngx_del_timer(&rd->deadline);
+        }
+
+        return;
+    }
+
+    q = ngx_queue_head(&rd->cmds);
+    cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+    if (rd->deadline.timer_set) {
+
+        /* too early is cheaper than moving it with each reply */
+
+        if ((ngx_msec_int_t) (rd->deadline.timer.key - cmd->deadline) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(&rd->deadline);
+    }
+
+    left = (ngx_msec_int_t) (cmd->deadline - ngx_current_msec);
+
+    ngx_add_timer(&rd->deadline, (ngx_msec_t) ngx_max(left, 0));
+}
+
+
+void
+ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
+{
+    ngx_uint_t  level;
+
+    rd->state = NGX_CHAT_REDIS_UP;
+    rd->failed = 0;
+    rd->words.len = 0;
+
+    ngx_del_timer(&rd->timer);
+    ngx_chat_bytes_free(&rd->hello);
+
+    level = rd->logged ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+    ngx_log_error(level, rd->log, 0, "redis %V, %s: connected",
+                  &rd->conf->name, rd->role);
+
+    rd->logged = 0;
+
+    ngx_post_event(&rd->flush, &ngx_posted_events);
+
+    if (rd->on_state) {
+        rd->on_state(rd->on_state_data, 1);
+    }
+}
+
+
+void
+ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+{
+    ngx_queue_t           *q;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    if (rd->on_push) {
+        rd->on_push(rd->on_push_data, reply);
+        return;
+    }
+
+    if (ngx_queue_empty(&rd->cmds)) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                            "a reply that answers no command");
+        return;
+    }
+
+    q = ngx_queue_head(&rd->cmds);
+    cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+    ngx_queue_remove(&cmd->queue);
+
+    ngx_chat_redis_finish(cmd, reply);
+}
+
+
+static void
+ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd, ngx_chat_reply_t *reply)
+{
+    void                     *data;
+    ngx_chat_redis_reply_pt   handler;
+
+    handler = cmd->handler;
+    data = cmd->data;
+
+    ngx_free(cmd);
+
+    if (handler) {
+        handler(data, reply);
+    }
+}
+
+
+void
+ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
+    const char *why)
+{
+    ngx_uint_t  level;
+
+    if (rd->state == NGX_CHAT_REDIS_WAIT || rd->state == NGX_CHAT_REDIS_SHUT) {
+        return;
+    }
+
+    level = (rd->logged & kind) ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+    rd->logged |= kind;
+
+    if (rd->words.len) {
+        ngx_log_error(level, rd->log, err, "redis %V, %s: %s: \"%V\"",
+                      &rd->conf->name, rd->role, why, &rd->words);
+
+        rd->words.len = 0;
+
+    } else {
+        ngx_log_error(level, rd->log, err, "redis %V, %s: %s",
+                      &rd->conf->name, rd->role, why);
+    }
+
+    rd->failed = (rd->state != NGX_CHAT_REDIS_UP);
+
+    ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_WAIT);
+}
+
+
+void
+ngx_chat_redis_shut(ngx_chat_redis_t *rd)
+{
+    ngx_log_error(NGX_LOG_INFO, rd->log, 0,
+                  "redis %V, %s: closed as the process exits",
+                  &rd->conf->name, rd->role);
+
+    ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_SHUT);
+}
+
+
+static void
+ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
+{
+    ngx_uint_t  up;
+
+    up = (rd->state == NGX_CHAT_REDIS_UP);
+
+    ngx_chat_redis_disconnect(rd);
+
+    rd->state = state;
+    rd->out.len = 0;
+    rd->sent = 0;
+
+    if (rd->out.size > NGX_CHAT_REDIS_KEEP_OUT) {
+        ngx_chat_bytes_free(&rd->out);
+    }
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    if (state == NGX_CHAT_REDIS_WAIT) {
+        ngx_chat_redis_schedule(rd);
+    }
+
+    ngx_chat_redis_enter(rd);
+
+    ngx_chat_redis_fail_all(rd);
+
+    if (up && rd->on_state && !rd->closed) {
+        rd->on_state(rd->on_state_data, 0);
+    }
+
+    ngx_chat_redis_leave(rd);
+}
+
+
+static void
+ngx_chat_redis_schedule(ngx_chat_redis_t *rd)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (rd->started + NGX_CHAT_REDIS_RECONNECT
+                             - ngx_current_msec);
+
+    ngx_add_timer(&rd->timer, (ngx_msec_t) ngx_max(left, 0));
+}
+
+
+static void
+ngx_chat_redis_fail_all(ngx_chat_redis_t *rd)
+{
+    ngx_queue_t           *q;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    /* commands sent by the callbacks are of the next connection */
+
+    if (!ngx_queue_empty(&rd->cmds)) {
+        ngx_queue_add(&rd->failing, &rd->cmds);
+        ngx_queue_init(&rd->cmds);
+    }
+
+    ngx_chat_redis_arm(rd);
+
+    while (!ngx_queue_empty(&rd->failing)) {
+
+        q = ngx_queue_head(&rd->failing);
+        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+        ngx_queue_remove(&cmd->queue);
+
+        ngx_chat_redis_finish(cmd, NULL);
+    }
+}
+
+
+void
+ngx_chat_redis_enter(ngx_chat_redis_t *rd)
+{
+    rd->busy++;
+}
+
+
+void
+ngx_chat_redis_leave(ngx_chat_redis_t *rd)
+{
+    rd->busy--;
+
+    if (rd->closed && rd->busy == 0) {
+        ngx_chat_redis_free(rd);
+    }
+}
+
+
+static void
+ngx_chat_redis_free(ngx_chat_redis_t *rd)
+{
+    if (rd->flush.posted) {
+        ngx_delete_posted_event(&rd->flush);
+    }
+
+    ngx_chat_bytes_free(&rd->out);
+
+    ngx_free(rd);
+}

@@ -1,0 +1,267 @@
+
+#include "ngx_chat_redis_private.h"
+
+
+static ngx_int_t ngx_chat_redis_hello_step(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step, ngx_str_t *argv, ngx_uint_t argc);
+static ngx_uint_t ngx_chat_redis_begins(ngx_str_t *s, const char *text);
+static void ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text);
+static void ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info);
+static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
+
+
+/* once per process */
+static ngx_uint_t  ngx_chat_redis_warned;
+
+
+ngx_int_t
+ngx_chat_redis_hello(ngx_chat_redis_t *rd)
+{
+    u_char      db[NGX_INT_T_LEN], name[64];
+    ngx_str_t   argv[3];
+    ngx_uint_t  n;
+
+    rd->hello.len = 0;
+    rd->hello_sent = 0;
+    rd->nsteps = 0;
+    rd->step = 0;
+    rd->policy.len = 0;
+
+    if (rd->conf->password.len) {
+        n = 0;
+
+        ngx_str_set(&argv[n], "AUTH");
+        n++;
+
+        if (rd->conf->user.len) {
+            argv[n++] = rd->conf->user;
+        }
+
+        argv[n++] = rd->conf->password;
+
+        if (ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_AUTH, argv, n)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (rd->conf->db) {
+        ngx_str_set(&argv[0], "SELECT");
+        argv[1].data = db;
+        argv[1].len = ngx_sprintf(db, "%ui", rd->conf->db) - db;
+
+        if (ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_SELECT, argv, 2)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_str_set(&argv[0], "CLIENT");
+    ngx_str_set(&argv[1], "SETNAME");
+    argv[2].data = name;
+    argv[2].len = ngx_snprintf(name, sizeof(name), "ngx_chat:%s", rd->role)
+                  - name;
+
+    if (ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_SETNAME, argv, 3)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "INFO");
+    ngx_str_set(&argv[1], "memory");
+
+    return ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_INFO, argv, 2);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_hello_step(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
+    ngx_str_t *argv, ngx_uint_t argc)
+{
+    rd->steps[rd->nsteps++] = step;
+
+    return ngx_chat_resp_format(&rd->hello, argv, argc);
+}
+
+
+void
+ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+{
+    ngx_str_t              s;
+    ngx_chat_redis_step_e  step;
+
+    step = rd->steps[rd->step++];
+
+    if (ngx_chat_reply_error(reply, &s) == NGX_OK) {
+
+        if (step == NGX_CHAT_REDIS_AUTH) {
+            ngx_chat_redis_words_auth(rd, &s);
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "AUTH was refused");
+            return;
+        }
+
+        /* kept also if it goes on: the server may close right after it */
+
+        ngx_chat_redis_words(rd, &s);
+
+        if (step == NGX_CHAT_REDIS_SELECT) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "SELECT was refused");
+            return;
+        }
+
+        if (ngx_chat_redis_begins(&s, "NOAUTH")) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "a password is needed");
+            return;
+        }
+
+    } else if (step == NGX_CHAT_REDIS_INFO) {
+
+        if (ngx_chat_reply_str(reply, &s) == NGX_OK) {
+            ngx_chat_redis_info(rd, &s);
+        }
+
+    } else if (ngx_chat_reply_str(reply, &s) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                            "an odd reply to the handshake");
+        return;
+    }
+
+    if (rd->step < rd->nsteps) {
+        return;
+    }
+
+    if (rd->hello_sent != rd->hello.len) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                            "a reply that answers no command");
+        return;
+    }
+
+    ngx_chat_redis_now_up(rd);
+}
+
+
+static ngx_uint_t
+ngx_chat_redis_begins(ngx_str_t *s, const char *text)
+{
+    size_t  len;
+
+    len = ngx_strlen(text);
+
+    return s->len >= len && ngx_memcmp(s->data, text, len) == 0;
+}
+
+
+/* an unknown or renamed AUTH is answered with its arguments */
+
+static void
+ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text)
+{
+    u_char     *p, *last;
+    ngx_str_t   s, *password;
+
+    s = *text;
+    last = s.data + s.len;
+
+    p = ngx_strlcasestrn(s.data, last, (u_char *) "with args",
+                         sizeof("with args") - 2);
+    if (p) {
+        s.len = p - s.data;
+    }
+
+    password = &rd->conf->password;
+
+    for (p = s.data; password->len <= (size_t) (s.data + s.len - p); p++) {
+
+        if (ngx_memcmp(p, password->data, password->len) == 0) {
+
+            /* the code alone, such as WRONGPASS */
+
+            p = ngx_strlchr(s.data, s.data + s.len, ' ');
+            s.len = p ? (size_t) (p - s.data) : 0;
+            break;
+        }
+    }
+
+    ngx_chat_redis_words(rd, &s);
+}
+
+
+void
+ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text)
+{
+    u_char  ch;
+    size_t  i;
+
+    rd->words.len = ngx_min(text->len, NGX_CHAT_REDIS_MAX_WORDS);
+
+    for (i = 0; i < rd->words.len; i++) {
+        ch = text->data[i];
+        rd->words.data[i] = (ch < 0x20 || ch > 0x7e) ? '?' : ch;
+    }
+}
+
+
+static void
+ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info)
+{
+    u_char     *p, *end, *last;
+    ngx_str_t   line;
+
+    last = info->data + info->len;
+
+    for (p = info->data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '\n');
+        if (end == NULL) {
+            end = last;
+        }
+
+        line.data = p;
+        line.len = end - p;
+
+        if (!ngx_chat_redis_begins(&line, "maxmemory_policy:")) {
+            continue;
+        }
+
+        line.data += sizeof("maxmemory_policy:") - 1;
+        line.len -= sizeof("maxmemory_policy:") - 1;
+
+        if (line.len && line.data[line.len - 1] == '\r') {
+            line.len--;
+        }
+
+        if (line.len <= NGX_CHAT_REDIS_MAX_POLICY) {
+            ngx_memcpy(rd->policy.data, line.data, line.len);
+            rd->policy.len = line.len;
+        }
+
+        break;
+    }
+
+    ngx_chat_redis_warn(rd);
+}
+
+
+static void
+ngx_chat_redis_warn(ngx_chat_redis_t *rd)
+{
+    if (ngx_chat_redis_warned
+        || ngx_strcmp(rd->role, "commands") != 0
+        || !ngx_chat_redis_begins(&rd->policy, "allkeys-"))
+    {
+        return;
+    }
+
+    ngx_chat_redis_warned = 1;
+
+    ngx_log_error(NGX_LOG_WARN, rd->log, 0,
+                  "redis %V: maxmemory-policy \"%V\" may evict the task queue "
+                  "and running generations, \"noeviction\" does not",
+                  &rd->conf->name, &rd->policy);
+}

@@ -1,0 +1,406 @@
+
+#include "ngx_chat_redis_private.h"
+
+
+#define NGX_CHAT_REDIS_BUFFER   (64 * 1024)
+
+/* more waits for the next turn of the loop */
+#define NGX_CHAT_REDIS_ROUNDS   32
+
+#define NGX_CHAT_REDIS_COMPACT  (64 * 1024)
+
+
+static ngx_int_t ngx_chat_redis_open(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_connected(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_test_connect(ngx_connection_t *c,
+    ngx_err_t *err);
+static void ngx_chat_redis_read_handler(ngx_event_t *rev);
+static void ngx_chat_redis_write_handler(ngx_event_t *wev);
+static ngx_int_t ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p,
+    size_t len);
+static void ngx_chat_redis_compact(ngx_chat_redis_t *rd);
+
+
+/* shared by all connections of the process */
+static u_char  *ngx_chat_redis_buffer;
+
+
+void
+ngx_chat_redis_connect(ngx_chat_redis_t *rd)
+{
+    ngx_err_t          err;
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    rd->state = NGX_CHAT_REDIS_CONNECT;
+    rd->started = ngx_current_msec;
+    rd->words.len = 0;
+
+    if (ngx_chat_redis_buffer == NULL) {
+        ngx_chat_redis_buffer = ngx_alloc(NGX_CHAT_REDIS_BUFFER, rd->log);
+
+        if (ngx_chat_redis_buffer == NULL) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+            return;
+        }
+    }
+
+    rc = ngx_chat_redis_open(rd);
+
+    if (rc == NGX_ERROR || rc == NGX_DECLINED || rc == NGX_BUSY) {
+        err = ngx_socket_errno;
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
+                            "connect() failed");
+        return;
+    }
+
+    c = rd->peer.connection;
+
+    c->data = rd;
+    c->log = rd->log;
+    c->read->log = rd->log;
+    c->write->log = rd->log;
+    c->read->handler = ngx_chat_redis_read_handler;
+    c->write->handler = ngx_chat_redis_write_handler;
+
+    ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_CONNECT_TIMEOUT);
+
+    if (rc == NGX_OK) {
+        ngx_chat_redis_connected(rd);
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_redis_open(ngx_chat_redis_t *rd)
+{
+    ngx_int_t               rc;
+    ngx_log_t               log;
+    ngx_addr_t             *addr;
+    ngx_peer_connection_t  *pc;
+
+    addr = &rd->conf->addrs[rd->next_addr];
+    rd->next_addr = (rd->next_addr + 1) % rd->conf->naddrs;
+
+    /* failures are told once, by this client, and not at each attempt */
+
+    log = *rd->log;
+    log.log_level = NGX_LOG_ALERT;
+
+    pc = &rd->peer;
+
+    ngx_memzero(pc, sizeof(ngx_peer_connection_t));
+
+    pc->sockaddr = addr->sockaddr;
+    pc->socklen = addr->socklen;
+    pc->name = &addr->name;
+    pc->get = ngx_event_get_peer;
+    pc->log = &log;
+    pc->log_error = NGX_ERROR_INFO;
+    pc->so_keepalive = (addr->sockaddr->sa_family != AF_UNIX);
+
+    ngx_set_socket_errno(0);
+
+    rc = ngx_event_connect_peer(pc);
+
+    pc->log = rd->log;
+
+    if (rc == NGX_ERROR) {
+        pc->connection = NULL;
+    }
+
+    return rc;
+}
+
+
+void
+ngx_chat_redis_disconnect(ngx_chat_redis_t *rd)
+{
+    if (rd->peer.connection) {
+        ngx_close_connection(rd->peer.connection);
+        rd->peer.connection = NULL;
+    }
+
+    if (rd->resp) {
+        ngx_chat_resp_free(rd->resp);
+        rd->resp = NULL;
+    }
+
+    ngx_chat_bytes_free(&rd->hello);
+}
+
+
+static void
+ngx_chat_redis_connected(ngx_chat_redis_t *rd)
+{
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    c = rd->peer.connection;
+
+    if (ngx_chat_redis_test_connect(c, &err) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
+                            "connect() failed");
+        return;
+    }
+
+    /* a failure is logged there, and costs speed only */
+
+    if (rd->peer.sockaddr->sa_family != AF_UNIX) {
+        (void) ngx_tcp_nodelay(c);
+    }
+
+    rd->resp = ngx_chat_resp_create(NGX_CHAT_REDIS_MAX_REPLY);
+
+    if (rd->resp == NULL || ngx_chat_redis_hello(rd) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        return;
+    }
+
+    rd->state = NGX_CHAT_REDIS_HELLO;
+
+    ngx_chat_redis_enter(rd);
+
+    ngx_chat_redis_write(rd);
+
+    if (rd->peer.connection && rd->peer.connection->read->ready) {
+        ngx_chat_redis_read(rd);
+    }
+
+    ngx_chat_redis_leave(rd);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_test_connect(ngx_connection_t *c, ngx_err_t *err)
+{
+    int        value;
+    socklen_t  len;
+
+    value = 0;
+    len = sizeof(int);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &value, &len) == -1) {
+        value = ngx_socket_errno;
+    }
+
+    *err = value;
+
+    return value ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+ngx_chat_redis_read_handler(ngx_event_t *rev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = rev->data;
+    rd = c->data;
+
+    if (c->close) {
+        ngx_chat_redis_shut(rd);
+        return;
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_CONNECT) {
+        ngx_chat_redis_connected(rd);
+        return;
+    }
+
+    ngx_chat_redis_read(rd);
+}
+
+
+static void
+ngx_chat_redis_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = wev->data;
+    rd = c->data;
+
+    if (rd->state == NGX_CHAT_REDIS_CONNECT) {
+        ngx_chat_redis_connected(rd);
+        return;
+    }
+
+    ngx_chat_redis_write(rd);
+}
+
+
+void
+ngx_chat_redis_read(ngx_chat_redis_t *rd)
+{
+    ssize_t            n;
+    ngx_err_t          err;
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = rd->peer.connection;
+
+    ngx_chat_redis_enter(rd);
+
+    for (i = 0; i < NGX_CHAT_REDIS_ROUNDS; i++) {
+
+        n = c->recv(c, ngx_chat_redis_buffer, NGX_CHAT_REDIS_BUFFER);
+
+        if (n == NGX_AGAIN) {
+
+            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                                    "no event for the connection");
+            }
+
+            goto done;
+        }
+
+        if (n == 0) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                                "the server closed the connection");
+            goto done;
+        }
+
+        if (n < 0) {
+            err = ngx_socket_errno;
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err,
+                                "recv() failed");
+            goto done;
+        }
+
+        if (ngx_chat_redis_take(rd, ngx_chat_redis_buffer, n) != NGX_OK) {
+            goto done;
+        }
+    }
+
+    ngx_post_event(c->read, &ngx_posted_next_events);
+
+done:
+
+    ngx_chat_redis_arm(rd);
+    ngx_chat_redis_leave(rd);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p, size_t len)
+{
+    ngx_int_t          rc;
+    ngx_chat_reply_t  *reply;
+
+    if (ngx_chat_resp_feed(rd->resp, p, len) != NGX_OK) {
+        goto broken;
+    }
+
+    for ( ;; ) {
+        rc = ngx_chat_resp_next(rd->resp, &reply);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            goto broken;
+        }
+
+        if (rd->state == NGX_CHAT_REDIS_HELLO) {
+            ngx_chat_redis_hello_reply(rd, reply);
+
+        } else {
+            ngx_chat_redis_reply(rd, reply);
+        }
+
+        ngx_chat_reply_free(reply);
+
+        if (rd->peer.connection == NULL) {
+            return NGX_DONE;
+        }
+    }
+
+broken:
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                        "a broken reply, or one too large");
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_chat_redis_write(ngx_chat_redis_t *rd)
+{
+    size_t            *sent;
+    ssize_t            n;
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+    ngx_chat_bytes_t  *b;
+
+    c = rd->peer.connection;
+
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        b = &rd->out;
+        sent = &rd->sent;
+
+    } else {
+        b = &rd->hello;
+        sent = &rd->hello_sent;
+    }
+
+    while (*sent < b->len && c->write->ready) {
+
+        n = c->send(c, b->data + *sent, b->len - *sent);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n < 0) {
+            err = ngx_socket_errno;
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err,
+                                "send() failed");
+            return;
+        }
+
+        *sent += n;
+    }
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                            "no event for the connection");
+        return;
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        ngx_chat_redis_compact(rd);
+    }
+}
+
+
+static void
+ngx_chat_redis_compact(ngx_chat_redis_t *rd)
+{
+    ngx_chat_bytes_t  *out;
+
+    out = &rd->out;
+
+    if (rd->sent == out->len) {
+        rd->sent = 0;
+        out->len = 0;
+
+        if (out->size > NGX_CHAT_REDIS_KEEP_OUT) {
+            ngx_chat_bytes_free(out);
+        }
+
+        return;
+    }
+
+    if (rd->sent < NGX_CHAT_REDIS_COMPACT || rd->sent < out->len / 2) {
+        return;
+    }
+
+    out->len -= rd->sent;
+    ngx_memmove(out->data, out->data + rd->sent, out->len);
+    rd->sent = 0;
+}

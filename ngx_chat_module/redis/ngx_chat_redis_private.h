@@ -1,0 +1,157 @@
+
+/*
+ * The inside of a connection, shared by the files of this folder.
+ *
+ *   WAIT -> CONNECT -> HELLO -> UP      a loss leads back to WAIT
+ *   SHUT                                closed, or told to go: for good
+ *
+ * A new attempt always begins in a timer's handler, so whoever has called out
+ * only needs to look whether rd->peer.connection is still there; rd itself is
+ * freed when the last ngx_chat_redis_leave() has unwound.
+ */
+
+
+#ifndef _NGX_CHAT_REDIS_PRIVATE_H_INCLUDED_
+#define _NGX_CHAT_REDIS_PRIVATE_H_INCLUDED_
+
+
+#include "ngx_chat_redis.h"
+
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+
+
+#define NGX_CHAT_REDIS_MAX_REPLY   (64 * 1024 * 1024)
+#define NGX_CHAT_REDIS_MAX_OUT     (64 * 1024 * 1024)
+#define NGX_CHAT_REDIS_KEEP_OUT    (256 * 1024)     /* when all is sent */
+#define NGX_CHAT_REDIS_MAX_WORDS   200
+#define NGX_CHAT_REDIS_MAX_POLICY  32
+#define NGX_CHAT_REDIS_MAX_STEPS   4
+
+
+/* each kind is logged as an error once between two times of being up */
+
+#define NGX_CHAT_REDIS_LOST        0x01
+#define NGX_CHAT_REDIS_UNREACHED   0x02
+#define NGX_CHAT_REDIS_LATE        0x04
+#define NGX_CHAT_REDIS_REFUSED     0x08
+#define NGX_CHAT_REDIS_GARBLED     0x10
+#define NGX_CHAT_REDIS_NO_MEMORY   0x20
+
+
+typedef enum {
+    NGX_CHAT_REDIS_WAIT = 0,
+    NGX_CHAT_REDIS_CONNECT,
+    NGX_CHAT_REDIS_HELLO,
+    NGX_CHAT_REDIS_UP,
+    NGX_CHAT_REDIS_SHUT
+} ngx_chat_redis_state_e;
+
+
+typedef enum {
+    NGX_CHAT_REDIS_AUTH = 0,
+    NGX_CHAT_REDIS_SELECT,
+    NGX_CHAT_REDIS_SETNAME,
+    NGX_CHAT_REDIS_INFO
+} ngx_chat_redis_step_e;
+
+
+typedef void (*ngx_chat_redis_push_pt)(void *data, ngx_chat_reply_t *reply);
+
+
+struct ngx_chat_redis_s {
+    ngx_chat_redis_conf_t     *conf;
+    const char                *role;
+    ngx_log_t                 *log;
+
+    ngx_peer_connection_t      peer;
+    ngx_uint_t                 next_addr;
+    ngx_msec_t                 started;     /* of the last attempt */
+    ngx_chat_redis_state_e     state;
+    ngx_chat_resp_t           *resp;
+
+    /* AUTH and so on go out alone, before any command */
+    ngx_chat_bytes_t           hello;
+    size_t                     hello_sent;
+    ngx_chat_redis_step_e      steps[NGX_CHAT_REDIS_MAX_STEPS];
+    ngx_uint_t                 nsteps;
+    ngx_uint_t                 step;
+
+    ngx_chat_bytes_t           out;
+    size_t                     sent;
+    ngx_queue_t                cmds;        /* in the order of replies */
+    ngx_queue_t                failing;     /* on their way to a NULL */
+
+    ngx_chat_redis_state_pt    on_state;
+    void                      *on_state_data;
+    ngx_chat_redis_push_pt     on_push;
+    void                      *on_push_data;
+
+    ngx_event_t                timer;       /* of the attempt, or the next */
+    ngx_event_t                deadline;    /* of the first command */
+    ngx_event_t                flush;
+    ngx_connection_t           dummy;       /* what these belong to */
+
+    ngx_str_t                  policy;
+    u_char                     policy_buf[NGX_CHAT_REDIS_MAX_POLICY];
+
+    /* what Redis said of the failure that is to be logged next */
+    ngx_str_t                  words;
+    u_char                     words_buf[NGX_CHAT_REDIS_MAX_WORDS];
+
+    ngx_uint_t                 logged;      /* kinds of failures */
+    ngx_uint_t                 busy;        /* calls on the stack */
+    unsigned                   failed:1;    /* the last attempt */
+    unsigned                   closed:1;
+};
+
+
+/* ngx_chat_redis.c */
+
+void ngx_chat_redis_enter(ngx_chat_redis_t *rd);
+void ngx_chat_redis_leave(ngx_chat_redis_t *rd);
+
+void ngx_chat_redis_now_up(ngx_chat_redis_t *rd);
+void ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply);
+
+/* arms the timer for the command that is first now */
+void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
+
+/*
+ * The connection or the attempt is over: logs why, closes, fails the commands
+ * and goes to WAIT.  Does nothing where there is neither.
+ */
+void ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
+    const char *why);
+
+/* as lost, but nginx wants it to go: no reconnection */
+void ngx_chat_redis_shut(ngx_chat_redis_t *rd);
+
+/* all replies once it is up go to the handler; set at once after create */
+void ngx_chat_redis_on_push(ngx_chat_redis_t *rd,
+    ngx_chat_redis_push_pt handler, void *data);
+
+/* a command whose replies go to that handler; NGX_OK, NGX_ERROR: not taken */
+ngx_int_t ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
+    ngx_uint_t argc);
+
+
+/* ngx_chat_redis_link.c */
+
+void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
+void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd);
+void ngx_chat_redis_read(ngx_chat_redis_t *rd);
+void ngx_chat_redis_write(ngx_chat_redis_t *rd);
+
+
+/* ngx_chat_redis_hello.c */
+
+ngx_int_t ngx_chat_redis_hello(ngx_chat_redis_t *rd);
+void ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply);
+
+/* keeps what Redis said, cut and cleaned, for the log */
+void ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text);
+
+
+#endif /* _NGX_CHAT_REDIS_PRIVATE_H_INCLUDED_ */
