@@ -2,6 +2,7 @@
 #include "ngx_http_chat_handler.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_output.h"
+#include "ngx_http_chat_replay.h"
 #include "ngx_http_chat_variables.h"
 #include "../codec/ngx_chat_key.h"
 #include "../codec/ngx_chat_provider_json.h"

@@ -2,22 +2,13 @@
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_header.h"
-#include "../codec/ngx_chat_answer.h"
 #include "../codec/ngx_chat_frame.h"
-#include "../codec/ngx_chat_json.h"
 
 
 /* what is taken from the channel at once */
 #define NGX_HTTP_CHAT_FRAMES  64
 #define NGX_HTTP_CHAT_BYTES   65536
 
-
-static ngx_int_t ngx_http_chat_answer_meta(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_chat_answer_t *answer);
-static ngx_int_t ngx_http_chat_answer_buf(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_chat_answer_t *answer);
-static u_char *ngx_http_chat_write_answer(u_char *p,
-    ngx_chat_answer_t *answer);
 
 static void ngx_http_chat_channel_meta(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_channel_t *ch);
@@ -73,160 +64,6 @@ ngx_http_chat_output_init(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     /* not cancelable: a worker that is to exit stays while somebody waits */
 
     ngx_add_timer(ev, clcf->heartbeat);
-}
-
-
-void
-ngx_http_chat_send_answer(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_chat_answer_t *answer)
-{
-    ngx_int_t   rc;
-    ngx_buf_t  *b;
-
-    if (ngx_http_chat_answer_meta(r, ctx, answer) != NGX_OK
-        || ngx_http_chat_answer_buf(r, ctx, answer) != NGX_OK)
-    {
-        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_INTERNAL);
-        ngx_http_chat_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    b = ctx->out->buf;
-
-    rc = ngx_http_chat_send_header(r, ctx, b->last - b->pos);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        ngx_http_chat_finalize(r, ctx, rc);
-        return;
-    }
-
-    ngx_str_set(&ctx->status, "completed");
-    ctx->terminal = 1;
-
-    rc = ngx_http_chat_send(r, ctx);
-
-    ngx_http_chat_finalize(r, ctx, rc);
-}
-
-
-/* the answer is gone after the verdict; its texts are copied */
-
-static ngx_int_t
-ngx_http_chat_answer_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_chat_answer_t *answer)
-{
-    if (answer->gen.len != NGX_CHAT_ID_LEN) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "cached answer has an invalid generation");
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(ctx->id, answer->gen.data, NGX_CHAT_ID_LEN);
-
-    if (answer->provider.len) {
-        ctx->provider.len = answer->provider.len;
-        ctx->provider.data = ngx_pstrdup(r->pool, &answer->provider);
-        if (ctx->provider.data == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (answer->model.len) {
-        ctx->model.len = answer->model.len;
-        ctx->model.data = ngx_pstrdup(r->pool, &answer->model);
-        if (ctx->model.data == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    ctx->ttl = (answer->ttl < 0) ? -1 : (answer->ttl + 500) / 1000;
-    ctx->first_chunk = ctx->waited;
-    ctx->has_first_chunk = 1;
-    ctx->chunks = answer->chunks;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_chat_answer_buf(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_chat_answer_t *answer)
-{
-    size_t             len, text;
-    ngx_buf_t         *b;
-    ngx_chain_t       *cl;
-    ngx_chat_event_t   ev;
-
-    /* the text is there twice, once in pieces, and is measured once */
-
-    text = ngx_chat_json_escaped_len(answer->text.data, answer->text.len);
-
-    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
-
-    ev.status = NGX_CHAT_PROCESSING;
-    len = ngx_chat_frame_len(&ev);
-
-    ev.status = NGX_CHAT_STREAMING;
-    len += answer->chunks * ngx_chat_frame_len(&ev) + text;
-
-    ev.status = NGX_CHAT_COMPLETED;
-    ev.code = answer->finish;
-    len += ngx_chat_frame_len(&ev) + text;
-
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    cl = ngx_alloc_chain_link(r->pool);
-    if (cl == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->last = ngx_http_chat_write_answer(b->last, answer);
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-    b->tag = (ngx_buf_tag_t) &ngx_chat_module;
-
-    ctx->bytes = b->last - b->pos;
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    ctx->out = cl;
-
-    return NGX_OK;
-}
-
-
-static u_char *
-ngx_http_chat_write_answer(u_char *p, ngx_chat_answer_t *answer)
-{
-    size_t             len;
-    ngx_str_t          cuts;
-    ngx_chat_event_t   ev;
-
-    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
-
-    ev.status = NGX_CHAT_PROCESSING;
-    p = ngx_chat_frame_write(p, &ev);
-
-    ev.status = NGX_CHAT_STREAMING;
-    ev.text.data = answer->text.data;
-
-    cuts = answer->cuts;
-
-    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
-        ev.text.len = len;
-        p = ngx_chat_frame_write(p, &ev);
-        ev.text.data += len;
-    }
-
-    ev.status = NGX_CHAT_COMPLETED;
-    ev.text = answer->text;
-    ev.code = answer->finish;
-
-    return ngx_chat_frame_write(p, &ev);
 }
 
 
