@@ -1,0 +1,349 @@
+package Chat::Test;
+
+# The library of the plain tests.  It gives what a test needs, stops it all at
+# the end, and adds one test: nothing bad in a log, no process left behind.
+#
+#     use lib 't/lib';
+#     use Chat::Test;
+#
+#     my $redis = start_redis();
+#     my $provider = start_provider(chunks => 10, gap => 5);
+#     my $nginx = start_nginx(redis => $redis, provider => $provider);
+#
+#     stream_ok(scalar ask($nginx, { question => 'Why?' }), 'an answer');
+#     done();
+#
+# CHAT_NGINX: a binary with the module linked in; CHAT_TEST_LEAVE: keeps the
+# directory; CHAT_TEST_LEVEL: level of the error logs.
+
+use warnings;
+use strict;
+
+use Digest::SHA qw(sha256_hex);
+use Exporter qw(import);
+use Fcntl qw(LOCK_EX LOCK_NB O_CREAT O_RDWR);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use JSON::PP ();
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Chat::Answer ();
+use Chat::Check;
+use Chat::Client;
+use Chat::Nginx;
+use Chat::Proxy;
+use Chat::Redis;
+
+our @EXPORT = (@Test::More::EXPORT, @Chat::Client::EXPORT,
+    @Chat::Check::EXPORT,
+    qw(test_dir free_port start_redis start_provider provider_set
+       provider_stats provider_reset start_nginx new_nginx start_proxy
+       wait_for done key_of stream_key pieces_of text_of read_file
+       parse_json));
+
+my $owner = $$;
+
+# the death of a helper shall fail a test, not kill it
+
+$SIG{PIPE} = 'IGNORE';
+
+my ($dir, $done, %ports, @instances, @servers);
+
+
+sub test_dir {
+    if (!defined $dir) {
+        $dir = tempdir('ngx_chat_test_XXXXXXXX', TMPDIR => 1);
+        chmod(0711, $dir);
+    }
+
+    return $dir;
+}
+
+
+# A port below those that the kernel gives to clients; it stays reserved
+# against other tests while this one runs.
+
+sub free_port {
+    my $locks = ($ENV{TMPDIR} || '/tmp') . "/ngx_chat_ports_$>";
+
+    mkdir($locks);
+
+    foreach (1 .. 500) {
+        my $port = 10000 + int(rand(20000));
+
+        next if $ports{$port};
+
+        sysopen(my $lock, "$locks/$port", O_CREAT | O_RDWR) or next;
+        flock($lock, LOCK_EX | LOCK_NB) or next;
+
+        my $sock = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $port, Listen => 1, ReuseAddr => 1, Proto => 'tcp')
+            or next;
+
+        close($sock);
+        $ports{$port} = $lock;
+        return $port;
+    }
+
+    die "no free port\n";
+}
+
+
+sub _subdir {
+    my ($name) = @_;
+    my $n = 1;
+
+    $n++ while -e test_dir() . "/$name$n";
+
+    my $sub = test_dir() . "/$name$n";
+
+    mkdir($sub) or die "$sub: $!\n";
+    chmod(0711, $sub);
+
+    return $sub;
+}
+
+
+# start_redis(config => [lines], password => ...)
+
+sub start_redis {
+    my (%opt) = @_;
+    my $redis = Chat::Redis->new(dir => _subdir('redis'), port => free_port(),
+        %opt);
+
+    push(@servers, $redis);
+
+    return $redis->start;
+}
+
+
+# start_proxy($port_of_the_target, key => value, ...)
+
+sub start_proxy {
+    my ($target, %set) = @_;
+
+    $target = $target->port if ref $target;
+
+    my $proxy = Chat::Proxy->new(port => free_port(), target => $target);
+
+    push(@servers, $proxy);
+    $proxy->set(%set) if %set;
+
+    return $proxy;
+}
+
+
+# start_provider(chunks => 10, gap => 5, port => N, key => K): see provider
+
+sub start_provider {
+    my (%opt) = @_;
+    my $sub = _subdir('provider');
+    my @args = ('--port', delete $opt{port} || free_port(),
+                '--port-file', "$sub/port", '--log', "$sub/log");
+
+    push(@args, '--key', delete $opt{key}) if defined $opt{key};
+    push(@args, map { "$_=" . _escape($opt{$_}) } sort keys %opt);
+
+    my $pid = fork();
+
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open(STDOUT, '>>', "$sub/stderr");
+        open(STDERR, '>&', \*STDOUT);
+        setpgrp(0, 0);
+        exec($^X, Chat::Nginx::root() . '/t/lib/provider', @args)
+            or POSIX::_exit(127);
+    }
+
+    my $provider = bless { pid => $pid, dir => $sub }, 'Chat::Test::Provider';
+
+    push(@servers, $provider);
+    wait_for(sub { -s "$sub/port" }, 10, 'the provider')
+        or die "the provider did not start:\n" . read_file("$sub/stderr");
+    ($provider->{port}) = read_file("$sub/port") =~ /(\d+)/;
+
+    return $provider;
+}
+
+
+sub provider_set {
+    my ($provider, %set) = @_;
+
+    return get($provider, '/__set?'
+               . join(';', map { "$_=" . _escape($set{$_}) } sort keys %set));
+}
+
+
+sub _escape {
+    my ($text) = @_;
+
+    utf8::encode($text) if utf8::is_utf8($text);
+    $text =~ s/([^\w.-])/sprintf('%%%02X', ord($1))/ge;
+
+    return $text;
+}
+
+
+# totals, and "questions": calls by the SHA-256 of the question; with a
+# question, the number of its calls
+
+sub provider_stats {
+    my ($provider, $question) = @_;
+    my $stats = parse_json(get($provider, '/__stats')->{body});
+
+    return $stats unless defined $question;
+    return $stats->{questions}{key_of($question)} || 0;
+}
+
+
+sub provider_reset {
+    my ($provider) = @_;
+
+    return get($provider, '/__reset');
+}
+
+
+# an instance that is not started: for nginx -t
+
+sub new_nginx {
+    my (%opt) = @_;
+    my %more;
+    my $nginx = Chat::Nginx->new(dir => _subdir('nginx'), port => free_port(),
+        ports => sub { $more{$_[0]} ||= free_port() }, %opt);
+
+    push(@instances, $nginx);
+
+    return $nginx;
+}
+
+
+sub start_nginx {
+    return new_nginx(@_)->start;
+}
+
+
+# wait_for(sub { ... }, seconds, what): its value as soon as it is true
+
+sub wait_for(&;@) {
+    my ($condition, $seconds, $what) = @_;
+    my $end = time() + ($seconds || 5);
+
+    while (1) {
+        my $value = $condition->();
+
+        return $value if $value;
+
+        if (time() > $end) {
+            diag("waited in vain for $what") if defined $what;
+            return;
+        }
+
+        sleep(0.01);
+    }
+}
+
+
+sub key_of     { return sha256_hex($_[0]) }
+sub stream_key { return 'chat:stream:' . sha256_hex($_[0]) }
+sub read_file  { return Chat::Nginx::read_file(@_) }
+sub parse_json { return JSON::PP->new->utf8->decode($_[0]) }
+
+
+# what the provider answers: options as given to start_provider
+
+sub pieces_of {
+    my ($question, %opt) = @_;
+
+    return Chat::Answer::pieces_of($question,
+        Chat::Answer::options_of(\%opt, '', $question), 1);
+}
+
+
+sub text_of {
+    return join('', pieces_of(@_));
+}
+
+
+# stops everything, looks at what is left, ends the test
+
+sub done {
+    my @faults;
+
+    foreach my $nginx (@instances) {
+        push(@faults, "$nginx->{dir}: nginx did not end on QUIT")
+            if !$nginx->stop;
+
+        # a companion may outlive the master for a moment
+
+        my @left;
+
+        wait_for { !(@left = $nginx->pids) } 2;
+
+        push(@faults, map { "left behind: $_ " . Chat::Nginx::title($_) }
+             @left);
+        kill('KILL', @left);
+    }
+
+    push(@faults, map { $_->faults } @instances);
+
+    $_->stop foreach reverse @servers;
+
+    ok(!@faults, 'nothing bad in the logs, nothing left behind')
+        or diag(join("\n", @faults[0 .. ($#faults < 40 ? $#faults : 40)]));
+
+    $done = 1;
+    done_testing();
+}
+
+
+END {
+    if ($$ == $owner) {
+        my $status = $?;
+
+        if (!$done) {
+            foreach my $nginx (@instances) {
+                kill('KILL', $nginx->pids);
+                waitpid($nginx->{pid}, 0) if $nginx->{pid};
+            }
+
+            $_->stop foreach reverse @servers;
+        }
+
+        if (defined $dir) {
+            if ($ENV{CHAT_TEST_LEAVE}) {
+                diag("left: $dir");
+
+            } else {
+                system('rm', '-rf', $dir);
+            }
+        }
+
+        $? = $status;
+    }
+}
+
+
+package Chat::Test::Provider;
+
+
+sub port { return $_[0]{port} }
+sub pid  { return $_[0]{pid} }
+sub log  { return Chat::Nginx::read_file("$_[0]{dir}/log") }
+
+
+sub stop {
+    my ($self, $signal) = @_;
+
+    if ($self->{pid}) {
+        kill($signal || 'TERM', $self->{pid});
+        kill('CONT', $self->{pid});
+        waitpid($self->{pid}, 0);
+        delete $self->{pid};
+    }
+}
+
+
+1;
