@@ -35,6 +35,8 @@ typedef struct {
     void                   (*ended)(void *data);
     void                    *data;
     ngx_log_t               *log;
+
+    unsigned                 fp_warned:1;
 } ngx_chat_jobs_t;
 
 
@@ -45,7 +47,7 @@ typedef struct {
 ngx_int_t ngx_chat_job_start(ngx_chat_jobs_t *jobs,
     ngx_chat_task_entry_t *task);
 
-/* the queue entries of all jobs, for keeping them ours */
+/* the queue entries of all jobs that were claimed, for keeping them ours */
 ngx_uint_t ngx_chat_job_entries(ngx_chat_jobs_t *jobs, ngx_str_t *entries,
     ngx_uint_t max);
 
