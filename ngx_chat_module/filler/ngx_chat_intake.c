@@ -73,6 +73,7 @@ static ngx_int_t ngx_chat_intake_take(ngx_chat_intake_t *in,
     ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started);
 static void ngx_chat_intake_drop(ngx_chat_intake_t *in, ngx_str_t *entry);
 static void ngx_chat_intake_seen(ngx_chat_intake_t *in, ngx_str_t *entry);
+static void ngx_chat_intake_rewind(ngx_chat_intake_t *in);
 static void ngx_chat_intake_later(ngx_chat_intake_t *in, ngx_msec_t ms);
 static void ngx_chat_intake_retry_handler(ngx_event_t *ev);
 static void ngx_chat_intake_wake(ngx_chat_intake_t *in);
@@ -90,6 +91,7 @@ static void ngx_chat_intake_ignore(void *data, ngx_int_t rc);
 
 
 static ngx_str_t  ngx_chat_intake_any = ngx_null_string;
+static ngx_str_t  ngx_chat_intake_first = ngx_string("0");
 
 
 ngx_chat_intake_t *
@@ -207,8 +209,6 @@ ngx_chat_intake_state(void *data, ngx_uint_t up)
 {
     ngx_chat_intake_t *in = data;
 
-    ngx_str_t  first = ngx_string("0");
-
     ngx_chat_call_cancel(in->id);
 
     in->id = NULL;
@@ -221,11 +221,7 @@ ngx_chat_intake_state(void *data, ngx_uint_t up)
     in->id = ngx_chat_store_client_id(&in->jobs->store, in->rd,
                                       ngx_chat_intake_client, in);
 
-    /* what was delivered over a connection that broke is known there alone */
-
-    in->own = 1;
-    ngx_chat_intake_seen(in, &first);
-
+    ngx_chat_intake_rewind(in);
     ngx_chat_intake_next(in);
 }
 
@@ -248,7 +244,7 @@ ngx_chat_intake_client(void *data, ngx_int_t rc, int64_t id)
 static void
 ngx_chat_intake_next(ngx_chat_intake_t *in)
 {
-    ngx_uint_t        free;
+    ngx_uint_t        n;
     ngx_chat_jobs_t  *jobs;
 
     jobs = in->jobs;
@@ -276,7 +272,7 @@ ngx_chat_intake_next(ngx_chat_intake_t *in)
         return;
     }
 
-    free = jobs->conf->concurrency - jobs->running;
+    n = jobs->conf->concurrency - jobs->running;
 
     if (in->own) {
         in->read = ngx_chat_store_tasks_pending(&jobs->store, in->rd,
@@ -286,7 +282,7 @@ ngx_chat_intake_next(ngx_chat_intake_t *in)
 
     } else {
         in->read = ngx_chat_store_tasks_read(&jobs->store, in->rd,
-                                             &in->consumer, free,
+                                             &in->consumer, n,
                                              ngx_chat_intake_new, in);
     }
 
@@ -329,8 +325,6 @@ ngx_chat_intake_new(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
 {
     ngx_chat_intake_t *in = data;
 
-    ngx_str_t  first = ngx_string("0");
-
     in->read = NULL;
 
     if (ngx_chat_intake_check(in, rc) != NGX_OK) {
@@ -341,9 +335,7 @@ ngx_chat_intake_new(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
 
         /* they are this consumer's now, and wait among its own */
 
-        in->own = 1;
-        ngx_chat_intake_seen(in, &first);
-
+        ngx_chat_intake_rewind(in);
         ngx_chat_intake_later(in, NGX_CHAT_INTAKE_RETRY);
         return;
     }
@@ -367,12 +359,7 @@ ngx_chat_intake_check(ngx_chat_intake_t *in, ngx_int_t rc)
         }
     }
 
-    /* what was delivered with a reply that got lost is among the own */
-
-    if (rc == NGX_ERROR) {
-        in->own = 1;
-    }
-
+    ngx_chat_intake_rewind(in);
     ngx_chat_intake_later(in, NGX_CHAT_INTAKE_RETRY);
 
     return NGX_DECLINED;
@@ -465,6 +452,20 @@ ngx_chat_intake_seen(ngx_chat_intake_t *in, ngx_str_t *entry)
 
     in->after.data = in->room;
     in->after.len = len;
+}
+
+
+/*
+ * What was delivered with a reply that got lost is among the own entries, and
+ * is found nowhere else.
+ */
+
+static void
+ngx_chat_intake_rewind(ngx_chat_intake_t *in)
+{
+    in->own = 1;
+
+    ngx_chat_intake_seen(in, &ngx_chat_intake_first);
 }
 
 
@@ -579,7 +580,7 @@ ngx_chat_intake_tick_handler(ngx_event_t *ev)
 static void
 ngx_chat_intake_scan(ngx_chat_intake_t *in)
 {
-    ngx_uint_t        free;
+    ngx_uint_t        n;
     ngx_str_t        *owner;
     ngx_msec_t        idle;
     ngx_chat_jobs_t  *jobs;
@@ -601,10 +602,10 @@ ngx_chat_intake_scan(ngx_chat_intake_t *in)
 
     /* more than fit, since not all can be claimed */
 
-    free = jobs->conf->concurrency - jobs->running;
-    free = ngx_max(free, NGX_CHAT_INTAKE_PAGE);
+    n = jobs->conf->concurrency - jobs->running;
+    n = ngx_max(n, NGX_CHAT_INTAKE_PAGE);
 
-    in->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, free,
+    in->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
                                          ngx_chat_intake_scanned, in);
 }
 
@@ -618,7 +619,7 @@ ngx_chat_intake_scanned(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
 
     in->scan = NULL;
 
-    if (in->draining || (rc != NGX_OK && rc != NGX_DECLINED)) {
+    if (in->draining || rc == NGX_ERROR) {
         return;
     }
 
