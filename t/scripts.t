@@ -135,6 +135,25 @@ foreach my $name ('short', "$id$id", '') {
     is($redis->cmd('GET', $live), $id, 'open: replaced');
 }
 
+foreach my $name ('12', '12' x 17, 'AB' x 16, 'ab ' x 10 . 'ab') {
+    my @names = names($name);
+
+    fresh();
+    opening();
+    $redis->cmd('RENAME', $gen, $names[0]);
+    $redis->cmd('RENAME', $own, $names[1]);
+    $redis->cmd('SET', $live, $name, 'PX', 1000);
+    is(opening(), 'MISS', "open: nobody joins '$name'");
+    is($redis->cmd('GET', $live), $id, 'open: replaced');
+}
+
+fresh();
+wrong($own2);
+$redis->cmd('XADD', $gen2, '0-1', 'status', 'processing');
+$redis->cmd('PEXPIRE', $gen2, 1000);
+$redis->cmd('SET', $live, $other, 'PX', 1000);
+is(opening(), 'MISS', 'open: nobody joins an own of another type');
+
 fresh();
 wrong($live, $gen, $own);
 is(opening(), 'MISS', 'open: keys of other types count as absent');

@@ -44,7 +44,9 @@ if cache == '1' then
 
     local other = redis.pcall('GET', live)
 
-    if type(other) == 'string' and #other == #id then
+    if type(other) == 'string' and #other == #id
+       and string.find(other, '^[0-9a-f]+$')
+    then
         local key = string.sub(gen, 1, -#id - 1) .. other
 
         if running(key) then
@@ -60,10 +62,11 @@ redis.call('DEL', gen, own)
 redis.call('XADD', gen, '0-1', 'status', 'processing')
 redis.call('PEXPIRE', gen, life)
 
-redis.call('HSET', own, 'state', 'q', 'token', '', 'task', '', 'till', 0,
-           'tries', 0, 'n', 1, 'ms', 0, 'base', '0-1', 'bytes', 0,
-           'joined', now, 'opened', now, 'due', due,
-           'deadline', due + MARGIN)
+-- what changes with each append comes first: Redis looks from there
+
+redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
+           'joined', now, 'state', 'q', 'token', '', 'tries', 0, 'task', '',
+           'opened', now, 'due', due, 'deadline', due + MARGIN)
 redis.call('PEXPIRE', own, life)
 
 if cache == '1' then
