@@ -223,7 +223,6 @@ ngx_chat_provider_begin(ngx_chat_provider_call_t *call)
     call->body = NGX_CHAT_BODY_STREAM;
 
     if (!ngx_chat_provider_is_stream(call)) {
-        call->fault.status = status;
         ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
                                 "sent something else than an event stream");
     }
@@ -437,7 +436,6 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
             ngx_chat_provider_refused(call, status);
 
         } else {
-            call->fault.status = status;
             ngx_chat_provider_fault(&call->fault,
                                     NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
                                     call->begun
@@ -458,7 +456,6 @@ ngx_chat_provider_total_handler(ngx_event_t *ev)
     call = ev->data;
 
     if (!call->done) {
-        call->fault.status = ngx_chat_provider_status(call);
         ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
                                 "took too long: total_timeout");
     }
@@ -491,8 +488,6 @@ ngx_chat_provider_conclude(ngx_chat_provider_call_t *call, CURLcode rc)
         ngx_chat_provider_refused(call, status);
         return;
     }
-
-    call->fault.status = status;
 
     if (rc != CURLE_OK) {
         ngx_chat_provider_fault_curl(&call->fault, rc);
@@ -536,6 +531,10 @@ ngx_chat_provider_finish(ngx_chat_provider_call_t *call)
 {
     ngx_chat_provider_end_t  *end;
 
+    if (call->fault.status == 0) {
+        call->fault.status = ngx_chat_provider_status(call);
+    }
+
     ngx_chat_provider_detach(call);
 
     end = &call->end;
@@ -545,8 +544,6 @@ ngx_chat_provider_finish(ngx_chat_provider_call_t *call)
     end->status = call->fault.status;
 
     if (end->error == NGX_CHAT_E_NONE) {
-        end->status = 200;
-
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, call->log, 0,
                        "chat provider \"%V\" finished \"%V\" model \"%V\"",
                        &call->provider->name, &end->finish, &end->model);
