@@ -391,7 +391,7 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
         return;
     }
 
-    level = (rd->logged & kind) ? NGX_LOG_INFO : NGX_LOG_ERR;
+    level = (kind == 0 || (rd->logged & kind)) ? NGX_LOG_INFO : NGX_LOG_ERR;
 
     rd->logged |= kind;
 
@@ -406,7 +406,10 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
                       &rd->conf->name, rd->role, why);
     }
 
-    rd->failed = (rd->state != NGX_CHAT_REDIS_UP);
+    if (rd->state != NGX_CHAT_REDIS_UP) {
+        rd->failed = 1;
+        rd->addr = (rd->addr + 1) % rd->conf->naddrs;
+    }
 
     ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_WAIT);
 }

@@ -172,6 +172,12 @@ ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text)
                          sizeof("with args") - 2);
     if (p) {
         s.len = p - s.data;
+
+        while (s.len && (s.data[s.len - 1] == ' '
+                         || s.data[s.len - 1] == ','))
+        {
+            s.len--;
+        }
     }
 
     password = &rd->conf->password;

@@ -79,8 +79,7 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
     ngx_addr_t             *addr;
     ngx_peer_connection_t  *pc;
 
-    addr = &rd->conf->addrs[rd->next_addr];
-    rd->next_addr = (rd->next_addr + 1) % rd->conf->naddrs;
+    addr = &rd->conf->addrs[rd->addr];
 
     /* failures are told once, by this client, and not at each attempt */
 

@@ -65,7 +65,7 @@ struct ngx_chat_redis_s {
     ngx_log_t                 *log;
 
     ngx_peer_connection_t      peer;
-    ngx_uint_t                 next_addr;
+    ngx_uint_t                 addr;        /* kept while it works */
     ngx_msec_t                 started;     /* of the last attempt */
     ngx_chat_redis_state_e     state;
     ngx_chat_resp_t           *resp;
@@ -119,7 +119,8 @@ void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
 
 /*
  * The connection or the attempt is over: logs why, closes, fails the commands
- * and goes to WAIT.  Does nothing where there is neither.
+ * and goes to WAIT.  Does nothing where there is neither.  Kind 0: the caller
+ * has told the reason.
  */
 void ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     const char *why);

@@ -20,7 +20,8 @@ struct ngx_chat_pubsub_s {
 
     unsigned                      asked:1;      /* a PING is on its way */
     unsigned                      heard:1;      /* anything since then */
-    unsigned                      refused:1;    /* told already */
+    unsigned                      refused:1;    /* on this connection */
+    unsigned                      told:1;       /* of a refusal */
 };
 
 
@@ -274,6 +275,13 @@ ngx_chat_pubsub_timer_handler(ngx_event_t *ev)
     c = ev->data;
     ps = c->data;
 
+    /* what was refused is not confirmed ever: count anew, try again */
+
+    if (ps->refused) {
+        ngx_chat_redis_lost(ps->redis, 0, 0, "connects anew after a refusal");
+        return;
+    }
+
     if (ps->asked) {
 
         /* a PONG behind many messages may need longer, they will do */
@@ -331,16 +339,19 @@ ngx_chat_pubsub_push(void *data, ngx_chat_reply_t *reply)
 }
 
 
-/* a lack of rights will not pass: a new connection would not help */
-
 static void
 ngx_chat_pubsub_refused(ngx_chat_pubsub_t *ps, ngx_str_t *text)
 {
     ngx_uint_t  level;
 
-    level = ps->refused ? NGX_LOG_INFO : NGX_LOG_ERR;
+    if (ps->refused) {
+        return;
+    }
+
+    level = ps->told ? NGX_LOG_INFO : NGX_LOG_ERR;
 
     ps->refused = 1;
+    ps->told = 1;
 
     ngx_chat_redis_words(ps->redis, text);
 
@@ -362,6 +373,8 @@ ngx_chat_pubsub_confirmed(ngx_chat_pubsub_t *ps, ngx_str_t *name)
     if (sub == NULL || sub->awaited == 0) {
         return;
     }
+
+    ps->told = 0;
 
     sub->awaited--;
 

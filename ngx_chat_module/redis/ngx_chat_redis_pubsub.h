@@ -29,6 +29,8 @@ typedef struct {
 
 ngx_chat_pubsub_t *ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
     ngx_log_t *log);
+
+/* frees the subscriptions too; no callback fires any more */
 void ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps);
 
 ngx_uint_t ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps);
