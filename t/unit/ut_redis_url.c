@@ -1,0 +1,428 @@
+
+/*
+ * The URL of a Redis: what it is taken apart into, and what is refused.
+ * Names are not resolved here; what would be is kept for the test.
+ */
+
+
+#include "ut.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../ngx_chat_module/redis/ngx_chat_redis_url.c"
+
+
+typedef struct {
+    const char  *url;
+    const char  *address;
+    const char  *name;
+    const char  *user;
+    const char  *password;
+    ngx_uint_t   db;
+} ut_good_t;
+
+
+typedef struct {
+    const char  *url;
+    const char  *err;
+} ut_bad_t;
+
+
+static ngx_uint_t ut_good(const ut_good_t *t);
+static ngx_uint_t ut_bad(const ut_bad_t *t);
+static ngx_uint_t ut_equal(const char *a, const char *b);
+static ngx_uint_t ut_no_memory(const char *text);
+
+
+static const ut_good_t  ut_goods[] = {
+
+    { "redis://localhost",
+      "localhost:6379", "localhost:6379/0", "", "", 0 },
+
+    { "redis://localhost/",
+      "localhost:6379", "localhost:6379/0", "", "", 0 },
+
+    { "REDIS://h:7000/15",
+      "h:7000", "h:7000/15", "", "", 15 },
+
+    { "redis://h:1",
+      "h:1", "h:1/0", "", "", 0 },
+
+    { "redis://h:65535/000000007",
+      "h:65535", "h:65535/7", "", "", 7 },
+
+    { "redis://h/999999999",
+      "h:6379", "h:6379/999999999", "", "", 999999999 },
+
+    { "redis://[::1]:7000/2",
+      "[::1]:7000", "[::1]:7000/2", "", "", 2 },
+
+    { "redis://[fe80::1]",
+      "[fe80::1]:6379", "[fe80::1]:6379/0", "", "", 0 },
+
+    { "redis://me:secret@h",
+      "h:6379", "h:6379/0", "me", "secret", 0 },
+
+    { "redis://:secret@h",
+      "h:6379", "h:6379/0", "", "secret", 0 },
+
+    { "redis://me@h",
+      "h:6379", "h:6379/0", "me", "", 0 },
+
+    { "redis://@h",
+      "h:6379", "h:6379/0", "", "", 0 },
+
+    { "redis://me:a:b:@h:7000/1",
+      "h:7000", "h:7000/1", "me", "a:b:", 1 },
+
+    { "redis://:a@b/c?d#e@h/1",
+      "h:6379", "h:6379/1", "", "a@b/c?d#e", 1 },
+
+    { "redis://m%65%3a:%2Fp%25%40@h",
+      "h:6379", "h:6379/0", "me:", "/p%@", 0 },
+
+    { "unix:/run/redis.sock",
+      "unix:/run/redis.sock", "unix:/run/redis.sock?db=0", "", "", 0 },
+
+    { "unix:/r?db=12",
+      "unix:/r", "unix:/r?db=12", "", "", 12 },
+
+    { NULL, NULL, NULL, NULL, NULL, 0 }
+};
+
+
+static const ut_bad_t  ut_bads[] = {
+    { "", "begins with" },
+    { "redis:", "begins with" },
+    { "redis:/h", "begins with" },
+    { "http://h", "begins with" },
+    { "localhost:6379", "begins with" },
+    { "rediss://h", "TLS to Redis is not available" },
+    { "redis+sentinel://h", "Sentinel is not available" },
+    { "redis://", "no host" },
+    { "redis:///1", "no host" },
+    { "redis://:6379", "no host" },
+    { "redis://me:secret@", "no host" },
+    { "redis://me:secret@:1", "no host" },
+    { "redis://h:", "invalid port" },
+    { "redis://h:0", "invalid port" },
+    { "redis://h:65536", "invalid port" },
+    { "redis://h:6379x", "invalid port" },
+    { "redis://h:-1", "invalid port" },
+    { "redis://h:99999999999999999999", "invalid port" },
+    { "redis://::1", "no host" },
+    { "redis://[::1", "missing" },
+    { "redis://[::1]x", "invalid host" },
+    { "redis://[::1]:", "invalid port" },
+    { "redis://h/x", "not a number" },
+    { "redis://h/-1", "not a number" },
+    { "redis://h/1/", "not a number" },
+    { "redis://h//", "not a number" },
+    { "redis://h/1234567890", "not a number" },
+    { "redis://h?db=1", "no parameters" },
+    { "redis://h/1?x", "no parameters" },
+    { "redis://h#x", "no parameters" },
+    { "redis://:%@h", "hexadecimal" },
+    { "redis://:%4@h", "hexadecimal" },
+    { "redis://:%4g@h", "hexadecimal" },
+    { "redis://%zz@h", "hexadecimal" },
+    { "redis://h h", "a space" },
+    { "redis://h\t", "a space" },
+    { "redis://h\x7f", "a space" },
+    { "unix:", "a socket is written" },
+    { "unix:/", "a socket is written" },
+    { "unix:r", "a socket is written" },
+    { "unix://me:secret@/r", "a socket is written" },
+    { "unix:?db=1", "a socket is written" },
+    { "unix:/r?", "only \"?db=number\"" },
+    { "unix:/r?db", "only \"?db=number\"" },
+    { "unix:/r?x=1", "only \"?db=number\"" },
+    { "unix:/r?db=", "not a number" },
+    { "unix:/r?db=1&x", "not a number" },
+    { "redis://unknown", "host not found" },
+    { NULL, NULL }
+};
+
+
+static char  ut_address[256];
+
+
+int
+main(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; ut_goods[i].url; i++) {
+        ut_ok(ut_good(&ut_goods[i]), ut_goods[i].url);
+    }
+
+    for (i = 0; ut_bads[i].url; i++) {
+        ut_ok(ut_bad(&ut_bads[i]), ut_bads[i].url);
+    }
+
+    ut_ok(ut_equal("redis://h", "redis://h:6379/0"),
+          "defaults written out make no difference");
+    ut_ok(ut_equal("redis://me:a@h", "redis://me:b@h"),
+          "nor does a password");
+    ut_ok(ut_equal("redis://one", "redis://two"),
+          "nor do two names of one address");
+    ut_ok(!ut_equal("redis://one", "redis://three"), "an address does");
+    ut_ok(!ut_equal("redis://h/0", "redis://h/1"), "a database does");
+    ut_ok(!ut_equal("redis://me:a@h", "redis://you:a@h"), "a user does");
+
+    ut_ok(ut_no_memory("redis://me:secret@h/1"), "no memory, TCP");
+    ut_ok(ut_no_memory("unix:/r?db=1"), "no memory, a socket");
+
+    return ut_done();
+}
+
+
+static ngx_uint_t
+ut_good(const ut_good_t *t)
+{
+    char                   *err;
+    ngx_str_t               url;
+    ngx_uint_t              ok;
+    ngx_pool_t             *pool;
+    ngx_chat_redis_conf_t   rcf;
+
+    pool = ut_pool();
+    url = ut_str(t->url);
+    err = NULL;
+
+    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK
+         && strcmp(ut_address, t->address) == 0
+         && ut_is(&rcf.name, t->name)
+         && ut_is(&rcf.user, t->user)
+         && ut_is(&rcf.password, t->password)
+         && rcf.db == t->db
+         && rcf.naddrs == 1;
+
+    ut_free(&url);
+    ngx_destroy_pool(pool);
+
+    return ok;
+}
+
+
+static ngx_uint_t
+ut_bad(const ut_bad_t *t)
+{
+    char                   *err;
+    ngx_str_t               url;
+    ngx_uint_t              ok;
+    ngx_pool_t             *pool;
+    ngx_chat_redis_conf_t   rcf;
+
+    pool = ut_pool();
+    url = ut_str(t->url);
+    err = NULL;
+
+    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_ERROR
+         && err && strstr(err, t->err);
+
+    ut_free(&url);
+    ngx_destroy_pool(pool);
+
+    return ok;
+}
+
+
+static ngx_uint_t
+ut_equal(const char *a, const char *b)
+{
+    char                   *err;
+    ngx_str_t               one, two;
+    ngx_uint_t              ok;
+    ngx_pool_t             *pool;
+    ngx_chat_redis_conf_t   first, second;
+
+    pool = ut_pool();
+    one = ut_str(a);
+    two = ut_str(b);
+
+    if (ngx_chat_redis_parse_url(pool, &one, &first, &err) != NGX_OK
+        || ngx_chat_redis_parse_url(pool, &two, &second, &err) != NGX_OK)
+    {
+        abort();
+    }
+
+    ok = ngx_chat_redis_conf_equal(&first, &second);
+
+    if (ok != ngx_chat_redis_conf_equal(&second, &first)) {
+        abort();
+    }
+
+    ut_free(&one);
+    ut_free(&two);
+    ngx_destroy_pool(pool);
+
+    return ok;
+}
+
+
+static ngx_uint_t
+ut_no_memory(const char *text)
+{
+    char                   *err;
+    ngx_str_t               url;
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_pool_t             *pool;
+    ngx_chat_redis_conf_t   rcf;
+
+    for (i = 1; /* void */ ; i++) {
+        pool = ut_pool();
+        url = ut_str(text);
+        err = NULL;
+
+        ut_fail_alloc = i;
+
+        rc = ngx_chat_redis_parse_url(pool, &url, &rcf, &err);
+
+        ut_free(&url);
+        ngx_destroy_pool(pool);
+
+        if (ut_fail_alloc) {
+            ut_fail_alloc = 0;
+            return rc == NGX_OK && i > 1;
+        }
+
+        if (rc != NGX_ERROR || err == NULL || strcmp(err, "no memory") != 0) {
+            return 0;
+        }
+    }
+}
+
+
+/* what it takes from nginx */
+
+ngx_int_t
+ngx_parse_url(ngx_pool_t *pool, ngx_url_t *u)
+{
+    struct sockaddr_in  *sin;
+
+    snprintf(ut_address, sizeof(ut_address), "%.*s", (int) u->url.len,
+             (char *) u->url.data);
+
+    if (strncmp(ut_address, "unknown", 7) == 0) {
+        u->err = "host not found";
+        return NGX_ERROR;
+    }
+
+    u->addrs = ngx_pcalloc(pool, sizeof(ngx_addr_t));
+    sin = ngx_pcalloc(pool, sizeof(struct sockaddr_in));
+
+    if (u->addrs == NULL || sin == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* "one" and "two" are the same */
+
+    sin->sin_addr.s_addr = (u->url.data[0] == 't' && u->url.data[1] == 'w')
+                           ? 'o' : u->url.data[0];
+
+    u->addrs->sockaddr = (struct sockaddr *) sin;
+    u->addrs->socklen = sizeof(struct sockaddr_in);
+    u->naddrs = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_cmp_sockaddr(struct sockaddr *sa1, socklen_t slen1,
+    struct sockaddr *sa2, socklen_t slen2, ngx_uint_t cmp_port)
+{
+    struct sockaddr_in  *one, *two;
+
+    one = (struct sockaddr_in *) sa1;
+    two = (struct sockaddr_in *) sa2;
+
+    return one->sin_addr.s_addr == two->sin_addr.s_addr ? NGX_OK
+                                                        : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_atoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    if (n == 0 || n > 18) {
+        return NGX_ERROR;
+    }
+
+    for (value = 0; n--; line++) {
+
+        if (*line < '0' || *line > '9') {
+            return NGX_ERROR;
+        }
+
+        value = value * 10 + (*line - '0');
+    }
+
+    return value;
+}
+
+
+ngx_int_t
+ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
+{
+    return strncasecmp((char *) s1, (char *) s2, n);
+}
+
+
+/* the few formats that the file uses */
+
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    char        number[NGX_INT_T_LEN + 1];
+    size_t      len;
+    va_list     args;
+    ngx_str_t  *s;
+
+    va_start(args, fmt);
+
+    for ( /* void */ ; *fmt; fmt++) {
+
+        if (*fmt != '%') {
+            *buf++ = (u_char) *fmt;
+            continue;
+        }
+
+        switch (*++fmt) {
+
+        case 'V':
+            s = va_arg(args, ngx_str_t *);
+            buf = ngx_cpymem(buf, s->data, s->len);
+            break;
+
+        case 'u':
+            fmt++;
+            len = sprintf(number, "%lu",
+                          (unsigned long) va_arg(args, ngx_uint_t));
+            buf = ngx_cpymem(buf, number, len);
+            break;
+
+        case '*':
+            fmt++;
+            len = va_arg(args, size_t);
+            buf = ngx_cpymem(buf, va_arg(args, u_char *), len);
+            break;
+
+        case 'Z':
+            *buf++ = '\0';
+            break;
+
+        default:
+            abort();
+        }
+    }
+
+    va_end(args);
+
+    return buf;
+}
