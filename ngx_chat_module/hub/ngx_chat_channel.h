@@ -1,8 +1,8 @@
 
 /*
  * Inside the hub: a channel's events, its place in the indexes, its
- * subscribers, and its source.  A source (ngx_chat_follow.h is the one that reads Redis) appends
- * events and is told when nobody listens any more.
+ * subscribers, and its source.  A source (ngx_chat_follow.h is the one that
+ * reads Redis) appends events and is stopped when nobody listens any more.
  *
  * Private to hub/.
  */

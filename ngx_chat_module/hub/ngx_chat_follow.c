@@ -313,12 +313,9 @@ ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
             break;
         }
 
-        if (rc != NGX_OK || page->n != f->n + 1) {
-            ngx_log_error(NGX_LOG_ERR, f->timer.log, 0,
-                          "chat generation %*s: what is behind event %uL "
-                          "does not fit",
-                          (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id,
-                          f->n);
+        if (rc != NGX_OK) {
+
+            /* somebody else has written there: none of it can be trusted */
 
             ngx_chat_follow_lookup(f);
             return;
