@@ -1,0 +1,375 @@
+
+#include "fake_redis.h"
+
+
+static ngx_chat_call_t *fake_call(fake_verb_e verb, ngx_chat_gen_t *gen,
+    void (*handler)(void), void *data);
+
+
+fake_store_t            fake;
+
+ngx_chat_call_t        *fake_calls;
+ngx_chat_pubsub_sub_t  *fake_subs;
+
+
+ngx_int_t
+ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,
+    ngx_chat_redis_conf_t *broker, ngx_uint_t subscriber, ngx_log_t *log)
+{
+    st->log = log;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_chat_store_close(ngx_chat_store_t *st)
+{
+    ngx_chat_call_t  *call;
+
+    for (call = fake_calls; call; call = call->next) {
+        fake.bad += (call->handler != NULL);
+    }
+
+    fake.bad += (fake_subs != NULL);
+}
+
+
+ngx_uint_t
+ngx_chat_redis_up(ngx_chat_redis_t *rd)
+{
+    return !fake.redis_down;
+}
+
+
+ngx_uint_t
+ngx_chat_redis_down(ngx_chat_redis_t *rd)
+{
+    return fake.redis_down;
+}
+
+
+ngx_uint_t
+ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps)
+{
+    return !fake.pubsub_down;
+}
+
+
+ngx_str_t *
+ngx_chat_redis_policy(ngx_chat_redis_t *rd)
+{
+    static ngx_str_t  policy = ngx_string("noeviction");
+
+    return &policy;
+}
+
+
+static ngx_chat_call_t *
+fake_call(fake_verb_e verb, ngx_chat_gen_t *gen, void (*handler)(void),
+    void *data)
+{
+    ngx_chat_call_t  *call, **last;
+
+    if (fake.redis_down) {
+        return NULL;
+    }
+
+    call = calloc(1, sizeof(ngx_chat_call_t));
+
+    call->verb = verb;
+    call->gen = *gen;
+    call->handler = handler;
+    call->data = data;
+
+    for (last = &fake_calls; *last; last = &(*last)->next) { /* void */ }
+
+    *last = call;
+    fake.calls++;
+
+    return call;
+}
+
+
+void
+ngx_chat_call_cancel(ngx_chat_call_t *call)
+{
+    ngx_chat_call_t  **last;
+
+    if (call == NULL) {
+        return;
+    }
+
+    for (last = &fake_calls; *last; last = &(*last)->next) {
+
+        if (*last != call) {
+            continue;
+        }
+
+        /* what was sent may still be carried out */
+
+        if (!call->executed && fake_random(2)) {
+            call->handler = NULL;
+            return;
+        }
+
+        *last = call->next;
+        free(call->answer);
+        free(call);
+        fake.calls--;
+        return;
+    }
+
+    fake.bad++;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_lookup_pt handler, void *data)
+{
+    return fake_call(FAKE_LOOKUP, gen, (void (*)(void)) handler, data);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_open_pt handler,
+    void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = fake_call(FAKE_OPEN, gen, (void (*)(void)) handler, data);
+
+    if (call) {
+        call->arg = cache;
+    }
+
+    return call;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
+    ngx_uint_t limit, ngx_chat_push_pt handler, void *data)
+{
+    fake.bad += (task->messages.len != 8
+                 || memcmp(task->messages.data, "messages", 8) != 0);
+
+    return fake_call(FAKE_PUSH, &task->gen, (void (*)(void)) handler, data);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_read(ngx_chat_store_t *st, ngx_chat_gen_t *gen, uint64_t ms,
+    uint64_t n, ngx_uint_t count, ngx_chat_read_pt handler, void *data)
+{
+    fake_gen_t       *g;
+    ngx_chat_call_t  *call;
+
+    call = fake_call(FAKE_READ, gen, (void (*)(void)) handler, data);
+
+    if (call) {
+        call->n = n;
+        call->arg = count;
+        g = fake_gen(gen->id);
+
+        /* the two halves of an id belong together */
+
+        fake.bad += (g && !g->rewritten && n && n <= g->n
+                     && g->events[n - 1].ms != ms);
+    }
+
+    return call;
+}
+
+
+ngx_int_t
+ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
+{
+    fake_event_t     *e;
+    ngx_chat_call_t  *call;
+
+    call = (ngx_chat_call_t *) page->reply;
+
+    if (page->n >= call->last) {
+        return NGX_DONE;
+    }
+
+    e = &call->page->events[page->n++];
+
+    page->ms = e->ms;
+    page->next++;
+
+    ngx_memzero(ev, sizeof(ngx_chat_event_t));
+
+    ev->status = e->status;
+    ev->text.data = (u_char *) e->text;
+    ev->text.len = strlen(e->text);
+    ev->code.data = (u_char *) e->code;
+    ev->code.len = strlen(e->code);
+
+    return NGX_OK;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_check(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = fake_call(FAKE_CHECK, gen, (void (*)(void)) handler, data);
+
+    fake.checks++;
+
+    if (call) {
+        call->arg = drop;
+    }
+
+    return call;
+}
+
+
+ngx_chat_pubsub_sub_t *
+ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    const ngx_chat_pubsub_ops_t *ops, void *data)
+{
+    ngx_chat_pubsub_sub_t  *sub;
+
+    for (sub = fake_subs; sub; sub = sub->next) {
+        fake.bad += (memcmp(sub->id, gen->id, NGX_CHAT_ID_LEN) == 0);
+    }
+
+    sub = calloc(1, sizeof(ngx_chat_pubsub_sub_t));
+
+    sub->ops = ops;
+    sub->data = data;
+    memcpy(sub->id, gen->id, NGX_CHAT_ID_LEN);
+
+    sub->next = fake_subs;
+    fake_subs = sub;
+    fake.subs++;
+
+    return sub;
+}
+
+
+void
+ngx_chat_pubsub_unsubscribe(ngx_chat_pubsub_sub_t *sub)
+{
+    fake_message_t         *m;
+    ngx_chat_pubsub_sub_t  **last;
+
+    for (m = fake_messages; m; m = m->next) {
+
+        if (m->confirm == sub) {
+            m->confirm = NULL;
+            m->len = 0;
+        }
+    }
+
+    for (last = &fake_subs; *last; last = &(*last)->next) {
+
+        if (*last == sub) {
+            *last = sub->next;
+            free(sub);
+            fake.subs--;
+            return;
+        }
+    }
+
+    fake.bad++;
+}
+
+
+ngx_uint_t
+fake_answer(ngx_int_t rc)
+{
+    ngx_chat_page_t     page;
+    ngx_chat_call_t    *call;
+    ngx_chat_answer_t   a, *answer;
+
+    call = fake_calls;
+
+    if (call == NULL || (!call->executed && rc == NGX_OK)) {
+        return 0;
+    }
+
+    fake_calls = call->next;
+    fake.calls--;
+
+    if (rc == NGX_OK) {
+        rc = call->rc;
+    }
+
+    answer = NULL;
+
+    if (call->answer) {
+        ngx_memzero(&a, sizeof(ngx_chat_answer_t));
+
+        a.text.data = (u_char *) call->answer->text;
+        a.text.len = strlen(call->answer->text);
+        a.cuts.data = (u_char *) call->answer->cuts;
+        a.cuts.len = strlen(call->answer->cuts);
+        a.gen.data = call->answer->gen.id;
+        a.gen.len = NGX_CHAT_ID_LEN;
+        ngx_str_set(&a.finish, "stop");
+
+        answer = &a;
+    }
+
+    if (call->handler) {
+
+        switch (call->verb) {
+
+        case FAKE_LOOKUP:
+            ((ngx_chat_lookup_pt) call->handler)(call->data, rc, answer);
+            break;
+
+        case FAKE_OPEN:
+            ((ngx_chat_open_pt) call->handler)(call->data, rc, call->id,
+                                               answer);
+            break;
+
+        case FAKE_PUSH:
+            ((ngx_chat_push_pt) call->handler)(call->data, rc);
+            break;
+
+        case FAKE_READ:
+            ngx_memzero(&page, sizeof(ngx_chat_page_t));
+
+            page.reply = (ngx_chat_reply_t *) call;
+            page.n = call->n;
+
+            ((ngx_chat_read_pt) call->handler)(call->data, rc, &page);
+            break;
+
+        case FAKE_CHECK:
+            ((ngx_chat_check_pt) call->handler)(call->data, rc, call->n);
+            break;
+        }
+    }
+
+    free(call->answer);
+    free(call);
+
+    return 1;
+}
+
+
+void
+fake_cut_commands(void)
+{
+    ngx_uint_t  n;
+
+    /* some were carried out, only their replies are lost */
+
+    for (n = fake_random(4); n; n--) {
+        fake_execute();
+    }
+
+    for (n = fake.calls; n; n--) {
+        fake_answer(NGX_ERROR);
+    }
+}

@@ -1,0 +1,69 @@
+
+/*
+ * The worker's verbs over a Redis of this process, with a companion in it.
+ * Commands are carried out and answered one at a time when the test says so,
+ * messages arrive likewise, and everything can fail.
+ *
+ * A chunk names its generation, attempt and place: "<serial>.<try>.<i>;".
+ */
+
+
+#ifndef _FAKE_STORE_H_INCLUDED_
+#define _FAKE_STORE_H_INCLUDED_
+
+
+#include "fake_loop.h"
+#include "../../ngx_chat_module/store/ngx_chat_store_worker.h"
+
+
+#define FAKE_KEYS           3
+#define FAKE_QUEUE_TIMEOUT  30000
+
+
+typedef struct {
+    ngx_uint_t       redis_down;   /* commands are refused */
+    ngx_uint_t       pubsub_down;
+    ngx_uint_t       queue_full;
+    ngx_uint_t       tasks;        /* that were pushed */
+    ngx_uint_t       opened;
+    ngx_uint_t       checks;
+    ngx_uint_t       calls;        /* under way */
+    ngx_uint_t       subs;
+    ngx_uint_t       bad;          /* broken rules of the interface */
+} fake_store_t;
+
+extern fake_store_t  fake;
+
+
+uint32_t fake_random(uint32_t n);   /* below n */
+void fake_seed(uint32_t seed);
+
+/* one step each; 0: there was nothing to do */
+ngx_uint_t fake_execute(void);
+ngx_uint_t fake_answer(ngx_int_t rc);   /* NGX_OK, or what went wrong */
+ngx_uint_t fake_deliver(void);
+
+/* faults */
+void fake_cut_commands(void);       /* all get NGX_ERROR, done or not */
+void fake_cut_pubsub(void);
+void fake_pubsub_up(void);
+void fake_garbage(void);            /* publishes nonsense */
+
+/* 0: streams; 1: generations; 2: answers; 3: the latest events */
+void fake_lose(ngx_uint_t what);
+
+void fake_orphan(void);             /* a companion dies */
+
+typedef enum {
+    FAKE_ANY = 0,                   /* something somewhere */
+    FAKE_RESTART,                   /* each starts over */
+    FAKE_END                        /* each ends */
+} fake_write_e;
+
+/* the companion writes */
+void fake_write(fake_write_e what);
+
+void fake_free(void);
+
+
+#endif /* _FAKE_STORE_H_INCLUDED_ */

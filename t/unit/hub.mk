@@ -1,0 +1,19 @@
+# The hub, over a store that is a fake.
+
+HUB = ../../ngx_chat_module/hub
+
+HUB_OBJS = $(patsubst $(HUB)/%.c,$(BUILD)/%.o,$(wildcard $(HUB)/*.c)) \
+           $(patsubst %.c,$(BUILD)/%.o,$(wildcard fake_*.c))
+
+HUB_HEADERS = $(wildcard $(HUB)/*.h ../../ngx_chat_module/store/*.h)
+
+TESTS += $(BUILD)/ut_hub
+
+
+$(BUILD)/ut_hub: $(BUILD)/ut_hub.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ngx_chat_%.o: $(HUB)/ngx_chat_%.c $(HEADERS) $(HUB_HEADERS) | $(BUILD)
+	$(COMPILE) -o $@ $<
+
+$(BUILD)/ut_hub.o: $(HUB_HEADERS)

@@ -1,0 +1,687 @@
+
+/*
+ * The hub over a Redis that fails at random: whatever the order of replies,
+ * messages, losses and departures, every client sees chunks in order from the
+ * first one on, and exactly one terminal event, and nothing is left behind.
+ */
+
+
+#include "fake_store.h"
+#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+
+#define UT_CLIENTS  24
+#define UT_STEPS    4000
+
+
+typedef struct {
+    ngx_uint_t             used;
+    ngx_uint_t             key;
+    ngx_chat_ask_mode_e    mode;
+    ngx_chat_ask_t        *ask;
+    ngx_msec_t             asked;
+    ngx_chat_sub_t        *sub;
+    ngx_uint_t             slow;       /* takes one frame at a time */
+
+    unsigned               serial;
+    unsigned               attempt;
+    unsigned               i;
+    size_t                 len;
+    char                   text[65536];
+} ut_client_t;
+
+
+static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
+    ngx_str_t *frame);
+static void ut_ask(ut_client_t *cl);
+static void ut_verdict(void *data, ngx_chat_verdict_t *v);
+static void ut_wake(void *data);
+static void ut_take(ut_client_t *cl);
+static void ut_frame(ut_client_t *cl, ngx_chat_frame_t *frame);
+static void ut_leave(ut_client_t *cl);
+static void ut_bad(const char *what);
+static void ut_step(ngx_uint_t faults);
+static void ut_fault(void);
+static void ut_settle(void);
+static void ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close);
+static void ut_redis(void);
+static void ut_lost(fake_write_e what, ngx_uint_t restarts);
+
+
+static const ngx_chat_dialect_t  ut_dialects[] = {
+    { 0, ut_render },
+    { 1, ut_render }
+};
+
+
+static ngx_chat_hub_t      *ut_hub;
+static ngx_chat_hub_conf_t  ut_conf;
+static ut_client_t          ut_clients[UT_CLIENTS];
+static ngx_uint_t           ut_tell_faults;
+
+static ngx_uint_t           ut_wrong;
+static ngx_uint_t           ut_completed;
+static ngx_uint_t           ut_errors;
+static ngx_uint_t           ut_restarts;
+static ngx_uint_t           ut_hits;
+static ngx_uint_t           ut_joined;
+
+
+static void
+ut_bad(const char *what)
+{
+    if (ut_wrong++ < 10) {
+        printf("# %s\n", what);
+    }
+}
+
+
+static ngx_int_t
+ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+{
+    static const char  letter[] = "PSCE";
+
+    frame->len = 1 + ev->text.len;
+    frame->data = ngx_pnalloc(pool, frame->len);
+
+    if (frame->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    frame->data[0] = letter[ev->status];
+    memcpy(frame->data + 1, ev->text.data, ev->text.len);
+
+    return NGX_OK;
+}
+
+
+static void
+ut_ask(ut_client_t *cl)
+{
+    ngx_chat_question_t  q;
+
+    memset(cl, 0, sizeof(ut_client_t));
+    memset(&q, 0, sizeof(ngx_chat_question_t));
+
+    cl->used = 1;
+    cl->key = fake_random(FAKE_KEYS);
+    cl->mode = fake_random(4) ? NGX_CHAT_ASK_CACHED : 1 + fake_random(2);
+    cl->slow = (fake_random(4) == 0);
+    cl->asked = ngx_current_msec;
+
+    memset(q.h, 'a' + cl->key, NGX_CHAT_HASH_LEN);
+    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
+
+    q.mode = cl->mode;
+    q.ttl = 900000;
+    q.messages = ut_str("messages");
+
+    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
+
+    ut_free(&q.messages);
+
+    if (cl->ask == NULL) {
+        cl->used = 0;
+    }
+}
+
+
+static void
+ut_verdict(void *data, ngx_chat_verdict_t *v)
+{
+    ut_client_t *cl = data;
+
+    if (cl->ask == NULL) {
+        ut_bad("a verdict inside ask, after forget, or the second one");
+        return;
+    }
+
+    cl->ask = NULL;
+
+    if (ngx_current_msec - cl->asked > 4000) {
+        ut_bad("a late verdict");
+    }
+
+    switch (v->verdict) {
+
+    case NGX_CHAT_VERDICT_HIT:
+        ut_hits += (v->answer->text.len > 0);
+
+        if (cl->mode != NGX_CHAT_ASK_CACHED) {
+            ut_bad("a hit that was not wanted");
+        }
+
+        cl->used = 0;
+        return;
+
+    case NGX_CHAT_VERDICT_ERROR:
+        ut_errors++;
+        cl->used = 0;
+        return;
+
+    case NGX_CHAT_VERDICT_JOIN:
+        ut_joined++;
+
+        if (cl->mode != NGX_CHAT_ASK_CACHED) {
+            ut_bad("a join that was not wanted");
+        }
+
+        break;
+
+    default:
+        break;
+    }
+
+    if (fake_random(20) == 0) {
+        cl->used = 0;
+        return;
+    }
+
+    cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialects[fake_random(2)],
+                                  ut_wake, cl);
+    if (cl->sub == NULL) {
+        cl->used = 0;
+    }
+}
+
+
+static void
+ut_wake(void *data)
+{
+    ngx_uint_t  i;
+
+    if (fake_random(200) == 0) {
+        i = fake_random(UT_CLIENTS);
+
+        if (&ut_clients[i] != data) {
+            ut_leave(&ut_clients[i]);
+        }
+    }
+
+    if (fake_random(400) == 0) {
+        ut_leave(data);
+        return;
+    }
+
+    ut_take(data);
+}
+
+
+static void
+ut_take(ut_client_t *cl)
+{
+    ngx_int_t         rc;
+    ngx_chat_frame_t  frame;
+
+    for ( ;; ) {
+
+        if (cl->sub == NULL) {
+            return;
+        }
+
+        rc = ngx_chat_hub_next(cl->sub, &frame);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (rc != NGX_OK) {
+
+            if (rc == NGX_DONE) {
+                ut_bad("done before the terminal frame");
+            }
+
+            ut_leave(cl);
+            return;
+        }
+
+        ut_frame(cl, &frame);
+
+        if (cl->slow && fake_random(2)) {
+            return;
+        }
+    }
+}
+
+
+static void
+ut_frame(ut_client_t *cl, ngx_chat_frame_t *frame)
+{
+    char              chunk[40];
+    unsigned          serial, attempt, i;
+    ngx_chat_frame_t  none;
+
+    switch (frame->status) {
+
+    case NGX_CHAT_PROCESSING:
+        ut_restarts++;
+        cl->len = 0;
+        cl->i = 0;
+        return;
+
+    case NGX_CHAT_STREAMING:
+        memcpy(chunk, frame->bytes.data + 1, frame->bytes.len - 1);
+        chunk[frame->bytes.len - 1] = '\0';
+
+        if (sscanf(chunk, "%u.%u.%u;", &serial, &attempt, &i) != 3) {
+            ut_bad("not a chunk");
+            return;
+        }
+
+        if ((cl->serial && serial != cl->serial) || i != cl->i
+            || (i > 0 && attempt != cl->attempt))
+        {
+            ut_bad("a chunk out of order");
+        }
+
+        cl->serial = serial;
+        cl->attempt = attempt;
+        cl->i = i + 1;
+
+        memcpy(cl->text + cl->len, chunk, frame->bytes.len - 1);
+        cl->len += frame->bytes.len - 1;
+        return;
+
+    case NGX_CHAT_COMPLETED:
+        ut_completed++;
+
+        if (frame->bytes.len - 1 != cl->len
+            || memcmp(frame->bytes.data + 1, cl->text, cl->len) != 0
+            || cl->len == 0)
+        {
+            ut_bad("completed with another text");
+        }
+
+        break;
+
+    case NGX_CHAT_ERROR:
+        ut_errors++;
+
+        /* how a generation ends is not a fault of what follows it */
+
+        if (!ut_tell_faults
+            && (frame->code.len != 15
+                || memcmp(frame->code.data, "provider_broken", 15) != 0))
+        {
+            ut_bad("an error though nothing fails");
+        }
+
+        break;
+    }
+
+    if (ngx_chat_hub_next(cl->sub, &none) != NGX_DONE) {
+        ut_bad("a frame after the terminal one");
+    }
+
+    ngx_chat_hub_detach(cl->sub);
+
+    cl->sub = NULL;
+    cl->used = 0;
+}
+
+
+static void
+ut_leave(ut_client_t *cl)
+{
+    if (cl->ask) {
+        ngx_chat_hub_forget(cl->ask);
+        cl->ask = NULL;
+    }
+
+    if (cl->sub) {
+        ngx_chat_hub_detach(cl->sub);
+        cl->sub = NULL;
+    }
+
+    cl->used = 0;
+}
+
+
+static void
+ut_step(ngx_uint_t faults)
+{
+    ngx_uint_t    ms;
+    ut_client_t  *cl;
+
+    cl = &ut_clients[fake_random(UT_CLIENTS)];
+
+    switch (fake_random(12)) {
+
+    case 0:
+    case 1:
+    case 2:
+        fake_execute();
+        break;
+
+    case 3:
+    case 4:
+    case 5:
+        fake_answer(NGX_OK);
+        break;
+
+    case 6:
+    case 7:
+        fake_deliver();
+        break;
+
+    case 8:
+        fake_write(FAKE_ANY);
+        break;
+
+    case 9:
+        if (!cl->used) {
+            ut_ask(cl);
+
+        } else if (fake_random(10) == 0) {
+            ut_leave(cl);
+        }
+
+        break;
+
+    case 10:
+        if (cl->sub && cl->slow) {
+            ut_take(cl);
+        }
+
+        break;
+
+    case 11:
+        if (faults && fake_random(25) == 0) {
+            ut_fault();
+        }
+
+        break;
+    }
+
+    ms = fake_random(20) ? fake_random(4) : fake_random(faults ? 900 : 30);
+
+    fake_loop_run(ms);
+}
+
+
+static void
+ut_fault(void)
+{
+    ngx_int_t  ms;
+
+    switch (fake_random(13)) {
+
+    case 0:
+        fake_cut_pubsub();
+        break;
+
+    case 1:
+    case 2:
+        fake_pubsub_up();
+        break;
+
+    case 3:
+        fake_cut_commands();
+        fake.redis_down = fake_random(2);
+        break;
+
+    case 4:
+    case 5:
+        fake.redis_down = 0;
+        break;
+
+    case 6:
+        fake_garbage();
+        break;
+
+    case 7:
+        fake_lose(fake_random(4));
+        break;
+
+    case 8:
+        fake_orphan();
+        break;
+
+    case 9:
+        fake.queue_full = !fake.queue_full;
+        break;
+
+    case 10:
+        fake_answer(NGX_ABORT);
+        break;
+
+    case 11:
+        ut_fail_alloc = 1 + fake_random(20);
+        break;
+
+    case 12:
+
+        /* nothing happens for some time */
+
+        ms = fake_loop_next();
+
+        if (ms > 0) {
+            fake_loop_run(ms);
+        }
+
+        break;
+    }
+}
+
+
+/* all is well again: everybody has to come to an end */
+
+static void
+ut_settle(void)
+{
+    ngx_uint_t  i, n, used;
+
+    fake.redis_down = 0;
+    fake.queue_full = 0;
+    ut_fail_alloc = 0;
+    fake_pubsub_up();
+
+    for (n = 0; n < 2000; n++) {
+
+        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+            fake_loop_run(0);
+        }
+
+        fake_write(FAKE_ANY);
+        fake_write(n > 20 ? FAKE_END : FAKE_ANY);
+
+        used = 0;
+
+        for (i = 0; i < UT_CLIENTS; i++) {
+            used += ut_clients[i].used;
+            ut_take(&ut_clients[i]);
+        }
+
+        if (used == 0) {
+            break;
+        }
+
+        fake_loop_run(n < 20 ? 1 : 100);
+    }
+
+    for (i = 0; i < UT_CLIENTS; i++) {
+
+        if (ut_clients[i].used) {
+            ut_bad("a client without a terminal event");
+            ut_leave(&ut_clients[i]);
+        }
+    }
+
+    while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+        fake_loop_run(0);
+    }
+}
+
+
+static void
+ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
+{
+    ngx_uint_t            n;
+    ngx_chat_hub_state_t  state;
+
+    fake_loop_init();
+    fake_seed(seed);
+
+    ut_tell_faults = faults;
+    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
+
+    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+
+    for (n = 0; n < UT_STEPS; n++) {
+        ut_step(faults);
+    }
+
+    if (!close) {
+        ut_settle();
+
+        ngx_chat_hub_state(ut_hub, &state);
+
+        if (state.channels || fake.subs || fake.calls
+            || fake_loop_next() != -1)
+        {
+            ut_bad("something is left behind");
+        }
+    }
+
+    ut_fail_alloc = 0;
+
+    ngx_chat_hub_close(ut_hub);
+
+    for (n = 0; n < UT_CLIENTS; n++) {
+        ut_leave(&ut_clients[n]);
+    }
+
+    if (fake.subs || fake_loop_next() != -1
+        || !ngx_queue_empty(&ngx_posted_events))
+    {
+        ut_bad("something outlives the hub");
+    }
+
+    if (!faults && fake.checks) {
+        ut_bad("something published was missed");
+    }
+
+    if (fake.bad) {
+        ut_bad("the interface of the store is not kept");
+    }
+
+    fake_free();
+}
+
+
+/* Redis and its connections do all they have to do */
+
+static void
+ut_redis(void)
+{
+    while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+        fake_loop_run(0);
+    }
+}
+
+
+/* the generation is gone when its reader looks, but its answer is cached */
+
+static void
+ut_lost(fake_write_e what, ngx_uint_t restarts)
+{
+    uint32_t      seed;
+    ngx_uint_t    before;
+    ut_client_t  *cl;
+
+    cl = &ut_clients[0];
+
+    for (seed = 1; seed < 200; seed++) {
+        fake_loop_init();
+        fake_seed(seed);
+
+        ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+
+        ut_ask(cl);
+        ut_redis();
+
+        fake_write(FAKE_RESTART);
+        ut_redis();
+
+        before = ut_restarts;
+
+        if (cl->sub && cl->i) {
+            fake_cut_pubsub();
+            fake_write(what);
+            fake_write(FAKE_END);
+            fake_lose(1);
+
+            fake_loop_run(6000);
+            ut_redis();
+
+            if (!cl->used && ut_restarts - before > restarts) {
+                ut_bad("a restart that was not needed");
+            }
+        }
+
+        ut_leave(cl);
+        ut_redis();
+
+        ngx_chat_hub_close(ut_hub);
+        fake_free();
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    uint32_t  seed, from, to;
+
+    from = (argc > 1) ? atoi(argv[1]) : 1;
+    to = (argc > 1) ? from : 200;
+
+    for (seed = from; seed <= to; seed++) {
+        ut_round(seed, 0, 0);
+    }
+
+    ut_ok(ut_wrong == 0, "nothing fails: in order, complete, nothing left");
+    ut_ok(ut_completed > 100 && ut_joined > 100 && ut_hits > 100,
+          "answers were completed, joined and hit");
+
+    for (seed = from; seed <= to; seed++) {
+
+        if (argc > 1) {
+            printf("# seed %u\n", (unsigned) seed);
+        }
+
+        ut_round(seed, 1, 0);
+    }
+
+    ut_ok(ut_wrong == 0, "everything fails: in order, ended, nothing left");
+    ut_ok(ut_errors > 100 && ut_restarts > 100,
+          "there were errors and restarts");
+
+    for (seed = from; seed <= to; seed++) {
+        ut_round(seed, 1, 1);
+    }
+
+    ut_ok(ut_wrong == 0, "closing the hub with clients attached");
+
+    ut_restarts = 0;
+    ut_completed = 0;
+
+    ut_lost(FAKE_END, 0);
+    ut_ok(ut_wrong == 0 && ut_completed > 50,
+          "a lost generation goes on from the cache");
+
+    ut_completed = 0;
+
+    ut_lost(FAKE_RESTART, 1);
+    ut_ok(ut_wrong == 0 && ut_completed > 50,
+          "a lost generation that was restarted starts over");
+
+    printf("# %u completed, %u errors, %u restarts, %u hits, %u joins\n",
+           (unsigned) ut_completed, (unsigned) ut_errors,
+           (unsigned) ut_restarts, (unsigned) ut_hits, (unsigned) ut_joined);
+
+    return ut_done();
+}
