@@ -1,76 +1,20 @@
 
 #include "ngx_chat_intake.h"
-
-#include <ngx_event.h>
-
-
-#define NGX_CHAT_INTAKE_TICK       1000    /* ms, as all that follow */
-#define NGX_CHAT_INTAKE_RETRY      1000
-#define NGX_CHAT_INTAKE_UNBLOCK    100
-#define NGX_CHAT_INTAKE_SOON       100
-#define NGX_CHAT_INTAKE_IDLE       12000
-
-/* every so many ticks */
-#define NGX_CHAT_INTAKE_KEEP       4
-#define NGX_CHAT_INTAKE_SCAN       3
-#define NGX_CHAT_INTAKE_LENGTH     2
-#define NGX_CHAT_INTAKE_SWEEP      60
-
-#define NGX_CHAT_INTAKE_TAKEOVERS  3
-#define NGX_CHAT_INTAKE_PAGE       64
-#define NGX_CHAT_INTAKE_ENTRY_LEN  64
+#include "ngx_chat_intake_private.h"
 
 
-struct ngx_chat_intake_s {
-    ngx_chat_jobs_t          *jobs;
-    ngx_chat_redis_t         *rd;          /* its reads block */
-    ngx_log_t                *log;
-
-    /* event ident must be after 3 pointers as in ngx_connection_t */
-    ngx_int_t                 ident;
-
-    ngx_str_t                 consumer;
-    int64_t                   client;      /* rd's id, 0: not known */
-
-    ngx_chat_call_t          *read;        /* whatever rd is busy with */
-    ngx_chat_call_t          *id;
-    ngx_chat_call_t          *unblock;
-    ngx_chat_call_t          *scan;
-    ngx_chat_call_t          *keep;
-    ngx_chat_call_t          *length;
-
-    ngx_event_t               tick;
-    ngx_event_t               retry;
-    ngx_event_t               soon;        /* the next keep, brought forward */
-    ngx_uint_t                ticks;
-
-    ngx_str_t                 after;       /* own entries seen so far */
-    u_char                    room[NGX_CHAT_INTAKE_ENTRY_LEN];
-
-    ngx_str_t                *entries;     /* room for keep */
-    ngx_uint_t                max;
-    ngx_uint_t                takeovers;   /* scans for the predecessor's */
-    ngx_uint_t                queued;
-
-    void                    (*drained)(void *data);
-    void                     *data;
-
-    unsigned                  own:1;       /* own entries are to be read */
-    unsigned                  draining:1;
-};
+#define NGX_CHAT_INTAKE_RETRY    1000      /* ms */
+#define NGX_CHAT_INTAKE_UNBLOCK  100       /* ms */
 
 
 static void ngx_chat_intake_state(void *data, ngx_uint_t up);
 static void ngx_chat_intake_client(void *data, ngx_int_t rc, int64_t id);
-static void ngx_chat_intake_next(ngx_chat_intake_t *in);
 static void ngx_chat_intake_own(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
 static void ngx_chat_intake_new(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
 static ngx_int_t ngx_chat_intake_check(ngx_chat_intake_t *in, ngx_int_t rc);
 static void ngx_chat_intake_created(void *data, ngx_int_t rc);
-static ngx_int_t ngx_chat_intake_take(ngx_chat_intake_t *in,
-    ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started);
 static void ngx_chat_intake_drop(ngx_chat_intake_t *in, ngx_str_t *entry);
 static void ngx_chat_intake_seen(ngx_chat_intake_t *in, ngx_str_t *entry);
 static void ngx_chat_intake_rewind(ngx_chat_intake_t *in);
@@ -78,19 +22,9 @@ static void ngx_chat_intake_later(ngx_chat_intake_t *in, ngx_msec_t ms);
 static void ngx_chat_intake_retry_handler(ngx_event_t *ev);
 static void ngx_chat_intake_wake(ngx_chat_intake_t *in);
 static void ngx_chat_intake_woken(void *data, ngx_int_t rc);
-static void ngx_chat_intake_tick_handler(ngx_event_t *ev);
-static void ngx_chat_intake_scan(ngx_chat_intake_t *in);
-static void ngx_chat_intake_scanned(void *data, ngx_int_t rc,
-    ngx_chat_task_page_t *page);
-static void ngx_chat_intake_soon_handler(ngx_event_t *ev);
-static void ngx_chat_intake_keep(ngx_chat_intake_t *in);
-static void ngx_chat_intake_kept(void *data, ngx_int_t rc);
-static void ngx_chat_intake_length(void *data, ngx_int_t rc,
-    ngx_uint_t waiting);
 static void ngx_chat_intake_ignore(void *data, ngx_int_t rc);
 
 
-static ngx_str_t  ngx_chat_intake_any = ngx_null_string;
 static ngx_str_t  ngx_chat_intake_first = ngx_string("0");
 
 
@@ -111,19 +45,9 @@ ngx_chat_intake_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
     in->consumer.data = jobs->token;
     in->consumer.len = NGX_CHAT_TOKEN_LEN;
 
-    in->takeovers = jobs->predecessor.len ? NGX_CHAT_INTAKE_TAKEOVERS : 0;
-
-    in->tick.handler = ngx_chat_intake_tick_handler;
-    in->tick.data = in;
-    in->tick.log = log;
-
     in->retry.handler = ngx_chat_intake_retry_handler;
     in->retry.data = in;
     in->retry.log = log;
-
-    in->soon.handler = ngx_chat_intake_soon_handler;
-    in->soon.data = in;
-    in->soon.log = log;
 
     /* what a read brings may come on top of what a scan has found */
 
@@ -144,7 +68,7 @@ ngx_chat_intake_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
         ngx_chat_intake_state(in, 1);
     }
 
-    ngx_chat_intake_tick_handler(&in->tick);
+    ngx_chat_intake_upkeep(in);
 
     return in;
 
@@ -239,9 +163,7 @@ ngx_chat_intake_client(void *data, ngx_int_t rc, int64_t id)
 }
 
 
-/* reads on, unless that goes on already or there is no room */
-
-static void
+void
 ngx_chat_intake_next(ngx_chat_intake_t *in)
 {
     ngx_uint_t        n;
@@ -382,12 +304,7 @@ ngx_chat_intake_created(void *data, ngx_int_t rc)
 }
 
 
-/*
- * NGX_DONE: the whole page was taken; NGX_AGAIN: there is no more room;
- * NGX_ERROR: a task could not be started.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_chat_intake_take(ngx_chat_intake_t *in, ngx_chat_task_page_t *page,
     ngx_uint_t all, ngx_uint_t *started)
 {
@@ -537,163 +454,7 @@ ngx_chat_intake_woken(void *data, ngx_int_t rc)
 }
 
 
-static void
-ngx_chat_intake_tick_handler(ngx_event_t *ev)
-{
-    ngx_uint_t          n;
-    ngx_chat_intake_t  *in;
-
-    in = ev->data;
-
-    ngx_add_timer(&in->tick, NGX_CHAT_INTAKE_TICK);
-
-    n = in->ticks++;
-
-    if (n % NGX_CHAT_INTAKE_KEEP == 0) {
-        ngx_chat_intake_keep(in);
-    }
-
-    if (in->draining) {
-        return;
-    }
-
-    if (in->takeovers || n % NGX_CHAT_INTAKE_SCAN == 0) {
-        ngx_chat_intake_scan(in);
-    }
-
-    if (n % NGX_CHAT_INTAKE_LENGTH == 0 && in->length == NULL) {
-        in->length = ngx_chat_store_tasks_length(&in->jobs->store,
-                                                 ngx_chat_intake_length, in);
-    }
-
-    if (n % NGX_CHAT_INTAKE_SWEEP == NGX_CHAT_INTAKE_SWEEP / 2) {
-        (void) ngx_chat_store_tasks_sweep(&in->jobs->store,
-                                          ngx_chat_intake_ignore, in);
-    }
-
-    ngx_chat_intake_next(in);
-}
-
-
-/* looks for what the predecessor left behind, then for anybody's */
-
-static void
-ngx_chat_intake_scan(ngx_chat_intake_t *in)
-{
-    ngx_uint_t        n;
-    ngx_str_t        *owner;
-    ngx_msec_t        idle;
-    ngx_chat_jobs_t  *jobs;
-
-    jobs = in->jobs;
-
-    if (in->scan || jobs->running >= jobs->conf->concurrency) {
-        return;
-    }
-
-    if (in->takeovers) {
-        owner = &jobs->predecessor;
-        idle = 0;
-
-    } else {
-        owner = &ngx_chat_intake_any;
-        idle = NGX_CHAT_INTAKE_IDLE;
-    }
-
-    /* more than fit, since not all can be claimed */
-
-    n = jobs->conf->concurrency - jobs->running;
-    n = ngx_max(n, NGX_CHAT_INTAKE_PAGE);
-
-    in->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
-                                         ngx_chat_intake_scanned, in);
-}
-
-
-static void
-ngx_chat_intake_scanned(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
-{
-    ngx_chat_intake_t *in = data;
-
-    ngx_uint_t  started;
-
-    in->scan = NULL;
-
-    if (in->draining || rc == NGX_ERROR) {
-        return;
-    }
-
-    started = 0;
-
-    if (rc == NGX_OK) {
-        rc = ngx_chat_intake_take(in, page, 0, &started);
-    }
-
-    /* what did not fit, or could not be started, is there the next time */
-
-    if (in->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
-        in->takeovers--;
-    }
-
-    /* entries are made our own once they are claimed */
-
-    if (started && !in->soon.timer_set) {
-        ngx_add_timer(&in->soon, NGX_CHAT_INTAKE_SOON);
-    }
-}
-
-
-static void
-ngx_chat_intake_soon_handler(ngx_event_t *ev)
-{
-    ngx_chat_intake_keep(ev->data);
-}
-
-
-static void
-ngx_chat_intake_keep(ngx_chat_intake_t *in)
-{
-    ngx_uint_t  n;
-
-    if (in->keep) {
-        return;
-    }
-
-    n = ngx_chat_job_entries(in->jobs, in->entries, in->max);
-
-    if (n == 0) {
-        return;
-    }
-
-    in->keep = ngx_chat_store_tasks_keep(&in->jobs->store, &in->consumer,
-                                         in->entries, n,
-                                         ngx_chat_intake_kept, in);
-}
-
-
-static void
-ngx_chat_intake_kept(void *data, ngx_int_t rc)
-{
-    ngx_chat_intake_t *in = data;
-
-    in->keep = NULL;
-}
-
-
-static void
-ngx_chat_intake_length(void *data, ngx_int_t rc, ngx_uint_t waiting)
-{
-    ngx_chat_intake_t *in = data;
-
-    in->length = NULL;
-
-    if (rc == NGX_OK) {
-        in->queued = waiting;
-    }
-}
-
-
-/* upkeep that fails is done the next time */
+/* it is found again if that failed */
 
 static void
 ngx_chat_intake_ignore(void *data, ngx_int_t rc)

@@ -1,9 +1,10 @@
 
 /*
- * A job as its two halves see it: ngx_chat_job.c takes the task and asks the
- * provider, ngx_chat_job_write.c brings what came into Redis.
+ * A job as its three parts see it: ngx_chat_job.c takes the task and claims
+ * its generation, ngx_chat_job_ask.c asks the provider, ngx_chat_job_write.c
+ * brings what came into Redis.
  *
- * Either half ends the job as the last thing it does: it is gone afterwards.
+ * A function that may end the job is the last thing its caller does.
  */
 
 
@@ -77,14 +78,23 @@ struct ngx_chat_job_s {
 };
 
 
+/* chooses the provider */
+void ngx_chat_job_prepare(ngx_chat_job_t *job);
+
+/* forgets the chunks; what clients have of them goes with a "processing" */
+void ngx_chat_job_start_over(ngx_chat_job_t *job);
+
+/* asks it; may end the job, as all that follow but stop_asking */
+void ngx_chat_job_ask(ngx_chat_job_t *job);
+
+/* no more is expected from the provider; not from inside libcurl */
+void ngx_chat_job_stop_asking(ngx_chat_job_t *job);
+
 /* does whatever is next, unless a command is in flight */
 void ngx_chat_job_write(ngx_chat_job_t *job);
 
 /* begins (again), with a grip of its own; NGX_ERROR: could not be sent */
 ngx_int_t ngx_chat_job_claim(ngx_chat_job_t *job);
-
-/* no more is expected from the provider; not from inside libcurl */
-void ngx_chat_job_stop_asking(ngx_chat_job_t *job);
 
 /* the generation has ended: the queue entry goes, then the job */
 void ngx_chat_job_done(ngx_chat_job_t *job);
