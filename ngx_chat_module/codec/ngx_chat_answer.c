@@ -100,6 +100,10 @@ ngx_chat_answer_cut(ngx_str_t *cuts, size_t *len)
 {
     u_char  *p, *last;
 
+    if (cuts->len == 0) {
+        return NGX_DONE;
+    }
+
     p = cuts->data;
     last = p + cuts->len;
 

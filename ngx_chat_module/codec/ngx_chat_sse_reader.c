@@ -2,8 +2,19 @@
 #include "ngx_chat_sse_reader.h"
 
 
-static ngx_int_t ngx_chat_sse_open(ngx_chat_sse_reader_t *sr);
-static u_char *ngx_chat_sse_line_end(u_char *p, u_char *last);
+typedef enum {
+    sw_bom = 0,
+    sw_line_start,
+    sw_field,
+    sw_space,
+    sw_value,
+    sw_skip
+} ngx_chat_sse_state_e;
+
+
+static ngx_int_t ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch);
+static ngx_int_t ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch);
+static ngx_int_t ngx_chat_sse_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
 
 
 static u_char  ngx_chat_sse_bom[] = { 0xef, 0xbb, 0xbf };
@@ -22,17 +33,7 @@ ngx_chat_sse_reader_init(ngx_chat_sse_reader_t *sr, size_t max)
 ngx_int_t
 ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 {
-    u_char     *p, *end, ch;
-    ngx_int_t   rc;
-
-    enum {
-        sw_bom = 0,
-        sw_line_start,
-        sw_field,
-        sw_space,
-        sw_value,
-        sw_skip
-    } state;
+    ngx_int_t  rc;
 
     if (sr->ready) {
         sr->ready = 0;
@@ -40,157 +41,169 @@ ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
         sr->data.len = 0;
     }
 
-    rc = NGX_AGAIN;
-    state = sr->state;
-
-    for (p = b->pos; p < b->last && rc == NGX_AGAIN; /* void */ ) {
-
-        ch = *p;
+    while (b->pos < b->last) {
 
         if (sr->cr) {
             sr->cr = 0;
 
-            if (ch == LF) {
-                p++;
+            if (*b->pos == LF) {
+                b->pos++;
                 continue;
             }
         }
 
-        switch (state) {
+        if (sr->state == sw_value || sr->state == sw_skip) {
 
-        case sw_bom:
-            if (ch == ngx_chat_sse_bom[sr->field]) {
-                p++;
-
-                if (++sr->field == sizeof(ngx_chat_sse_bom)) {
-                    state = sw_line_start;
-                }
-
-                break;
+            if (ngx_chat_sse_rest(sr, b) != NGX_OK) {
+                return NGX_ERROR;
             }
 
-            /* part of a byte order mark is the start of an unknown field */
+            continue;
+        }
 
-            state = sr->field ? sw_skip : sw_line_start;
-            break;
+        rc = ngx_chat_sse_byte(sr, *b->pos);
 
-        case sw_line_start:
-            if (ch == CR || ch == LF) {
-                p++;
-                sr->cr = (ch == CR);
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
 
-                if (sr->has_data) {
-                    sr->ready = 1;
-                    rc = NGX_OK;
-                }
+        b->pos++;
 
-                break;
-            }
-
-            sr->field = 0;
-            state = sw_field;
-            break;
-
-        case sw_field:
-            if (sr->field < sizeof(ngx_chat_sse_data)
-                && ch == ngx_chat_sse_data[sr->field])
-            {
-                p++;
-                sr->field++;
-                break;
-            }
-
-            state = sw_skip;
-
-            if (sr->field < sizeof(ngx_chat_sse_data)
-                || (ch != ':' && ch != CR && ch != LF))
-            {
-                break;
-            }
-
-            if (ngx_chat_sse_open(sr) != NGX_OK) {
-                rc = NGX_ERROR;
-                break;
-            }
-
-            /* without a colon the value is empty */
-
-            if (ch == ':') {
-                p++;
-                state = sw_space;
-            }
-
-            break;
-
-        case sw_space:
-            if (ch == ' ') {
-                p++;
-            }
-
-            state = sw_value;
-            break;
-
-        case sw_value:
-            end = ngx_chat_sse_line_end(p, b->last);
-
-            if (ngx_chat_bytes_append(&sr->data, p, end - p) != NGX_OK) {
-                rc = NGX_ERROR;
-                break;
-            }
-
-            p = end;
-
-            if (p < b->last) {
-                state = sw_skip;
-            }
-
-            break;
-
-        default: /* sw_skip */
-            p = ngx_chat_sse_line_end(p, b->last);
-
-            if (p < b->last) {
-                sr->cr = (*p++ == CR);
-                state = sw_line_start;
-            }
-
-            break;
+        if (rc != NGX_AGAIN) {
+            return rc;
         }
     }
 
-    sr->state = state;
-    b->pos = p;
-
-    return rc;
+    return NGX_AGAIN;
 }
 
 
-/* begins the next line of data */
+/*
+ * Everything up to a value.
+ *
+ * NGX_OK        taken: an event is complete
+ * NGX_AGAIN     taken
+ * NGX_DECLINED  not taken: it belongs to the new state
+ * NGX_ERROR     over the limit, or no memory
+ */
 
 static ngx_int_t
-ngx_chat_sse_open(ngx_chat_sse_reader_t *sr)
+ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
 {
-    u_char  ch;
+    switch (sr->state) {
 
-    if (sr->has_data) {
-        ch = LF;
-        return ngx_chat_bytes_append(&sr->data, &ch, 1);
+    case sw_bom:
+        if (ch != ngx_chat_sse_bom[sr->field]) {
+
+            /* a part of a byte order mark is the start of another field */
+
+            sr->state = sr->field ? sw_skip : sw_line_start;
+            return NGX_DECLINED;
+        }
+
+        if (++sr->field == sizeof(ngx_chat_sse_bom)) {
+            sr->state = sw_line_start;
+        }
+
+        return NGX_AGAIN;
+
+    case sw_line_start:
+        if (ch != CR && ch != LF) {
+            sr->field = 0;
+            sr->state = sw_field;
+            return NGX_DECLINED;
+        }
+
+        sr->cr = (ch == CR);
+
+        if (sr->has_data) {
+            sr->ready = 1;
+            return NGX_OK;
+        }
+
+        return NGX_AGAIN;
+
+    case sw_field:
+        return ngx_chat_sse_field(sr, ch);
+
+    default: /* sw_space */
+        sr->state = sw_value;
+
+        return (ch == ' ') ? NGX_AGAIN : NGX_DECLINED;
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch)
+{
+    u_char  lf;
+
+    if (sr->field < sizeof(ngx_chat_sse_data)
+        && ch == ngx_chat_sse_data[sr->field])
+    {
+        sr->field++;
+        return NGX_AGAIN;
+    }
+
+    sr->state = sw_skip;
+
+    if (sr->field < sizeof(ngx_chat_sse_data)
+        || (ch != ':' && ch != CR && ch != LF))
+    {
+        return NGX_DECLINED;
+    }
+
+    /* a line of data: what was there before ends in a line feed */
+
+    lf = LF;
+
+    if (sr->has_data
+        && ngx_chat_bytes_append(&sr->data, &lf, 1) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     sr->has_data = 1;
 
-    return NGX_OK;
+    if (ch != ':') {
+        /* without a colon the value is empty */
+        return NGX_DECLINED;
+    }
+
+    sr->state = sw_space;
+
+    return NGX_AGAIN;
 }
 
 
-static u_char *
-ngx_chat_sse_line_end(u_char *p, u_char *last)
+/* a value, or what is skipped, as far as it is in the buffer */
+
+static ngx_int_t
+ngx_chat_sse_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 {
-    while (p < last && *p != CR && *p != LF) {
+    u_char  *p;
+
+    p = b->pos;
+
+    while (p < b->last && *p != CR && *p != LF) {
         p++;
     }
 
-    return p;
+    if (sr->state == sw_value
+        && ngx_chat_bytes_append(&sr->data, b->pos, p - b->pos) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (p < b->last) {
+        sr->cr = (*p++ == CR);
+        sr->state = sw_line_start;
+    }
+
+    b->pos = p;
+
+    return NGX_OK;
 }
 
 
