@@ -25,6 +25,7 @@ static ut_case_t  ut_bad_text[] = {
     { "\"\\ud83d\\n\"", "a high surrogate and another escape" },
     { "\"\\ud83d\\ud83d\\ude00\"", "two high surrogates" },
     { "\"\\ude00\\ud83d\"", "a pair turned round" },
+    { "\"\\ude00\\ude00\"", "two low surrogates" },
     { "\"\\ud83d\\u0041\"", "a high surrogate and a letter" },
     { "\"\\ud83d\\\\ude00\"", "a high surrogate and a backslash" },
     { "\"\\\\\\ud83d\"", "a lone surrogate after a backslash" },

@@ -66,7 +66,8 @@ main(void)
     ngx_chat_message_t  m;
 
     static const char  all[] =
-        "1 2 7 1500 4\np\ns 9\nPython is\nc 6\nlength\ne 4 8\nOh\xc3\xa9internal\n";
+        "1 2 7 1500 4\np\ns 9\nPython is\nc 6\nlength\n"
+        "e 4 8\nOh\xc3\xa9internal\n";
 
     s = ut_str(all);
 
@@ -158,6 +159,20 @@ main(void)
           && ngx_chat_message_next(&m, &ev) == NGX_ERROR
           && ngx_chat_message_next(&m, &ev) == NGX_ERROR,
           "an error stays one");
+
+    ut_free(&s);
+    s = ut_str("1 0 1 0 1\ns 1\nap\n");
+
+    ut_ok(ngx_chat_message_parse(&m, &s) == NGX_OK
+          && ngx_chat_message_next(&m, &ev) == NGX_ERROR
+          && ngx_chat_message_next(&m, &ev) == NGX_ERROR,
+          "also where something valid follows");
+
+    ut_free(&s);
+    s = ut_str("1 0 1 0 2\np\n");
+
+    ut_ok(ngx_chat_message_parse(&m, &s) == NGX_ERROR,
+          "more events than bytes are refused by the header");
 
     ut_free(&s);
 

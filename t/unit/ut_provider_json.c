@@ -322,6 +322,13 @@ ut_deltas(void)
     ut_ok(ut_text("{\"choices\":[{\"delta\":{\"content\":\"a\"}},"
                   "{\"delta\":{}}]}", "a"),
           "two choices without an index");
+    ut_ok(ut_text("{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"a\","
+                  "\"reasoning\":\"r\"},\"finish_reason\":\"stop\"},"
+                  "{\"delta\":{}}]}", "") && ut_d.finish.len == 0,
+          "a choice takes nothing over from another");
+    ut_ok(ut_text("{\"choices\":[{\"index\":1},"
+                  "{\"delta\":{\"content\":\"b\"}}]}", "b"),
+          "a choice without an index behind another");
     ut_ok(ut_text("\n {\"choices\":[]} \r\n", ""), "white space around");
 
     ut_ok(ut_delta("{\"choices\":[],\"usage\":{\"a\":1,\"b\":{\"c\":2}},"

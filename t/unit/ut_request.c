@@ -59,9 +59,9 @@ static ut_case_t  ut_abort[] = {
 
 static ut_case_t  ut_declined[] = {
     { "{}", "no question", "question" },
-    { "[]", "an array", "question" },
-    { "\"question\"", "a string", "question" },
-    { "null", "null", "question" },
+    { "[]", "an array", "object" },
+    { "\"question\"", "a string", "object" },
+    { "null", "null", "object" },
     { "[{\"question\": \"a\"}]", "an object in an array", "question" },
     { "{\"use_cache\": true}", "use_cache alone", "question" },
     { "{\"x\": {\"question\": \"a\"}}", "a question further inside",

@@ -86,6 +86,10 @@ static ut_case_t  ut_cases[] = {
       "the limit is that of one reply" },
     { "+a\r\n$99\r\n0123456789012345678901234567890123456789012345678901234567"
       "01234567890", "'a' !", "an incomplete reply over the limit" },
+    { "$99\r\n01234567890123456789012345678901234567890123456789012345678",
+      "", "an incomplete reply of as many bytes as the limit" },
+    { "$99\r\n012345678901234567890123456789012345678901234567890123456789",
+      "!", "an incomplete reply of one byte more" },
     { "*9\r\n+0123\r\n+0123\r\n+0123\r\n+0123\r\n+0123\r\n+0123\r\n"
       "+0123\r\n+0123\r\n+0123\r\n", "!", "an array over the limit" },
     { NULL, NULL, NULL }
@@ -353,7 +357,7 @@ ut_access(void)
           "a field after one that is no string");
     ut_ok(ngx_chat_reply_field(reply, "b", &s) == NGX_DECLINED,
           "a name cut short");
-    ut_ok(ngx_chat_reply_field(reply, "1", &s) == NGX_DECLINED,
+    ut_ok(ngx_chat_reply_field(reply, "2", &s) == NGX_DECLINED,
           "a value is no name");
     ut_ok(ngx_chat_reply_field(reply, "c", &s) == NGX_DECLINED,
           "a name without a value");
