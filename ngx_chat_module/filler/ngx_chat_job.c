@@ -215,7 +215,15 @@ ngx_chat_job_claimed(void *data, ngx_int_t rc, ngx_chat_claim_e verdict,
         return;
     }
 
-    if (rc != NGX_OK || verdict == NGX_CHAT_CLAIM_BUSY) {
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
+                      "generation is left for later: Redis cannot be reached");
+
+        ngx_chat_job_end(job);
+        return;
+    }
+
+    if (verdict == NGX_CHAT_CLAIM_BUSY) {
         ngx_chat_job_end(job);
         return;
     }

@@ -24,7 +24,7 @@ static void ngx_chat_job_left(void *data, ngx_int_t rc);
 void
 ngx_chat_job_write(ngx_chat_job_t *job)
 {
-    ngx_uint_t  chunks;
+    ngx_uint_t  live, chunks;
 
     if (job->write || job->state != NGX_CHAT_JOB_RUNNING) {
         return;
@@ -34,13 +34,18 @@ ngx_chat_job_write(ngx_chat_job_t *job)
              && (job->next < job->cuts.len / sizeof(uint32_t)
                  || (job->answered && job->fresh));
 
-    if (job->give_back && !job->answered && job->error == NGX_CHAT_E_NONE) {
-        job->write = ngx_chat_job_return(job);
+    live = !job->answered && job->error == NGX_CHAT_E_NONE;
 
-    } else if (job->cancel && !job->answered
-               && job->error == NGX_CHAT_E_NONE)
-    {
+    if (job->cancel && live) {
         job->write = ngx_chat_job_cancel(job);
+
+        if (job->write) {
+            return;
+        }
+    }
+
+    if (job->give_back && live) {
+        job->write = ngx_chat_job_return(job);
 
     } else if (chunks) {
         job->write = ngx_chat_job_append(job);
