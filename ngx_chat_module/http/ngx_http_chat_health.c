@@ -242,9 +242,9 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
 static u_char *
 ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
 {
-    time_t            beat;
-    ngx_uint_t        i, n;
-    ngx_atomic_uint_t  state;
+    time_t              beat;
+    ngx_uint_t          i, n;
+    ngx_atomic_uint_t   state;
 
     n = 0;
 

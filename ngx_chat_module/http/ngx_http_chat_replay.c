@@ -42,6 +42,8 @@ ngx_http_chat_send_answer(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_str_set(&ctx->status, "completed");
     ctx->terminal = 1;
 
+    r->connection->log->action = "sending an answer to client";
+
     rc = ngx_http_output_filter(r, ctx->out);
 
     /* for the log: whatever is left in it was not sent */
