@@ -33,6 +33,17 @@ static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 static void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
 
+static ngx_conf_num_bounds_t  ngx_chat_queue_limit_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000000
+};
+
+
+static ngx_conf_enum_t  ngx_chat_redis_down_values[] = {
+    { ngx_string("error"), NGX_HTTP_CHAT_REDIS_DOWN_ERROR },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_chat_commands[] = {
 
     { ngx_string("chat"),
@@ -82,6 +93,20 @@ static ngx_command_t  ngx_chat_commands[] = {
       ngx_http_chat_fill_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("chat_queue_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, queue_limit),
+      &ngx_chat_queue_limit_bounds },
+
+    { ngx_string("chat_queue_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, queue_timeout),
       NULL },
 
     { ngx_string("chat_cache"),
@@ -139,6 +164,20 @@ static ngx_command_t  ngx_chat_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_chat_loc_conf_t, heartbeat),
       NULL },
+
+    { ngx_string("chat_abandon"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_chat_abandon_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_redis_down"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, redis_down),
+      ngx_chat_redis_down_values },
 
     { ngx_string("chat_cache_status"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,

@@ -24,6 +24,8 @@
 #define NGX_HTTP_CHAT_HEALTH       1
 #define NGX_HTTP_CHAT_HEALTH_FULL  2
 
+#define NGX_HTTP_CHAT_REDIS_DOWN_ERROR  1
+
 /* nginx has no name for this status */
 #define NGX_HTTP_CHAT_UNPROCESSABLE  422
 
@@ -67,6 +69,9 @@ typedef struct {
     size_t                   max_question;
     size_t                   max_answer;
     ngx_msec_t               heartbeat;
+    ngx_flag_t               cancel;         /* what nobody listens to */
+    ngx_msec_t               grace;
+    ngx_uint_t               redis_down;
     ngx_flag_t               cache_status;
 } ngx_http_chat_loc_conf_t;
 

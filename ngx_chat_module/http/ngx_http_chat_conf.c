@@ -74,6 +74,12 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(cmcf->queue_limit, 1000);
     ngx_conf_init_msec_value(cmcf->queue_timeout, 30000);
 
+    if (cmcf->queue_timeout == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"chat_queue_timeout\" must not be 0");
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -104,6 +110,9 @@ ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
     clcf->max_question = NGX_CONF_UNSET_SIZE;
     clcf->max_answer = NGX_CONF_UNSET_SIZE;
     clcf->heartbeat = NGX_CONF_UNSET_MSEC;
+    clcf->cancel = NGX_CONF_UNSET;
+    clcf->grace = NGX_CONF_UNSET_MSEC;
+    clcf->redis_down = NGX_CONF_UNSET_UINT;
     clcf->cache_status = NGX_CONF_UNSET;
 
     return clcf;
@@ -160,6 +169,10 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
                               2 * 1024 * 1024);
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 15000);
+    ngx_conf_merge_value(conf->cancel, prev->cancel, 0);
+    ngx_conf_merge_msec_value(conf->grace, prev->grace, 10000);
+    ngx_conf_merge_uint_value(conf->redis_down, prev->redis_down,
+                              NGX_HTTP_CHAT_REDIS_DOWN_ERROR);
     ngx_conf_merge_value(conf->cache_status, prev->cache_status, 1);
 
     if (conf->cache_key == NULL) {
@@ -382,6 +395,70 @@ ngx_http_chat_has_question(ngx_str_t *value)
     }
 
     return 0;
+}
+
+
+char *
+ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_chat_loc_conf_t  *clcf = conf;
+
+    ngx_int_t   ms;
+    ngx_str_t  *value, time;
+    ngx_uint_t  n;
+
+    if (clcf->cancel != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    n = 1;
+
+    if (ngx_strcmp(value[1].data, "finish") == 0) {
+        clcf->cancel = 0;
+
+    } else if (ngx_strcmp(value[1].data, "cancel") == 0) {
+        clcf->cancel = 1;
+
+    } else {
+        goto invalid;
+    }
+
+    /* both are set together, or a grace would be inherited without its word */
+
+    clcf->grace = 10000;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    n = 2;
+
+    if (ngx_strncmp(value[2].data, "grace=", 6) != 0) {
+        goto invalid;
+    }
+
+    time.data = value[2].data + 6;
+    time.len = value[2].len - 6;
+
+    ms = ngx_parse_time(&time, 0);
+
+    if (ms == NGX_ERROR) {
+        goto invalid;
+    }
+
+    clcf->grace = (ngx_msec_t) ms;
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"chat_abandon\"",
+                       &value[n]);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -344,6 +344,8 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     qn->providers = clcf->provider_list;
     qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : clcf->cache_ttl;
     qn->max_answer = clcf->max_answer;
+    qn->cancel = clcf->cancel;
+    qn->grace = clcf->grace;
 
     return NGX_OK;
 }
