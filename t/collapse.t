@@ -1,0 +1,207 @@
+#!/usr/bin/perl
+
+# Many clients, several instances, one question: one call of the provider.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+my %provider = (chunks => 10, gap => 60, first => 700, unique => 1);
+
+my $redis = start_redis();
+my $provider = start_provider(%provider);
+my @nginx = map {
+    start_nginx(redis => $redis, provider => $provider, workers => 2,
+        http => 'log_format chat "$chat_cache_status $chat_status";'
+                . ' access_log %%DIR%%/chat.log chat;')
+} 1 .. 3;
+
+
+# what Cache-Status says, counted
+
+sub sources {
+    my (%count) = (MISS => 0, JOIN => 0, HIT => 0, REFRESH => 0);
+
+    foreach my $q (@_) {
+        my $status = $q->{headers}{'cache-status'} // 'none';
+        my $source = $status eq 'ngx_chat; fwd=miss' ? 'MISS'
+            : $status eq 'ngx_chat; fwd=miss; collapsed' ? 'JOIN'
+            : $status eq 'ngx_chat; fwd=request' ? 'REFRESH'
+            : $status =~ /^ngx_chat; hit; ttl=\d+$/ ? 'HIT' : $status;
+
+        $count{$source}++;
+    }
+
+    return \%count;
+}
+
+
+# those that are not a correct stream of this text
+
+sub wrong {
+    my ($streams, %opt) = @_;
+    my @wrong = map { join(', ', Chat::Check::faults($_, restarts => 0, %opt)) }
+        @$streams;
+
+    return grep { length } @wrong;
+}
+
+
+sub connections {
+    my ($redis) = @_;
+    my $own = $redis->cmd('CLIENT', 'ID');
+    my @lines = split(/\n/, $redis->cmd('CLIENT', 'LIST'));
+
+    return scalar(grep { !/^id=$own / } @lines);
+}
+
+
+# 300 clients at once
+
+my $question = 'What do three hundred people want to know?';
+my @pieces = pieces_of($question, %provider);
+
+my @all = ask($nginx[0],
+              map { { question => $question, nginx => $nginx[$_ % 3] } }
+              1 .. 300);
+my @wrong = wrong(\@all, chunks => \@pieces);
+
+is(scalar(@wrong), 0, '300 correct streams') or diag($wrong[0]);
+is(provider_stats($provider, $question), 1, 'one call of the provider');
+
+my $sources = sources(@all);
+
+is($sources->{MISS}, 1, 'one of them was the first');
+is($sources->{JOIN} + $sources->{HIT}, 299, 'all others joined or hit')
+    or diag(explain($sources));
+cmp_ok($sources->{JOIN}, '>=', 100, 'most of them joined');
+is(scalar(grep { $_->{body} ne $all[0]{body} } @all), 0,
+   'the same bytes for all');
+
+my %generations = map { $_->{headers}{'x-chat-generation'} => 1 }
+    grep { $_->{headers}{'cache-status'} !~ /hit/ } @all;
+
+is(scalar(keys %generations), 1, 'of one generation');
+
+# two connections for each worker and each companion
+
+my $count;
+
+wait_for { ($count = connections($redis)) == 18 } 5;
+is($count, 18, 'two connections of Redis for each process');
+
+my %logged;
+
+wait_for {
+    %logged = ();
+    $logged{$_}++ foreach map { split(/\n/, read_file($_->dir . '/chat.log')) }
+        @nginx;
+    ($logged{'MISS completed'} || 0) + ($logged{'JOIN completed'} || 0)
+        + ($logged{'HIT completed'} || 0) == 300;
+} 5;
+
+is_deeply([ map { $logged{"$_ completed"} || 0 } 'MISS', 'JOIN', 'HIT' ],
+          [ @$sources{'MISS', 'JOIN', 'HIT'} ], 'the same in the log');
+
+# a second wave finds the answer
+
+@all = ask($nginx[0],
+           map { { question => $question, nginx => $nginx[$_ % 3] } } 1 .. 60);
+
+is(sources(@all)->{HIT}, 60, 'then all of them hit');
+@wrong = wrong(\@all, chunks => \@pieces);
+is(scalar(@wrong), 0, 'and get the same answer') or diag($wrong[0]);
+
+# each asker of use_cache false has a call of his own
+
+$question = 'What do sixty people want to know afresh?';
+
+@all = ask($nginx[0],
+           map { { question => $question, nginx => $nginx[$_ % 3],
+                   use_cache => 0 } } 1 .. 60);
+
+is(provider_stats($provider, $question), 60, 'use_cache false: 60 calls');
+is(sources(@all)->{REFRESH}, 60, 'none of them joined');
+@wrong = wrong(\@all);
+is(scalar(@wrong), 0, '60 correct streams') or diag($wrong[0]);
+
+my %texts = map { $_->{text} => 1 } @all;
+
+is(scalar(keys %texts), 60, '60 different answers');
+%generations = map { $_->{headers}{'x-chat-generation'} => 1 } @all;
+is(scalar(keys %generations), 60, '60 generations');
+
+my $hit = ask($nginx[1], { question => $question });
+
+stream_ok($hit, 'one of them is cached', cache => qr/hit/);
+ok($texts{$hit->{text}}, 'it is one that somebody got');
+
+# who comes in the middle gets the first chunk first
+
+$question = 'Who comes late? {{chunks=20;gap=60;first=0}}';
+@pieces = pieces_of($question, %provider);
+
+my $seen = 0;
+
+@all = ask($nginx[0],
+    { question => $question,
+      on_event => sub { $seen++ if $_[1]{status} eq 'streaming' } },
+    (map { my $after = $_;
+           { question => $question, nginx => $nginx[$after % 3],
+             after => sub { $seen >= $after } } }
+     3, 4, 5, 8, 11, 12, 14, 16));
+
+my $first = shift @all;
+
+stream_ok($first, 'the first', chunks => \@pieces, restarts => 0,
+          cache => qr/fwd=miss$/);
+@wrong = wrong(\@all, chunks => \@pieces, cache => qr/collapsed$/);
+is(scalar(@wrong), 0, 'those who joined in the middle miss nothing')
+    or diag($wrong[0]);
+is(scalar(grep { $_->{body} ne $first->{body} } @all), 0, 'the same bytes');
+is(provider_stats($provider, $question), 1, 'and cost no call');
+
+my $late = $all[-1];
+
+ok($late->{events}[1]{at} < $first->{events}[18]{at},
+   'what was there comes at once');
+ok($late->{events}[-1]{at} - $first->{events}[-1]{at} < 0.5,
+   'and the end with that of the others');
+
+# many questions at once do not mix
+
+my @asks = map {
+    my $n = $_;
+    map { { question => "Question number $n? {{chunks=8;gap=10;first=100}}",
+            nginx => $nginx[($n + $_) % 3] } } 1 .. 3
+} 1 .. 40;
+
+@all = ask($nginx[0], @asks);
+@wrong = ();
+
+foreach my $i (0 .. $#asks) {
+    push(@wrong, wrong([ $all[$i] ], chunks =>
+                       [ pieces_of($asks[$i]{question}, %provider) ]));
+}
+
+is(scalar(@wrong), 0, '40 questions, three times each') or diag($wrong[0]);
+is(sources(@all)->{MISS}, 40, '40 misses');
+
+# with a broker of its own each process has one connection more
+
+my $broker = start_redis();
+my $main = start_redis();
+my $other = start_nginx(redis => $main, broker => $broker,
+                        provider => $provider, workers => 2);
+
+@all = ask($other, map { { question => "Where does $_ go?" } } 1 .. 20);
+@wrong = wrong(\@all);
+is(scalar(@wrong), 0, 'a broker elsewhere') or diag($wrong[0]);
+
+wait_for { connections($main) + connections($broker) == 9 } 5;
+is(connections($main) + connections($broker), 9,
+   'three connections for each process');
+
+done();
