@@ -6,13 +6,26 @@
 #define NGX_CHAT_BOARD_SIZE  (8 * ngx_pagesize)
 
 
+typedef struct {
+    ngx_atomic_t         pid;
+    ngx_atomic_t         requests;
+} ngx_chat_board_worker_t;
+
+
+/* what is shared */
+typedef struct {
+    ngx_chat_slot_t          slots[NGX_CHAT_BOARD_SLOTS];
+    ngx_chat_board_worker_t  workers[NGX_CHAT_BOARD_WORKERS];
+} ngx_chat_board_shared_t;
+
+
 struct ngx_chat_board_s {
-    ngx_chat_slot_t     *slots;
+    ngx_chat_board_shared_t  *shared;
 };
 
 
 static ngx_int_t ngx_chat_board_init(ngx_shm_zone_t *zone, void *data);
-static ngx_uint_t ngx_chat_board_alive(ngx_chat_slot_t *slot);
+static ngx_uint_t ngx_chat_board_alive(ngx_atomic_uint_t pid);
 
 
 ngx_int_t
@@ -51,24 +64,23 @@ ngx_chat_board_init(ngx_shm_zone_t *zone, void *data)
     board = zone->data;
 
     if (old) {
-        board->slots = old->slots;
+        board->shared = old->shared;
         return NGX_OK;
     }
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     if (zone->shm.exists) {
-        board->slots = shpool->data;
+        board->shared = shpool->data;
         return NGX_OK;
     }
 
-    board->slots = ngx_slab_calloc(shpool, NGX_CHAT_BOARD_SLOTS
-                                           * sizeof(ngx_chat_slot_t));
-    if (board->slots == NULL) {
+    board->shared = ngx_slab_calloc(shpool, sizeof(ngx_chat_board_shared_t));
+    if (board->shared == NULL) {
         return NGX_ERROR;
     }
 
-    shpool->data = board->slots;
+    shpool->data = board->shared;
 
     return NGX_OK;
 }
@@ -83,10 +95,10 @@ ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
     ngx_chat_slot_t     *slot;
 
     for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
-        slot = &board->slots[i];
+        slot = &board->shared->slots[i];
         owner = slot->pid;
 
-        if (owner && ngx_chat_board_alive(slot)) {
+        if (owner && ngx_chat_board_alive(slot->pid)) {
             continue;
         }
 
@@ -128,12 +140,12 @@ ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
     ngx_chat_slot_t  *slot;
 
     for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
-        slot = &board->slots[i];
+        slot = &board->shared->slots[i];
 
         if (slot->pid == 0
             || slot->state == NGX_CHAT_SLOT_FREE
             || slot->number != number
-            || ngx_chat_board_alive(slot))
+            || ngx_chat_board_alive(slot->pid))
         {
             continue;
         }
@@ -151,14 +163,82 @@ ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
 ngx_chat_slot_t *
 ngx_chat_board_slots(ngx_chat_board_t *board)
 {
-    return board->slots;
+    return board->shared->slots;
+}
+
+
+ngx_uint_t
+ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid)
+{
+    ngx_uint_t        i;
+    ngx_chat_slot_t  *slot;
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+        slot = &board->shared->slots[i];
+
+        if (slot->state == NGX_CHAT_SLOT_RUNNING
+            && slot->pid != (ngx_atomic_uint_t) pid
+            && ngx_chat_board_alive(slot->pid))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_atomic_t *
+ngx_chat_board_worker(ngx_chat_board_t *board, ngx_pid_t pid)
+{
+    ngx_uint_t                i;
+    ngx_atomic_uint_t         owner;
+    ngx_chat_board_worker_t  *worker;
+
+    for (i = 0; i < NGX_CHAT_BOARD_WORKERS; i++) {
+        worker = &board->shared->workers[i];
+        owner = worker->pid;
+
+        if (owner && ngx_chat_board_alive(owner)) {
+            continue;
+        }
+
+        if (ngx_atomic_cmp_set(&worker->pid, owner, (ngx_atomic_uint_t) pid)) {
+            worker->requests = 0;
+            return &worker->requests;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_chat_board_requests(ngx_chat_board_t *board)
+{
+    ngx_uint_t                i, n;
+    ngx_chat_board_worker_t  *worker;
+
+    n = 0;
+
+    for (i = 0; i < NGX_CHAT_BOARD_WORKERS; i++) {
+        worker = &board->shared->workers[i];
+
+        if (worker->pid && worker->requests
+            && ngx_chat_board_alive(worker->pid))
+        {
+            n += worker->requests;
+        }
+    }
+
+    return n;
 }
 
 
 static ngx_uint_t
-ngx_chat_board_alive(ngx_chat_slot_t *slot)
+ngx_chat_board_alive(ngx_atomic_uint_t pid)
 {
     /* EPERM: a process of another user, and so alive */
 
-    return kill((ngx_pid_t) slot->pid, 0) == 0 || ngx_errno != NGX_ESRCH;
+    return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH;
 }

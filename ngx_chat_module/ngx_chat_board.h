@@ -5,8 +5,12 @@
  * crashes, so it also keeps the token of a companion that died together with
  * its worker for the successor (ngx_chat_board_dead).
  *
- * Each slot has one writer, its companion; words are written whole, readers
- * take what they see.  Nothing on the board decides anything about answers.
+ * Workers write how many requests they have, so that a companion that is to
+ * quit, and has no successor, stays for the tasks of those.
+ *
+ * Each slot has one writer, the process that took it; words are written whole,
+ * readers take what they see.  Nothing on the board decides anything about
+ * answers.
  */
 
 
@@ -17,7 +21,8 @@
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_BOARD_SLOTS  16
+#define NGX_CHAT_BOARD_SLOTS    16
+#define NGX_CHAT_BOARD_WORKERS  64
 
 
 typedef enum {
@@ -65,6 +70,19 @@ ngx_int_t ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
 
 /* all NGX_CHAT_BOARD_SLOTS slots, for reading */
 ngx_chat_slot_t *ngx_chat_board_slots(ngx_chat_board_t *board);
+
+/* does a companion other than pid take tasks? */
+ngx_uint_t ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid);
+
+
+/*
+ * A worker's count of requests, from their first handler call to their end,
+ * for the worker to write.  NULL: no room, and nobody waits for them.
+ */
+ngx_atomic_t *ngx_chat_board_worker(ngx_chat_board_t *board, ngx_pid_t pid);
+
+/* of all workers that live */
+ngx_uint_t ngx_chat_board_requests(ngx_chat_board_t *board);
 
 
 #endif /* _NGX_CHAT_BOARD_H_INCLUDED_ */

@@ -222,6 +222,7 @@ ngx_module_t  ngx_chat_module = {
 
 
 ngx_chat_hub_t  *ngx_http_chat_hub;
+ngx_atomic_t    *ngx_http_chat_requests;
 
 
 static char *
@@ -453,6 +454,8 @@ ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, const char *what)
 static ngx_int_t
 ngx_chat_init_process(ngx_cycle_t *cycle)
 {
+    static ngx_atomic_t  unread;
+
     ngx_chat_filler_conf_t     *fcf;
     ngx_http_chat_main_conf_t  *cmcf;
 
@@ -485,6 +488,11 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
 
     if (ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    ngx_http_chat_requests = ngx_chat_board_worker(cmcf->board, ngx_pid);
+    if (ngx_http_chat_requests == NULL) {
+        ngx_http_chat_requests = &unread;
     }
 
     ngx_http_chat_hub = ngx_chat_hub_create(&cmcf->hub, cycle->log);

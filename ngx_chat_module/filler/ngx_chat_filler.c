@@ -13,6 +13,12 @@
 
 #define NGX_CHAT_FILLER_BEAT               1000
 
+/* how often one that is to quit looks whether it may */
+#define NGX_CHAT_FILLER_QUIT_BEAT          100
+
+/* how long one that is to terminate may take to give tasks back */
+#define NGX_CHAT_FILLER_LAST               300
+
 
 typedef struct {
     ngx_chat_filler_conf_t  *conf;
@@ -24,8 +30,11 @@ typedef struct {
     ngx_event_t              beat;
     ngx_connection_t         dummy;
 
-    unsigned                 quit:1;     /* drain, then exit */
+    ngx_msec_t               last;       /* terminating: exit by then */
+
+    unsigned                 quit:1;     /* drain when possible, then exit */
     unsigned                 draining:1;
+    unsigned                 leaving:1;  /* tasks are given back */
     unsigned                 drained:1;  /* no task can arrive any more */
     unsigned                 reopen:1;
     unsigned                 terminate:1;
@@ -47,7 +56,9 @@ static void ngx_chat_filler_beat_handler(ngx_event_t *ev);
 static void ngx_chat_filler_job_ended(void *data);
 static void ngx_chat_filler_drained(void *data);
 static void ngx_chat_filler_loop(ngx_chat_filler_t *fl);
+static void ngx_chat_filler_leave(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_drain(ngx_chat_filler_t *fl);
+static void ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_exit(ngx_chat_filler_t *fl);
 
 
@@ -411,11 +422,12 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
         fl->slot->queued = ngx_chat_intake_queued(fl->intake);
         fl->slot->redis = ngx_chat_redis_up(fl->jobs.store.redis)
                           && ngx_chat_intake_up(fl->intake);
-        fl->slot->state = fl->draining ? NGX_CHAT_SLOT_DRAINING
-                                       : NGX_CHAT_SLOT_RUNNING;
+        fl->slot->state = fl->quit ? NGX_CHAT_SLOT_DRAINING
+                                   : NGX_CHAT_SLOT_RUNNING;
     }
 
-    ngx_add_timer(ev, NGX_CHAT_FILLER_BEAT);
+    ngx_add_timer(ev, (fl->quit || fl->leaving) ? NGX_CHAT_FILLER_QUIT_BEAT
+                                                : NGX_CHAT_FILLER_BEAT);
 }
 
 
@@ -443,7 +455,19 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
     for ( ;; ) {
         ngx_process_events_and_timers(fl->cycle);
 
-        if (ngx_terminate || fl->terminate) {
+        if (ngx_terminate) {
+            ngx_terminate = 0;
+            fl->terminate = 1;
+        }
+
+        if (fl->terminate && !fl->leaving) {
+            ngx_chat_filler_leave(fl);
+        }
+
+        if (fl->leaving
+            && (fl->jobs.running == 0
+                || (ngx_msec_int_t) (fl->last - ngx_current_msec) <= 0))
+        {
             ngx_chat_filler_exit(fl);
         }
 
@@ -471,9 +495,49 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 }
 
 
+/* what runs is finished by others: they need not wait for the lease */
+
+static void
+ngx_chat_filler_leave(ngx_chat_filler_t *fl)
+{
+    fl->leaving = 1;
+    fl->last = ngx_current_msec + NGX_CHAT_FILLER_LAST;
+
+    if (!fl->draining) {
+        fl->draining = 1;
+        ngx_chat_intake_drain(fl->intake, ngx_chat_filler_drained, fl);
+    }
+
+    ngx_chat_job_give_back_all(&fl->jobs);
+
+    ngx_chat_filler_beat_soon(fl);
+}
+
+
+/*
+ * Takes no more tasks and finishes what runs.  Without a successor it takes
+ * tasks as long as workers that quit with it have requests: these were
+ * accepted, and nobody else may be there to serve them.
+ */
+
 static void
 ngx_chat_filler_drain(ngx_chat_filler_t *fl)
 {
+    ngx_chat_board_t  *board;
+
+    board = fl->conf->board;
+
+    if (fl->slot && fl->slot->state != NGX_CHAT_SLOT_DRAINING) {
+        fl->slot->state = NGX_CHAT_SLOT_DRAINING;
+        ngx_chat_filler_beat_soon(fl);
+    }
+
+    if (!ngx_chat_board_successor(board, ngx_pid)
+        && ngx_chat_board_requests(board))
+    {
+        return;
+    }
+
     ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0,
                   "chat filler process finishes %ui generations and exits",
                   fl->jobs.running);
@@ -483,6 +547,14 @@ ngx_chat_filler_drain(ngx_chat_filler_t *fl)
     ngx_setproctitle("chat filler process is shutting down");
 
     ngx_chat_intake_drain(fl->intake, ngx_chat_filler_drained, fl);
+}
+
+
+static void
+ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl)
+{
+    ngx_del_timer(&fl->beat);
+    ngx_add_timer(&fl->beat, NGX_CHAT_FILLER_QUIT_BEAT);
 }
 
 

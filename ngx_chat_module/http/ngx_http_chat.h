@@ -133,5 +133,8 @@ extern ngx_module_t  ngx_chat_module;
 /* the worker's hub: set in init_process, NULL elsewhere */
 extern ngx_chat_hub_t  *ngx_http_chat_hub;
 
+/* the worker's count on the board, or one that nobody reads */
+extern ngx_atomic_t    *ngx_http_chat_requests;
+
 
 #endif /* _NGX_HTTP_CHAT_H_INCLUDED_ */

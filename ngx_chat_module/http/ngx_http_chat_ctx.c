@@ -34,6 +34,8 @@ ngx_http_chat_ctx_create(ngx_http_request_t *r)
     pcln->handler = ngx_http_chat_ctx_detach;
     pcln->data = ctx;
 
+    (*ngx_http_chat_requests)++;
+
     cln->handler = ngx_http_chat_ctx_cleanup;
     cln->data = ctx;
 
@@ -129,6 +131,8 @@ ngx_http_chat_ctx_detach(void *data)
     ngx_http_chat_ctx_t  *ctx = data;
 
     ngx_http_chat_ctx_stop(ctx);
+
+    (*ngx_http_chat_requests)--;
 
     if (ctx->sub) {
         ngx_chat_hub_detach(ctx->sub);

@@ -1,0 +1,200 @@
+
+#include "ngx_http_chat_conf.h"
+#include "ngx_http_chat_provider_conf.h"
+#include "../codec/ngx_chat_key.h"
+
+
+static ngx_int_t ngx_http_chat_default_key(ngx_conf_t *cf,
+    ngx_http_complex_value_t **cv);
+static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
+    ngx_http_chat_loc_conf_t *clcf);
+static void ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
+static ngx_uint_t ngx_http_chat_same_value(ngx_http_complex_value_t *a,
+    ngx_http_complex_value_t *b);
+
+
+ngx_int_t
+ngx_http_chat_resolve(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_chat_provider_t        **pvp;
+    ngx_http_complex_value_t    *key;
+    ngx_http_chat_loc_conf_t   **clcf;
+    ngx_http_chat_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    if (ngx_http_chat_default_key(cf, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        if (clcf[i]->cache_key == NULL) {
+            clcf[i]->cache_key = key;
+        }
+
+        if (ngx_http_chat_resolve_location(cf, clcf[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (cmcf->locations.nelts) {
+        pvp = cmcf->providers.elts;
+
+        for (i = 0; i < cmcf->providers.nelts; i++) {
+            ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                          "chat provider \"%V\": model \"%V\" at %V",
+                          &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
+        }
+    }
+
+    ngx_http_chat_warn_shared_keys(cf, cmcf);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_default_key(ngx_conf_t *cf, ngx_http_complex_value_t **cv)
+{
+    ngx_str_t                          value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (*cv == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&value, "$chat_question");
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value;
+    ccv.complex_value = *cv;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+static ngx_int_t
+ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
+{
+    size_t                 len;
+    u_char                *p;
+    ngx_str_t             *name, *parts;
+    ngx_uint_t             i, n;
+    ngx_chat_provider_t   *pv, **pvp;
+
+    name = clcf->names->elts;
+    n = clcf->names->nelts;
+    len = 0;
+
+    clcf->providers = ngx_array_create(cf->pool, n,
+                                       sizeof(ngx_chat_provider_t *));
+    parts = ngx_palloc(cf->pool, n * sizeof(ngx_str_t));
+
+    if (clcf->providers == NULL || parts == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        pv = ngx_http_chat_provider_find(cf, &name[i]);
+        if (pv == NULL) {
+            return NGX_ERROR;
+        }
+
+        pvp = ngx_array_push(clcf->providers);
+        *pvp = pv;
+
+        parts[i].len = NGX_CHAT_FP_LEN;
+        parts[i].data = pv->fp;
+
+        len += pv->name.len + 1 + NGX_CHAT_FP_LEN + 1;
+    }
+
+    if (ngx_chat_key_digest(clcf->fp, NGX_CHAT_FP_LEN, parts, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    clcf->provider_list.data = p;
+
+    pvp = clcf->providers->elts;
+
+    for (i = 0; i < n; i++) {
+
+        if (i) {
+            *p++ = ' ';
+        }
+
+        p = ngx_cpymem(p, pvp[i]->name.data, pvp[i]->name.len);
+        *p++ = '=';
+        p = ngx_cpymem(p, pvp[i]->fp, NGX_CHAT_FP_LEN);
+    }
+
+    clcf->provider_list.len = p - clcf->provider_list.data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Locations that ask differently but use the same keys serve nothing wrong,
+ * since fingerprints tell their answers apart, yet replace each other's.
+ */
+
+static void
+ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_chat_loc_conf_t  **clcf;
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        for (n = 0; n < i; n++) {
+
+            if (!clcf[i]->cache || !clcf[n]->cache
+                || ngx_memcmp(clcf[i]->fp, clcf[n]->fp, NGX_CHAT_FP_LEN) == 0
+                || !ngx_http_chat_same_value(clcf[i]->cache_key,
+                                             clcf[n]->cache_key)
+                || !ngx_http_chat_same_value(clcf[i]->cache_scope,
+                                             clcf[n]->cache_scope))
+            {
+                continue;
+            }
+
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "two locations share \"chat_cache_key %V\" but "
+                          "differ in provider, model, system text or params: "
+                          "their answers replace each other in the cache; "
+                          "a \"chat_cache_scope\" of its own avoids that",
+                          &clcf[i]->cache_key->value);
+            return;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_chat_same_value(ngx_http_complex_value_t *a,
+    ngx_http_complex_value_t *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+
+    return a->value.len == b->value.len
+           && ngx_memcmp(a->value.data, b->value.data, a->value.len) == 0;
+}
