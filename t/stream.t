@@ -1,0 +1,285 @@
+#!/usr/bin/perl
+
+# The bytes of a stream: frames, boundaries, escapes, sizes, and the ways they
+# travel.
+
+use warnings;
+use strict;
+
+use Compress::Zlib ();
+use IO::Socket::INET;
+use Time::HiRes qw(time);
+
+use lib 't/lib';
+use Chat::Test;
+
+my %provider = (chunks => 10, gap => 2);
+
+my $redis = start_redis();
+my $provider = start_provider(%provider);
+my $nginx = start_nginx(redis => $redis, provider => $provider,
+    servers => <<'EOT');
+    log_format chat "$chat_generation $chat_key $chat_chunks $chat_bytes";
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        access_log %%DIR%%/chat.log chat;
+
+        location = /chat {
+            chat;
+        }
+
+        location = /heartbeat {
+            chat;
+            chat_heartbeat 200ms;
+        }
+
+        location = /gzip {
+            chat;
+            gzip on;
+            gzip_types text/event-stream;
+        }
+
+        location = /rate {
+            chat;
+            limit_rate 40k;
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_2%% http2;
+
+        location = /chat {
+            chat;
+        }
+    }
+EOT
+
+
+# the same question twice: a miss and a hit
+
+sub twice {
+    my ($question, $name, %opt) = @_;
+    my %ask = (question => $question, timeout => 60);
+    my $miss = ask($nginx, { %ask });
+
+    $opt{chunks} //= [ pieces_of($question, %provider) ];
+
+    stream_ok($miss, "$name: miss", restarts => 0, cache => qr/fwd=miss$/,
+              %opt);
+
+    my $hit = ask($nginx, { %ask });
+
+    stream_ok($hit, "$name: hit", restarts => 0, cache => qr/hit; ttl=/, %opt);
+    ok($hit->{body} eq $miss->{body}, "$name: the same bytes");
+
+    return ($miss, $hit);
+}
+
+
+# bytes as they are
+
+my $question = 'Hello? {{content=Hello%20you;chunks=3}}';
+my $expected = <<'EOT';
+data: {"status": "processing"}
+
+data: {"status": "streaming", "chunk": "Hel"}
+
+data: {"status": "streaming", "chunk": "lo "}
+
+data: {"status": "streaming", "chunk": "you"}
+
+data: {"status": "completed", "chunk": "Hello you"}
+
+EOT
+
+my ($miss, $hit) = twice($question, 'frames');
+
+is($miss->{body}, $expected, 'exactly these bytes');
+is($hit->{body}, $expected, 'of a hit too');
+
+my ($id) = $miss->{headers}{'x-chat-generation'} =~ /^([0-9a-f]{32})\./;
+
+is($miss->{headers}{'x-chat-generation'}, "$id." . key_of($question),
+   'X-Chat-Generation is the id and the key');
+is($hit->{headers}{'x-chat-generation'}, "$id." . key_of($question),
+   'that of a hit names what it was made by');
+
+my $log;
+
+wait_for { ($log = read_file($nginx->dir . '/chat.log')) =~ /\n.*\n/ } 5;
+is($log, sprintf("$id.%s %s 3 %d\n", (key_of($question)) x 2,
+                 length($expected)) x 2, 'the same in the variables');
+
+# what the text may be
+
+twice('Chunks?', 'boundaries');
+twice('One? {{chunks=1}}', 'one chunk');
+twice('Escapes? {{chunks=7;utf8=1}}', 'escapes');
+
+my $odd = join('', map { chr } 1 .. 0x22, 0x5b .. 0x5d, 0x7f, 0x80, 0xa0, 0xff,
+               0x7ff, 0x800, 0x2028, 0x2029, 0xd7ff, 0xe000, 0xfeff, 0xfffd,
+               0xffff, 0x10000, 0x1f600, 0x10ffff);
+
+utf8::encode($odd);
+provider_set($provider, content => $odd, chunks => 9);
+($miss) = twice('Which characters are there?', 'characters', text => $odd,
+                chunks => [ pieces_of('', content => $odd, chunks => 9) ]);
+
+my $escaped = $odd;
+
+$escaped =~ s/(["\\])/\\$1/g;
+ok(index(lc($miss->{body}), '\u001f') > 0, 'what must be escaped is');
+ok(index($miss->{body}, substr($escaped, index($escaped, "\x7f"))) > 0,
+   'all else is as it is');
+provider_reset($provider);
+
+$question = "Qu\x{e9} \x{1f600}\x{2028} \"\\\n?";
+utf8::encode($question);
+twice($question, 'a question of odd characters');
+$hit = ask($nginx, { body => '{"question": "Qu\u00e9 \ud83d\ude00\u2028 '
+                             . '\"\\\\\\u000a?"}' });
+stream_ok($hit, 'the same question written otherwise', cache => qr/hit/);
+
+# an answer without text
+
+$question = 'Silence? {{chunks=0}}';
+
+foreach (1, 2) {
+    my $empty = ask($nginx, { question => $question });
+
+    is($empty->{body}, "data: {\"status\": \"processing\"}\n\n"
+       . "data: {\"status\": \"completed\", \"chunk\": \"\"}\n\n",
+       'an empty answer');
+}
+
+is(provider_stats($provider, $question), 2, 'is not cached');
+is($redis->cmd('EXISTS', stream_key($question)), 0, 'nothing is stored');
+
+# sizes
+
+twice('How long? {{chunks=1500;bytes=1000;gap=0}}', '1.5 MB');
+twice('One chunk? {{chunks=1;bytes=700000;gap=0}}', 'one chunk of 700 kB');
+twice('How many? {{chunks=10000;bytes=12;gap=0}}', '10,000 chunks');
+
+# heartbeats
+
+$question = 'Are you there? {{chunks=2;first=900;gap=500}}';
+
+my @before;
+
+$miss = ask($nginx, { question => $question, path => '/heartbeat',
+                      on_event => sub { push(@before, $_[0]{comments}) } });
+
+stream_ok($miss, 'with heartbeats', chunks => [ pieces_of($question) ]);
+is($before[0], 0, 'none before the first event');
+cmp_ok($before[1], '>=', 3, 'some until the first chunk');
+cmp_ok($before[1], '<=', 5, 'but not too many');
+cmp_ok($before[2] - $before[1], '>=', 1, 'and between two chunks');
+is(scalar(() = $miss->{body} =~ /^: keep-alive\n\n/mg), $miss->{comments},
+   'in their form');
+$hit = ask($nginx, { question => $question, path => '/heartbeat' });
+is($hit->{comments}, 0, 'none in a hit');
+
+# gzip
+
+$question = 'How small? {{chunks=30;bytes=100;gap=30;first=300}}';
+
+$miss = ask($nginx, { question => $question, path => '/gzip' });
+stream_ok($miss, 'not asked for gzip');
+
+my @zipped = map {
+    $redis->cmd('DEL', stream_key($question)) if $_ eq 'miss';
+    scalar ask($nginx, { question => $question, path => '/gzip',
+                         headers => { 'Accept-Encoding' => 'gzip' } });
+} 'miss', 'hit';
+
+foreach my $q (@zipped) {
+    is($q->{headers}{'content-encoding'}, 'gzip', 'gzip');
+    ok(Compress::Zlib::memGunzip($q->{body}) eq $miss->{body},
+       'the same bytes inside');
+}
+
+$redis->cmd('DEL', stream_key($question));
+
+my $arrived = curl('--compressed', $question, $nginx->port, '/gzip');
+
+is(scalar(@$arrived), 32, 'all events through gzip');
+ok($arrived->[1][0] - $arrived->[0][0] > 0.15, 'the first at once');
+ok($arrived->[31][0] - $arrived->[5][0] > 0.4, 'the others as they come');
+
+# HTTP/2
+
+$question = 'Which protocol? {{chunks=20;gap=30;first=300}}';
+$expected = join('', map { "$_->[1]\n\n" }
+    @{ curl('--http1.1', $question, $nginx->port, '/chat') });
+$redis->cmd('DEL', stream_key($question));
+
+$arrived = curl('--http2-prior-knowledge', $question,
+                $nginx->{ports}->(2), '/chat');
+
+is(join('', map { "$_->[1]\n\n" } @$arrived), $expected, 'HTTP/2: a miss');
+ok($arrived->[1][0] - $arrived->[0][0] > 0.15
+   && $arrived->[21][0] - $arrived->[5][0] > 0.25, 'events as they come');
+$arrived = curl('--http2-prior-knowledge', $question,
+                $nginx->{ports}->(2), '/chat');
+is(join('', map { "$_->[1]\n\n" } @$arrived), $expected, 'HTTP/2: a hit');
+
+
+# [time, line] of each event
+
+sub curl {
+    my ($option, $question, $port, $path) = @_;
+    my @lines;
+
+    open(my $out, '-|', 'curl', '-sN', '-m', 30, $option, '-H',
+         'Content-Type: application/json', '-d',
+         '{"question": ' . json_string($question) . '}',
+         "http://127.0.0.1:$port$path") or die "curl: $!\n";
+
+    while (my $line = <$out>) {
+        chomp($line);
+        push(@lines, [time(), $line]) if length $line;
+    }
+
+    close($out);
+
+    return \@lines;
+}
+
+
+# HTTP/1.0: no chunks, the end of the connection is the end
+
+$question = 'How old? {{chunks=5;gap=10}}';
+
+foreach my $what ('miss', 'hit') {
+    my $body = '{"question": ' . json_string($question) . '}';
+    my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $nginx->port, Proto => 'tcp', Timeout => 5);
+
+    print $sock "POST /chat HTTP/1.0\r\nContent-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+
+    my $all = do { local $/; <$sock> };
+    my ($head, $text) = split(/\r\n\r\n/, $all, 2);
+
+    like($head, qr/^HTTP\/1\.[01] 200 /, "HTTP/1.0: $what");
+    unlike($head, qr/^transfer-encoding/mi, 'without chunks');
+    is(() = $text =~ /^data: \{"status": "streaming"/mg, 5, 'all events');
+    like($text, qr/"completed", "chunk": "[^"]+"\}\n\n\z/, 'to the end');
+}
+
+# limit_rate: 40k a second
+
+$question = 'How fast? {{chunks=100;bytes=500;gap=0}}';
+
+foreach my $what ('miss', 'hit') {
+    my $q = ask($nginx, { question => $question, path => '/rate' });
+    my $time = $q->{ended} - $q->{started};
+
+    stream_ok($q, "limit_rate: $what", cache => qr/$what/,
+              chunks => [ pieces_of($question) ]);
+    ok($time > 1.5 && $time < 8, 'takes its time') or diag($time);
+}
+
+done();
