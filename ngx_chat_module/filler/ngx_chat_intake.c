@@ -8,6 +8,7 @@
 
 
 static void ngx_chat_intake_state(void *data, ngx_uint_t up);
+static void ngx_chat_intake_commands(void *data, ngx_uint_t up);
 static void ngx_chat_intake_client(void *data, ngx_int_t rc, int64_t id);
 static void ngx_chat_intake_own(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
@@ -63,6 +64,7 @@ ngx_chat_intake_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
     }
 
     ngx_chat_redis_on_state(in->rd, ngx_chat_intake_state, in);
+    ngx_chat_redis_on_state(jobs->store.redis, ngx_chat_intake_commands, in);
 
     if (ngx_chat_redis_up(in->rd)) {
         ngx_chat_intake_state(in, 1);
@@ -147,6 +149,19 @@ ngx_chat_intake_state(void *data, ngx_uint_t up)
 
     ngx_chat_intake_rewind(in);
     ngx_chat_intake_next(in);
+}
+
+
+/* reading waits for this connection too, which may be the later one */
+
+static void
+ngx_chat_intake_commands(void *data, ngx_uint_t up)
+{
+    ngx_chat_intake_t *in = data;
+
+    if (up) {
+        ngx_chat_intake_room(in);
+    }
 }
 
 
