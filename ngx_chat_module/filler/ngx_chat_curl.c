@@ -316,7 +316,9 @@ ngx_chat_curl_close(ngx_connection_t *c)
 static ngx_int_t
 ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
 {
-    ngx_int_t  event;
+    ngx_int_t          event;
+    ngx_uint_t         flags;
+    ngx_connection_t  *c;
 
     event = ev->write ? NGX_WRITE_EVENT : NGX_READ_EVENT;
 
@@ -325,7 +327,13 @@ ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
     }
 
     if (!on && ev->active) {
-        return ngx_del_event(ev, event, 0);
+        c = ev->data;
+
+        /* a socket that never got connected is closed before we are told */
+
+        flags = (fcntl(c->fd, F_GETFD) == -1) ? NGX_CLOSE_EVENT : 0;
+
+        return ngx_del_event(ev, event, flags);
     }
 
     return NGX_OK;
