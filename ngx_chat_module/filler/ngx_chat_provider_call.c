@@ -35,6 +35,7 @@ struct ngx_chat_provider_call_s {
     const ngx_chat_provider_ops_t  *ops;
     void                           *data;
 
+    ngx_msec_t                      heard;     /* when a token came last */
     ngx_event_t                     wait;      /* for what comes next */
     ngx_event_t                     total;
 
@@ -360,11 +361,11 @@ ngx_chat_provider_delta(ngx_chat_provider_call_t *call, ngx_chat_delta_t *d)
 
     if (d->text.len || d->reasoning || d->finish.len) {
 
-        if (call->begun) {
-            /* a little later or earlier does not matter, and costs nothing */
-            ngx_add_timer(&call->wait, call->provider->idle_timeout);
+        /* to move the timer with each token would cost more, or be lazy */
 
-        } else {
+        call->heard = ngx_current_msec;
+
+        if (!call->begun) {
             call->begun = 1;
             ngx_chat_provider_wait(call, call->provider->idle_timeout);
         }
@@ -420,9 +421,20 @@ static void
 ngx_chat_provider_wait_handler(ngx_event_t *ev)
 {
     ngx_uint_t                 status;
+    ngx_msec_int_t             left;
     ngx_chat_provider_call_t  *call;
 
     call = ev->data;
+
+    if (call->begun && !call->done) {
+        left = (ngx_msec_int_t) (call->heard + call->provider->idle_timeout
+                                 - ngx_current_msec);
+
+        if (left > 0) {
+            ngx_add_timer(&call->wait, (ngx_msec_t) left);
+            return;
+        }
+    }
 
     /*
      * A stream that says why it finished and then nothing more has no need
