@@ -39,6 +39,10 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     ngx_http_chat_reset_variables(r);
 
+    /* the answer to a POST: conditions on what a GET would get do not count */
+
+    r->disable_not_modified = 1;
+
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = length;
 
