@@ -1,0 +1,257 @@
+#!/usr/bin/perl
+
+# Asking again: use_cache false, and who may; chat_bypass and chat_cache.
+
+use warnings;
+use strict;
+
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+use lib 't/lib';
+use Chat::Test;
+
+my $redis = start_redis();
+my $provider = start_provider(chunks => 20, unique => 1);
+my $nginx = start_nginx(redis => $redis, provider => $provider,
+    provider_lines => 'retries 0;', servers => <<'EOT');
+    server {
+        listen 127.0.0.1:%%PORT%% sndbuf=16k;
+
+        location = /chat {
+            chat;
+        }
+
+        location = /no_bypass {
+            chat;
+            chat_bypass off;
+        }
+
+        location = /may_bypass {
+            chat;
+            chat_bypass $http_x_fresh;
+        }
+
+        location = /no_cache {
+            chat;
+            chat_cache off;
+        }
+    }
+EOT
+
+
+sub text {
+    my ($question, $call) = @_;
+
+    return "#$call " . text_of($question, chunks => 20);
+}
+
+
+sub stored {
+    my ($question) = @_;
+    my $entries = $redis->entries(stream_key($question));
+
+    return @$entries ? $entries->[-1]{chunk} : undef;
+}
+
+
+# The old answer is whole until the new one is there: a process looks at the
+# key all the time.
+
+my $question = 'What is new?';
+
+stream_ok(scalar ask($nginx, { question => $question }), 'the first answer',
+          text => text($question, 1));
+
+my $seen = test_dir() . '/seen';
+my $watcher = fork();
+
+if ($watcher == 0) {
+    my ($look, %count, $stop) = ($redis->client);
+
+    $SIG{TERM} = sub { $stop = 1 };
+
+    while (!$stop) {
+        my $entries = $look->entries(stream_key($question));
+        my $text = join('', map { $_->{chunk} // '' }
+                        grep { $_->{status} eq 'streaming' } @$entries);
+        my $last = $entries->[-1] || {};
+        my $whole = ($last->{status} // '') eq 'completed'
+            && $last->{chunk} eq $text;
+
+        $count{!@$entries ? 'absent' : $whole ? $text : 'partial'}++;
+    }
+
+    open(my $file, '>', $seen);
+    print $file "$_\n$count{$_}\n" foreach keys %count;
+    close($file);
+    POSIX::_exit(0);
+}
+
+provider_set($provider, gap => 40);
+
+my @all = ask($nginx,
+    { question => $question, use_cache => 0 },
+    (map { { question => $question, delay => $_ / 10 } } 1 .. 6));
+my $new = shift @all;
+
+sleep(0.2);
+kill('TERM', $watcher);
+waitpid($watcher, 0);
+
+my %seen = split(/\n/, read_file($seen));
+
+is_deeply([ sort keys %seen ], [ text($question, 1), text($question, 2) ],
+          'the key was always whole');
+cmp_ok($seen{text($question, 1)}, '>', 100, 'seen often enough');
+stream_ok($new, 'the new answer', text => text($question, 2), restarts => 0,
+          cache => qr/^ngx_chat; fwd=request$/);
+stream_ok($_, 'meanwhile the old one', text => text($question, 1),
+          cache => qr/hit/) foreach @all;
+stream_ok(scalar ask($nginx, { question => $question }), 'then the new one',
+          text => text($question, 2), cache => qr/hit/);
+provider_reset($provider);
+
+# whoever reads the old answer slowly reads it to the end
+
+$question = 'What is new and long? {{chunks=300;bytes=1000}}';
+
+ask($nginx, { question => $question });
+
+my $old = stored($question);
+
+@all = ask($nginx,
+    { question => $question, read_rate => 400_000, rcvbuf => 8192 },
+    { question => $question, use_cache => 0, delay => 0.3 });
+
+stream_ok($all[0], 'a slow reader of the old answer', text => $old,
+          cache => qr/hit/);
+stream_ok($all[1], 'a refresh', cache => qr/request/);
+ok($all[1]{ended} < $all[0]{ended}, 'that was there before he had read all');
+isnt(stored($question), $old, 'and replaced the answer');
+
+# nobody joins a refresh, and it joins nobody
+
+$question = 'Who joins?';
+provider_set($provider, gap => 30);
+
+@all = ask($nginx, { question => $question, use_cache => 0 },
+           { question => $question, delay => 0.1 },
+           { question => $question, delay => 0.2, use_cache => 0 },
+           { question => $question, delay => 0.3 });
+
+stream_ok($all[$_], 'each an answer', restarts => 0) foreach 0 .. 3;
+like($all[1]{headers}{'cache-status'}, qr/fwd=miss$/, 'no refresh is joined');
+like($all[3]{headers}{'cache-status'}, qr/collapsed$/, 'but a miss is');
+is(provider_stats($provider, $question), 3, 'three calls');
+
+# two at once: the one opened later stays, whichever ends first
+
+foreach my $first_gap (80, 10) {
+    $question = "Which one stays, after $first_gap ms?";
+
+    ask($nginx, { question => $question });
+    provider_set($provider, gap => $first_gap);
+
+    my $other = 90 - $first_gap;
+
+    @all = ask($nginx,
+        { question => $question, use_cache => 0, on_event => sub {
+              provider_set($provider, gap => $other)
+                  if $_[1]{status} eq 'streaming' && @{ $_[0]{chunks} } == 1;
+          } },
+        { question => $question, use_cache => 0, delay => 0.2 });
+
+    stream_ok($_, 'one of two refreshes') foreach @all;
+
+    my $earlier = $all[0]{ended} <=> $all[1]{ended};
+
+    is($earlier, $first_gap == 80 ? 1 : -1, 'they end in this order');
+    is(stored($question), $all[1]{text}, 'the later one stays');
+}
+
+provider_reset($provider);
+
+# a refresh that fails leaves the old answer
+
+$question = 'What if it fails?';
+
+ask($nginx, { question => $question });
+provider_set($provider, fault => 'eof', at => 5);
+stream_ok(scalar ask($nginx, { question => $question, use_cache => 0 }),
+          'a refresh that fails', error => 'provider_broken');
+stream_ok(scalar ask($nginx, { question => $question }), 'the old answer stays',
+          text => text($question, 1), cache => qr/hit/);
+provider_reset($provider);
+
+# a refresh whose answer must not be cached leaves it too
+
+provider_set($provider, finish => 'length');
+stream_ok(scalar ask($nginx, { question => $question, use_cache => 0 }),
+          'a refresh that is cut short', finish => 'length');
+stream_ok(scalar ask($nginx, { question => $question }), 'the old answer',
+          cache => qr/hit/);
+provider_reset($provider);
+
+# chat_bypass
+
+$question = 'May I ask again?';
+
+ask($nginx, { question => $question });
+
+my @cases = (
+    ['/no_bypass', {}, 'hit'],
+    ['/may_bypass', {}, 'hit'],
+    ['/may_bypass', { 'X-Fresh' => '' }, 'hit'],
+    ['/may_bypass', { 'X-Fresh' => '0' }, 'hit'],
+    ['/may_bypass', { 'X-Fresh' => 'off' }, 'hit'],
+    ['/may_bypass', { 'X-Fresh' => '1' }, 'fwd=request'],
+    ['/may_bypass', { 'X-Fresh' => 'yes' }, 'fwd=request'],
+    ['/chat', {}, 'fwd=request'],
+);
+
+foreach my $case (@cases) {
+    my ($path, $headers, $status) = @$case;
+
+    stream_ok(scalar ask($nginx, { question => $question, use_cache => 0,
+                                   path => $path, headers => $headers }),
+              "chat_bypass: $path " . join(' ', %$headers),
+              cache => qr/^ngx_chat; $status/);
+}
+
+stream_ok(scalar ask($nginx, { question => $question, path => '/may_bypass',
+                               headers => { 'X-Fresh' => '1' } }),
+          'it allows, but does not ask', cache => qr/hit/);
+
+# a question that chat_bypass turns into an ordinary one may be joined
+
+$question = 'May I join?';
+provider_set($provider, gap => 20);
+@all = ask($nginx, map { { question => $question, path => '/no_bypass',
+                           use_cache => 0 } } 1 .. 5);
+stream_ok($_, 'joined', text => text($question, 1)) foreach @all;
+is(provider_stats($provider, $question), 1, 'one call');
+
+# chat_cache off: nothing looked up, joined or stored
+
+$question = 'Does anything stay?';
+
+@all = ask($nginx, (map { { question => $question, path => '/no_cache' } }
+                    1 .. 4),
+           { question => $question, path => '/no_cache', use_cache => 0 });
+
+stream_ok($_, 'chat_cache off', cache => qr/^ngx_chat; fwd=bypass$/)
+    foreach @all;
+
+my %texts = map { $_->{text} => 1 } @all;
+
+is(scalar(keys %texts), 5, 'each an answer of his own');
+is($redis->cmd('EXISTS', stream_key($question)), 0, 'nothing is stored');
+is_deeply($redis->cmd('KEYS', '*' . key_of($question) . '*:live:*'), [],
+          'nothing is announced');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'a location that caches', cache => qr/miss/);
+stream_ok(scalar ask($nginx, { question => $question, path => '/no_cache' }),
+          'chat_cache off does not look', cache => qr/bypass/);
+
+done();
