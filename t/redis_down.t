@@ -1,0 +1,247 @@
+#!/usr/bin/perl
+
+# Redis goes away, with and without its data, and comes back.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+use Time::HiRes qw(sleep time);
+
+my $QUEUE = 3;
+my $BOUND = $QUEUE + 5 + 1.5;
+
+my $provider = start_provider(chunks => 80, gap => 100);
+my $redis = start_redis();
+my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 2,
+    http => "chat_queue_timeout ${QUEUE}s;",
+    location => 'chat_redis_down error;');
+
+
+# runs while all of these streams are in mid-answer
+
+sub in_the_middle {
+    my ($left, $code) = @_;
+
+    return sub {
+        my ($q) = @_;
+
+        if (@{ $q->{chunks} } >= 3 && !$q->{middle}++ && --$left == 0) {
+            $code->();
+        }
+    };
+}
+
+
+sub streams {
+    my ($name, $all, $options, $code) = @_;
+    my $watch = in_the_middle($all, $code);
+
+    return map { { question => "$name $_? {{$options}}",
+                   on_event => $watch, timeout => 60 } } 1 .. $all;
+}
+
+
+# refused at once, with a reason and a time
+
+sub refused_ok {
+    my ($q, $name) = @_;
+    my $body = eval { parse_json($q->{body}) } || {};
+    my $took = $q->{ended} - $q->{started};
+    my $ok = $q->{status} == 503 && ($body->{code} || '') eq 'redis_down'
+        && ($q->{headers}{'retry-after'} || '') =~ /^[1-9]\d*$/
+        && $took < 0.1;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    ok($ok, "$name: 503 at once") or diag("$took s\n$q->{raw}");
+}
+
+
+# how long it takes until a miss and then a hit work
+
+sub works_ok {
+    my ($nginx, $name) = @_;
+    my $from = time();
+    my $question = "Does it work, $name? {{chunks=3;gap=1}}";
+    my $miss;
+
+    while (time() < $from + 4) {
+        $miss = ask($nginx, { question => $question, timeout => 4 });
+        last if $miss->{status} == 200;
+        sleep(0.02);
+    }
+
+    my $took = time() - $from;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($miss, "$name: a miss", cache => qr/fwd=miss/,
+              chunks => [ pieces_of($question) ], restarts => 0);
+    ok($took < 2, "$name: within 2 s") or diag("$took s");
+
+    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+              cache => qr/; hit/);
+}
+
+
+# lines about Redis that are no mere information, by process and connection
+
+sub complaints {
+    my ($nginx) = @_;
+    my %count;
+
+    foreach (split(/\n/, $nginx->error_log)) {
+        $count{"$1 $2"}++ if /\[error\] (\d+)#.*redis \S+, (\w+): /;
+    }
+
+    return \%count;
+}
+
+
+sub ended_ok {
+    my ($q, $from, $name, %want) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my @faults = map { join(', ', Chat::Check::faults($_, %want)) } @$q;
+    my ($last) = sort { $b <=> $a } map { $_->{ended} - $from } @$q;
+
+    @faults = grep { length } @faults;
+
+    is(scalar(@faults), 0, "$name: each stream has its end")
+        or diag($faults[0]);
+    ok($last < $BOUND, "$name: in time") or diag("$last s");
+}
+
+
+# 20 streams, and Redis is killed
+
+my ($killed, @all);
+my @streams = streams('Who is killed', 20, '', sub {
+    $redis->stop('KILL');
+    $killed = time();
+});
+
+works_ok($nginx, 'at the start');
+
+# a connection is made at most once a second
+
+sleep(1);
+
+@all = ask($nginx, @streams,
+    map {
+        my $at = 0.3 + 0.3 * $_;
+        { question => "Is anybody there $_?",
+          after => sub { $killed && time() > $killed + $at } }
+    } 0 .. 11);
+
+ended_ok([ @all[0 .. 19] ], $killed, 'killed', error => 'redis_down',
+         restarts => 0);
+refused_ok($_, 'killed') foreach @all[20 .. 31];
+
+my $complaints = complaints($nginx);
+
+is(scalar(keys %$complaints), 6, 'all six connections have noticed')
+    or diag(explain($complaints));
+is(scalar(grep { $_ > 2 } values %$complaints), 0,
+   'the loss and the refusal are told once each')
+    or diag(explain($complaints));
+
+my $health = get($nginx, '/');
+
+is($health->{status}, 503, 'health knows');
+
+# it is back, and empty
+
+$redis->start;
+works_ok($nginx, 'back and empty');
+is(get($nginx, '/')->{status}, 200, 'health knows that too');
+wait_for { provider_stats($provider)->{active} == 0 } 12, 'the old calls';
+is(provider_stats($provider)->{active}, 0, 'no old call goes on');
+is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+
+# with its data a short outage is only a pause
+
+my $stable = start_redis(config => [ 'appendonly yes',
+                                     'appendfsync everysec' ]);
+my $other = start_nginx(redis => $stable, provider => $provider,
+    workers => 2, http => "chat_queue_timeout ${QUEUE}s;");
+
+works_ok($other, 'with data');
+
+my $before = ask($other, { question => 'Is it kept? {{chunks=3}}' });
+
+sleep(1.1);
+
+@all = ask($other, streams('Who waits', 10, 'chunks=30', sub {
+    $stable->stop('KILL');
+    sleep(0.5);
+    $stable->start;
+}));
+
+ended_ok(\@all, time(), 'a pause', restarts => 0);
+is(scalar(grep { provider_stats($provider, $_->{question}) != 1 } @all), 0,
+   'one call for each');
+stream_ok(scalar ask($other, { question => 'Is it kept? {{chunks=3}}' }),
+          'what was cached is', cache => qr/; hit/, text => $before->{text});
+works_ok($other, 'back with data');
+
+# stopped for one second, and for twenty
+
+my $stopped;
+
+@all = ask($other, streams('Who is stopped', 10, 'chunks=20', sub {
+    $stable->signal('STOP');
+    sleep(1);
+    $stable->signal('CONT');
+    $stopped = time();
+}));
+
+ended_ok(\@all, $stopped, 'stopped for 1 s', restarts => 0);
+is(scalar(grep { provider_stats($provider, $_->{question}) != 1 } @all), 0,
+   'one call for each');
+works_ok($other, 'after 1 s');
+
+undef $stopped;
+
+@all = ask($other,
+    streams('Who is stopped long', 10, '', sub {
+        $stable->signal('STOP');
+        $stopped = time();
+    }),
+    { question => 'Who notices?', after => sub { $stopped } },
+    { question => 'Who else?', after => sub { $stopped } },
+    map {
+        my $at = $_;
+        { question => "Who comes after $at?",
+          after => sub { $stopped && time() > $stopped + $at } }
+    } 5, 8, 12, 19);
+
+ended_ok([ @all[0 .. 9] ], $stopped, 'stopped for 20 s',
+         error => 'redis_down', restarts => 0);
+
+is($_->{status}, 503, 'the first to notice') foreach @all[10, 11];
+ok($_->{ended} - $_->{started} < 2.5, 'in the time of a command')
+    foreach @all[10, 11];
+refused_ok($_, 'stopped') foreach @all[12 .. 15];
+
+my $left = $stopped + 20 - time();
+
+sleep($left) if $left > 0;
+$stable->signal('CONT');
+works_ok($other, 'after 20 s');
+
+# nothing partial was ever cached
+
+my @partial = grep {
+    my $entries = $stable->entries($_);
+
+    ref($entries) ne 'ARRAY' || $entries->[-1]{status} ne 'completed'
+} grep { /^chat:stream:[0-9a-f]{64}$/ } @{ $stable->cmd('KEYS', '*') };
+
+is(scalar(@partial), 0, 'all that is cached is complete');
+
+done();
