@@ -279,6 +279,10 @@ ngx_http_chat_health_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t    rc;
     ngx_chain_t  out;
 
+    /* "If-None-Match: *" would make a 304 of it */
+
+    r->disable_not_modified = 1;
+
     r->headers_out.status = status;
     r->headers_out.content_length_n = b->last - b->pos;
 
