@@ -1,0 +1,203 @@
+#!/usr/bin/perl
+
+# Logs: what a client asks and is told stands in none, keys and passwords at no
+# level; the companion logs where nginx does, with the request's id.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use IO::Select;
+use IO::Socket::INET;
+
+my $key = 'sk-secret-in-a-message';    # the provider gives it away
+my $password = 'p4ss-n0t-to-be-l0gged';
+my $debug = `@{[Chat::Nginx::binary()]} -V 2>&1` =~ /--with-debug/;
+
+my $redis = start_redis(password => $password);
+my $provider = start_provider(chunks => 3, key => $key);
+my $url = 'http://127.0.0.1:' . $provider->port . '/v1';
+my $http = "chat_provider openai { url $url; key $key; model m;
+    header X-Secret $key; }
+    log_format id '\$request_id \$chat_status';
+    access_log %%DIR%%/ids.log id;";
+
+
+sub secrets_in {
+    my ($text, @secrets) = @_;
+
+    return [ grep { index($text, $_) >= 0 } @secrets ];
+}
+
+
+# everything that may go wrong, once
+
+sub exercise {
+    my ($nginx) = @_;
+    my @q = map { "Qu3stion $_?" }
+        'plain', '{{fault=eof;at=1}}', '{{status=401}}', '{{status=400}}',
+        '{{status=429;retry_after=100}}', '{{fault=errobj;at=1}}',
+        '{{fault=badjson;at=1}}', '{{fault=garbage}}', '{{fault=html}}',
+        '{{fault=badutf8;at=1}}', '{{content=Answ3r of somebody}}';
+    my @all = ask($nginx, (map { { question => $_ } } @q),
+        { question => 'Qu3stion gone {{gap=50}}?', hangup_after => 1 });
+
+    ask($nginx, { question => $q[0] }, { question => $q[0], use_cache => 0 });
+    ask($nginx, { body => '{"question": "Qu3stion cut' },
+        { body => '{"question": ["Qu3stion odd"]}' },
+        { body => '{"question": "Qu3stion", "use_cache": "Qu3stion"}' },
+        { method => 'PUT', body => 'Qu3stion' });
+
+    $redis->cmd('SET', stream_key('Qu3stion odd?'), 'Answ3r');
+    ask($nginx, { question => 'Qu3stion odd?' });
+
+    return @all;
+}
+
+
+# at level info, as an operator has it
+
+my $nginx = start_nginx(redis => $redis, http => $http);
+my @all = exercise($nginx);
+my ($good) = @all;
+
+stream_ok($good, 'an answer');
+is($all[2]{terminal}{code}, 'provider_refused', 'a refused key');
+
+my $log = $nginx->error_log;
+my $mark = substr(key_of('Qu3stion plain?'), 0, 8);
+
+is_deeply(secrets_in($log, $key, $password), [], 'no key, no password at info');
+is_deeply(secrets_in($log, 'Qu3stion', 'Answ3r', "$mark-1", $mark . '-2'), [],
+          'no question and no answer at info');
+unlike($log, qr/sk-secret-in-a-message/, "nor what a provider says about a key");
+is_deeply(secrets_in(join('', map { $_->{raw} } @all), $key, $password, $url,
+          'sk-secret-in-a-message'), [], 'a client is told none of it');
+
+# the companion's lines carry the id of the request
+
+my @ids = map { /^([0-9a-f]{32}) error/ } split(/\n/,
+    read_file($nginx->dir . '/ids.log'));
+my ($companion) = $nginx->companion_pids;
+my @lines = grep { /\] $companion#/ && /provider/ } split(/\n/, $log);
+
+ok(@lines > 5, 'the companion logs faults of providers');
+is(scalar(grep { my $line = $_; !grep { index($line, $_) >= 0 } @ids,
+                 map { /^([0-9a-f]{32})/ }
+                 split(/\n/, read_file($nginx->dir . '/ids.log')) }
+          grep { /\[(?:warn|error)\]/ } @lines), 0,
+   'each with the id of a request') or diag(join("\n", @lines));
+
+# at level debug, keys and passwords still not
+
+SKIP: {
+    skip('nginx without --with-debug', 3) unless $debug;
+
+    my $dn = start_nginx(redis => $redis, http => $http, level => 'debug',
+        location => 'chat_cache_scope $http_x_tenant;');
+
+    exercise($dn);
+    ask($dn, { question => 'Qu3stion of a tenant?',
+               headers => { 'X-Tenant' => 'a tenant' } });
+    $log = $dn->error_log;
+
+    like($log, qr/\[debug\]/, 'debug');
+    is_deeply(secrets_in($log, $key, $password), [],
+              'no key, no password at debug');
+    ok($dn->stop, 'stops');
+    is_deeply(secrets_in($dn->error_log, $key, $password), [],
+              'nor at the end');
+}
+
+# a Redis that refuses the password, or has none; it is not told either
+
+foreach my $url ("redis://:$password-wrong\@127.0.0.1:" . $redis->port,
+                 "redis://$password:$password\@127.0.0.1:" . $redis->port,
+                 'redis://127.0.0.1:' . $redis->port)
+{
+    my $bad = start_nginx(redis => $url, http => $http, level => 'debug');
+    my $q = ask($bad, { question => 'Qu3stion refused?' });
+
+    is($q->{status}, 503, 'Redis refuses');
+    wait_for { $bad->error_log =~ /redis.*(?:WRONGPASS|NOAUTH|AUTH)/i } 5,
+        'a line about it';
+    like($bad->error_log, qr/redis.*(?:WRONGPASS|NOAUTH|AUTH)/i,
+         'the log says why');
+    is_deeply(secrets_in($bad->error_log =~ s/^.*"http chat question.*\n//mgr,
+                         $password, $key), [], 'without the password');
+}
+
+# another log after USR1: of workers and companion
+
+my $dir = $nginx->dir;
+
+rename("$dir/error.log", "$dir/old.log") or die "rename: $!\n";
+kill('USR1', $nginx->pid);
+
+ok(wait_for(sub { -e "$dir/error.log" }, 5, 'a new log'), 'a new log');
+ok(wait_for(sub { !open_in("$dir/old.log") }, 5, 'the old log to be closed'),
+   'nobody holds the old one') or diag(open_in("$dir/old.log"));
+
+my $old = read_file("$dir/old.log");
+
+ask($nginx, { question => 'Qu3stion after {{status=401;x=1}}?' });
+ask($nginx, { body => 'x' });
+ok(wait_for(sub { $nginx->error_log =~ /\] $companion#/ }, 5, 'a line'),
+   'the companion writes to the new one');
+like($nginx->error_log, qr/invalid question/, 'a worker does too');
+is(read_file("$dir/old.log"), $old, 'nothing more in the old one');
+
+# a companion that is started later opens the same
+
+my ($first) = $nginx->companion_pids;
+
+$nginx->allow_log(qr/exited on signal 9/);
+kill('KILL', $first);
+wait_for { my @now = $nginx->companion_pids; @now && $now[0] != $first } 10,
+    'another companion';
+ask($nginx, { question => 'Qu3stion then {{status=401;x=2}}?' });
+
+my ($next) = $nginx->companion_pids;
+
+ok(wait_for(sub { $nginx->error_log =~ /\] $next#/ }, 5, 'a line'),
+   'another companion does');
+
+# syslog: a socket of this test
+
+my $syslog = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1')
+    or die "socket: $!\n";
+my $sn = start_nginx(redis => $redis, http => $http, main =>
+    'error_log syslog:server=127.0.0.1:' . $syslog->sockport
+    . ',tag=chattest,facility=local7 info;');
+
+$companion = wait_for { ($sn->companion_pids)[0] } 5, "the companion";
+exercise($sn);
+
+my ($got, $select) = ('', IO::Select->new($syslog));
+
+while ($select->can_read(0.3)) {
+    $syslog->recv(my $line, 65536);
+    $got .= "$line\n";
+}
+
+like($got, qr/^<\d+>.* chattest: .*$companion#/m, 'syslog: of the companion');
+like($got, qr/chattest: .*invalid question/, 'syslog: of a worker');
+is_deeply(secrets_in($got, $key, $password, 'Qu3stion', 'Answ3r'), [],
+          'syslog: no secrets');
+like($sn->error_log, qr/\] $companion#/, 'the file has them too');
+
+done();
+
+
+# titles of the processes of nginx that have this file open
+
+sub open_in {
+    my ($name) = @_;
+
+    return join(', ', map { Chat::Nginx::title($_) } grep {
+        my $pid = $_;
+
+        grep { (readlink($_) // '') eq $name } glob("/proc/$pid/fd/*");
+    } $nginx->pids);
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/perl
+
+# The module is loaded, and no location says "chat": it starts nothing.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+my $redis = start_redis();
+
+# who has connected to this Redis, other than the test
+
+sub clients {
+    return scalar(grep { !/cmd=client/ }
+                  split(/\n/, $redis->cmd('CLIENT', 'LIST')))
+        + ($redis->cmd('INFO', 'stats') =~ /total_connections_received:(\d+)/)[0]
+        - 1;
+}
+
+
+sub zones {
+    my ($pid) = @_;
+
+    return scalar grep { /\/dev\/zero/ }
+        split(/\n/, read_file("/proc/$pid/maps"));
+}
+
+my %unused = (
+
+    'loaded only' => { servers => <<'EOT' },
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location = / { return 200 "fine"; }
+    }
+EOT
+
+    'settings without "chat"' => { redis => $redis, broker => $redis->url(1),
+        provider => 1, http => <<'EOT', servers => <<'EOT' },
+    chat_fill processes=2 concurrency=3;
+    chat_cache_ttl 1h;
+    chat_cache_key "$host $chat_question";
+EOT
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        chat_max_question 1k;
+        location = / { chat_heartbeat 3s; return 200 "fine"; }
+    }
+EOT
+
+    'health and variables' => { redis => $redis, servers => <<'EOT' },
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location = / {
+            add_header X-Chat "[$chat_status$chat_question$chat_key]";
+            return 200 "fine";
+        }
+        location = /health { chat_health full; }
+    }
+EOT
+);
+
+# as much as nginx has without the module
+
+my %plain;
+
+foreach my $master (1, 0) {
+    my $nginx = start_nginx(servers => $unused{'loaded only'}{servers},
+                            workers => 1, master => $master);
+    my @pids = $nginx->pids;
+
+    $plain{$master} = { processes => scalar(@pids), zones => zones($pids[-1]) };
+}
+
+foreach my $name (sort keys %unused) {
+    foreach my $master (1, 0) {
+        my $nginx = start_nginx(%{ $unused{$name} }, master => $master,
+            workers => 1, env => { REDIS_URL => $redis->url,
+                                   OPENAI_API_KEY => 'a key' });
+        my $q = get($nginx, '/');
+
+        is($q->{body}, 'fine', "$name: nginx works, master $master");
+        is($nginx->companion_pids, 0, 'no companion');
+
+        my @pids = $nginx->pids;
+
+        is(scalar(@pids), $plain{$master}{processes}, 'no other process');
+        is(zones($pids[-1]), $plain{$master}{zones}, 'no zone');
+        unlike($nginx->error_log, qr/chat filler|redis|OPENAI/i,
+               'nothing in the log');
+        is($q->{headers}{'x-chat'}, '[]', 'variables are empty')
+            if $name =~ /variables/;
+
+        if ($master) {
+            ok($nginx->reload, 'reload');
+            is($nginx->companion_pids, 0, 'no companion after it');
+        }
+
+        is(get($nginx, '/')->{body}, 'fine', 'it works on');
+        ok($nginx->stop, 'it stops');
+    }
+}
+
+is(clients(), 0, 'nobody has connected to Redis');
+
+
+
+# until the old worker has gone
+
+sub reload {
+    my ($nginx, $name, %opt) = @_;
+    my ($old) = $nginx->worker_pids;
+
+    ok($nginx->reload(%opt), $name);
+    wait_for { !grep { $_ == $old } $nginx->worker_pids } 10, 'the old worker';
+}
+
+
+# a reload may bring "chat", and take it away again
+
+my $provider = start_provider(chunks => 3);
+my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
+                        %{ $unused{'loaded only'} });
+
+is($nginx->companion_pids, 0, 'no companion at first');
+reload($nginx, 'a reload that brings "chat"', servers => undef);
+stream_ok(scalar ask($nginx, { question => 'Are you there?' }), 'an answer');
+is($nginx->companion_pids, 1, 'a companion');
+is(zones(($nginx->worker_pids)[-1]), $plain{1}{zones} + 1, 'a zone');
+reload($nginx, 'a reload that takes it away',
+       servers => $unused{'loaded only'}{servers});
+ok(wait_for(sub { !$nginx->companion_pids }, 10, 'the end of the companion'),
+   'no companion any more');
+is(get($nginx, '/')->{body}, 'fine', 'nginx works');
+
+$redis->disconnect;
+ok(wait_for(sub { split(/\n/, $redis->cmd('CLIENT', 'LIST')) == 1 }, 5,
+            'closed connections'), 'no connection any more');
+
+done();
