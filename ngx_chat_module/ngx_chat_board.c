@@ -3,7 +3,9 @@
 
 
 /* the slab allocator needs room for its own pages too */
-#define NGX_CHAT_BOARD_SIZE  (8 * ngx_pagesize)
+#define NGX_CHAT_BOARD_SIZE    (8 * ngx_pagesize)
+
+#define NGX_CHAT_BOARD_ROUNDS  3
 
 
 typedef struct {
@@ -25,6 +27,10 @@ struct ngx_chat_board_s {
 
 
 static ngx_int_t ngx_chat_board_init(ngx_shm_zone_t *zone, void *data);
+static ngx_int_t ngx_chat_board_init_slots(ngx_chat_slot_t *slots);
+static ngx_uint_t ngx_chat_board_fits(ngx_chat_slot_t *slot, ngx_uint_t round,
+    ngx_str_t *predecessor);
+static ngx_int_t ngx_chat_board_seize(ngx_chat_slot_t *slot);
 static ngx_uint_t ngx_chat_board_alive(ngx_atomic_uint_t pid);
 
 
@@ -80,34 +86,72 @@ ngx_chat_board_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    if (ngx_chat_board_init_slots(board->shared->slots) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no locks for the chat board");
+        return NGX_ERROR;
+    }
+
     shpool->data = board->shared;
 
     return NGX_OK;
 }
 
 
+/*
+ * Whether a companion lives is told by a lock, which the kernel takes from the
+ * dead at once: a pid may be another's by now, or a zombie's for long.
+ */
+
+static ngx_int_t
+ngx_chat_board_init_slots(ngx_chat_slot_t *slots)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    pthread_mutexattr_t  attr;
+
+    if (pthread_mutexattr_init(&attr) != 0) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    if (pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) != 0
+        || pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) != 0)
+    {
+        rc = NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS && rc == NGX_OK; i++) {
+
+        if (pthread_mutex_init(&slots[i].life, &attr) != 0) {
+            rc = NGX_ERROR;
+        }
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    return rc;
+}
+
+
 ngx_chat_slot_t *
 ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
-    u_char *token)
+    u_char *token, ngx_str_t *predecessor)
 {
-    ngx_uint_t           i;
-    ngx_atomic_uint_t    owner;
-    ngx_chat_slot_t     *slot;
+    ngx_uint_t        i;
+    ngx_chat_slot_t  *slot;
 
-    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
-        slot = &board->shared->slots[i];
-        owner = slot->pid;
+    for (i = 0; i < NGX_CHAT_BOARD_ROUNDS * NGX_CHAT_BOARD_SLOTS; i++) {
+        slot = &board->shared->slots[i % NGX_CHAT_BOARD_SLOTS];
 
-        if (owner && ngx_chat_board_alive(slot->pid)) {
+        if (!ngx_chat_board_fits(slot, i / NGX_CHAT_BOARD_SLOTS, predecessor)
+            || ngx_chat_board_seize(slot) != NGX_OK)
+        {
             continue;
         }
 
-        /* companions of two generations of workers may want the same slot */
-
-        if (!ngx_atomic_cmp_set(&slot->pid, owner, (ngx_atomic_uint_t) pid)) {
-            continue;
-        }
-
+        slot->pid = (ngx_atomic_uint_t) pid;
         slot->number = number;
         slot->running = 0;
         slot->queued = 0;
@@ -124,12 +168,36 @@ ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
 }
 
 
+/* the slot of somebody else who died still tells that one's token */
+
+static ngx_uint_t
+ngx_chat_board_fits(ngx_chat_slot_t *slot, ngx_uint_t round,
+    ngx_str_t *predecessor)
+{
+    switch (round) {
+
+    case 0:
+        return slot->pid && predecessor->len
+               && ngx_memcmp(slot->token, predecessor->data,
+                             NGX_CHAT_TOKEN_LEN)
+                  == 0;
+
+    case 1:
+        return slot->pid == 0;
+
+    default:
+        return 1;
+    }
+}
+
+
 void
 ngx_chat_board_release(ngx_chat_slot_t *slot)
 {
     slot->state = NGX_CHAT_SLOT_FREE;
-    ngx_memory_barrier();
     slot->pid = 0;
+
+    (void) pthread_mutex_unlock(&slot->life);
 }
 
 
@@ -143,9 +211,8 @@ ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
         slot = &board->shared->slots[i];
 
         if (slot->pid == 0
-            || slot->state == NGX_CHAT_SLOT_FREE
             || slot->number != number
-            || ngx_chat_board_alive(slot->pid))
+            || ngx_chat_board_seize(slot) != NGX_OK)
         {
             continue;
         }
@@ -157,6 +224,26 @@ ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
     }
 
     return NGX_DECLINED;
+}
+
+
+/* NGX_DECLINED: its process lives */
+
+static ngx_int_t
+ngx_chat_board_seize(ngx_chat_slot_t *slot)
+{
+    switch (pthread_mutex_trylock(&slot->life)) {
+
+    case 0:
+        return NGX_OK;
+
+    case EOWNERDEAD:
+        return pthread_mutex_consistent(&slot->life) == 0 ? NGX_OK
+                                                          : NGX_DECLINED;
+
+    default:
+        return NGX_DECLINED;
+    }
 }
 
 
@@ -176,12 +263,17 @@ ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid)
     for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
         slot = &board->shared->slots[i];
 
-        if (slot->state == NGX_CHAT_SLOT_RUNNING
-            && slot->pid != (ngx_atomic_uint_t) pid
-            && ngx_chat_board_alive(slot->pid))
+        if (slot->state != NGX_CHAT_SLOT_RUNNING
+            || slot->pid == (ngx_atomic_uint_t) pid)
         {
+            continue;
+        }
+
+        if (ngx_chat_board_seize(slot) != NGX_OK) {
             return 1;
         }
+
+        (void) pthread_mutex_unlock(&slot->life);
     }
 
     return 0;

@@ -20,6 +20,8 @@
 
 #include "ngx_chat.h"
 
+#include <pthread.h>
+
 
 #define NGX_CHAT_BOARD_SLOTS    16
 #define NGX_CHAT_BOARD_WORKERS  64
@@ -34,7 +36,8 @@ typedef enum {
 
 
 typedef struct {
-    ngx_atomic_t     pid;
+    pthread_mutex_t  life;         /* held as long as the process lives */
+    ngx_atomic_t     pid;          /* 0: free */
     ngx_atomic_t     state;        /* ngx_chat_slot_state_e */
     ngx_atomic_t     beat;         /* seconds since the epoch */
     ngx_atomic_t     redis;        /* 1: both connections are up */
@@ -53,17 +56,18 @@ ngx_int_t ngx_chat_board_add(ngx_conf_t *cf, void *tag,
     ngx_chat_board_t **board);
 
 /*
- * Takes a free slot, or the slot of a process that is gone.  NULL: all are
- * taken; the companion works without one and is missing from the page.
+ * Takes the slot of the predecessor, which may be empty, else a free one, else
+ * that of anybody who has died.  NULL: all are taken; the companion works
+ * without one and is missing from the page.
  */
 ngx_chat_slot_t *ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid,
-    ngx_uint_t number, u_char *token);
+    ngx_uint_t number, u_char *token, ngx_str_t *predecessor);
 
 void ngx_chat_board_release(ngx_chat_slot_t *slot);
 
 /*
- * Copies the token of a companion with this number whose process no longer
- * exists, and frees its slot.  NGX_DECLINED: there is none.
+ * Copies the token of a companion with this number that has died, and frees
+ * its slot.  NGX_DECLINED: there is none.
  */
 ngx_int_t ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
     u_char *token);

@@ -13,8 +13,9 @@
 
 #define NGX_CHAT_FILLER_BEAT               1000
 
-/* how often one that is to quit looks whether it may */
-#define NGX_CHAT_FILLER_QUIT_BEAT          100
+/* at first, and when it is to quit */
+#define NGX_CHAT_FILLER_QUICK_BEAT         100
+#define NGX_CHAT_FILLER_QUICK_BEATS        10
 
 /* how long one that is to terminate may take to give tasks back */
 #define NGX_CHAT_FILLER_LAST               300
@@ -29,6 +30,8 @@ typedef struct {
     ngx_chat_intake_t       *intake;
     ngx_event_t              beat;
     ngx_connection_t         dummy;
+    ngx_uint_t               number;
+    ngx_uint_t               beats;
 
     ngx_msec_t               last;       /* terminating: exit by then */
 
@@ -53,6 +56,7 @@ static ngx_int_t ngx_chat_filler_start(ngx_chat_filler_t *fl,
     ngx_socket_t control, u_char *token, ngx_str_t *predecessor);
 static void ngx_chat_filler_control_handler(ngx_event_t *rev);
 static void ngx_chat_filler_beat_handler(ngx_event_t *ev);
+static void ngx_chat_filler_inherit(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_job_ended(void *data);
 static void ngx_chat_filler_drained(void *data);
 static void ngx_chat_filler_loop(ngx_chat_filler_t *fl);
@@ -101,7 +105,9 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
 
     fl->conf = fcf;
     fl->cycle = cycle;
-    fl->slot = ngx_chat_board_take(fcf->board, ngx_pid, number, token);
+    fl->number = number;
+    fl->slot = ngx_chat_board_take(fcf->board, ngx_pid, number, token,
+                                   predecessor);
 
     if (ngx_chat_filler_start(fl, control, token, predecessor) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -426,8 +432,40 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
                                    : NGX_CHAT_SLOT_RUNNING;
     }
 
-    ngx_add_timer(ev, (fl->quit || fl->leaving) ? NGX_CHAT_FILLER_QUIT_BEAT
-                                                : NGX_CHAT_FILLER_BEAT);
+    fl->beats++;
+
+    if (fl->quit || fl->leaving) {
+        ngx_add_timer(ev, NGX_CHAT_FILLER_QUICK_BEAT);
+        return;
+    }
+
+    ngx_chat_filler_inherit(fl);
+
+    ngx_add_timer(ev, fl->beats < NGX_CHAT_FILLER_QUICK_BEATS
+                      ? NGX_CHAT_FILLER_QUICK_BEAT : NGX_CHAT_FILLER_BEAT);
+}
+
+
+/*
+ * One that dies together with its worker, or after it, has nobody else to tell
+ * its token; it may do so a moment after its successor has started.
+ */
+
+static void
+ngx_chat_filler_inherit(ngx_chat_filler_t *fl)
+{
+    u_char  token[NGX_CHAT_TOKEN_LEN];
+
+    if (ngx_chat_intake_inheriting(fl->intake)
+        || ngx_chat_board_dead(fl->conf->board, fl->number, token) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0,
+                  "tasks of a dead chat filler process are taken over");
+
+    ngx_chat_intake_inherit(fl->intake, token);
 }
 
 
@@ -554,7 +592,7 @@ static void
 ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl)
 {
     ngx_del_timer(&fl->beat);
-    ngx_add_timer(&fl->beat, NGX_CHAT_FILLER_QUIT_BEAT);
+    ngx_add_timer(&fl->beat, NGX_CHAT_FILLER_QUICK_BEAT);
 }
 
 

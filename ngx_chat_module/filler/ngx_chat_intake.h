@@ -23,6 +23,15 @@ ngx_chat_intake_t *ngx_chat_intake_start(ngx_chat_jobs_t *jobs,
 /* there is room again */
 void ngx_chat_intake_room(ngx_chat_intake_t *in);
 
+/*
+ * Takes over what the dead process with this token has left behind, instead
+ * of what an earlier one has.
+ */
+void ngx_chat_intake_inherit(ngx_chat_intake_t *in, u_char *token);
+
+/* is it still looking for what a dead process has left behind? */
+ngx_uint_t ngx_chat_intake_inheriting(ngx_chat_intake_t *in);
+
 /* takes no more tasks; drained() fires once none can arrive any more */
 void ngx_chat_intake_drain(ngx_chat_intake_t *in, void (*drained)(void *data),
     void *data);

@@ -49,6 +49,29 @@ ngx_chat_intake_upkeep(ngx_chat_intake_t *in)
 }
 
 
+void
+ngx_chat_intake_inherit(ngx_chat_intake_t *in, u_char *token)
+{
+    ngx_str_t  *predecessor;
+
+    predecessor = &in->jobs->predecessor;
+
+    ngx_memcpy(predecessor->data, token, NGX_CHAT_TOKEN_LEN);
+    predecessor->len = NGX_CHAT_TOKEN_LEN;
+
+    in->takeovers = NGX_CHAT_INTAKE_TAKEOVERS;
+
+    ngx_chat_intake_scan(in);
+}
+
+
+ngx_uint_t
+ngx_chat_intake_inheriting(ngx_chat_intake_t *in)
+{
+    return in->takeovers != 0;
+}
+
+
 static void
 ngx_chat_intake_tick_handler(ngx_event_t *ev)
 {

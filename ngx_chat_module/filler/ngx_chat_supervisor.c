@@ -99,14 +99,6 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
 
         co[i].predecessor.data = co[i].room;
 
-        if (ngx_chat_board_dead(fcf->board, i, co[i].room) == NGX_OK) {
-            co[i].predecessor.len = NGX_CHAT_TOKEN_LEN;
-        }
-    }
-
-    /* only now: a new process may take the slot of any dead one */
-
-    for (i = 0; i < fcf->processes; i++) {
         ngx_chat_companion_spawn(&co[i]);
     }
 
