@@ -1,0 +1,153 @@
+#!/usr/bin/perl
+
+# The companion is killed: in mid-answer, before it has claimed a task, just
+# after it has finished one, again and again, and together with worker 0.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Time::HiRes qw(sleep time);
+
+my %answer = (chunks => 60, gap => 40, bytes => 20);
+
+my $redis = start_redis();
+my $provider = start_provider(%answer);
+my $nginx = start_nginx(redis => $redis, provider => $provider);
+
+$nginx->allow_log(qr/exited on signal 9/);
+
+# who lived for a second is replaced at once
+
+companion($nginx);
+sleep(1.5);
+
+
+# 50 streams
+
+{
+    my %texts = map { ("stream $_" => text_of("stream $_", %answer)) } 1 .. 50;
+    my @questions = sort keys %texts;
+    my $watch = watch_keys($redis, \%texts);
+    my $later = ask_later($nginx, map { { question => $_ } } @questions);
+
+    mid_answer($redis, 8, @questions);
+
+    my $old = companion($nginx);
+    my $killed = time();
+
+    kill('KILL', $old);
+
+    my @all = results($later);
+    my ($rounds, @faults) = watched($watch);
+    my @late = grep { (restarted_at($_) // 1e12) - $killed > 1 } @all;
+    my ($last) = sort { $b <=> $a } map { restarted_at($_) // 0 } @all;
+
+    is(scalar(grep {
+        !Chat::Check::faults($_, text => $texts{$_->{question}}, restarts => 1)
+    } @all), 50, '50 streams are completed after a second "processing"')
+        or stream_ok($all[0], 'the first', restarts => 1);
+    is(scalar(@late), 0, 'all have their first chunk within a second')
+        or diag("the last after " . ($last - $killed) . " s");
+    note("the last after " . ($last - $killed) . " s, $rounds looks");
+    is(join("\n", @faults), '', 'no partial answer was there at any time');
+    cmp_ok($rounds, '>', 50, 'the keys were looked at');
+    is(provider_stats($provider)->{calls}, 100, 'two calls each');
+    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions[0, 24, 49]),
+       0, 'no question was asked more often');
+    isnt(companion($nginx), $old, 'another companion');
+    is(scalar(zombies($nginx)), 0, 'no zombie');
+}
+
+
+# a task that was delivered but not claimed
+
+{
+    my $question = 'never claimed';
+    my $old = companion($nginx);
+
+    kill('STOP', $old);
+
+    my $later = ask_later($nginx, { question => $question });
+
+    wait_for {
+        my $pending = $redis->cmd('XPENDING', 'chat:tasks:1', 'fill');
+
+        $pending->[0] || $redis->cmd('XLEN', 'chat:tasks:1');
+    } 5, 'the task';
+    sleep(0.1);
+
+    kill('KILL', $old);
+
+    my ($q) = results($later);
+
+    stream_ok($q, 'a task that was not claimed', restarts => 0,
+              text => text_of($question, %answer));
+    is(provider_stats($provider, $question), 1, 'one call of the provider');
+}
+
+
+# just after the end, when only the task is left to be taken out
+
+foreach my $run (1 .. 5) {
+    my $question = "finished $run {{chunks=3;gap=5}}";
+    my $old = companion($nginx);
+    my $later = ask_later($nginx, { question => $question, on_event => sub {
+        kill('KILL', $old) if $_[1]{status} eq 'completed';
+    } });
+    my ($q) = results($later);
+
+    stream_ok($q, "finished, run $run", restarts => 0);
+    another_companion($nginx, $old);
+
+    stream_ok(scalar ask($nginx, { question => $question }), 'and a hit',
+              cache => qr/; hit; /);
+    is(provider_stats($provider, $question), 1, 'one call of the provider');
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+    sleep(1.2);
+}
+
+
+# together with worker 0: the board hands over the token
+
+{
+    my @questions = map { "both $_" } 1 .. 8;
+    my $old = companion($nginx);
+    my $worker = Chat::Nginx::parent($old);
+    my $later = ask_later($nginx, map { { question => $_ } } @questions);
+
+    mid_answer($redis, 6, @questions);
+
+    my $killed = time();
+
+    kill('KILL', $worker, $old);
+
+    # clients of worker 0 are cut, and ask again elsewhere
+
+    my @again = ask($nginx, map { { question => $_ } } @questions);
+    my @all = results($later);
+    my @cut = grep { defined $_->{error} } @all;
+
+    note(scalar(@cut) . ' clients were cut');
+
+    foreach my $q (@again) {
+        stream_ok($q, 'joined after both were killed',
+                  text => text_of($q->{question}, %answer));
+    }
+
+    foreach my $q (grep { !defined $_->{error} } @all) {
+        stream_ok($q, 'on another worker', restarts => 1,
+                  text => text_of($q->{question}, %answer));
+        cmp_ok(restarted_at($q) - $killed, '<', 2, 'at once');
+    }
+
+    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
+       'two calls each');
+    isnt(companion($nginx), $old, 'another companion');
+    is(scalar(zombies($nginx)), 0, 'no zombie');
+}
+
+done();
