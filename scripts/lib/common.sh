@@ -4,6 +4,9 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=$ROOT/build
 
+# nginx is there, which is not where a user who is not root looks
+PATH=$PATH:/usr/sbin:/sbin
+
 BUILD_PACKAGES="nginx nginx-dev gcc make libc6-dev dpkg-dev libhiredis-dev
     libyajl-dev libcurl4-openssl-dev libssl-dev"
 
