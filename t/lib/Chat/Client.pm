@@ -182,7 +182,7 @@ sub _start {
         return;
     }
 
-    socket(my $fh, PF_INET, SOCK_STREAM, getprotobyname('tcp'))
+    socket(my $fh, PF_INET, SOCK_STREAM, IPPROTO_TCP)
         or return _done($q, "socket: $!");
 
     setsockopt($fh, SOL_SOCKET, SO_RCVBUF, $q->{rcvbuf}) if $q->{rcvbuf};

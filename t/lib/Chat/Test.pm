@@ -21,11 +21,12 @@ use strict;
 
 use Digest::SHA qw(sha256_hex);
 use Exporter qw(import);
-use Fcntl qw(LOCK_EX LOCK_NB O_CREAT O_RDWR);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
+use Socket qw(SOCK_DGRAM);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -66,17 +67,15 @@ sub test_dir {
 # against other tests while this one runs.
 
 sub free_port {
-    my $locks = ($ENV{TMPDIR} || '/tmp') . "/ngx_chat_ports_$>";
-
-    mkdir($locks);
-
     foreach (1 .. 500) {
         my $port = 10000 + int(rand(20000));
 
         next if $ports{$port};
 
-        sysopen(my $lock, "$locks/$port", O_CREAT | O_RDWR) or next;
-        flock($lock, LOCK_EX | LOCK_NB) or next;
+        # a name that is no file, and gone with this process
+
+        my $lock = IO::Socket::UNIX->new(Local => "\0ngx_chat_port_$port",
+            Type => SOCK_DGRAM) or next;
 
         my $sock = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
             LocalPort => $port, Listen => 1, ReuseAddr => 1, Proto => 'tcp')
