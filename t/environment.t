@@ -44,7 +44,8 @@ answered('everything from the environment');
 
 my $stats = provider_stats($provider);
 
-like($stats->{last_headers}, qr/^Authorization: Bearer \Q$key\E\r?$/mi, 'the key');
+like($stats->{last_headers},
+     qr/^Authorization: Bearer \Q$key\E\r?$/mi, 'the key');
 is(parse_json($stats->{last_request})->{model}, 'a-model', 'the model');
 
 my $ttl = $redis->client(3)->cmd('PTTL', stream_key('Question 1?'));
@@ -56,12 +57,15 @@ is($redis->cmd('DBSIZE'), 0, 'nothing anywhere else');
 
 # other processes have the rest of the environment
 
+wait_for { $nginx->worker_pids == 2 && $nginx->companion_pids } 5, 'the children';
+
 my @children = ($nginx->worker_pids, $nginx->companion_pids);
 
 is(scalar(@children), 3, 'two workers and a companion');
 
 foreach my $pid (@children) {
-    ok(in_environ($pid, 'a-model'), 'a plain value in ' . Chat::Nginx::title($pid));
+    ok(in_environ($pid, 'a-model'),
+       'a plain value in ' . Chat::Nginx::title($pid));
     ok(!in_environ($pid, $key), 'no key in ' . Chat::Nginx::title($pid));
     ok(!in_environ($pid, $password),
        'no password in ' . Chat::Nginx::title($pid));

@@ -71,7 +71,8 @@ my $mark = substr(key_of('Qu3stion plain?'), 0, 8);
 is_deeply(secrets_in($log, $key, $password), [], 'no key, no password at info');
 is_deeply(secrets_in($log, 'Qu3stion', 'Answ3r', "$mark-1", $mark . '-2'), [],
           'no question and no answer at info');
-unlike($log, qr/sk-secret-in-a-message/, "nor what a provider says about a key");
+unlike($log, qr/sk-secret-in-a-message/,
+       "nor what a provider says about a key");
 is_deeply(secrets_in(join('', map { $_->{raw} } @all), $key, $password, $url,
           'sk-secret-in-a-message'), [], 'a client is told none of it');
 

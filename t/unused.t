@@ -13,10 +13,10 @@ my $redis = start_redis();
 # who has connected to this Redis, other than the test
 
 sub clients {
-    return scalar(grep { !/cmd=client/ }
-                  split(/\n/, $redis->cmd('CLIENT', 'LIST')))
-        + ($redis->cmd('INFO', 'stats') =~ /total_connections_received:(\d+)/)[0]
-        - 1;
+    my ($n) = $redis->cmd('INFO', 'stats')
+        =~ /total_connections_received:(\d+)/;
+
+    return $n - 1;
 }
 
 
@@ -26,6 +26,19 @@ sub zones {
     return scalar grep { /\/dev\/zero/ }
         split(/\n/, read_file("/proc/$pid/maps"));
 }
+
+
+
+# all processes, when the worker of a master is among them
+
+sub pids_of {
+    my ($nginx, $master) = @_;
+
+    wait_for { scalar $nginx->worker_pids } 5, 'the worker' if $master;
+
+    return $nginx->pids;
+}
+
 
 my %unused = (
 
@@ -68,7 +81,7 @@ my %plain;
 foreach my $master (1, 0) {
     my $nginx = start_nginx(servers => $unused{'loaded only'}{servers},
                             workers => 1, master => $master);
-    my @pids = $nginx->pids;
+    my @pids = pids_of($nginx, $master);
 
     $plain{$master} = { processes => scalar(@pids), zones => zones($pids[-1]) };
 }
@@ -83,7 +96,7 @@ foreach my $name (sort keys %unused) {
         is($q->{body}, 'fine', "$name: nginx works, master $master");
         is($nginx->companion_pids, 0, 'no companion');
 
-        my @pids = $nginx->pids;
+        my @pids = pids_of($nginx, $master);
 
         is(scalar(@pids), $plain{$master}{processes}, 'no other process');
         is(zones($pids[-1]), $plain{$master}{zones}, 'no zone');
@@ -123,6 +136,7 @@ my $provider = start_provider(chunks => 3);
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
                         %{ $unused{'loaded only'} });
 
+pids_of($nginx, 1);
 is($nginx->companion_pids, 0, 'no companion at first');
 reload($nginx, 'a reload that brings "chat"', servers => undef);
 stream_ok(scalar ask($nginx, { question => 'Are you there?' }), 'an answer');
