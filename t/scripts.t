@@ -412,7 +412,15 @@ $redis->cmd('PEXPIRE', $own, 5000);
 is(append(0, 0, 0), 'OK 0 1', 'append: given back');
 near(abs(own('till') - now()), 0, 'append: the lease is over');
 near($redis->cmd('PTTL', $own), 5000, 'append: no longer life');
-like(claim(token => $B), qr/^RUN \d+ \d+ 2$/, 'append: others may claim');
+is(own('tries'), 0, 'append: the try does not count');
+is(append(0, 0, 0), 'OK 0 1', 'append: given back again');
+is(own('tries'), 0, 'append: given back again, the same');
+like(claim(token => $B), qr/^RUN \d+ \d+ 1$/, 'append: others may claim');
+
+set_own(till => 1);
+is(call('append', keys_of($id), $id, $B, 0, 0, 0), 'OK 0 1',
+   'append: given back late');
+is(own('tries'), 1, 'append: given back late, the try counts');
 
 running();
 $redis->cmd('SET', $live, $other, 'PX', 5000);

@@ -48,8 +48,15 @@ if fits then
     end
 end
 
-redis.call('HSET', own, 'till', till or g.till, 'n', g.n, 'ms', g.ms,
-           'base', g.base, 'bytes', g.bytes)
+-- to give back is no failure: this try does not count, and a repeat, which
+-- finds the lease over, changes nothing
+
+if lease == '0' and g.till > now then
+    g.tries = g.tries - 1
+end
+
+redis.call('HSET', own, 'till', till or g.till, 'tries', g.tries, 'n', g.n,
+           'ms', g.ms, 'base', g.base, 'bytes', g.bytes)
 
 if till and till > now then
     keep()
