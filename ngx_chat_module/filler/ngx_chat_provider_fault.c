@@ -198,11 +198,11 @@ ngx_chat_provider_fault_log(ngx_chat_provider_fault_t *f)
                   &f->provider->name, &host, f->what, (size_t) (p - buf),
                   buf);
 
-    if (f->message.len) {
-        ngx_log_error(NGX_LOG_INFO, f->log, 0,
-                      "provider \"%V\" says \"%V\"",
-                      &f->provider->name, &f->message);
-    }
+    /* it may repeat the question */
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, f->log, 0,
+                   "chat provider \"%V\" says \"%V\"",
+                   &f->provider->name, &f->message);
 }
 
 
