@@ -1,0 +1,299 @@
+#!/usr/bin/perl
+
+# Redis refuses, drops connections or loses what it was given, while answers
+# are on their way.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+use Time::HiRes qw(sleep time);
+
+my %provider = (chunks => 20, gap => 60);
+my $QUEUE = 3;
+
+my $redis = start_redis();
+my $provider = start_provider(%provider);
+my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
+    http => "chat_queue_timeout ${QUEUE}s;",
+    location => 'chat_redis_down error;');
+
+my $number = 0;
+
+
+# asks this, and runs the code when so many chunks are there
+
+sub during {
+    my ($options, $at, $code, @more) = @_;
+    my $question = 'What happens in case ' . ++$number . "? {{$options}}";
+    my $ran;
+
+    return ask($nginx, { question => $question, on_event => sub {
+        my ($q) = @_;
+
+        if (@{ $q->{chunks} } >= $at && !$ran++) {
+            $code->($q, $question);
+        }
+    } }, @more);
+}
+
+
+sub unharmed_ok {
+    my ($q, $name) = @_;
+    my ($question) = $q->{question};
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($q, $name, restarts => 0,
+              chunks => [ pieces_of($question, %provider) ]);
+    is(provider_stats($provider, $question), 1, "$name: one call");
+    is($redis->entries(stream_key($question))->[-1]{chunk},
+       text_of($question, %provider), "$name: cached");
+}
+
+
+sub refused_ok {
+    my ($q, $name) = @_;
+    my $body = eval { parse_json($q->{body}) } || {};
+    my $took = $q->{ended} - $q->{started};
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    ok($q->{status} == 503 && ($body->{code} || '') eq 'redis_down'
+       && $took < 0.1 && defined $q->{headers}{'retry-after'}, $name)
+        or diag("$took s\n$q->{raw}");
+}
+
+
+sub works_ok {
+    my ($name) = @_;
+    my $from = time();
+    my $question = 'Does it work ' . ++$number . '? {{chunks=3;gap=0}}';
+    my $q;
+
+    while (time() < $from + 4) {
+        $q = ask($nginx, { question => $question });
+        last if $q->{status} == 200;
+        sleep(0.02);
+    }
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($q, "$name: a miss works", cache => qr/fwd=miss/);
+    ok(time() - $from < 2, "$name: within 2 s");
+}
+
+
+my $cached = 'What is cached? {{gap=0}}';
+
+stream_ok(scalar ask($nginx, { question => $cached }), 'at the start');
+
+# what Redis may be set to; it goes back after a moment
+
+my %modes = (
+    'a replica' => [ [ 'REPLICAOF', '127.0.0.1', '1' ],
+                     [ 'REPLICAOF', 'NO', 'ONE' ] ],
+    'out of memory' => [ [ 'CONFIG', 'SET', 'maxmemory', '1' ],
+                         [ 'CONFIG', 'SET', 'maxmemory', '0' ] ],
+);
+
+foreach my $mode (sort keys %modes) {
+    my ($on, $off) = @{ $modes{$mode} };
+    my ($from, $back);
+    my $now = sub { $from && time() > $from + 0.3 };
+
+    my ($q, $miss, $hit, $afresh) = during('', 5, sub {
+            $redis->cmd(@$on);
+            $from = time();
+        },
+        { question => "Who asks $mode?", after => $now },
+        { question => $cached, after => $now },
+        { question => $cached, use_cache => 0, after => $now },
+        { method => 'GET', path => '/', after => sub {
+            return 0 unless $from && time() > $from + 1;
+            $redis->cmd(@$off) unless $back++;
+            return 1;
+        } });
+
+    unharmed_ok($q, "$mode: what runs goes on");
+    refused_ok($miss, "$mode: a miss is refused");
+    refused_ok($afresh, "$mode: so is a refresh");
+    stream_ok($hit, "$mode: a hit is served", cache => qr/; hit/);
+    works_ok("$mode, then not");
+}
+
+# Redis reads its file: a little of it at a time
+
+$redis->cmd('SET', "ballast:$_", 'x' x 4096) foreach 1 .. 60;
+$redis->cmd('CONFIG', 'SET', 'rdbcompression', 'no');
+$redis->cmd('CONFIG', 'SET', 'key-load-delay', '25000');
+$redis->cmd('CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024');
+
+{
+    my $loader = $redis->client;
+    my $from;
+
+    my ($q, @more) = during('', 5, sub {
+            $loader->send_cmd('DEBUG', 'RELOAD');
+            $from = time();
+        },
+        map {
+            my $at = $_;
+            { question => "Who is early $at?",
+              after => sub { $from && time() > $from + $at } }
+        } 0.4, 0.6, 0.8);
+
+    unharmed_ok($q, 'loading: what runs goes on');
+    refused_ok($_, 'loading: a miss is refused') foreach @more;
+    is($loader->reply, 'OK', 'loaded');
+    $redis->cmd('CONFIG', 'SET', 'key-load-delay', '0');
+    works_ok('loaded');
+}
+
+# each connection is lost in mid-answer, and all of them
+
+sub connections {
+    my $own = $redis->cmd('CLIENT', 'ID');
+    my %found;
+
+    foreach (split(/\n/, $redis->cmd('CLIENT', 'LIST'))) {
+        my ($id, $cmd) = /^id=(\d+) .* cmd=(\S+)/ or next;
+
+        push(@{ $found{$cmd =~ /subscribe|ping/ ? 'pubsub'
+                       : $cmd =~ /xreadgroup/ ? 'tasks' : 'commands'} }, $id)
+            if $id != $own;
+    }
+
+    return \%found;
+}
+
+my $found = connections();
+
+is_deeply({ map { $_ => scalar @{ $found->{$_} } } keys %$found },
+          { pubsub => 1, tasks => 1, commands => 2 },
+          'two connections of the worker, two of the companion');
+
+foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
+    sleep(1.05);
+
+    my $q = during('', 5, sub {
+        my $found = connections();
+
+        foreach my $id ($kind eq 'all' ? map { @$_ } values %$found
+                                       : @{ $found->{$kind} })
+        {
+            $redis->cmd('CLIENT', 'KILL', 'ID', $id);
+        }
+    });
+
+    unharmed_ok($q, "lost $kind");
+    works_ok("lost $kind");
+}
+
+# the subscriber again and again, with many streams
+
+my $lost = 0;
+my @asks = map { { question => "Who listens $_?" } } 1 .. 20;
+
+$asks[0]{on_event} = sub {
+    $redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub') if $lost++ % 4 == 2;
+};
+
+my @all = ask($nginx, @asks);
+my @wrong = grep { length } map {
+    join(', ', Chat::Check::faults($all[$_], restarts => 0,
+         chunks => [ pieces_of($asks[$_]{question}, %provider) ]))
+} 0 .. $#asks;
+
+is(scalar(@wrong), 0, 'nothing lost, nothing doubled') or diag($wrong[0]);
+
+# scripts are forgotten
+
+my $q = during('', 5, sub { $redis->cmd('SCRIPT', 'FLUSH') });
+
+unharmed_ok($q, 'SCRIPT FLUSH');
+works_ok('SCRIPT FLUSH');
+
+# one key is lost, or something else has taken its place, or all is lost
+
+sub lose {
+    my ($name, $key, @commands) = @_;
+    my $question = "What about $name? {{chunks=30}}";
+    my $S = stream_key($question);
+    my $ran;
+
+    return { name => $name, question => $question, on_event => sub {
+        my ($q) = @_;
+
+        return if @{ $q->{chunks} } < 5 || $ran++;
+
+        my ($id) = split(/\./, $q->{headers}{'x-chat-generation'});
+        my %key = (stream => $S, gen => "{$S}:1:gen:$id",
+            live => $redis->cmd('KEYS', "{$S}:1:live:*")->[0],
+            own => "{$S}:1:gen:$id:own", tasks => 'chat:tasks:1');
+
+        foreach my $command (@commands) {
+            my ($verb, @more) = @$command;
+
+            $redis->cmd($verb, $key ? $key{$key} : (), @more);
+        }
+
+        $q->{lost_at} = time();
+    } };
+}
+
+
+sub lost_ok {
+    my ($q) = @_;
+    my $name = $q->{name};
+    my $type = $q->{terminal} ? $q->{terminal}{status} : 'none';
+
+    if ($name =~ /^(?:stream|live|tasks) /) {
+        stream_ok($q, "$name: completed", restarts => 0,
+                  chunks => [ pieces_of($q->{question}, %provider) ]);
+
+    } else {
+        ok($type eq 'error' || $type eq 'completed', "$name: ends")
+            or diag($q->{raw});
+        ok($q->{ended} - $q->{lost_at} < $QUEUE + 8, "$name: in time")
+            or diag($q->{ended} - $q->{lost_at});
+    }
+
+    my $entries = $redis->entries(stream_key($q->{question}));
+
+    ok(!@$entries || ($entries->[-1]{status} eq 'completed'
+       && $entries->[-1]{chunk} eq text_of($q->{question}, %provider)),
+       "$name: cached as a whole or not");
+    is(scalar(@$entries), 32, "$name: replaced by the answer")
+        if $name =~ /^stream /;
+}
+
+
+my @deleted = (['DEL']);
+my @string = (['SET', 'x']);
+my @list = (['DEL'], ['RPUSH', 'x']);
+
+@all = ask($nginx, map {
+    ( lose("$_ deleted", $_, @deleted), lose("$_ a string", $_, @string),
+      lose("$_ a list", $_, @list) )
+} 'stream', 'live', 'gen', 'own');
+
+lost_ok($_) foreach @all;
+works_ok('keys lost');
+
+foreach my $ask (lose('tasks deleted', 'tasks', @deleted),
+                 lose('tasks a string', 'tasks', @string),
+                 lose('tasks a list', 'tasks', @list),
+                 lose('all', undef, ['FLUSHALL']))
+{
+    lost_ok(scalar ask($nginx, $ask));
+    $redis->cmd('DEL', 'chat:tasks:1');
+    works_ok($ask->{name});
+}
+
+wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
+is(provider_stats($provider)->{active}, 0, 'no call goes on');
+
+done();
