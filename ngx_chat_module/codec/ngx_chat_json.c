@@ -254,6 +254,12 @@ ngx_chat_json_run(struct yajl_handle_t *h, const u_char *p, size_t len)
         status = yajl_complete_parse(h);
     }
 
+    /* a string that is still open behind the value is an error when closed */
+
+    if (status == yajl_status_ok) {
+        status = yajl_parse(h, (u_char *) "\"", 1);
+    }
+
     yajl_free(h);
 
     switch (status) {

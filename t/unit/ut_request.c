@@ -30,6 +30,7 @@ static ut_case_t  ut_abort[] = {
     { "{", "half an object", "JSON" },
     { "{\"question\": \"a\"", "an open object", "JSON" },
     { "{\"question\": \"a\"} x", "trailing bytes", "JSON" },
+    { "{\"question\": \"a\"} \"x", "half a string behind it", "JSON" },
     { "{\"question\": \"a\"}{}", "two objects", "JSON" },
     { "{\"question\": \"a\",}", "a trailing comma", "JSON" },
     { "{\"question\": \"a\"} // x", "a comment behind", "JSON" },
