@@ -39,6 +39,7 @@ sub json_string {
 #     method, path, headers     { name => value } or [name, value, ...]
 #     nginx, port               another instance than the first argument
 #     delay                     seconds before it starts
+#     body_delay                seconds until the body follows the headers
 #     after                     sub: starts when it returns true
 #     read_rate                 bytes a second; rcvbuf: SO_RCVBUF
 #     hangup_after              leaves after so many chunks (0: after the
@@ -75,6 +76,15 @@ sub ask {
             }
 
             my $fd = fileno($q->{fh});
+
+            if (defined $q->{late}) {
+                if ($now - $q->{started} >= $q->{body_delay}) {
+                    $q->{out} .= delete $q->{late};
+
+                } elsif ($timeout > 0.01) {
+                    $timeout = 0.01;
+                }
+            }
 
             if ($q->{next_read} && $q->{next_read} > $now) {
                 my $left = $q->{next_read} - $now;
@@ -156,7 +166,15 @@ sub _new {
         $q->{out} .= "$name: $value\r\n" if defined $value;
     }
 
-    $q->{out} .= "\r\n" . ($body // '');
+    $q->{out} .= "\r\n";
+
+    if ($q->{body_delay}) {
+        $q->{late} = $body // '';
+
+    } else {
+        $q->{out} .= $body // '';
+    }
+
     $q->{method} = $method;
 
     return $q;

@@ -1,0 +1,163 @@
+#!/usr/bin/perl
+
+# The end of an instance: nothing that was accepted is lost when it quits, and
+# what a fast stop interrupts is finished by others, or after the next start.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Time::HiRes qw(sleep time);
+
+my %answer = (chunks => 40, gap => 40, bytes => 20);
+
+my $redis = start_redis();
+my $provider = start_provider(%answer);
+
+
+# how many of them are correct streams
+
+sub good {
+    my ($streams, %opt) = @_;
+    my $n = 0;
+
+    foreach my $q (@$streams) {
+        my @faults = Chat::Check::faults($q, %opt,
+            text => text_of($q->{question}, %answer));
+
+        $n++ unless @faults;
+        diag("$q->{question}: @faults") if @faults;
+    }
+
+    return $n;
+}
+
+
+sub tasks_left {
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+
+    return $redis->cmd('XLEN', 'chat:tasks:1');
+}
+
+
+# QUIT: answers run, others have been accepted but not read yet
+
+foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
+    my $nginx = start_nginx(redis => $redis, provider => $provider,
+        workers => $what =~ /one/ ? 1 : 2);
+    my $idle = $what =~ /idle/;
+    my @run = $idle ? () : map { "run: $what $_" } 1 .. 15;
+    my @slow = map { "slow: $what $_" } 1 .. 6;
+    my $later = ask_later($nginx,
+        (map { { question => $_ } } @run),
+        (map { { question => $slow[$_], body_delay => 0.6 + 0.5 * $_ } }
+         0 .. 5));
+
+    companion($nginx);
+    mid_answer($redis, 5, @run);
+    sleep(0.3);
+
+    ok($nginx->stop('QUIT', 15), "$what: it ends");
+
+    my @all = results($later);
+
+    is(good(\@all, restarts => 0), @run + @slow, "$what: nothing is lost");
+    is(tasks_left(), 0, "$what: no task is left");
+
+    wait_for { !$nginx->pids } 2, 'no process';
+    is(scalar(my @left = $nginx->pids), 0, "$what: no process is left");
+}
+
+
+# An idle instance is gone at once.
+
+{
+    my $nginx = start_nginx(redis => $redis, provider => $provider);
+
+    companion($nginx);
+    stream_ok(scalar ask($nginx, { question => 'idle? {{chunks=2}}' }),
+              'an answer');
+
+    my $began = time();
+
+    ok($nginx->stop, 'an idle instance');
+    cmp_ok(time() - $began, '<', 1, 'ends at once');
+}
+
+
+# TERM: another instance finishes it, and its clients see no end
+
+{
+    my $one = start_nginx(redis => $redis, provider => $provider);
+
+    companion($one);
+
+    my @questions = map { "stopped $_" } 1 .. 10;
+    my $first = ask_later($one, map { { question => $_ } } @questions);
+
+    mid_answer($redis, 5, @questions);
+
+    my $two = start_nginx(redis => $redis, provider => $provider);
+    my $second = ask_later($two, map { { question => $_ } } @questions);
+
+    companion($two);
+    sleep(0.2);
+
+    my $began = time();
+
+    ok($one->stop('TERM', 5), 'TERM: it ends');
+    cmp_ok(time() - $began, '<', 1, 'TERM: at once');
+
+    my @all = results($second);
+
+    is(scalar(grep { $_->{complete} } results($first)), 0,
+       'TERM: its own clients are cut');
+    is(good(\@all, restarts => 1, cache => qr/collapsed/), 10,
+       'TERM: another instance goes on');
+
+    my ($last) = sort { $b <=> $a } map { restarted_at($_) // 0 } @all;
+
+    cmp_ok($last - $began, '<', 1.5, 'TERM: without waiting for the lease');
+    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
+       'TERM: two calls each');
+    is(tasks_left(), 0, 'TERM: no task is left');
+    ok($two->stop, 'the other ends');
+}
+
+
+# TERM, and a new start: what was interrupted is there when somebody asks again
+
+foreach my $signal ('TERM', 'KILL') {
+    my $nginx = start_nginx(redis => $redis, provider => $provider);
+    my @questions = map { "$signal and start $_" } 1 .. 10;
+
+    companion($nginx);
+
+    my $later = ask_later($nginx, map { { question => $_ } } @questions);
+
+    mid_answer($redis, 5, @questions);
+
+    if ($signal eq 'KILL') {
+        kill('KILL', $nginx->pids);
+        wait_for { !grep { $_ != $nginx->pid } $nginx->pids } 5, 'their end';
+    }
+
+    $nginx->stop('TERM', 5);
+    results($later);
+    sleep(0.2);
+    $nginx->start;
+
+    # after KILL nobody has given anything back: the lease is waited for
+
+    my @all = ask($nginx, map { { question => $_, timeout => 40 } } @questions);
+
+    is(good(\@all, cache => qr/collapsed/), 10, "start after $signal: finished");
+    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
+       "start after $signal: two calls each");
+    is(tasks_left(), 0, "start after $signal: no task is left");
+    ok($nginx->stop, "start after $signal: it ends");
+}
+
+done();

@@ -1,0 +1,143 @@
+#!/usr/bin/perl
+
+# Reloads while answers run and questions come in all the time.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Time::HiRes qw(sleep time);
+
+my %answer = (chunks => 50, gap => 40, bytes => 20);
+
+my $redis = start_redis();
+my $provider = start_provider(%answer);
+
+
+sub configuration {
+    my ($model) = @_;
+    my $port = $provider->port;
+
+    return 'chat_provider openai {'
+        . " url http://127.0.0.1:$port/v1; key sk-test-key; model $model; }";
+}
+
+
+my $nginx = start_nginx(redis => $redis, http => configuration('m0'));
+
+
+# the old processes are gone: a master, two workers, a companion
+
+sub settled {
+    my @pids;
+
+    wait_for { (@pids = $nginx->pids) == 4 } 10, 'the old processes to end';
+    is(scalar(@pids), 4, 'two workers and one companion, as at first');
+}
+
+
+# several reloads, each with another model
+
+{
+    my @early = map { "early $_" } 1 .. 20;
+    my @late = map { "late $_" } 1 .. 60;
+    my $later = ask_later($nginx,
+        (map { { question => $_ } } @early),
+        (map { { question => $late[$_], delay => 0.05 * $_ } } 0 .. $#late));
+
+    mid_answer($redis, 5, @early);
+
+    foreach my $n (1 .. 4) {
+        ok($nginx->reload(http => configuration("m$n")), "reload $n");
+        sleep(0.4);
+    }
+
+    my @all = results($later);
+    my @good = grep {
+        !Chat::Check::faults($_, text => text_of($_->{question}, %answer))
+    } @all;
+
+    is(scalar(@good), 80, 'every request was answered');
+
+    foreach my $q (@all) {
+        my @faults = Chat::Check::faults($q);
+
+        diag("$q->{question}: @faults") if @faults;
+    }
+
+    is(scalar(grep { processing_of($_) != 1 } @all), 0, 'without a restart');
+    is(provider_stats($provider)->{calls}, 80, 'one call each');
+
+    my $q = ask($nginx, { question => 'and now? {{chunks=1}}' });
+
+    stream_ok($q, 'after the reloads', restarts => 0);
+    like(provider_stats($provider)->{last_request}, qr/"m4"/, 'the new model');
+
+    stream_ok(scalar ask($nginx, { question => 'late 60' }), 'a hit',
+              cache => qr/; hit; /);
+
+    settled();
+    is(scalar(zombies($nginx)), 0, 'no zombie');
+}
+
+
+# a reload while a task waits, and while a request's body is on its way
+
+{
+    my @questions = map { "slow $_" } 1 .. 6;
+    my $later = ask_later($nginx, map { {
+        question => $questions[$_], body_delay => 0.3 + 0.2 * $_ } } 0 .. 5);
+
+    sleep(0.2);
+    ok($nginx->reload, 'reload while bodies are sent');
+
+    my @all = results($later);
+
+    foreach my $q (@all) {
+        stream_ok($q, "a slow body: $q->{question}", restarts => 0,
+                  text => text_of($q->{question}, %answer));
+    }
+}
+
+
+# The time for the old processes is over before the answer is: the new
+# companion begins it again, and that does not count as a failure.
+
+{
+    my $question = 'What takes very long? {{chunks=60;gap=50}}';
+    my $main = 'worker_shutdown_timeout 1s;';
+    my $began = time();
+
+    ok($nginx->reload(main => $main), 'worker_shutdown_timeout');
+
+    settled();
+
+    foreach my $n (1 .. 4) {
+        my $old = companion($nginx);
+        my $later = ask_later($nginx, { question => $question });
+
+        mid_answer($redis, 5, $question);
+        ok($nginx->reload, "reload $n");
+
+        my ($cut) = results($later);
+
+        is($cut->{error}, 'closed early', 'a client of the old worker is cut');
+        wait_for { !kill(0, $old) } 5, 'the old companion to end';
+        ok(!kill(0, $old), 'the old companion has ended');
+    }
+
+    my $q = ask($nginx, { question => $question });
+
+    stream_ok($q, 'an answer that was given back four times',
+              cache => qr/collapsed/,
+              text => text_of($question, %answer));
+    is(provider_stats($provider, $question), 5, 'begun five times');
+
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+    is(scalar(zombies($nginx)), 0, 'no zombie');
+}
+
+done();
