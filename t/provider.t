@@ -99,7 +99,8 @@ is_deeply(parse_json($usage), { prompt_tokens => 7, completion_tokens => 10,
 
 my @forms = ('crlf', 'comments', 'nospace', 'multiline', 'split', 'te=close',
              'usage=0', 'reasoning=3', 'gap=5', 'utf8', 'fault=null;at=3',
-             'fault=nodone', 'te=close;fault=nodone', 'crlf;split;utf8',
+             'fault=nodone', 'te=close;fault=nodone', 'fault=cut',
+             'te=close;fault=cut', 'crlf;split;utf8',
              'comments;crlf;nospace;multiline;reasoning=2;utf8',
              'comments;crlf;nospace;multiline;split;utf8;te=close');
 

@@ -467,7 +467,7 @@ ngx_chat_provider_total_handler(ngx_event_t *ev)
 
     call = ev->data;
 
-    if (!call->done) {
+    if (!call->done && !call->finished) {
         ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
                                 "took too long: total_timeout");
     }
@@ -502,7 +502,13 @@ ngx_chat_provider_conclude(ngx_chat_provider_call_t *call, CURLcode rc)
     }
 
     if (rc != CURLE_OK) {
-        ngx_chat_provider_fault_curl(&call->fault, rc);
+
+        /* an answer that has said why it finished was whole before */
+
+        if (!call->finished) {
+            ngx_chat_provider_fault_curl(&call->fault, rc);
+        }
+
         return;
     }
 
