@@ -2,10 +2,16 @@
 #include "ngx_chat_provider_fault.h"
 
 
+/* what is shorter in a header is no key */
+#define NGX_CHAT_FAULT_KEY  8
+
+
 static void ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
     ngx_str_t *message);
 static ngx_uint_t ngx_chat_provider_has_key(ngx_chat_provider_t *pv,
     u_char *p, size_t len);
+static ngx_uint_t ngx_chat_provider_contains(u_char *p, size_t len,
+    ngx_str_t *s);
 static void ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host);
 
 
@@ -234,31 +240,72 @@ ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
 }
 
 
+/* a key may stand in a header of its own, with or without "Bearer" */
+
 static ngx_uint_t
 ngx_chat_provider_has_key(ngx_chat_provider_t *pv, u_char *p, size_t len)
 {
-    u_char  *last;
+    u_char        *word, *last;
+    ngx_str_t      key;
+    ngx_uint_t     i;
+    ngx_keyval_t  *kv;
 
-    if (pv->key.len == 0 || len < pv->key.len) {
+    if (pv->key.len && ngx_chat_provider_contains(p, len, &pv->key)) {
+        return 1;
+    }
+
+    if (pv->headers == NULL) {
         return 0;
     }
 
-    last = p + len - pv->key.len;
+    kv = pv->headers->elts;
 
-    while (p <= last) {
+    for (i = 0; i < pv->headers->nelts; i++) {
 
-        if (ngx_memcmp(p, pv->key.data, pv->key.len) == 0) {
-            return 1;
+        key = kv[i].value;
+        last = key.data + key.len;
+
+        for (word = key.data; word < last; word++) {
+
+            if (*word == ' ') {
+                key.data = word + 1;
+            }
         }
 
-        p++;
+        key.len = last - key.data;
+
+        if (key.len >= NGX_CHAT_FAULT_KEY
+            && ngx_chat_provider_contains(p, len, &key))
+        {
+            return 1;
+        }
     }
 
     return 0;
 }
 
 
-/* host and port alone: what is before them may be a password */
+static ngx_uint_t
+ngx_chat_provider_contains(u_char *p, size_t len, ngx_str_t *s)
+{
+    u_char  *last;
+
+    if (len < s->len) {
+        return 0;
+    }
+
+    for (last = p + len - s->len; p <= last; p++) {
+
+        if (ngx_memcmp(p, s->data, s->len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* without the path, which may tell more than the log is to know */
 
 static void
 ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host)
@@ -274,13 +321,8 @@ ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host)
         start = p + 3;
     }
 
-    for (p = start; p < last && *p != '/' && *p != '?'; p++) {
-
-        if (*p == '@') {
-            start = p + 1;
-        }
-    }
+    p = ngx_strlchr(start, last, '/');
 
     host->data = start;
-    host->len = p - start;
+    host->len = (p ? p : last) - start;
 }
