@@ -461,7 +461,8 @@ accepted('what is configured wins', http => 'chat_redis redis://127.0.0.1;
              OPENAI_MODEL => "\xff", OPENAI_API_KEY => "\n" });
 accepted('nobody says chat: nothing is looked at', servers =>
     location(a => 'return 204;'), env => { REDIS_URL => 'x',
-    CELERY_BROKER_URL => 'redis://:x', OPENAI_BASE_URL => 'x' });
+    CELERY_BROKER_URL => 'redis://:x', OPENAI_BASE_URL => 'x',
+    CACHE_TTL_SECONDS => 'x' });
 
 # locations that share their keys
 

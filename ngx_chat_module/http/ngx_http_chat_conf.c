@@ -1,6 +1,5 @@
 
 #include "ngx_http_chat_conf.h"
-#include "ngx_http_chat_env.h"
 #include "ngx_http_chat_handler.h"
 #include "ngx_http_chat_health.h"
 
@@ -8,7 +7,6 @@
 #define NGX_HTTP_CHAT_QUESTION  "chat_question"
 
 
-static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
 static ngx_uint_t ngx_http_chat_has_question(ngx_str_t *value);
 
 
@@ -115,7 +113,6 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_chat_loc_conf_t  *prev = parent;
     ngx_http_chat_loc_conf_t  *conf = child;
 
-    ngx_msec_t                  ttl;
     ngx_http_core_loc_conf_t   *core;
     ngx_http_chat_loc_conf_t  **location;
     ngx_http_chat_main_conf_t  *cmcf;
@@ -142,18 +139,13 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
-    if (conf->cache_ttl == NGX_CONF_UNSET_MSEC
-        && prev->cache_ttl == NGX_CONF_UNSET_MSEC)
-    {
-        if (ngx_http_chat_default_ttl(cf, &ttl) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-
-        prev->cache_ttl = ttl;
-    }
-
     ngx_conf_merge_value(conf->cache, prev->cache, 1);
-    ngx_conf_merge_msec_value(conf->cache_ttl, prev->cache_ttl, 900000);
+
+    /* the default is looked up once it is known that somebody says "chat" */
+
+    ngx_conf_merge_msec_value(conf->cache_ttl, prev->cache_ttl,
+                              NGX_CONF_UNSET_MSEC);
+
     ngx_conf_merge_size_value(conf->max_question, prev->max_question,
                               32 * 1024);
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,
@@ -199,36 +191,6 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     *location = conf;
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
-{
-    ngx_int_t  rc, seconds;
-    ngx_str_t  value;
-
-    *ttl = 900000;
-
-    rc = ngx_http_chat_env(cf, "CACHE_TTL_SECONDS", 0, &value);
-
-    if (rc != NGX_OK) {
-        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
-    }
-
-    seconds = ngx_atoi(value.data, value.len);
-
-    if (seconds == NGX_ERROR || seconds == 0 || seconds > NGX_MAX_INT32_VALUE)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "CACHE_TTL_SECONDS, the default of \"chat_cache_ttl\", "
-                      "is no number of seconds above 0: \"%V\"", &value);
-        return NGX_ERROR;
-    }
-
-    *ttl = (ngx_msec_t) seconds * 1000;
-
-    return NGX_OK;
 }
 
 

@@ -1,11 +1,13 @@
 
 #include "ngx_http_chat_conf.h"
+#include "ngx_http_chat_env.h"
 #include "ngx_http_chat_provider_conf.h"
 #include "../codec/ngx_chat_key.h"
 
 
 static ngx_int_t ngx_http_chat_default_key(ngx_conf_t *cf,
     ngx_http_complex_value_t **cv);
+static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
 static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *clcf);
 static void ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
@@ -18,6 +20,7 @@ ngx_int_t
 ngx_http_chat_resolve(ngx_conf_t *cf)
 {
     ngx_uint_t                   i;
+    ngx_msec_t                   ttl;
     ngx_chat_provider_t        **pvp;
     ngx_http_complex_value_t    *key;
     ngx_http_chat_loc_conf_t   **clcf;
@@ -25,10 +28,15 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
+    if (cmcf->locations.nelts == 0) {
+        return NGX_OK;
+    }
+
     if (ngx_http_chat_default_key(cf, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
+    ttl = 0;
     clcf = cmcf->locations.elts;
 
     for (i = 0; i < cmcf->locations.nelts; i++) {
@@ -37,19 +45,26 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
             clcf[i]->cache_key = key;
         }
 
+        if (clcf[i]->cache_ttl == NGX_CONF_UNSET_MSEC) {
+
+            if (ttl == 0 && ngx_http_chat_default_ttl(cf, &ttl) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            clcf[i]->cache_ttl = ttl;
+        }
+
         if (ngx_http_chat_resolve_location(cf, clcf[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    if (cmcf->locations.nelts) {
-        pvp = cmcf->providers.elts;
+    pvp = cmcf->providers.elts;
 
-        for (i = 0; i < cmcf->providers.nelts; i++) {
-            ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
-                          "chat provider \"%V\": model \"%V\" at %V",
-                          &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
-        }
+    for (i = 0; i < cmcf->providers.nelts; i++) {
+        ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                      "chat provider \"%V\": model \"%V\" at %V",
+                      &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
     }
 
     ngx_http_chat_warn_shared_keys(cf, cmcf);
@@ -78,6 +93,36 @@ ngx_http_chat_default_key(ngx_conf_t *cf, ngx_http_complex_value_t **cv)
     ccv.complex_value = *cv;
 
     return ngx_http_compile_complex_value(&ccv);
+}
+
+
+static ngx_int_t
+ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
+{
+    ngx_int_t  rc, seconds;
+    ngx_str_t  value;
+
+    *ttl = 900000;
+
+    rc = ngx_http_chat_env(cf, "CACHE_TTL_SECONDS", 0, &value);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
+    }
+
+    seconds = ngx_atoi(value.data, value.len);
+
+    if (seconds == NGX_ERROR || seconds == 0 || seconds > NGX_MAX_INT32_VALUE)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "CACHE_TTL_SECONDS, the default of \"chat_cache_ttl\", "
+                      "is no number of seconds above 0: \"%V\"", &value);
+        return NGX_ERROR;
+    }
+
+    *ttl = (ngx_msec_t) seconds * 1000;
+
+    return NGX_OK;
 }
 
 
