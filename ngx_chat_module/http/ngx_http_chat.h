@@ -39,8 +39,6 @@ typedef struct {
                                                 hold keys */
     ngx_chat_redis_conf_t   *redis;
     ngx_chat_redis_conf_t   *broker;
-    ngx_str_t                redis_url;
-    ngx_str_t                broker_url;
     ngx_str_t                password;
     ngx_uint_t               processes;
     ngx_uint_t               concurrency;
