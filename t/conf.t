@@ -310,6 +310,8 @@ foreach (
     ['url 127.0.0.1;', 'url'],
     ['url http://;', 'url'],
     ['url http:///v1;', 'url'],
+    ["url http://me:$secret\@a/v1;", '"url" .* holds a user or a password'],
+    ["url https://$secret\@a;", '"url" .* holds a user or a password'],
     ['url "http://a b/v1";', 'url'],
     ['url http://a/v1?x=1;', 'url'],
     ['url http://a/v1#x;', 'url'],

@@ -602,6 +602,13 @@ ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_str_t *url)
         goto invalid;
     }
 
+    for (p = url->data + host; p < url->data + url->len && *p != '/'; p++) {
+
+        if (*p == '@') {
+            goto private;
+        }
+    }
+
     for (p = url->data; p < url->data + url->len; p++) {
 
         if (*p <= 0x20 || *p >= 0x7f || *p == '"' || *p == '\\' || *p == '?'
@@ -620,6 +627,16 @@ ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_str_t *url)
     }
 
     return NGX_CONF_OK;
+
+private:
+
+    /* not shown, as what is shown of a URL ends up in the log */
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"url\" of a chat provider holds a user or a "
+                       "password: \"key\" and \"header\" are for these");
+
+    return NGX_CONF_ERROR;
 
 invalid:
 
