@@ -139,7 +139,7 @@ static ngx_command_t  ngx_chat_commands[] = {
 
     { ngx_string("chat_bypass"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_chat_bypass_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_chat_loc_conf_t, bypass),
       NULL },

@@ -351,6 +351,29 @@ ngx_http_chat_has_question(ngx_str_t *value)
 
 
 char *
+ngx_http_chat_bypass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    /* whatever is not "off" would be on, also a word that is misspelt */
+
+    if (ngx_http_script_variables_count(&value[1]) == 0
+        && ngx_strcmp(value[1].data, "on") != 0
+        && ngx_strcmp(value[1].data, "off") != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"chat_bypass\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+char *
 ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
