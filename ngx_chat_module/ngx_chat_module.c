@@ -386,7 +386,10 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
         }
 
         if (rc == NGX_OK
-            && ngx_strncasecmp(url.data, (u_char *) "redis", 5) != 0
+            && ngx_strncasecmp(url.data, (u_char *) "redis://", 8) != 0
+            && ngx_strncasecmp(url.data, (u_char *) "rediss://", 9) != 0
+            && ngx_strncasecmp(url.data, (u_char *) "redis+sentinel://", 17)
+               != 0
             && ngx_strncasecmp(url.data, (u_char *) "unix:", 5) != 0)
         {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,

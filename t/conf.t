@@ -439,8 +439,9 @@ accepted('settings in the environment', env => { %key,
 accepted('a socket in the environment', env => { %key,
     REDIS_URL => 'unix:/tmp/redis.sock', CELERY_BROKER_URL => 'unix:/tmp/b' });
 warned('a broker of another kind', 'CELERY_BROKER_URL is ignored',
-       env => { %key,
-                 CELERY_BROKER_URL => "amqp://guest:$secret\@127.0.0.1//" });
+       env => { %key, CELERY_BROKER_URL => $_ })
+    foreach "amqp://guest:$secret\@127.0.0.1//", "sentinel://:$secret\@a:1",
+        "redis+socket:///tmp/$secret";
 
 refused('REDIS_URL', 'REDIS_URL.*"chat_redis".*a Redis URL begins',
         env => { %key, REDIS_URL => "http://:$secret\@127.0.0.1" });
