@@ -1,0 +1,80 @@
+
+/*
+ * Events of a provider, compared with the plainest reading of the standard:
+ * line after line, with all of the stream at hand.
+ */
+
+
+#include "fuzz.h"
+#include "ngx_chat_sse_reader.h"
+
+
+static void fuzz_line(ngx_chat_sse_reader_t *sr, ngx_buf_t *b,
+    ngx_chat_bytes_t *event, const u_char *p, size_t len);
+
+
+static ngx_uint_t  fuzz_has_data;
+
+
+int
+LLVMFuzzerTestOneInput(const u_char *data, size_t size)
+{
+    size_t                  i, start;
+    ngx_buf_t               b;
+    ngx_chat_bytes_t        event;
+    ngx_chat_sse_reader_t   sr;
+
+    ngx_chat_sse_reader_init(&sr, 0);
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+    b.pos = (u_char *) data;
+    b.last = (u_char *) data + size;
+
+    ngx_memzero(&event, sizeof(ngx_chat_bytes_t));
+    fuzz_has_data = 0;
+    start = (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) ? 3 : 0;
+
+    for (i = start; i < size; i++) {
+
+        if (data[i] == CR || data[i] == LF) {
+            fuzz_line(&sr, &b, &event, data + start, i - start);
+
+            i += (data[i] == CR && i + 1 < size && data[i + 1] == LF);
+            start = i + 1;
+        }
+    }
+
+    fuzz_must(ngx_chat_sse_read(&sr, &b) == NGX_AGAIN && b.pos == b.last,
+              "no other event");
+
+    ngx_chat_bytes_free(&event);
+    ngx_chat_sse_reader_free(&sr);
+
+    return 0;
+}
+
+
+static void
+fuzz_line(ngx_chat_sse_reader_t *sr, ngx_buf_t *b, ngx_chat_bytes_t *event,
+    const u_char *p, size_t len)
+{
+    size_t  start;
+
+    if (len == 0 && fuzz_has_data) {
+        fuzz_must(ngx_chat_sse_read(sr, b) == NGX_OK
+                  && sr->data.len == event->len && (event->len == 0
+                  || memcmp(sr->data.data, event->data, event->len) == 0),
+                  "the same event");
+        event->len = 0;
+        fuzz_has_data = 0;
+
+    } else if (len >= 4 && memcmp(p, "data", 4) == 0
+               && (len == 4 || p[4] == ':'))
+    {
+        fuzz_append(event, "\n", fuzz_has_data);
+        fuzz_has_data = 1;
+
+        start = (len > 5 && p[5] == ' ') ? 6 : ngx_min(len, 5);
+        fuzz_append(event, p + start, len - start);
+    }
+}
