@@ -105,15 +105,21 @@ ngx_chat_job_known(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
             continue;
         }
 
-        if (!jobs->fp_warned
-            && (fp->len != NGX_CHAT_FP_LEN
-                || ngx_memcmp(fp->data, pv[n]->fp, NGX_CHAT_FP_LEN) != 0))
+        if (fp->len == NGX_CHAT_FP_LEN
+            && ngx_memcmp(fp->data, pv[n]->fp, NGX_CHAT_FP_LEN) == 0)
         {
+            return pv[n];
+        }
+
+        job->foreign = 1;
+
+        if (!jobs->fp_warned) {
             jobs->fp_warned = 1;
 
             ngx_log_error(NGX_LOG_WARN, &job->log, 0,
                           "provider \"%V\" is configured differently where "
-                          "the question was asked", &pv[n]->name);
+                          "the question was asked: the answer is not cached",
+                          &pv[n]->name);
         }
 
         return pv[n];

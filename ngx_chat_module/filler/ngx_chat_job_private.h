@@ -75,6 +75,7 @@ struct ngx_chat_job_s {
     unsigned                   cancel:1;   /* to be asked about that */
     unsigned                   give_back:1;
     unsigned                   lost:1;     /* once already */
+    unsigned                   foreign:1;  /* provider is not what was meant */
 };
 
 

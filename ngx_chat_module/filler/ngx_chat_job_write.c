@@ -184,7 +184,8 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.usage = job->end.usage;
     finish.ttl = 0;
 
-    if (job->text.len && reason->len == sizeof("stop") - 1
+    if (job->text.len && !job->foreign
+        && reason->len == sizeof("stop") - 1
         && ngx_strncmp(reason->data, "stop", reason->len) == 0)
     {
         finish.ttl = job->task.ttl;

@@ -1,0 +1,69 @@
+#!/usr/bin/perl
+
+# Two instances share a Redis, and a name stands for another model in each: an
+# answer that the other's companion made is delivered, but not taken for one
+# of the own model later.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+
+my $redis = start_redis();
+my $provider = start_provider(chunks => 3);
+
+
+sub instance {
+    my ($model) = @_;
+
+    return start_nginx(redis => $redis, http => <<"EOT");
+    chat_provider openai {
+        url http://127.0.0.1:$provider->{port}/v1;
+        key sk-test-key;
+        model $model;
+    }
+EOT
+}
+
+
+my $small = instance('small');
+
+# its companion is stopped, and does not wait for tasks any more
+
+my $companion = companion($small);
+
+ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /name=ngx_chat:tasks .*
+                                                    cmd=xreadgroup/x }, 5),
+   'the companion waits');
+kill('STOP', $companion);
+
+foreach (split(/\n/, $redis->cmd('CLIENT', 'LIST'))) {
+    $redis->cmd('CLIENT', 'KILL', 'ID', /^id=(\d+)/)
+        if /name=ngx_chat:tasks /;
+}
+
+my $large = instance('large');
+my $question = 'Which model?';
+
+ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /cmd=xreadgroup/ }, 5),
+   'another companion waits');
+
+my $q = ask($small, { question => $question });
+
+stream_ok($q, 'an answer by the other companion', cache => qr/fwd=miss$/);
+is(parse_json(provider_stats($provider)->{last_request})->{model}, 'large',
+   'and by the other model');
+like($large->error_log, qr/\[warn\].*is configured differently/, 'is told');
+is($redis->cmd('EXISTS', stream_key($question)), 0, 'is not cached');
+
+kill('CONT', $companion);
+
+# the own companion's are
+
+my $own = ask($large, { question => $question });
+
+stream_ok($own, 'asked where that model is meant', cache => qr/fwd=miss$/);
+
+done();
