@@ -5,6 +5,7 @@
 
 #define NGX_CHAT_FOLLOW_PAGE  128
 #define NGX_CHAT_FOLLOW_ALL   ((uint64_t) -1)
+#define NGX_CHAT_FOLLOW_LATE  20      /* ms, for the clock of Redis */
 
 
 /*
@@ -29,6 +30,7 @@ struct ngx_chat_follow_s {
     uint64_t                want;      /* read up to here, when possible */
     uint64_t                asked;     /* n when the check went out */
     ngx_msec_t              alive;     /* when it was last seen to live */
+    ngx_msec_t              late;      /* to be out of the queue by then */
 
     unsigned                reading:1;
     unsigned                over:1;    /* nothing more will be written */
@@ -78,6 +80,8 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
     f->channel = ch;
     f->ident = -1;
     f->alive = ngx_current_msec;
+    f->late = ngx_current_msec + ch->hub->conf->queue_timeout
+              + NGX_CHAT_FOLLOW_LATE;
 
     /* the first event is "processing" at 0-1, which everybody has had */
 
@@ -541,7 +545,19 @@ ngx_chat_follow_prefix(ngx_chat_channel_t *ch, ngx_chat_answer_t *a,
 static void
 ngx_chat_follow_wait(ngx_chat_follow_t *f)
 {
-    ngx_add_timer(&f->timer, NGX_CHAT_SILENCE);
+    ngx_msec_t      ms;
+    ngx_msec_int_t  left;
+
+    ms = NGX_CHAT_SILENCE;
+    left = (ngx_msec_int_t) (f->late - ngx_current_msec);
+
+    /* as long as nothing was written it may be waiting for a companion */
+
+    if (f->n == 1 && left > 0) {
+        ms = ngx_min(ms, (ngx_msec_t) left);
+    }
+
+    ngx_add_timer(&f->timer, ms);
 }
 
 
