@@ -1,0 +1,177 @@
+#!/usr/bin/perl
+
+# Clients that go away: their generation goes on, or is cancelled.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+use Time::HiRes qw(sleep time);
+
+# the renewal of the lease tells whether anybody listens
+
+my $RENEWAL = 3;
+my $GRACE = 1;
+
+my %provider = (chunks => 60, gap => 100);
+
+my $redis = start_redis();
+my $provider = start_provider(%provider);
+my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 2,
+    server => "location = /cancel { chat; chat_abandon cancel"
+              . " grace=${GRACE}s; }");
+
+
+# how the call for a question ended: [outcome, chunks sent]
+
+sub outcome {
+    my ($question) = @_;
+    my $key = key_of($question);
+    my @lines = $provider->log =~ /^$key \d+ (.*)$/mg;
+
+    return [ map { [ split(/ /) ] } @lines ];
+}
+
+
+sub cancelled_ok {
+    my ($question, $left, $bound, $name) = @_;
+    my $calls;
+
+    wait_for { @{ $calls = outcome($question) } } $bound + 2;
+
+    my $took = time() - $left;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is($calls->[0][0] // 'none', 'aborted', "$name: the call is aborted");
+    ok($took > $GRACE - 0.1 && $took < $bound, "$name: in time")
+        or diag("$took s");
+    is($redis->cmd('EXISTS', stream_key($question)), 0, "$name: not cached");
+}
+
+
+# by default nothing is lost
+
+my $question = 'Who leaves? {{chunks=25}}';
+
+ask($nginx, { question => $question, hangup_after => 2 });
+ask($nginx, { question => "$question {{first=500}}", hangup_after => 0 });
+
+wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
+stream_ok(scalar ask($nginx, { question => $question }), 'finish: cached',
+          cache => qr/; hit/, chunks => [ pieces_of($question) ]);
+is(provider_stats($provider, $question), 1, 'finish: one call');
+
+$question .= ' {{first=500}}';
+wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
+stream_ok(scalar ask($nginx, { question => $question }),
+          'finish: left before the first chunk', cache => qr/; hit/);
+is(provider_stats($provider)->{aborted}, 0, 'finish: no call was aborted');
+
+# several cases at the same time, each with a question of its own
+
+my %case = (
+    one => 'Who stays?',
+    all => 'Who leaves all alone?',
+    reset => 'Who leaves in a hurry?',
+    silent => 'Who leaves a silent one? {{fault=stall;at=3}}',
+    waiting => 'Who leaves before the first token? {{first=30000}}',
+    back => 'Who comes back?',
+);
+my (%left, @back);
+
+sub leaves {
+    my ($name, $after, %more) = @_;
+
+    return { question => $case{$name}, path => '/cancel',
+             hangup_after => $after, %more };
+}
+
+sub mark {
+    my ($name, $chunks) = @_;
+
+    return on_event => sub {
+        $left{$name} = time() if @{ $_[0]{chunks} } == $chunks;
+    };
+}
+
+my @all = ask($nginx,
+    { question => $case{one}, path => '/cancel' },
+    leaves('one', 3),
+    leaves('all', 3, mark('all', 3)),
+    leaves('all', 2),
+    leaves('reset', 3, rst => 1, mark('reset', 3)),
+    leaves('silent', 3, mark('silent', 3)),
+    leaves('waiting', 0),
+    leaves('back', 5, mark('back', 5)),
+    { question => $case{back}, path => '/cancel',
+      after => sub { $left{back} && time() > $left{back} + 0.6 } });
+
+my $end = time();
+
+stream_ok($all[0], 'one of two leaves: nothing happens', restarts => 0,
+          chunks => [ pieces_of($case{one}, %provider) ]);
+stream_ok($all[-1], 'back within the grace', restarts => 0,
+          cache => qr/collapsed$/,
+          chunks => [ pieces_of($case{back}, %provider) ]);
+
+foreach my $name ('one', 'back') {
+    is(provider_stats($provider, $case{$name}), 1, "$name: one call");
+    is($redis->cmd('EXISTS', stream_key($case{$name})), 1, "$name: cached");
+}
+
+# those that were left ended long ago
+
+foreach my $name ('all', 'reset', 'silent', 'waiting') {
+    my $calls = outcome($case{$name});
+
+    is_deeply([ map { $_->[0] } @$calls ], [ 'aborted' ],
+              "$name: the call was aborted");
+    is($redis->cmd('EXISTS', stream_key($case{$name})), 0,
+       "$name: not cached");
+}
+
+my $bound = ($GRACE + $RENEWAL) * 10 + 10;
+
+cmp_ok(outcome($case{$_})->[0][1] || 99, '<', $bound,
+       "$_: not all chunks were made") foreach 'all', 'reset';
+
+is(provider_stats($provider)->{aborted}, 4, 'four calls in all');
+
+# how long it takes, and what comes after it
+
+foreach my $options ('', ' {{fault=stall;at=3}}') {
+    my $name = $options ? 'silent' : 'flowing';
+    my $question = "Who is next, $name?$options";
+    my $q = ask($nginx, { question => $question, path => '/cancel',
+                          hangup_after => 3 });
+    my ($id) = split(/\./, $q->{headers}{'x-chat-generation'});
+    my $S = stream_key($question);
+
+    cancelled_ok($question, $q->{ended}, $GRACE + 2 * $RENEWAL + 0.5, $name);
+
+    is($redis->entries("{$S}:1:gen:$id")->[-1]{code}, 'cancelled',
+       "$name: its stream says so");
+    is(scalar(@{ $redis->cmd('KEYS', "{$S}:*:live:*") }), 0,
+       "$name: nobody can join it");
+
+    provider_set($provider, fault => '');
+
+    my $next = ask($nginx, { question => $question, path => '/cancel',
+                             hangup_after => 3 });
+
+    like($next->{headers}{'cache-status'}, qr/fwd=miss$/,
+         "$name: whoever comes then opens another");
+    isnt($next->{headers}{'x-chat-generation'},
+         $q->{headers}{'x-chat-generation'}, "$name: with its own id");
+    is($next->{events}[0]{status}, 'processing', "$name: and is answered");
+}
+
+wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
+wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the queue';
+is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+
+done();
