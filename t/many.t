@@ -1,0 +1,138 @@
+#!/usr/bin/perl
+
+# A thousand clients in a thousand generations at once, on one worker.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+use Time::HiRes qw(sleep time);
+
+my $COUNT = 1000;
+my %provider = (chunks => 10, gap => 300, first => 3000);
+
+my $provider = start_provider(%provider);
+
+
+# connections of others than the test, by kind
+
+sub connections {
+    my ($redis) = @_;
+    my $own = $redis->cmd('CLIENT', 'ID');
+
+    return scalar(grep { !/^id=$own / }
+                  split(/\n/, $redis->cmd('CLIENT', 'LIST')));
+}
+
+
+# of the worker and the companion: descriptors, and memory in kB
+
+sub resources {
+    my ($nginx) = @_;
+    my %found;
+
+    foreach my $pid ($nginx->worker_pids, $nginx->companion_pids) {
+        opendir(my $fds, "/proc/$pid/fd") or next;
+
+        $found{fds}{$pid} = grep { /^\d/ } readdir($fds);
+        ($found{rss}{$pid}) = read_file("/proc/$pid/status")
+            =~ /^VmRSS:\s+(\d+)/m;
+    }
+
+    return \%found;
+}
+
+
+sub run_all {
+    my ($name, $wanted, $close, $redis, $broker) = @_;
+    my $nginx = start_nginx(redis => $redis, provider => $provider,
+        workers => 1, $broker ? (broker => $broker) : (),
+        http => 'chat_fill concurrency=2000;', location => 'chat_cache_ttl 5m;');
+
+    # a first answer, so that all is there that is made once
+
+    stream_ok(scalar ask($nginx, { question => "$name? {{first=0;gap=0}}" }),
+              "$name: one");
+
+    my $idle = resources($nginx);
+    my ($most, $at_work, $seen) = (0, 0, 0);
+    my @asks = map { { question => "$name $_?", timeout => 60 } } 1 .. $COUNT;
+
+    $_->{on_event} = sub {
+        return if $_[1]{status} ne 'streaming' || ++$seen != $COUNT;
+
+        $at_work = connections($redis)
+            + ($broker ? connections($broker) : 0);
+        $most = resources($nginx);
+    } foreach @asks;
+
+    my @all = ask($nginx, @asks);
+    my @wrong = grep { length } map {
+        join(', ', Chat::Check::faults($all[$_], restarts => 0,
+             cache => qr/fwd=miss$/,
+             chunks => [ pieces_of($asks[$_]{question}, %provider) ]))
+    } 0 .. $#asks;
+
+    is(scalar(@wrong), 0, "$name: all correct") or diag($wrong[0]);
+    is($at_work, $wanted, "$name: connections of Redis");
+
+    my $stats = provider_stats($provider);
+
+    is($stats->{max_active}, $COUNT, "$name: all at once");
+    is(scalar(grep { $stats->{questions}{key_of($_->{question})} != 1 } @asks),
+       0, "$name: one call each");
+    is(scalar(@{ $redis->cmd('KEYS', 'chat:stream:*') }), $COUNT + 1,
+       "$name: all cached");
+
+    # descriptors are given back, but for connections kept for the next calls
+
+    my $after;
+
+    wait_for {
+        $after = resources($nginx);
+        !grep { $after->{fds}{$_} > $idle->{fds}{$_} } $nginx->worker_pids
+    } 10;
+
+    foreach my $pid ($nginx->worker_pids) {
+        is($after->{fds}{$pid}, $idle->{fds}{$pid},
+           "$name: descriptors of the worker");
+    }
+
+    foreach my $pid ($nginx->companion_pids) {
+        my $kept = $after->{fds}{$pid} - $idle->{fds}{$pid};
+
+        cmp_ok($kept, '<=', $close ? 0 : $COUNT - 1,
+               "$name: descriptors of the companion");
+    }
+
+    if (!$close) {
+        my $open = provider_stats($provider)->{open};
+
+        ask($nginx, map { { question => "$name again $_? {{first=100;gap=1}}" }
+                        } 1 .. 50);
+        cmp_ok(provider_stats($provider)->{open}, '<=', $open,
+               "$name: they are used again");
+    }
+
+    note("$name: kB of $_: idle $idle->{rss}{$_}, at work $most->{rss}{$_},"
+         . " after $after->{rss}{$_}") foreach sort keys %{ $idle->{rss} };
+
+    # the sanitizers need much more
+
+    my @grown = grep { $most->{rss}{$_} > $idle->{rss}{$_} + 65536 }
+        keys %{ $idle->{rss} };
+
+    ok($ENV{CHAT_NGINX} || !@grown, "$name: memory");
+
+    $nginx->stop;
+    provider_reset($provider);
+}
+
+
+provider_set($provider, te => 'close');
+run_all('Two each', 4, 1, start_redis());
+run_all('Three each', 6, 0, start_redis(), start_redis());
+
+done();
