@@ -66,8 +66,10 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
     is(good(\@all, restarts => 0), @run + @slow, "$what: nothing is lost");
     is(tasks_left(), 0, "$what: no task is left");
 
-    wait_for { !$nginx->pids } 2, 'no process';
-    is(scalar(my @left = $nginx->pids), 0, "$what: no process is left");
+    my @left;
+
+    wait_for { !(@left = $nginx->pids) } 2, 'no process';
+    is(scalar(@left), 0, "$what: no process is left");
 }
 
 

@@ -345,7 +345,9 @@ sub pids {
         }
     }
 
-    return sort { $a <=> $b } @found;
+    @found = sort { $a <=> $b } @found;
+
+    return @found;
 }
 
 
