@@ -1,0 +1,114 @@
+#!/usr/bin/perl
+
+# Several instances on one Redis: what one of them leaves behind is finished
+# by another, once, and a companion that was away for too long writes nothing.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Time::HiRes qw(sleep time);
+
+my %answer = (chunks => 80, gap => 40, bytes => 20);
+
+my $redis = start_redis();
+my $provider = start_provider(%answer);
+my $one = start_nginx(redis => $redis, provider => $provider);
+
+companion($one);
+
+
+# A whole host dies.
+
+{
+    my @questions = map { "host $_" } 1 .. 5;
+    my %texts = map { $_ => text_of($_, %answer) } @questions;
+    my $watch = watch_keys($redis, \%texts);
+    my $first = ask_later($one, map { { question => $_ } } @questions);
+
+    mid_answer($redis, 5, @questions);
+
+    my $two = start_nginx(redis => $redis, provider => $provider);
+
+    companion($two);
+
+    my $second = ask_later($two,
+        map { { question => $_, timeout => 60 } } @questions);
+
+    sleep(0.5);
+
+    my $killed = time();
+
+    kill('KILL', $one->pids);
+    $one->stop;
+    results($first);
+
+    my @all = results($second);
+    my ($rounds, @faults) = watched($watch);
+
+    foreach my $q (@all) {
+        stream_ok($q, "another host: $q->{question}", restarts => 1,
+                  text => $texts{$q->{question}}, cache => qr/collapsed/);
+    }
+
+    my ($last) = sort { $b <=> $a } map { restarted_at($_) // 0 } @all;
+
+    cmp_ok($last - $killed, '>', 8, 'after the lease');
+    cmp_ok($last - $killed, '<', 18, 'but not long after it');
+    is(join("\n", @faults), '', 'no partial answer was there at any time');
+    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
+       'two calls each');
+    ok($two->stop, 'it ends');
+}
+
+
+# A companion stops for longer than its lease, and then goes on.
+
+{
+    my @questions = map { "stopped $_" } 1 .. 5;
+    my %texts = map { $_ => text_of($_, %answer) } @questions;
+    my $watch = watch_keys($redis, \%texts);
+
+    $one->start;
+
+    my $stopped = companion($one);
+    my $first = ask_later($one,
+        map { { question => $_, timeout => 60 } } @questions);
+
+    mid_answer($redis, 5, @questions);
+    kill('STOP', $stopped);
+
+    my $two = start_nginx(redis => $redis, provider => $provider);
+
+    ok(wait_for(sub {
+        provider_stats($provider, $questions[4]) == 2
+    }, 20, 'another to take over'), 'a stopped companion: another takes over');
+
+    # it finds its connections, leases and answers as it has left them
+
+    kill('CONT', $stopped);
+
+    my @all = results($first);
+    my ($rounds, @faults) = watched($watch);
+
+    foreach my $q (@all) {
+        stream_ok($q, "a stopped companion: $q->{question}", restarts => 1,
+                  text => $texts{$q->{question}});
+    }
+
+    is(join("\n", @faults), '', 'no partial answer was there at any time');
+    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
+       'two calls each');
+    is(scalar(() = $one->error_log =~ / $stopped#.*was taken away or ended/g),
+       5, 'it has seen that it may not write any more');
+    is(companion($one), $stopped, 'it is still there');
+    stream_ok(scalar ask($one, { question => 'and now? {{chunks=3}}' }),
+              'and works', restarts => 0);
+
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+}
+
+done();
