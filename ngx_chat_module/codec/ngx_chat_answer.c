@@ -1,17 +1,15 @@
 
 #include "ngx_chat_answer.h"
+#include "ngx_chat_str.h"
 #include "ngx_chat_utf8.h"
-
-
-static ngx_int_t ngx_chat_answer_number(u_char **pos, u_char *last,
-    size_t max, size_t *n);
 
 
 ngx_int_t
 ngx_chat_answer_check(ngx_chat_answer_t *a)
 {
-    size_t       left, n;
+    size_t       left;
     u_char      *p, *last, *text;
+    uint64_t     n;
     ngx_uint_t   chunks;
 
     if (a->text.len == 0
@@ -31,7 +29,7 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
 
     for ( ;; ) {
 
-        if (ngx_chat_answer_number(&p, last, left, &n) != NGX_OK) {
+        if (ngx_chat_str_number(&p, last, left, &n) != NGX_OK || n == 0) {
             return NGX_DECLINED;
         }
 
@@ -60,45 +58,11 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
 }
 
 
-/* a number from 1 to max without leading zeros */
-
-static ngx_int_t
-ngx_chat_answer_number(u_char **pos, u_char *last, size_t max, size_t *n)
-{
-    size_t   value, digit;
-    u_char  *p;
-
-    value = 0;
-
-    for (p = *pos; p < last && *p >= '0' && *p <= '9'; p++) {
-        digit = *p - '0';
-
-        if (value > max / 10 || digit > max - value * 10) {
-            return NGX_DECLINED;
-        }
-
-        value = value * 10 + digit;
-
-        if (value == 0) {
-            return NGX_DECLINED;
-        }
-    }
-
-    if (value == 0) {
-        return NGX_DECLINED;
-    }
-
-    *pos = p;
-    *n = value;
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_chat_answer_cut(ngx_str_t *cuts, size_t *len)
 {
-    u_char  *p, *last;
+    u_char    *p, *last;
+    uint64_t   n;
 
     if (cuts->len == 0) {
         return NGX_DONE;
@@ -107,11 +71,11 @@ ngx_chat_answer_cut(ngx_str_t *cuts, size_t *len)
     p = cuts->data;
     last = p + cuts->len;
 
-    if (ngx_chat_answer_number(&p, last, NGX_MAX_SIZE_T_VALUE, len)
-        != NGX_OK)
-    {
+    if (ngx_chat_str_number(&p, last, NGX_MAX_SIZE_T_VALUE, &n) != NGX_OK) {
         return NGX_DONE;
     }
+
+    *len = (size_t) n;
 
     if (p < last) {
         p++;

@@ -1,6 +1,7 @@
 
 #include "ngx_chat_frame.h"
 #include "ngx_chat_json.h"
+#include "ngx_chat_str.h"
 
 
 typedef struct {
@@ -112,11 +113,7 @@ ngx_chat_frame_members(ngx_chat_frame_member_t *m, ngx_chat_event_t *ev)
         m[0].name = ngx_chat_frame_chunk;
         m[0].value = &ev->text;
 
-        if (ev->code.len == 0
-            || (ev->code.len == sizeof("stop") - 1
-                && ngx_memcmp(ev->code.data, "stop", sizeof("stop") - 1)
-                   == 0))
-        {
+        if (ev->code.len == 0 || ngx_chat_str_is(&ev->code, "stop")) {
             return 1;
         }
 

@@ -1,11 +1,10 @@
 
 #include "ngx_chat_message.h"
+#include "ngx_chat_str.h"
 #include "ngx_chat_utf8.h"
 
 
 static ngx_int_t ngx_chat_message_byte(ngx_chat_message_t *m, u_char ch);
-static ngx_int_t ngx_chat_message_number(ngx_chat_message_t *m, uint64_t max,
-    uint64_t *n);
 static ngx_int_t ngx_chat_message_length(ngx_chat_message_t *m, size_t *len);
 static ngx_int_t ngx_chat_message_text(ngx_chat_message_t *m, size_t len,
     ngx_str_t *text);
@@ -31,13 +30,13 @@ ngx_chat_message_parse(ngx_chat_message_t *m, ngx_str_t *data)
 
     if (ngx_chat_message_byte(m, '1') != NGX_OK
         || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_message_number(m, max, &m->tries) != NGX_OK
+        || ngx_chat_str_number(&m->pos, m->last, max, &m->tries) != NGX_OK
         || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_message_number(m, max, &m->n0) != NGX_OK
+        || ngx_chat_str_number(&m->pos, m->last, max, &m->n0) != NGX_OK
         || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_message_number(m, max, &m->ms) != NGX_OK
+        || ngx_chat_str_number(&m->pos, m->last, max, &m->ms) != NGX_OK
         || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_message_number(m, max, &count) != NGX_OK
+        || ngx_chat_str_number(&m->pos, m->last, max, &count) != NGX_OK
         || ngx_chat_message_byte(m, LF) != NGX_OK)
     {
         return NGX_ERROR;
@@ -155,45 +154,6 @@ ngx_chat_message_byte(ngx_chat_message_t *m, u_char ch)
 }
 
 
-/* decimal, up to max, without leading zeros */
-
-static ngx_int_t
-ngx_chat_message_number(ngx_chat_message_t *m, uint64_t max, uint64_t *n)
-{
-    u_char    *start;
-    uint64_t   value, digit;
-
-    value = 0;
-
-    for (start = m->pos; m->pos < m->last; m->pos++) {
-
-        if (*m->pos < '0' || *m->pos > '9') {
-            break;
-        }
-
-        if (value == 0 && m->pos > start) {
-            return NGX_ERROR;
-        }
-
-        digit = *m->pos - '0';
-
-        if (value > max / 10 || digit > max - value * 10) {
-            return NGX_ERROR;
-        }
-
-        value = value * 10 + digit;
-    }
-
-    if (m->pos == start) {
-        return NGX_ERROR;
-    }
-
-    *n = value;
-
-    return NGX_OK;
-}
-
-
 /* a space and a length that fits in what is left */
 
 static ngx_int_t
@@ -202,7 +162,8 @@ ngx_chat_message_length(ngx_chat_message_t *m, size_t *len)
     uint64_t  n;
 
     if (ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_message_number(m, m->last - m->pos, &n) != NGX_OK)
+        || ngx_chat_str_number(&m->pos, m->last, m->last - m->pos, &n)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -3,6 +3,7 @@
 #include "ngx_chat_bytes.h"
 #include "ngx_chat_json.h"
 #include "ngx_chat_key.h"
+#include "ngx_chat_str.h"
 
 
 static ngx_keyval_t *ngx_chat_provider_param(ngx_chat_provider_t *pv,
@@ -13,7 +14,6 @@ static ngx_int_t ngx_chat_provider_suffix(ngx_chat_provider_t *pv,
     ngx_chat_bytes_t *b);
 static ngx_int_t ngx_chat_provider_fp(ngx_chat_provider_t *pv,
     ngx_pool_t *pool);
-static ngx_uint_t ngx_chat_provider_is(ngx_str_t *s, const char *name);
 static ngx_int_t ngx_chat_provider_put(ngx_chat_bytes_t *b, const char *s);
 static ngx_int_t ngx_chat_provider_put_string(ngx_chat_bytes_t *b,
     ngx_str_t *s);
@@ -116,9 +116,9 @@ ngx_chat_provider_suffix(ngx_chat_provider_t *pv, ngx_chat_bytes_t *b)
 
         for (i = 0; i < pv->params->nelts; i++) {
 
-            if (ngx_chat_provider_is(&kv[i].key, "model")
-                || ngx_chat_provider_is(&kv[i].key, "messages")
-                || ngx_chat_provider_is(&kv[i].key, "stream"))
+            if (ngx_chat_str_is(&kv[i].key, "model")
+                || ngx_chat_str_is(&kv[i].key, "messages")
+                || ngx_chat_str_is(&kv[i].key, "stream"))
             {
                 continue;
             }
@@ -195,20 +195,12 @@ ngx_chat_provider_param(ngx_chat_provider_t *pv, const char *name)
     kv = pv->params->elts;
 
     for (i = 0; i < pv->params->nelts; i++) {
-        if (ngx_chat_provider_is(&kv[i].key, name)) {
+        if (ngx_chat_str_is(&kv[i].key, name)) {
             return &kv[i];
         }
     }
 
     return NULL;
-}
-
-
-static ngx_uint_t
-ngx_chat_provider_is(ngx_str_t *s, const char *name)
-{
-    return s->len == ngx_strlen(name)
-           && ngx_memcmp(s->data, name, s->len) == 0;
 }
 
 

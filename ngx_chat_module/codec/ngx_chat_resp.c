@@ -1,5 +1,6 @@
 
 #include "ngx_chat_resp.h"
+#include "ngx_chat_str.h"
 
 #include <hiredis/hiredis.h>
 
@@ -223,38 +224,29 @@ ngx_chat_reply_str(ngx_chat_reply_t *reply, ngx_str_t *s)
 ngx_int_t
 ngx_chat_reply_int(ngx_chat_reply_t *reply, int64_t *n)
 {
-    u_char     digit;
-    size_t     i;
-    int64_t    value;
-    ngx_str_t  s;
+    u_char     *p, *last;
+    uint64_t    value;
+    ngx_str_t   s;
 
     if (reply && reply->type == REDIS_REPLY_INTEGER) {
         *n = reply->integer;
         return NGX_OK;
     }
 
-    if (ngx_chat_reply_str(reply, &s) != NGX_OK || s.len == 0) {
+    if (ngx_chat_reply_str(reply, &s) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    value = 0;
+    p = s.data;
+    last = s.data + s.len;
 
-    for (i = 0; i < s.len; i++) {
-
-        if (s.data[i] < '0' || s.data[i] > '9') {
-            return NGX_DECLINED;
-        }
-
-        digit = s.data[i] - '0';
-
-        if (value > (INT64_MAX - digit) / 10) {
-            return NGX_DECLINED;
-        }
-
-        value = value * 10 + digit;
+    if (ngx_chat_str_number(&p, last, INT64_MAX, &value) != NGX_OK
+        || p != last)
+    {
+        return NGX_DECLINED;
     }
 
-    *n = value;
+    *n = (int64_t) value;
 
     return NGX_OK;
 }
@@ -300,18 +292,15 @@ ngx_int_t
 ngx_chat_reply_field(ngx_chat_reply_t *reply, const char *name,
     ngx_str_t *value)
 {
-    size_t      len;
     ngx_str_t   field;
     ngx_uint_t  i, n;
 
-    len = ngx_strlen(name);
     n = ngx_chat_reply_count(reply);
 
     for (i = 0; i + 1 < n; i += 2) {
 
         if (ngx_chat_reply_str(reply->element[i], &field) != NGX_OK
-            || field.len != len
-            || ngx_memcmp(field.data, name, len) != 0)
+            || !ngx_chat_str_is(&field, name))
         {
             continue;
         }

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_job_private.h"
+#include "../codec/ngx_chat_str.h"
 
 
 static ngx_chat_call_t *ngx_chat_job_append(ngx_chat_job_t *job);
@@ -184,10 +185,7 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.usage = job->end.usage;
     finish.ttl = 0;
 
-    if (job->text.len && !job->foreign
-        && reason->len == sizeof("stop") - 1
-        && ngx_strncmp(reason->data, "stop", reason->len) == 0)
-    {
+    if (job->text.len && !job->foreign && ngx_chat_str_is(reason, "stop")) {
         finish.ttl = job->task.ttl;
     }
 

@@ -1,6 +1,7 @@
 
 #include "ngx_chat_redis_pubsub.h"
 #include "ngx_chat_redis_private.h"
+#include "../codec/ngx_chat_str.h"
 
 
 #define NGX_CHAT_PUBSUB_PING   5000    /* ms */
@@ -56,7 +57,6 @@ static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_lookup(ngx_chat_pubsub_t *ps,
 static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_add(ngx_chat_pubsub_t *ps,
     ngx_str_t *name);
 static void ngx_chat_pubsub_delete(ngx_chat_pubsub_sub_t *sub);
-static ngx_uint_t ngx_chat_pubsub_is(ngx_str_t *s, const char *text);
 
 
 ngx_chat_pubsub_t *
@@ -330,10 +330,10 @@ ngx_chat_pubsub_push(void *data, ngx_chat_reply_t *reply)
         return;
     }
 
-    if (ngx_chat_pubsub_is(&kind, "message")) {
+    if (ngx_chat_str_is(&kind, "message")) {
         ngx_chat_pubsub_message(ps, &name, reply);
 
-    } else if (ngx_chat_pubsub_is(&kind, "subscribe")) {
+    } else if (ngx_chat_str_is(&kind, "subscribe")) {
         ngx_chat_pubsub_confirmed(ps, &name);
     }
 }
@@ -472,15 +472,4 @@ ngx_chat_pubsub_delete(ngx_chat_pubsub_sub_t *sub)
     ngx_rbtree_delete(&sub->ps->tree, &sub->sn.node);
 
     ngx_free(sub);
-}
-
-
-static ngx_uint_t
-ngx_chat_pubsub_is(ngx_str_t *s, const char *text)
-{
-    size_t  len;
-
-    len = ngx_strlen(text);
-
-    return s->len == len && ngx_memcmp(s->data, text, len) == 0;
 }

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_call.h"
+#include "../codec/ngx_chat_str.h"
 
 
 /* of an error reply, in the log */
@@ -148,9 +149,7 @@ ngx_chat_call_word(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
         for (w = call->script->words; w->word; w++) {
 
-            if (s.len == ngx_strlen(w->word)
-                && ngx_memcmp(s.data, w->word, s.len) == 0)
-            {
+            if (ngx_chat_str_is(&s, w->word)) {
                 return w->rc;
             }
         }

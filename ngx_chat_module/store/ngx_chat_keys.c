@@ -1,8 +1,6 @@
 
 #include "ngx_chat_keys.h"
-
-
-static ngx_int_t ngx_chat_keys_number(u_char *p, size_t len, uint64_t *n);
+#include "../codec/ngx_chat_str.h"
 
 
 void
@@ -37,50 +35,17 @@ ngx_chat_keys_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n)
 {
     u_char  *p, *last;
 
-    last = id->data + id->len;
+    p = id->data;
+    last = p + id->len;
 
-    p = ngx_strlchr(id->data, last, '-');
-
-    if (p == NULL
-        || ngx_chat_keys_number(id->data, p - id->data, ms) != NGX_OK
-        || ngx_chat_keys_number(p + 1, last - p - 1, n) != NGX_OK)
+    if (ngx_chat_str_number(&p, last, UINT64_MAX, ms) != NGX_OK
+        || p == last
+        || *p++ != '-'
+        || ngx_chat_str_number(&p, last, UINT64_MAX, n) != NGX_OK
+        || p != last)
     {
         return NGX_DECLINED;
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_chat_keys_number(u_char *p, size_t len, uint64_t *n)
-{
-    u_char    digit;
-    size_t    i;
-    uint64_t  value;
-
-    if (len == 0) {
-        return NGX_DECLINED;
-    }
-
-    value = 0;
-
-    for (i = 0; i < len; i++) {
-
-        if (p[i] < '0' || p[i] > '9') {
-            return NGX_DECLINED;
-        }
-
-        digit = p[i] - '0';
-
-        if (value > (UINT64_MAX - digit) / 10) {
-            return NGX_DECLINED;
-        }
-
-        value = value * 10 + digit;
-    }
-
-    *n = value;
 
     return NGX_OK;
 }

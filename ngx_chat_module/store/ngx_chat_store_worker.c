@@ -1,6 +1,7 @@
 
 #include "ngx_chat_store_worker.h"
 #include "ngx_chat_call.h"
+#include "../codec/ngx_chat_str.h"
 #include "../codec/ngx_chat_utf8.h"
 
 
@@ -21,7 +22,6 @@ static void ngx_chat_store_read_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
     ngx_chat_event_t *ev);
-static ngx_uint_t ngx_chat_store_is(ngx_str_t *s, const char *text);
 static void ngx_chat_store_check_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 
@@ -132,9 +132,9 @@ ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
     ngx_memzero(a, sizeof(ngx_chat_answer_t));
 
     if (ngx_chat_reply_field(fields, "status", &status) != NGX_OK
-        || !ngx_chat_store_is(&status, "completed")
+        || !ngx_chat_str_is(&status, "completed")
         || ngx_chat_reply_field(fields, "v", &version) != NGX_OK
-        || !ngx_chat_store_is(&version, "1")
+        || !ngx_chat_str_is(&version, "1")
         || ngx_chat_reply_field(fields, "fp", &maker) != NGX_OK
         || maker.len != NGX_CHAT_FP_LEN
         || ngx_memcmp(maker.data, fp, NGX_CHAT_FP_LEN) != 0
@@ -439,10 +439,10 @@ ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
         return NGX_DECLINED;
     }
 
-    if (ngx_chat_store_is(&status, "processing")) {
+    if (ngx_chat_str_is(&status, "processing")) {
         ev->status = NGX_CHAT_PROCESSING;
 
-    } else if (ngx_chat_store_is(&status, "streaming")) {
+    } else if (ngx_chat_str_is(&status, "streaming")) {
         ev->status = NGX_CHAT_STREAMING;
 
         if (ngx_chat_reply_field(fields, "chunk", text) != NGX_OK
@@ -451,14 +451,14 @@ ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
             return NGX_DECLINED;
         }
 
-    } else if (ngx_chat_store_is(&status, "completed")) {
+    } else if (ngx_chat_str_is(&status, "completed")) {
         ev->status = NGX_CHAT_COMPLETED;
 
         if (ngx_chat_reply_field(fields, "finish", code) != NGX_OK) {
             return NGX_DECLINED;
         }
 
-    } else if (ngx_chat_store_is(&status, "error")) {
+    } else if (ngx_chat_str_is(&status, "error")) {
         ev->status = NGX_CHAT_ERROR;
 
         if (ngx_chat_reply_field(fields, "message", text) != NGX_OK
@@ -478,14 +478,6 @@ ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_chat_store_is(ngx_str_t *s, const char *text)
-{
-    return s->len == ngx_strlen(text)
-           && ngx_memcmp(s->data, text, s->len) == 0;
 }
 
 

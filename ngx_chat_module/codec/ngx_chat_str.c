@@ -1,0 +1,44 @@
+
+#include "ngx_chat_str.h"
+
+
+ngx_uint_t
+ngx_chat_str_is(ngx_str_t *s, const char *text)
+{
+    return s->len == ngx_strlen(text)
+           && ngx_memcmp(s->data, text, s->len) == 0;
+}
+
+
+ngx_int_t
+ngx_chat_str_number(u_char **pos, u_char *last, uint64_t max, uint64_t *n)
+{
+    u_char    *p;
+    uint64_t   value, digit;
+
+    value = 0;
+
+    for (p = *pos; p < last && *p >= '0' && *p <= '9'; p++) {
+
+        if (value == 0 && p > *pos) {
+            return NGX_ERROR;
+        }
+
+        digit = *p - '0';
+
+        if (value > max / 10 || digit > max - value * 10) {
+            return NGX_ERROR;
+        }
+
+        value = value * 10 + digit;
+    }
+
+    if (p == *pos) {
+        return NGX_ERROR;
+    }
+
+    *pos = p;
+    *n = value;
+
+    return NGX_OK;
+}
