@@ -162,6 +162,7 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
                               ngx_chat_provider_write);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->fault.curl);
+    failed |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 
     if (failed) {
         return NGX_ERROR;
@@ -200,6 +201,15 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
 
     if (call->fault.error == NGX_CHAT_E_NONE && !call->done) {
         ngx_chat_provider_read(call, (u_char *) p, n);
+    }
+
+    /*
+     * What comes late on the connection of a stream that broke off would be
+     * taken for the next answer: it is kept after a whole answer only.
+     */
+
+    if (call->done || call->finished) {
+        (void) curl_easy_setopt(call->request.easy, CURLOPT_FORBID_REUSE, 0L);
     }
 
     return (call->fault.error == NGX_CHAT_E_NONE) ? n : 0;
@@ -498,6 +508,16 @@ ngx_chat_provider_conclude(ngx_chat_provider_call_t *call, CURLcode rc)
 
     if (status != 0 && status != 200) {
         ngx_chat_provider_refused(call, status);
+        return;
+    }
+
+    /* libcurl has no other name for a header that is over its limit */
+
+    if (rc == CURLE_OUT_OF_MEMORY && status != 0
+        && call->body == NGX_CHAT_BODY_UNKNOWN)
+    {
+        ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                "sent a header that is too large");
         return;
     }
 
