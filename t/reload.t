@@ -124,8 +124,8 @@ sub settled {
         my ($cut) = results($later);
 
         is($cut->{error}, 'closed early', 'a client of the old worker is cut');
-        wait_for { !kill(0, $old) } 5, 'the old companion to end';
-        ok(!kill(0, $old), 'the old companion has ended');
+        wait_for { gone($old) } 5, 'the old companion to end';
+        ok(gone($old), 'the old companion has ended');
     }
 
     my $q = ask($nginx, { question => $question });

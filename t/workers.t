@@ -59,8 +59,8 @@ foreach my $zero (1, 0) {
 
     if ($zero) {
         ok(another_companion($nginx, $companion), 'another companion');
-        wait_for { !kill(0, $companion) } 5, 'the end of the old companion';
-        ok(!kill(0, $companion), 'the old companion ends');
+        wait_for { gone($companion) } 5, 'the end of the old companion';
+        ok(gone($companion), 'the old companion ends');
     }
 
     isnt(Chat::Nginx::parent(companion($nginx)), 1, "$name: it has a worker");
@@ -97,7 +97,7 @@ foreach my $zero (1, 0) {
     is(scalar(grep { provider_stats($provider, $_) != 1 } @questions), 0,
        'the only worker: one call each');
     ok(another_companion($one, $companion), 'another companion');
-    wait_for { !kill(0, $companion) } 5, 'the end of the old companion';
+    wait_for { gone($companion) } 5, 'the end of the old companion';
     ok($one->stop, 'it ends');
 }
 

@@ -15,7 +15,7 @@ use Chat::Test qw(ask stream_key test_dir wait_for provider_stats);
 
 our @EXPORT = qw(ask_later results watch_keys watched live_id written
     mid_answer restarted_at companion another_companion children zombies
-    processing_of);
+    gone processing_of);
 
 my $number = 0;
 
@@ -220,6 +220,15 @@ sub another_companion {
     return wait_for {
         (grep { $_ != $old } $nginx->companion_pids)[0]
     } 40, 'another companion';
+}
+
+
+# it has ended, whether or not somebody has waited for it
+
+sub gone {
+    my ($pid) = @_;
+
+    return Chat::Nginx::read_file("/proc/$pid/stat") !~ /\) [^ZX] /;
 }
 
 
