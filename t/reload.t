@@ -140,4 +140,36 @@ sub settled {
     is(scalar(zombies($nginx)), 0, 'no zombie');
 }
 
+
+# Redis does not answer while the old companion gives an answer back: what it
+# leaves behind is known to the new one.
+
+{
+    my $question = 'Who knows?';
+    my $old;
+
+    ok($nginx->reload(main => 'worker_shutdown_timeout 500ms;'), 'reload');
+    settled();
+
+    $old = companion($nginx);
+
+    my $later = ask_later($nginx, { question => $question });
+
+    mid_answer($redis, 5, $question);
+    ok($nginx->reload, 'reload');
+    sleep(0.4);
+    $redis->signal('STOP');
+    ok(wait_for(sub { gone($old) }, 5, 'its end'),
+       'a companion ends without Redis');
+    $redis->signal('CONT');
+    results($later);
+
+    my $began = time();
+    my $q = ask($nginx, { question => $question });
+
+    stream_ok($q, 'its answer goes on', cache => qr/collapsed/,
+              text => text_of($question, %answer));
+    cmp_ok(time() - $began, '<', 6, 'without waiting for the lease');
+}
+
 done();

@@ -18,7 +18,7 @@
 #define NGX_CHAT_FILLER_QUICK_BEATS        10
 
 /* how long one that is to terminate may take to give tasks back */
-#define NGX_CHAT_FILLER_LAST               300
+#define NGX_CHAT_FILLER_LAST               1000
 
 
 typedef struct {
@@ -599,7 +599,9 @@ ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl)
 static void
 ngx_chat_filler_exit(ngx_chat_filler_t *fl)
 {
-    if (fl->slot) {
+    /* who leaves something behind stays on the board, for a successor */
+
+    if (fl->slot && fl->jobs.running == 0) {
         ngx_chat_board_release(fl->slot);
     }
 
