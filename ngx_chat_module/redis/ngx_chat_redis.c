@@ -14,6 +14,7 @@ struct ngx_chat_redis_cmd_s {
 static void ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_chat_redis_timer_handler(ngx_event_t *ev);
+static void ngx_chat_redis_probe(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_deadline_handler(ngx_event_t *ev);
 static void ngx_chat_redis_flush_handler(ngx_event_t *ev);
 static void ngx_chat_redis_drop(ngx_chat_redis_t *rd,
@@ -204,12 +205,41 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
     c = ev->data;
     rd = c->data;
 
-    if (rd->state == NGX_CHAT_REDIS_WAIT) {
+    switch (rd->state) {
+
+    case NGX_CHAT_REDIS_WAIT:
         ngx_chat_redis_connect(rd);
+        return;
+
+    case NGX_CHAT_REDIS_UP:
+        ngx_chat_redis_probe(rd);
+        return;
+
+    default:
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                            "connecting timed out");
+        return;
+    }
+}
+
+
+/* a Redis that died in silence is noticed before a request needs it */
+
+static void
+ngx_chat_redis_probe(ngx_chat_redis_t *rd)
+{
+    ngx_str_t  argv[1];
+
+    ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_PROBE);
+
+    if (!ngx_queue_empty(&rd->cmds)) {
         return;
     }
 
-    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0, "connecting timed out");
+    ngx_str_set(&argv[0], "PING");
+
+    (void) ngx_chat_redis_command(rd, argv, 1, NGX_CHAT_REDIS_TIMEOUT, NULL,
+                                  NULL);
 }
 
 
@@ -322,6 +352,12 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
 
     ngx_del_timer(&rd->timer);
     ngx_chat_bytes_free(&rd->hello);
+
+    /* a subscriber has no replies to commands, and looks after itself */
+
+    if (rd->on_push == NULL) {
+        ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_PROBE);
+    }
 
     level = rd->logged ? NGX_LOG_NOTICE : NGX_LOG_INFO;
 

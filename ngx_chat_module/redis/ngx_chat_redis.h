@@ -4,7 +4,8 @@
  * SELECT, pipelining, timeouts, reconnection.  It knows no key names.
  *
  * The creator owns it and closes it.  Once created it connects by itself, and
- * again after a loss, at most once a second while Redis is down.
+ * again after a loss, at most once a second while Redis is down.  While it is
+ * idle a PING every 5 s shows whether the other side is still there.
  *
  * Every command that was taken gets exactly one callback, unless cancelled:
  * with the reply, or with NULL when the connection was lost, closed, or the

@@ -23,6 +23,7 @@
 
 #define NGX_CHAT_REDIS_MAX_REPLY   (64 * 1024 * 1024)
 #define NGX_CHAT_REDIS_MAX_OUT     (64 * 1024 * 1024)
+#define NGX_CHAT_REDIS_PROBE       5000             /* ms, while idle */
 #define NGX_CHAT_REDIS_KEEP_OUT    (256 * 1024)     /* when all is sent */
 #define NGX_CHAT_REDIS_MAX_WORDS   200
 #define NGX_CHAT_REDIS_MAX_POLICY  32
@@ -87,7 +88,7 @@ struct ngx_chat_redis_s {
     ngx_chat_redis_push_pt     on_push;
     void                      *on_push_data;
 
-    ngx_event_t                timer;       /* of the attempt, or the next */
+    ngx_event_t                timer;       /* attempt, the next, or probe */
     ngx_event_t                deadline;    /* of the first command */
     ngx_event_t                flush;
     ngx_connection_t           dummy;       /* what these belong to */
