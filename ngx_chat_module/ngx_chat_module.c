@@ -14,12 +14,18 @@
 #include "redis/ngx_chat_redis_url.h"
 
 
+#define NGX_CHAT_MAX_QUEUE  1000000
+
+
 static char *ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+static char *ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post,
+    void *data);
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_chat_postconfiguration(ngx_conf_t *cf);
@@ -33,14 +39,8 @@ static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 static void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
 
-static ngx_conf_num_bounds_t  ngx_chat_queue_limit_bounds = {
-    ngx_conf_check_num_bounds, 1, 1000000
-};
-
-
-static ngx_conf_enum_t  ngx_chat_redis_down_values[] = {
-    { ngx_string("error"), NGX_HTTP_CHAT_REDIS_DOWN_ERROR },
-    { ngx_null_string, 0 }
+static ngx_conf_post_t  ngx_chat_queue_limit_post = {
+    ngx_chat_check_queue_limit
 };
 
 
@@ -100,7 +100,7 @@ static ngx_command_t  ngx_chat_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_chat_main_conf_t, queue_limit),
-      &ngx_chat_queue_limit_bounds },
+      &ngx_chat_queue_limit_post },
 
     { ngx_string("chat_queue_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -174,10 +174,10 @@ static ngx_command_t  ngx_chat_commands[] = {
 
     { ngx_string("chat_redis_down"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_chat_redis_down_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_chat_loc_conf_t, redis_down),
-      ngx_chat_redis_down_values },
+      0,
+      NULL },
 
     { ngx_string("chat_cache_status"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -289,6 +289,19 @@ ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (cmcf->password.data == NULL) {
         cmcf->password.data = (u_char *) "";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t *limit = data;
+
+    if (*limit == 0 || *limit > NGX_CHAT_MAX_QUEUE) {
+        return "must be from 1 to 1000000";
     }
 
     return NGX_CONF_OK;

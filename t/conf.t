@@ -229,6 +229,16 @@ line_refused(http => @$_) foreach
     ['chat_fill', 'number of arguments'],
     ['chat_fill processes=1; chat_fill concurrency=1', 'is duplicate'];
 
+line_accepted(http => $_) foreach 'chat_queue_limit 1',
+    'chat_queue_limit 1000000', 'chat_queue_timeout 500ms';
+
+line_refused(http => @$_) foreach
+    ['chat_queue_limit 0', 'must be from 1 to 1000000'],
+    ['chat_queue_limit 1000001', 'must be from 1 to 1000000'],
+    ['chat_queue_limit x', 'invalid number'],
+    ['chat_queue_timeout 0', 'must not be 0'],
+    ['chat_queue_timeout x', 'invalid value'];
+
 # http, server, location
 
 foreach my $where ('http', 'server', 'location') {
@@ -242,6 +252,8 @@ foreach my $where ('http', 'server', 'location') {
             'chat_bypass off',
             'chat_bypass $http_x', 'chat_max_question 1k',
             'chat_max_answer 10m', 'chat_heartbeat 5s',
+            'chat_abandon finish', 'chat_abandon cancel',
+            'chat_abandon cancel grace=500ms', 'chat_redis_down error',
             'chat_cache_status off';
 }
 
@@ -268,6 +280,13 @@ line_refused(location => @$_) foreach
     ['chat_max_question 0', 'must not be 0'],
     ['chat_max_answer 1t', 'invalid value'],
     ['chat_max_answer 0', 'must not be 0'],
+    ['chat_max_answer 33m', 'must not be above 32m'],
+    ['chat_abandon', 'number of arguments'],
+    ['chat_abandon stop', 'invalid value "stop" in "chat_abandon"'],
+    ['chat_abandon cancel 3s', 'invalid value "3s" in "chat_abandon"'],
+    ['chat_abandon cancel grace=x', 'invalid value "grace=x"'],
+    ['chat_abandon cancel; chat_abandon finish', 'is duplicate'],
+    ['chat_redis_down maybe', 'invalid value "maybe" in "chat_redis_down"'],
     ['chat_heartbeat x', 'invalid value'],
     ['chat_heartbeat 0', 'must not be 0'],
     ['chat_cache_status 1', 'invalid value'];

@@ -4,7 +4,8 @@
 #include "ngx_http_chat_health.h"
 
 
-#define NGX_HTTP_CHAT_QUESTION  "chat_question"
+#define NGX_HTTP_CHAT_QUESTION    "chat_question"
+#define NGX_HTTP_CHAT_MAX_ANSWER  (32 * 1024 * 1024)
 
 
 static ngx_uint_t ngx_http_chat_has_question(ngx_str_t *value);
@@ -176,6 +177,14 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                       "\"chat_cache_ttl\", \"chat_heartbeat\", "
                       "\"chat_max_question\" and \"chat_max_answer\" "
                       "must not be 0");
+        return NGX_CONF_ERROR;
+    }
+
+    /* what the readers of Redis' replies take */
+
+    if (conf->max_answer > NGX_HTTP_CHAT_MAX_ANSWER) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"chat_max_answer\" must not be above 32m");
         return NGX_CONF_ERROR;
     }
 
@@ -434,6 +443,33 @@ invalid:
                        &value[n]);
 
     return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_chat_loc_conf_t  *clcf = conf;
+
+    ngx_str_t  *value;
+
+    if (clcf->redis_down != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "error") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"chat_redis_down\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_ERROR;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -27,6 +27,8 @@ char *ngx_http_chat_bypass_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
