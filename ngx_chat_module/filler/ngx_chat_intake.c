@@ -50,6 +50,8 @@ ngx_chat_intake_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
     in->retry.data = in;
     in->retry.log = log;
 
+    in->page = NGX_CHAT_INTAKE_PAGE;
+
     /* what a read brings may come on top of what a scan has found */
 
     in->max = 2 * jobs->conf->concurrency;
@@ -209,15 +211,16 @@ ngx_chat_intake_next(ngx_chat_intake_t *in)
         return;
     }
 
-    n = jobs->conf->concurrency - jobs->running;
-
     if (in->own) {
         in->read = ngx_chat_store_tasks_pending(&jobs->store, in->rd,
                                                 &in->consumer, &in->after,
-                                                NGX_CHAT_INTAKE_PAGE,
+                                                in->page,
                                                 ngx_chat_intake_own, in);
 
     } else {
+        n = jobs->conf->concurrency - jobs->running;
+        n = ngx_min(n, in->page);
+
         in->read = ngx_chat_store_tasks_read(&jobs->store, in->rd,
                                              &in->consumer, n,
                                              ngx_chat_intake_new, in);
@@ -243,7 +246,7 @@ ngx_chat_intake_own(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
     rc = ngx_chat_intake_take(in, page, 0, NULL);
 
     if (rc == NGX_DONE
-        && ngx_chat_reply_count(page->entries) < NGX_CHAT_INTAKE_PAGE)
+        && ngx_chat_reply_count(page->entries) < in->page)
     {
         in->own = 0;
     }
@@ -267,6 +270,8 @@ ngx_chat_intake_new(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
     if (ngx_chat_intake_check(in, rc) != NGX_OK) {
         return;
     }
+
+    in->page = ngx_min(in->page * 2, NGX_CHAT_INTAKE_PAGE);
 
     if (ngx_chat_intake_take(in, page, 1, NULL) == NGX_ERROR) {
 
@@ -295,6 +300,10 @@ ngx_chat_intake_check(ngx_chat_intake_t *in, ngx_int_t rc)
             return NGX_DECLINED;
         }
     }
+
+    /* a reply that was too large would be so again */
+
+    in->page = ngx_max(in->page / 4, 1);
 
     ngx_chat_intake_rewind(in);
     ngx_chat_intake_later(in, NGX_CHAT_INTAKE_RETRY);

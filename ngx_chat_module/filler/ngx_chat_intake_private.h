@@ -14,6 +14,7 @@
 #include <ngx_event.h>
 
 
+/* at most so many tasks in one read: their bytes come in one reply */
 #define NGX_CHAT_INTAKE_PAGE       64
 #define NGX_CHAT_INTAKE_ENTRY_LEN  64
 
@@ -40,6 +41,7 @@ struct ngx_chat_intake_s {
     ngx_event_t               retry;
     ngx_event_t               soon;        /* the next keep, brought forward */
     ngx_uint_t                ticks;
+    ngx_uint_t                page;        /* tasks to read at once, now */
 
     ngx_str_t                 after;       /* own entries seen so far */
     u_char                    room[NGX_CHAT_INTAKE_ENTRY_LEN];

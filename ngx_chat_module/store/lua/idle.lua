@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Tasks that were taken but not touched for a while.  They stay as they are;
--- those whose data is gone are acknowledged.
+-- those whose data is gone are acknowledged.  More than fit into a reply are
+-- left for the next time.
 --
 -- KEYS  tasks
 -- ARGV  owner or "", idle time, count
@@ -11,7 +12,9 @@ local tasks = KEYS[1]
 local owner, idle, count = unpack(ARGV)
 
 local range = {'IDLE', idle, '-', '+', count}
+local LIMIT = 32 * 1024 * 1024
 local found = {}
+local size = 0
 
 if owner ~= '' then
     range[#range + 1] = owner
@@ -31,6 +34,14 @@ for _, item in ipairs(pending) do
     local task = redis.call('XRANGE', tasks, item[1], item[1])[1]
 
     if task then
+        for _, text in ipairs(task[2]) do
+            size = size + #text
+        end
+
+        if #found > 0 and size > LIMIT then
+            break
+        end
+
         found[#found + 1] = task
 
     else
