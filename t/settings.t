@@ -1,0 +1,371 @@
+#!/usr/bin/perl
+
+# What directives do while nginx runs, where no other test shows it: how long
+# answers are kept, what providers are sent, how many companions there are, how
+# far a request is from Redis, and what clients cost.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+
+use IO::Socket::INET;
+use Socket qw(SOL_SOCKET SO_RCVBUF);
+use Time::HiRes qw(sleep time);
+
+# a companion raises its soft limit of open files; this test has a low one
+
+system("prlimit --pid $$ --nofile=1024:") == 0 or die "prlimit: $?\n";
+
+my $dir = test_dir();
+
+system('openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1'
+       . " -keyout $dir/key.pem -out $dir/cert.pem >$dir/openssl 2>&1") == 0
+    or die "openssl: " . read_file("$dir/openssl");
+
+my $redis = start_redis();
+my $provider = start_provider(chunks => 4);
+my $url = 'http://127.0.0.1:' . $provider->port . '/v1';
+
+
+sub write_file {
+    my ($name, $text) = @_;
+
+    open(my $file, '>:raw', "$dir/$name") or die "$dir/$name: $!\n";
+    print $file $text;
+    close($file);
+
+    return "$dir/$name";
+}
+
+
+my $system = write_file('system.txt',
+                        "Answer \"well\".\nAlways: \xe2\x82\xac\n");
+my $format = write_file('format.json', "{\"type\": \"text\",\n \"n\": [1]}\n");
+my $secret = write_file('secret', "from-a-file\n");
+
+my $nginx = start_nginx(redis => $redis, provider => $provider,
+    http => <<"EOT", server => <<"EOT");
+    chat_cache_ttl 5m;
+
+    chat_provider full {
+        url $url;
+        key sk-full;
+        model full;
+        system file:$system;
+        param temperature 0.25;
+        param stop '["a", "b"]';
+        param response_format file:$format;
+        header X-Title "a title";
+        header X-Secret file:$secret;
+    }
+
+    chat_provider unsafe {
+        url https://127.0.0.1:%%PORT_1%%/v1;
+        key sk-unsafe;
+        model m;
+    }
+
+    chat_provider text {
+        url $url/;
+        key "";
+        model m;
+        system "You are a test.";
+    }
+EOT
+        listen 127.0.0.1:%%PORT_1%% ssl;
+        ssl_certificate $dir/cert.pem;
+        ssl_certificate_key $dir/key.pem;
+        chat_cache_ttl 2m;
+        location / { return 200 "not safe"; }
+        location = /unsafe { chat unsafe; chat_cache_scope unsafe; }
+        location = /real { chat; set_real_ip_from 127.0.0.1;
+                           real_ip_header X-Real;
+                           add_header X-From \$remote_addr; deny 192.0.2.2; }
+        location = /short { chat; chat_cache_ttl 700ms; }
+        location = /full { chat full; chat_cache_scope full; }
+        location = /text { chat text; chat_cache_scope text; }
+        location = /disk { chat; client_body_in_file_only clean;
+                           client_body_temp_path %%DIR%%/gone; }
+        location = /page { chat; error_page 500 =503 \@page;
+                           client_body_in_file_only clean;
+                           client_body_temp_path %%DIR%%/gone; }
+        location \@page { return 503 "a page"; }
+EOT
+
+# chat_cache_ttl: that of the innermost level, from the completion on
+
+my $question = 'How long? {{gap=300}}';
+
+stream_ok(scalar ask($nginx, { question => $question }), 'an answer');
+
+my $ttl = $redis->cmd('PTTL', stream_key($question));
+
+ok($ttl > 119_000 && $ttl <= 120_000, 'two minutes from its end') or diag($ttl);
+stream_ok(scalar ask($nginx, { question => $question }), 'a hit',
+          cache => qr/^ngx_chat; hit; ttl=(?:119|120)$/);
+
+$question = 'How short?';
+stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
+          'an answer for a moment');
+stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
+          'within it', cache => qr/; hit; ttl=[01]$/);
+sleep(0.9);
+stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
+          'after it', cache => qr/fwd=miss$/);
+is(provider_stats($provider, $question), 2, 'two calls');
+
+# system, param, header
+
+stream_ok(scalar ask($nginx, { question => $question, path => '/full' }),
+          'a provider with everything');
+
+my $stats = provider_stats($provider);
+my $request = $stats->{last_request};
+
+utf8::encode($request);
+is_deeply(parse_json($request), { model => 'full',
+    messages => [
+        { role => 'system',
+          content => "Answer \"well\".\nAlways: \x{20ac}\n" },
+        { role => 'user', content => $question } ],
+    stream => JSON::PP::true(),
+    stream_options => { include_usage => JSON::PP::true() },
+    temperature => 0.25, stop => [ 'a', 'b' ],
+    response_format => { type => 'text', n => [ 1 ] } }, 'the request')
+    or diag($request);
+like($stats->{last_headers}, qr/^$_\r$/m, $_)
+    foreach 'Authorization: Bearer sk-full', 'X-Title: a title',
+            'X-Secret: from-a-file', 'Content-Type: application/json';
+
+stream_ok(scalar ask($nginx, { question => $question, path => '/text' }),
+          'another one');
+$stats = provider_stats($provider);
+is(parse_json($stats->{last_request})->{messages}[0]{content},
+   'You are a test.', 'a system text');
+unlike($stats->{last_headers}, qr/^Authorization/mi, 'an empty key is none');
+like($stats->{last_headers}, qr/^POST \/v1\/chat\/completions /,
+     'a slash at the end of the URL');
+
+# real_ip, as in front of any other handler
+
+foreach my $address ('192.0.2.1', '192.0.2.2') {
+    my $q = ask($nginx, { question => 'From where?', path => '/real',
+                          headers => { 'X-Real' => $address } });
+
+    is($q->{status}, $address =~ /1$/ ? 200 : 403, "real_ip: $address");
+    is($q->{headers}{'x-from'}, $address, 'is known') if $q->{status} == 200;
+}
+
+# a certificate that nobody vouches for: told at once, and sent nothing
+
+my $unsafe = ask($nginx, { question => $question, path => '/unsafe' });
+
+stream_ok($unsafe, 'a certificate of nobody', error => 'provider_refused',
+          restarts => 0);
+cmp_ok($unsafe->{ended} - $unsafe->{started}, '<', 1, 'is not asked again');
+like($nginx->error_log, qr/"unsafe".* cannot be connected to safely/,
+     'the log says why');
+unlike($nginx->access_log, qr/completions/, 'nothing was sent');
+
+# chat_max_answer is 2m
+
+$question = 'How much? {{chunks=2200;bytes=1000;gap=0}}';
+stream_ok(scalar ask($nginx, { question => $question }), 'more than two MB',
+          error => 'answer_too_long', restarts => 0);
+is($redis->cmd('EXISTS', stream_key($question)), 0, 'is not cached');
+
+# bodies have no place on the disk
+
+rmdir($nginx->dir . '/gone') or die $nginx->dir . "/gone: $!\n";
+
+my $q = ask($nginx, { question => $question, path => '/disk' });
+
+is($q->{status}, 500, 'a disk that is full');
+is($q->{body}, '{"status": "error", "message": "An internal error occurred.",'
+   . ' "code": "internal"}', 'is told as JSON');
+is($q->{headers}{'content-type'}, 'application/json', 'with its type');
+$q = ask($nginx, { question => $question, path => '/page' });
+is("$q->{status} $q->{body}", '503 a page', 'error_page goes first');
+
+# open files: all that it may have
+
+my ($pid) = $nginx->companion_pids;
+my ($soft, $hard) = read_file("/proc/$pid/limits")
+    =~ /^Max open files\s+(\S+)\s+(\S+)/m;
+
+is($soft, $hard, 'a companion may open as many files as it can');
+isnt($soft, 1024, 'which are more than before');
+ok($nginx->stop, 'the end');
+
+
+# chat_fill: two companions, each with one generation at once
+
+$nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
+                     http => 'chat_fill processes=2 concurrency=1;');
+$nginx->allow_log(qr/exited on signal 9/);
+
+
+# the companions: pids, and their parents
+
+sub companions {
+    my @pids;
+
+    wait_for { (@pids = $nginx->companion_pids) == 2 } 10, 'two companions';
+
+    return @pids;
+}
+
+
+# three questions, of which two are answered at once
+
+sub two_at_once {
+    my ($name) = @_;
+
+    provider_reset($provider);
+
+    my @all = ask($nginx, map { { question => "$name $_? {{gap=60}}" } }
+                  1 .. 3);
+
+    stream_ok($_, "$name: an answer", restarts => 0) foreach @all;
+    is(provider_stats($provider)->{max_active}, 2, "$name: two at once");
+}
+
+
+my @pids = companions();
+my @parents = map { Chat::Nginx::parent($_) } @pids;
+
+is(scalar(@pids), 2, 'two companions');
+is($parents[0], $parents[1], 'of one worker');
+
+ok(wait_for(sub { get($nginx, '/')->{body} =~ /"ok"/ }, 10, 'health'), 'ok');
+
+my $health = parse_json(get($nginx, '/')->{body});
+
+is_deeply([ sort { $a <=> $b } map { $_->{pid} } @{ $health->{companions} } ],
+          [ sort { $a <=> $b } @pids ], 'health knows both');
+two_at_once('two companions');
+
+# who has to wait is counted
+
+my $later = ask_later($nginx,
+    (map { { question => "Run $_? {{gap=1700}}" } } 1, 2),
+    (map { { question => "Wait $_?", delay => 0.3 } } 1 .. 3));
+
+ok(wait_for(sub {
+    $health = parse_json(get($nginx, '/')->{body});
+    $health->{queue} == 3
+        && 2 == grep { $_->{running} == 1 } @{ $health->{companions} };
+}, 4.5), 'health: two run, three wait') or diag(explain($health));
+is($health->{live}, 5, 'health: five are followed');
+results($later);
+
+# one of them is killed: the other one stays, and there are two again
+
+kill('KILL', $pids[0]);
+wait_for { !grep { $_ == $pids[0] } $nginx->companion_pids } 5, 'its end';
+
+my @now = companions();
+
+is(scalar(@now), 2, 'two again');
+ok(scalar(grep { $_ == $pids[1] } @now), 'the other one is the same');
+two_at_once('after a death');
+
+# a reload replaces both
+
+ok($nginx->reload, 'reload');
+wait_for {
+    my %now = map { $_ => 1 } $nginx->companion_pids;
+
+    keys(%now) == 2 && !grep { $now{$_} } @now;
+} 10, 'the old companions';
+two_at_once('after a reload');
+ok($nginx->stop, 'the end');
+
+
+# A Redis that is far away: a hit takes one round trip, a miss and a join at
+# most three until "processing", whatever the provider takes.
+
+my $latency = 0.1;
+my $trip = 2 * $latency;
+my $proxy = start_proxy($redis, latency => $latency * 1000);
+
+$nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
+    provider => $provider, workers => 1);
+
+ask($nginx, { question => 'Near? {{chunks=1}}' });
+
+my @far = map { "Far $_? {{first=1500}}" } 1 .. 3;
+my @all = ask($nginx, { question => $far[0] },
+    { question => $far[1], use_cache => 0 },
+    { question => 'Near? {{chunks=1}}' });
+my @names = ('a miss', 'a refresh', 'a hit');
+my @trips = (3, 3, 1);
+
+foreach my $i (0 .. 2) {
+    my $q = $all[$i];
+    my $took = $q->{events}[0]{at} - $q->{started};
+
+    stream_ok($q, "far away: $names[$i]");
+    cmp_ok($took, '<', $trips[$i] * $trip + 0.15,
+           "far away: $names[$i]: processing in time");
+    cmp_ok(abs($q->{events}[0]{at} - $q->{header_at}), '<', 0.05,
+           "far away: $names[$i]: with the headers");
+}
+
+ok($nginx->stop, 'the end');
+$proxy->stop;
+
+
+# Clients of one answer share its memory: 150 that do not read.
+
+sub memory {
+    my ($worker) = $nginx->worker_pids;
+
+    return (read_file("/proc/$worker/status") =~ /^VmRSS:\s+(\d+)/m)[0];
+}
+
+
+$nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
+                     listen => 'sndbuf=16k');
+
+my $size = 'chunks=1000;bytes=1000;gap=0';
+
+stream_ok(scalar ask($nginx, { question => "One? {{$size}}" }),
+          'a long answer');
+
+my $before = memory();
+
+$question = "Who shares? {{$size;first=700}}";
+
+my $body = '{"question": ' . json_string($question) . '}';
+my @socks = map {
+    my $sock = IO::Socket::INET->new(Proto => 'tcp', PeerAddr => '127.0.0.1',
+        PeerPort => $nginx->port) or die "connect: $!\n";
+
+    setsockopt($sock, SOL_SOCKET, SO_RCVBUF, 8192);
+    print $sock "POST /chat HTTP/1.1\r\nHost: localhost\r\n"
+        . "Content-Type: application/json\r\nContent-Length: "
+        . length($body) . "\r\n\r\n$body";
+    $sock->flush;
+    $sock;
+} 1 .. 150;
+
+stream_ok(scalar ask($nginx, { question => $question }), 'one who reads',
+          cache => qr/collapsed$/);
+sleep(0.3);
+
+my $after = memory();
+
+note("kB of the worker: $before, with 150 clients $after");
+
+# 2 MB for each would be 300; the sanitizers have their own ways
+
+ok($ENV{CHAT_NGINX} || $after - $before < 60_000,
+   'a client costs little') or diag("$before kB, then $after kB");
+is(provider_stats($provider, $question), 1, 'one call');
+close($_) foreach @socks;
+
+done();
