@@ -16,19 +16,25 @@ my $provider = start_provider(chunks => 3);
 
 
 sub instance {
-    my ($model) = @_;
+    my ($model, %more) = @_;
 
-    return start_nginx(redis => $redis, http => <<"EOT");
+    return start_nginx(redis => $redis, %more, http => <<"EOT");
     chat_provider openai {
         url http://127.0.0.1:$provider->{port}/v1;
         key sk-test-key;
         model $model;
     }
+    chat_provider $model {
+        url http://127.0.0.1:$provider->{port}/v1;
+        key sk-test-key;
+        model another;
+    }
 EOT
 }
 
 
-my $small = instance('small');
+my $small = instance('small',
+                     server => 'location = /small { chat small; }');
 
 # its companion is stopped, and does not wait for tasks any more
 
@@ -57,6 +63,16 @@ is(parse_json(provider_stats($provider)->{last_request})->{model}, 'large',
    'and by the other model');
 like($large->error_log, qr/\[warn\].*is configured differently/, 'is told');
 is($redis->cmd('EXISTS', stream_key($question)), 0, 'is not cached');
+
+# a provider that is not known there at all
+
+my $unknown = 'Who is that?';
+
+stream_ok(scalar ask($small, { question => $unknown, path => '/small' }),
+          'another provider', error => 'internal', restarts => 0);
+like($large->error_log, qr/provider "small" is not configured here/,
+     'is told too');
+is(provider_stats($provider, $unknown), 0, 'and nobody else is asked');
 
 kill('CONT', $companion);
 
