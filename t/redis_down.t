@@ -153,6 +153,7 @@ is(scalar(grep { $_ > 2 } values %$complaints), 0,
 my $health = get($nginx, '/');
 
 is($health->{status}, 503, 'health knows');
+is(parse_json($health->{body})->{breaker}, 'open', 'and says why');
 
 # it is back, and empty
 
