@@ -58,7 +58,7 @@ ngx_int_t ngx_chat_board_add(ngx_conf_t *cf, void *tag,
 /*
  * Takes the slot of the predecessor, which may be empty, else a free one, else
  * that of anybody who has died.  NULL: all are taken; the companion works
- * without one and is missing from the page.
+ * without one, is missing from the page, and asks again.
  */
 ngx_chat_slot_t *ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid,
     ngx_uint_t number, u_char *token, ngx_str_t *predecessor);

@@ -422,6 +422,14 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
     dummy = ev->data;
     fl = dummy->data;
 
+    /* the board may have been full of those who were to quit */
+
+    if (fl->slot == NULL && !fl->quit && !fl->leaving) {
+        fl->slot = ngx_chat_board_take(fl->conf->board, ngx_pid, fl->number,
+                                       fl->jobs.token,
+                                       &fl->jobs.predecessor);
+    }
+
     if (fl->slot) {
         fl->slot->beat = ngx_time();
         fl->slot->running = fl->jobs.running;
