@@ -56,6 +56,17 @@ sub reading {
 }
 
 
+# a signal that was sent may not have arrived
+
+sub is_stopped {
+    my ($pid) = @_;
+
+    open(my $file, '<', "/proc/$pid/stat") or return 0;
+
+    return <$file> =~ /\) T /;
+}
+
+
 # All companions stop in mid-answer.  The other cases fit into that time.
 
 my @questions = map { "Who writes this $_?" } 1 .. 6;
@@ -82,7 +93,12 @@ my $since = time();
 
     wait_for { reading($redis) } 5, 'the companion to wait';
     kill('STOP', $old);
-    $redis->cmd('CLIENT', 'KILL', 'ID', $_) foreach reading($redis);
+    wait_for { is_stopped($old) } 5, 'the companion to stop';
+
+    wait_for {
+        $redis->cmd('CLIENT', 'KILL', 'ID', $_) foreach reading($redis);
+        !reading($redis);
+    } 5, 'nobody to wait for tasks';
 
     my $began = time();
     my $waiting = ask_later($queued, { question => $question });
