@@ -89,6 +89,10 @@ my $since = time();
 
     stream_ok(scalar ask($queued, { question => 'Anybody? {{chunks=1}}' }),
               'a first answer');
+
+    # the task goes a moment after its answer is complete
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'its task to go';
+
     # it is stopped, and does not wait for tasks any more
 
     wait_for { reading($redis) } 5, 'the companion to wait';
