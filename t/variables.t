@@ -9,9 +9,25 @@ use strict;
 use lib 't/lib';
 use Chat::Test;
 
-my @names = qw(question key cache_status generation status error provider model
-               queue_time first_chunk_time chunks bytes);
-my $format = join(' ', map { "$_=[\$chat_$_]" } @names);
+# spelled out, so that each can be found
+
+my @variables = split(' ', '
+    $chat_question
+    $chat_key
+    $chat_cache_status
+    $chat_generation
+    $chat_status
+    $chat_error
+    $chat_provider
+    $chat_model
+    $chat_queue_time
+    $chat_first_chunk_time
+    $chat_chunks
+    $chat_bytes
+');
+
+my @names = map { s/^\$chat_//r } @variables;
+my $format = join(' ', map { "$names[$_]=[$variables[$_]]" } 0 .. $#names);
 
 my $redis = start_redis();
 my $provider = start_provider(chunks => 3);
