@@ -177,7 +177,7 @@ ngx_chat_json_check_text(const u_char *p, size_t len)
 }
 
 
-/* reads \uXXXX */
+/* reads one escape by number: \u and four hex digits */
 
 static ngx_int_t
 ngx_chat_json_unit(const u_char *p, const u_char *last, ngx_uint_t *unit)
