@@ -166,7 +166,7 @@ accepted('the defaults', $defaults);
 # words of chat_provider, variables, codes, environment
 
 my ($words) = read_file("$root/ngx_chat_module/http/"
-                        . 'ngx_http_chat_provider_conf.c')
+                        . 'ngx_http_chat_provider_words.c')
     =~ /ngx_http_chat_provider_words\[\] = \{(.*?)\n\};/s;
 
 same('words of chat_provider', [ $words =~ /ngx_string\("(\w+)"\)/g ],
