@@ -2,7 +2,9 @@
 /*
  * The inside of a connection, shared by the files of this folder.
  *
- *   WAIT -> CONNECT -> HELLO -> UP      a loss leads back to WAIT
+ *   WAIT -> CONNECT -> [HANDSHAKE ->] HELLO -> UP
+ *
+ *                                       a loss leads back to WAIT
  *   SHUT                                closed, or told to go: for good
  *
  * A new attempt always begins in a timer's handler, so whoever has called out
@@ -38,11 +40,13 @@
 #define NGX_CHAT_REDIS_REFUSED     0x08
 #define NGX_CHAT_REDIS_GARBLED     0x10
 #define NGX_CHAT_REDIS_NO_MEMORY   0x20
+#define NGX_CHAT_REDIS_UNTRUSTED   0x40
 
 
 typedef enum {
     NGX_CHAT_REDIS_WAIT = 0,
     NGX_CHAT_REDIS_CONNECT,
+    NGX_CHAT_REDIS_HANDSHAKE,
     NGX_CHAT_REDIS_HELLO,
     NGX_CHAT_REDIS_UP,
     NGX_CHAT_REDIS_SHUT
@@ -70,6 +74,10 @@ struct ngx_chat_redis_s {
     ngx_msec_t                 started;     /* of the last attempt */
     ngx_chat_redis_state_e     state;
     ngx_chat_resp_t           *resp;
+
+    /* TLS: whose certificate is expected, and where nginx says what failed */
+    ngx_str_t                 *host;
+    ngx_log_t                  tls_log;
 
     /* AUTH and so on go out alone, before any command */
     ngx_chat_bytes_t           hello;
@@ -104,6 +112,7 @@ struct ngx_chat_redis_s {
     ngx_uint_t                 busy;        /* calls on the stack */
     unsigned                   failed:1;    /* the last attempt */
     unsigned                   closed:1;
+    unsigned                   asked:1;     /* for a client certificate */
 };
 
 
@@ -144,6 +153,18 @@ void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
 void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd);
 void ngx_chat_redis_read(ngx_chat_redis_t *rd);
 void ngx_chat_redis_write(ngx_chat_redis_t *rd);
+
+/* the connection can carry commands: AUTH and so on go out */
+void ngx_chat_redis_greet(ngx_chat_redis_t *rd);
+
+
+/* ngx_chat_redis_tls.c */
+
+/* the handshake; leads to greet, or the connection is lost */
+void ngx_chat_redis_tls_start(ngx_chat_redis_t *rd);
+
+/* says goodbye without waiting; the connection is to be closed then */
+void ngx_chat_redis_tls_end(ngx_connection_t *c);
 
 
 /* ngx_chat_redis_hello.c */
