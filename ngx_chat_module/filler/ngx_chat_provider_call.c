@@ -1,14 +1,10 @@
 
 #include "ngx_chat_provider_call.h"
 #include "ngx_chat_provider_easy.h"
-#include "ngx_chat_provider_fault.h"
-#include "../codec/ngx_chat_sse_reader.h"
+#include "../codec/ngx_chat_provider_stream.h"
 #include <ngx_event.h>
 
 
-#define NGX_CHAT_PROVIDER_EVENT    (4 * 1024 * 1024)
-#define NGX_CHAT_PROVIDER_USAGE    4096
-#define NGX_CHAT_PROVIDER_NAME     256
 #define NGX_CHAT_PROVIDER_LINGER   100     /* ms, from [DONE] to the end */
 #define NGX_CHAT_PROVIDER_REFUSAL  1000    /* ms, for the body of an error */
 
@@ -22,7 +18,6 @@ typedef enum {
 
 struct ngx_chat_provider_call_s {
     ngx_pool_t                     *pool;
-    ngx_pool_t                     *temp;      /* emptied after each event */
     ngx_log_t                      *log;
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
@@ -40,13 +35,11 @@ struct ngx_chat_provider_call_s {
     ngx_event_t                     total;
 
     ngx_chat_provider_body_e        body;
-    ngx_chat_sse_reader_t           sse;
+    ngx_chat_provider_stream_t      stream;
     ngx_chat_provider_fault_t       fault;
     ngx_chat_provider_end_t         end;
 
     unsigned                        begun:1;   /* a first token was there */
-    unsigned                        finished:1;
-    unsigned                        done:1;    /* nothing else matters */
 };
 
 
@@ -56,14 +49,10 @@ static size_t ngx_chat_provider_write(char *p, size_t size, size_t n,
     void *data);
 static void ngx_chat_provider_begin(ngx_chat_provider_call_t *call);
 static ngx_uint_t ngx_chat_provider_status(ngx_chat_provider_call_t *call);
-static ngx_uint_t ngx_chat_provider_is_stream(ngx_chat_provider_call_t *call);
+static void ngx_chat_provider_check_type(ngx_chat_provider_call_t *call);
 static void ngx_chat_provider_read(ngx_chat_provider_call_t *call, u_char *p,
     size_t len);
-static void ngx_chat_provider_event(ngx_chat_provider_call_t *call);
-static void ngx_chat_provider_delta(ngx_chat_provider_call_t *call,
-    ngx_chat_delta_t *d);
-static void ngx_chat_provider_keep(ngx_chat_provider_call_t *call,
-    ngx_str_t *dst, ngx_str_t *src, size_t max);
+static void ngx_chat_provider_delta(void *data, ngx_str_t *text);
 static void ngx_chat_provider_wait(ngx_chat_provider_call_t *call,
     ngx_msec_t ms);
 static void ngx_chat_provider_wait_handler(ngx_event_t *ev);
@@ -115,8 +104,7 @@ ngx_chat_provider_call(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
     call->total.data = call;
     call->total.log = log;
 
-    ngx_chat_sse_reader_init(&call->sse, NGX_CHAT_PROVIDER_EVENT);
-    ngx_chat_provider_fault_init(&call->fault, pv, log);
+    ngx_chat_provider_fault_init(&call->fault, pv);
 
     if (ngx_chat_provider_start(call, messages) != NGX_OK) {
         ngx_chat_provider_free(call);
@@ -144,8 +132,13 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
     CURL        *easy;
     ngx_uint_t   failed;
 
-    call->temp = ngx_create_pool(4096, ngx_cycle->log);
-    if (call->temp == NULL) {
+    call->stream.delta = ngx_chat_provider_delta;
+    call->stream.data = call;
+
+    if (ngx_chat_provider_stream_init(&call->stream, &call->fault, call->pool,
+                                      ngx_cycle->log)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -161,7 +154,7 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
     failed = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION,
                               ngx_chat_provider_write);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-    failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->fault.curl);
+    failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->fault.words);
     failed |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 
     if (failed) {
@@ -199,7 +192,7 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
         return size;
     }
 
-    if (call->fault.error == NGX_CHAT_E_NONE && !call->done) {
+    if (call->fault.error == NGX_CHAT_E_NONE && !call->stream.done) {
         ngx_chat_provider_read(call, (u_char *) p, n);
     }
 
@@ -208,7 +201,7 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
      * taken for the next answer: it is kept after a whole answer only.
      */
 
-    if (call->done || call->finished) {
+    if (call->stream.done || call->stream.finished) {
         (void) curl_easy_setopt(call->request.easy, CURLOPT_FORBID_REUSE, 0L);
     }
 
@@ -233,10 +226,7 @@ ngx_chat_provider_begin(ngx_chat_provider_call_t *call)
 
     call->body = NGX_CHAT_BODY_STREAM;
 
-    if (!ngx_chat_provider_is_stream(call)) {
-        ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent something else than an event stream");
-    }
+    ngx_chat_provider_check_type(call);
 }
 
 
@@ -259,117 +249,40 @@ ngx_chat_provider_status(ngx_chat_provider_call_t *call)
 }
 
 
-static ngx_uint_t
-ngx_chat_provider_is_stream(ngx_chat_provider_call_t *call)
+static void
+ngx_chat_provider_check_type(ngx_chat_provider_call_t *call)
 {
-    char    *type;
-    size_t   len;
+    char       *type;
+    ngx_str_t   value;
 
     type = NULL;
+    ngx_str_null(&value);
 
     if (curl_easy_getinfo(call->request.easy, CURLINFO_CONTENT_TYPE, &type)
-        != CURLE_OK
-        || type == NULL)
+        == CURLE_OK
+        && type)
     {
-        return 1;
+        value.data = (u_char *) type;
+        value.len = ngx_strlen(type);
     }
 
-    len = sizeof("text/event-stream") - 1;
-
-    return ngx_strncasecmp((u_char *) type, (u_char *) "text/event-stream",
-                           len)
-           == 0
-           && (type[len] == '\0' || type[len] == ';' || type[len] == ' ');
+    if (!ngx_chat_provider_is_stream(&value)) {
+        ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                "sent something else than an event stream");
+    }
 }
 
 
 static void
 ngx_chat_provider_read(ngx_chat_provider_call_t *call, u_char *p, size_t len)
 {
-    ngx_buf_t  b;
-    ngx_int_t  rc;
+    ngx_uint_t  tokens;
 
-    ngx_memzero(&b, sizeof(ngx_buf_t));
+    tokens = call->stream.tokens;
 
-    b.start = p;
-    b.pos = p;
-    b.last = p + len;
-    b.end = p + len;
+    ngx_chat_provider_stream_read(&call->stream, p, len);
 
-    while (!call->done && call->fault.error == NGX_CHAT_E_NONE) {
-
-        rc = ngx_chat_sse_read(&call->sse, &b);
-
-        if (rc == NGX_AGAIN) {
-            return;
-        }
-
-        if (rc != NGX_OK) {
-            ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN,
-                                    0, "sent an event that is too large");
-            return;
-        }
-
-        ngx_chat_provider_event(call);
-    }
-}
-
-
-static void
-ngx_chat_provider_event(ngx_chat_provider_call_t *call)
-{
-    ngx_int_t         rc;
-    ngx_str_t         data;
-    ngx_chat_delta_t  d;
-
-    data.data = call->sse.data.data;
-    data.len = call->sse.data.len;
-
-    if (data.len == 0) {
-        return;
-    }
-
-    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
-
-    rc = ngx_chat_delta_parse(&d, &data, call->temp);
-
-    if (rc == NGX_DONE) {
-        call->done = 1;
-        ngx_chat_provider_wait(call, NGX_CHAT_PROVIDER_LINGER);
-
-    } else if (rc != NGX_OK) {
-        ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                "sent an event that is not valid JSON");
-
-    } else if (d.is_error) {
-        ngx_chat_provider_fault_object(&call->fault, &d);
-
-    } else {
-        ngx_chat_provider_delta(call, &d);
-    }
-
-    ngx_reset_pool(call->temp);
-}
-
-
-static void
-ngx_chat_provider_delta(ngx_chat_provider_call_t *call, ngx_chat_delta_t *d)
-{
-    if (call->end.model.len == 0) {
-        ngx_chat_provider_keep(call, &call->end.model, &d->model,
-                               NGX_CHAT_PROVIDER_NAME);
-    }
-
-    ngx_chat_provider_keep(call, &call->end.usage, &d->usage,
-                           NGX_CHAT_PROVIDER_USAGE);
-
-    if (d->finish.len) {
-        call->finished = 1;
-        ngx_chat_provider_keep(call, &call->end.finish, &d->finish,
-                               NGX_CHAT_PROVIDER_NAME);
-    }
-
-    if (d->text.len || d->reasoning || d->finish.len) {
+    if (call->stream.tokens != tokens) {
 
         /* to move the timer with each token would cost more, or be lazy */
 
@@ -381,38 +294,18 @@ ngx_chat_provider_delta(ngx_chat_provider_call_t *call, ngx_chat_delta_t *d)
         }
     }
 
-    if (d->text.len) {
-        call->ops->delta(call->data, &d->text);
+    if (call->stream.done) {
+        ngx_chat_provider_wait(call, NGX_CHAT_PROVIDER_LINGER);
     }
 }
 
 
-/* what is absent, or too long to be what it should be, changes nothing */
-
 static void
-ngx_chat_provider_keep(ngx_chat_provider_call_t *call, ngx_str_t *dst,
-    ngx_str_t *src, size_t max)
+ngx_chat_provider_delta(void *data, ngx_str_t *text)
 {
-    u_char  *p;
+    ngx_chat_provider_call_t *call = data;
 
-    if (src->len == 0 || src->len > max
-        || (src->len == dst->len
-            && ngx_memcmp(src->data, dst->data, src->len) == 0))
-    {
-        return;
-    }
-
-    /* a provider may send another value in each event: no new room for it */
-
-    if (dst->data == NULL) {
-        dst->data = ngx_pnalloc(call->pool, max);
-        if (dst->data == NULL) {
-            return;
-        }
-    }
-
-    p = ngx_cpymem(dst->data, src->data, src->len);
-    dst->len = p - dst->data;
+    call->ops->delta(call->data, text);
 }
 
 
@@ -436,7 +329,7 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
 
     call = ev->data;
 
-    if (call->begun && !call->done) {
+    if (call->begun && !call->stream.done) {
         left = (ngx_msec_int_t) (call->heard + call->provider->idle_timeout
                                  - ngx_current_msec);
 
@@ -451,7 +344,7 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
      * of [DONE].
      */
 
-    if (!call->done && !call->finished) {
+    if (!call->stream.done && !call->stream.finished) {
         status = ngx_chat_provider_status(call);
 
         if (status != 0 && status != 200) {
@@ -477,7 +370,7 @@ ngx_chat_provider_total_handler(ngx_event_t *ev)
 
     call = ev->data;
 
-    if (!call->done && !call->finished) {
+    if (!call->stream.done && !call->stream.finished) {
         ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
                                 "took too long: total_timeout");
     }
@@ -491,7 +384,7 @@ ngx_chat_provider_done(void *data, CURLcode rc)
 {
     ngx_chat_provider_call_t *call = data;
 
-    if (!call->done && call->fault.error == NGX_CHAT_E_NONE) {
+    if (!call->stream.done && call->fault.error == NGX_CHAT_E_NONE) {
         ngx_chat_provider_conclude(call, rc);
     }
 
@@ -525,22 +418,14 @@ ngx_chat_provider_conclude(ngx_chat_provider_call_t *call, CURLcode rc)
 
         /* an answer that has said why it finished was whole before */
 
-        if (!call->finished) {
-            ngx_chat_provider_fault_curl(&call->fault, rc);
+        if (!call->stream.finished) {
+            ngx_chat_provider_easy_fault(&call->fault, rc);
         }
 
         return;
     }
 
-    /* the last event may lack its empty line */
-
-    ngx_chat_provider_read(call, (u_char *) "\n\n", 2);
-
-    if (!call->done && !call->finished) {
-        ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                "closed the connection before the end "
-                                "of the answer");
-    }
+    ngx_chat_provider_stream_end(&call->stream);
 }
 
 
@@ -558,7 +443,7 @@ ngx_chat_provider_refused(ngx_chat_provider_call_t *call, ngx_uint_t status)
         call->end.retry_after = (ngx_msec_t) ngx_min(after, 86400) * 1000;
     }
 
-    ngx_chat_provider_fault_status(&call->fault, status, call->temp);
+    ngx_chat_provider_fault_status(&call->fault, status, call->stream.temp);
 }
 
 
@@ -567,6 +452,8 @@ ngx_chat_provider_refused(ngx_chat_provider_call_t *call, ngx_uint_t status)
 static void
 ngx_chat_provider_finish(ngx_chat_provider_call_t *call)
 {
+    u_char                   *last;
+    u_char                    line[NGX_CHAT_FAULT_LINE];
     ngx_chat_provider_end_t  *end;
 
     if (call->fault.status == 0) {
@@ -577,6 +464,9 @@ ngx_chat_provider_finish(ngx_chat_provider_call_t *call)
 
     end = &call->end;
 
+    end->finish = call->stream.finish;
+    end->model = call->stream.model;
+    end->usage = call->stream.usage;
     end->error = call->fault.error;
     end->retry = call->fault.retry ? 1 : 0;
     end->status = call->fault.status;
@@ -587,7 +477,14 @@ ngx_chat_provider_finish(ngx_chat_provider_call_t *call)
                        &call->provider->name, &end->finish, &end->model);
 
     } else {
-        ngx_chat_provider_fault_log(&call->fault);
+        last = ngx_chat_provider_fault_line(&call->fault, line);
+
+        ngx_log_error(NGX_LOG_ERR, call->log, 0, "%*s",
+                      (size_t) (last - line), line);
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, call->log, 0,
+                       "chat provider \"%V\" says \"%V\"",
+                       &call->provider->name, &call->fault.message);
     }
 
     call->ops->end(call->data, end);
@@ -615,12 +512,8 @@ static void
 ngx_chat_provider_free(ngx_chat_provider_call_t *call)
 {
     ngx_chat_provider_easy_free(&call->request);
-    ngx_chat_sse_reader_free(&call->sse);
+    ngx_chat_provider_stream_free(&call->stream);
     ngx_chat_provider_fault_free(&call->fault);
-
-    if (call->temp) {
-        ngx_destroy_pool(call->temp);
-    }
 
     ngx_destroy_pool(call->pool);
 }

@@ -4,6 +4,10 @@
 
 #define NGX_CHAT_PROVIDER_MAX_AGE  60L     /* s, of an idle connection */
 
+#if (NGX_CHAT_FAULT_DETAIL < CURL_ERROR_SIZE)
+#error libcurl would write its words beyond the room for them
+#endif
+
 
 static ngx_int_t ngx_chat_provider_options(CURL *easy,
     ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
@@ -243,4 +247,57 @@ ngx_chat_provider_header(ngx_chat_provider_easy_t *pe, const char *format,
     pe->headers = list;
 
     return NGX_OK;
+}
+
+
+void
+ngx_chat_provider_easy_fault(ngx_chat_provider_fault_t *f, CURLcode rc)
+{
+    ngx_uint_t         retry;
+    const char        *what;
+    ngx_chat_error_e   error;
+
+    retry = 1;
+
+    switch (rc) {
+
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        what = "cannot be reached";
+        break;
+
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_URL_MALFORMAT:
+        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        what = "cannot be connected to safely";
+        retry = 0;
+        break;
+
+    case CURLE_OPERATION_TIMEDOUT:
+        /* of all timeouts libcurl is told the one for connecting alone */
+        error = NGX_CHAT_E_PROVIDER_TIMEOUT;
+        what = "did not accept the connection in time";
+        break;
+
+    case CURLE_FAILED_INIT:
+    case CURLE_OUT_OF_MEMORY:
+        error = NGX_CHAT_E_INTERNAL;
+        what = "could not be asked for want of connections or memory";
+        break;
+
+    default:
+        error = NGX_CHAT_E_PROVIDER_BROKEN;
+        what = "broke the connection off";
+        break;
+    }
+
+    if (f->error == NGX_CHAT_E_NONE) {
+        f->detail = f->words[0] ? f->words : curl_easy_strerror(rc);
+    }
+
+    ngx_chat_provider_fault(f, error, retry, what);
 }

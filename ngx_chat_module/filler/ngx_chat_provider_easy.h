@@ -9,7 +9,7 @@
 #define _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_
 
 
-#include "../ngx_chat_provider.h"
+#include "../codec/ngx_chat_provider_fault.h"
 #include <curl/curl.h>
 
 
@@ -27,6 +27,9 @@ ngx_int_t ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_str_t *messages, ngx_pool_t *pool);
 
 void ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe);
+
+/* libcurl gave up before there was a status, or in the stream */
+void ngx_chat_provider_easy_fault(ngx_chat_provider_fault_t *f, CURLcode rc);
 
 
 #endif /* _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_ */

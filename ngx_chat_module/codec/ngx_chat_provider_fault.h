@@ -9,36 +9,38 @@
 #define _NGX_CHAT_PROVIDER_FAULT_H_INCLUDED_
 
 
-#include "../codec/ngx_chat_bytes.h"
-#include "../codec/ngx_chat_error.h"
-#include "../codec/ngx_chat_provider_json.h"
-#include <curl/curl.h>
+#include "ngx_chat_bytes.h"
+#include "ngx_chat_error.h"
+#include "ngx_chat_provider_json.h"
 
 
 #define NGX_CHAT_FAULT_BODY     8192
 #define NGX_CHAT_FAULT_MESSAGE  200
+#define NGX_CHAT_FAULT_DETAIL   256
+
+/* room for the operator's line, and more than it ever has */
+#define NGX_CHAT_FAULT_LINE     1024
 
 
 typedef struct {
     ngx_chat_error_e       error;        /* NGX_CHAT_E_NONE: no fault */
     ngx_uint_t             retry;        /* worth another try */
     const char            *what;
-    const char            *detail;       /* libcurl's, or NULL */
+    const char            *detail;       /* of who speaks HTTP, or NULL */
     ngx_uint_t             status;       /* of HTTP; 0: there was none */
 
     ngx_chat_bytes_t       body;         /* of an error response */
     ngx_str_t              message;      /* the provider's own words */
 
     ngx_chat_provider_t   *provider;
-    ngx_log_t             *log;
 
     u_char                 room[NGX_CHAT_FAULT_MESSAGE];
-    char                   curl[CURL_ERROR_SIZE];  /* its error buffer */
+    char                   words[NGX_CHAT_FAULT_DETAIL];  /* for detail */
 } ngx_chat_provider_fault_t;
 
 
 void ngx_chat_provider_fault_init(ngx_chat_provider_fault_t *f,
-    ngx_chat_provider_t *pv, ngx_log_t *log);
+    ngx_chat_provider_t *pv);
 void ngx_chat_provider_fault_free(ngx_chat_provider_fault_t *f);
 
 /* the first fault counts, those that follow from it do not */
@@ -49,14 +51,17 @@ void ngx_chat_provider_fault(ngx_chat_provider_fault_t *f,
 void ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
     ngx_uint_t status, ngx_pool_t *temp);
 
-/* libcurl gave up before there was a status, or in the stream */
-void ngx_chat_provider_fault_curl(ngx_chat_provider_fault_t *f, CURLcode rc);
-
 /* an error object in the stream */
 void ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
     ngx_chat_delta_t *d);
 
-void ngx_chat_provider_fault_log(ngx_chat_provider_fault_t *f);
+/*
+ * One line for the operator, without a zero at its end: what went wrong, not
+ * what the provider says, which may repeat the question.  buf has room for
+ * NGX_CHAT_FAULT_LINE bytes.  Returns the end.
+ */
+u_char *ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f,
+    u_char *buf);
 
 
 #endif /* _NGX_CHAT_PROVIDER_FAULT_H_INCLUDED_ */

@@ -8,6 +8,8 @@
 
 static void ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
     ngx_str_t *message);
+static u_char *ngx_chat_fault_put(u_char *p, u_char *last, const void *s,
+    size_t len);
 static ngx_uint_t ngx_chat_provider_has_key(ngx_chat_provider_t *pv,
     u_char *p, size_t len);
 static ngx_uint_t ngx_chat_provider_contains(u_char *p, size_t len,
@@ -17,13 +19,12 @@ static void ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host);
 
 void
 ngx_chat_provider_fault_init(ngx_chat_provider_fault_t *f,
-    ngx_chat_provider_t *pv, ngx_log_t *log)
+    ngx_chat_provider_t *pv)
 {
     ngx_memzero(f, sizeof(ngx_chat_provider_fault_t));
 
     f->body.max = NGX_CHAT_FAULT_BODY;
     f->provider = pv;
-    f->log = log;
 }
 
 
@@ -90,69 +91,11 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
     body.data = f->body.data;
     body.len = f->body.len;
 
-    if (!ngx_chat_provider_has_key(f->provider, body.data, body.len)) {
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, f->log, 0,
-                       "chat provider error \"%*s\"", body.len, body.data);
-    }
-
     ngx_memzero(&d, sizeof(ngx_chat_delta_t));
 
     if (ngx_chat_delta_parse(&d, &body, temp) == NGX_OK && d.is_error) {
         ngx_chat_provider_fault_message(f, &d.error);
     }
-}
-
-
-void
-ngx_chat_provider_fault_curl(ngx_chat_provider_fault_t *f, CURLcode rc)
-{
-    ngx_uint_t         retry;
-    const char        *what;
-    ngx_chat_error_e   error;
-
-    retry = 1;
-
-    switch (rc) {
-
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-        error = NGX_CHAT_E_PROVIDER_REFUSED;
-        what = "cannot be reached";
-        break;
-
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_URL_MALFORMAT:
-        error = NGX_CHAT_E_PROVIDER_REFUSED;
-        what = "cannot be connected to safely";
-        retry = 0;
-        break;
-
-    case CURLE_OPERATION_TIMEDOUT:
-        /* of all timeouts libcurl is told the one for connecting alone */
-        error = NGX_CHAT_E_PROVIDER_TIMEOUT;
-        what = "did not accept the connection in time";
-        break;
-
-    case CURLE_FAILED_INIT:
-    case CURLE_OUT_OF_MEMORY:
-        error = NGX_CHAT_E_INTERNAL;
-        what = "could not be asked for want of connections or memory";
-        break;
-
-    default:
-        error = NGX_CHAT_E_PROVIDER_BROKEN;
-        what = "broke the connection off";
-        break;
-    }
-
-    if (f->error == NGX_CHAT_E_NONE) {
-        f->detail = f->curl[0] ? f->curl : curl_easy_strerror(rc);
-    }
-
-    ngx_chat_provider_fault(f, error, retry, what);
 }
 
 
@@ -179,36 +122,49 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
 }
 
 
-void
-ngx_chat_provider_fault_log(ngx_chat_provider_fault_t *f)
+u_char *
+ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f, u_char *buf)
 {
-    u_char     *p, *last;
+    u_char     *p, *last, digits[3];
     ngx_str_t   host;
-    u_char      buf[CURL_ERROR_SIZE + NGX_INT_T_LEN + 32];
 
     ngx_chat_provider_host(f->provider, &host);
 
-    p = buf;
-    last = buf + sizeof(buf);
+    last = buf + NGX_CHAT_FAULT_LINE;
+
+    p = ngx_chat_fault_put(buf, last, "provider \"",
+                           sizeof("provider \"") - 1);
+    p = ngx_chat_fault_put(p, last, f->provider->name.data,
+                           f->provider->name.len);
+    p = ngx_chat_fault_put(p, last, "\" at \"", sizeof("\" at \"") - 1);
+    p = ngx_chat_fault_put(p, last, host.data, host.len);
+    p = ngx_chat_fault_put(p, last, "\" ", sizeof("\" ") - 1);
+    p = ngx_chat_fault_put(p, last, f->what, ngx_strlen(f->what));
 
     if (f->status) {
-        p = ngx_slprintf(p, last, ", HTTP status %ui", f->status);
+        digits[0] = (u_char) ('0' + f->status / 100 % 10);
+        digits[1] = (u_char) ('0' + f->status / 10 % 10);
+        digits[2] = (u_char) ('0' + f->status % 10);
+
+        p = ngx_chat_fault_put(p, last, ", HTTP status ",
+                           sizeof(", HTTP status ") - 1);
+        p = ngx_chat_fault_put(p, last, digits, 3);
     }
 
     if (f->detail) {
-        p = ngx_slprintf(p, last, ", \"%s\"", f->detail);
+        p = ngx_chat_fault_put(p, last, ", \"", sizeof(", \"") - 1);
+        p = ngx_chat_fault_put(p, last, f->detail, ngx_strlen(f->detail));
+        p = ngx_chat_fault_put(p, last, "\"", 1);
     }
 
-    ngx_log_error(NGX_LOG_ERR, f->log, 0,
-                  "provider \"%V\" at \"%V\" %s%*s",
-                  &f->provider->name, &host, f->what, (size_t) (p - buf),
-                  buf);
+    return p;
+}
 
-    /* it may repeat the question */
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, f->log, 0,
-                   "chat provider \"%V\" says \"%V\"",
-                   &f->provider->name, &f->message);
+static u_char *
+ngx_chat_fault_put(u_char *p, u_char *last, const void *s, size_t len)
+{
+    return ngx_cpymem(p, s, ngx_min(len, (size_t) (last - p)));
 }
 
 
