@@ -29,6 +29,7 @@ struct ngx_chat_ask_s {
     ngx_chat_error_e        reason;    /* for dropping the task */
 
     unsigned                bound:1;   /* goes on without its asker */
+    unsigned                direct:1;  /* its asker can do without Redis */
 };
 
 
@@ -85,6 +86,7 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ask->handler = handler;
     ask->data = data;
     ask->mode = question->mode;
+    ask->direct = question->direct ? 1 : 0;
 
     ngx_memcpy(task->gen.h, question->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(task->gen.fp, question->fp, NGX_CHAT_FP_LEN);
@@ -148,7 +150,7 @@ ngx_chat_ask_here(ngx_chat_ask_t *ask)
 
     ch = ngx_chat_channel_by_key(ask->hub, ask->task.gen.h,
                                  ask->task.gen.fp);
-    if (ch == NULL) {
+    if (ch == NULL || (ask->direct && ngx_chat_channel_lost(ch))) {
         return 0;
     }
 

@@ -37,6 +37,7 @@ typedef struct {
     size_t                 max_answer;
     ngx_uint_t             cancel;
     ngx_msec_t             grace;
+    ngx_uint_t             direct;     /* the asker can do without Redis */
 } ngx_chat_question_t;
 
 

@@ -1,6 +1,6 @@
 
 #include "ngx_chat_channel.h"
-#include "ngx_chat_follow.h"
+#include "../codec/ngx_chat_error.h"
 
 
 #define NGX_CHAT_CHANNEL_POOL    4096
@@ -18,7 +18,6 @@ static void ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp);
 static ngx_chat_entry_t *ngx_chat_channel_entry(ngx_chat_channel_t *ch,
     ngx_chat_event_t *ev);
 static ngx_int_t ngx_chat_channel_whole(ngx_chat_channel_t *ch);
-static void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
 
 
 ngx_chat_channel_t *
@@ -150,11 +149,11 @@ ngx_chat_channel_release(ngx_chat_channel_t *ch)
 {
     ch->holds--;
 
-    if (ch->holds == 1 && ch->follow) {
+    if (ch->holds == 1 && ch->feeder) {
 
-        /* releases the last hold */
+        /* may release the last hold */
 
-        ngx_chat_follow_stop(ch);
+        ch->source->deserted(ch->feeder);
         return;
     }
 
@@ -199,6 +198,13 @@ ngx_chat_channel_close(ngx_chat_channel_t *ch)
     ngx_queue_remove(&ch->queue);
 
     ch->hub = NULL;
+}
+
+
+ngx_uint_t
+ngx_chat_channel_lost(ngx_chat_channel_t *ch)
+{
+    return ch->feeder && ch->source->lost && ch->source->lost(ch->feeder);
 }
 
 
@@ -350,7 +356,7 @@ ngx_chat_channel_whole(ngx_chat_channel_t *ch)
 }
 
 
-static void
+void
 ngx_chat_channel_wake(ngx_chat_channel_t *ch)
 {
     ngx_queue_t     *q;

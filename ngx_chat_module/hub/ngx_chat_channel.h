@@ -2,7 +2,8 @@
 /*
  * Inside the hub: a channel's events, its place in the indexes, its
  * subscribers, and its source.  A source (ngx_chat_follow.h is the one that
- * reads Redis) appends events and is stopped when nobody listens any more.
+ * reads Redis) has a hold on the channel while it is its feeder, appends
+ * events, and is told when nobody listens any more.
  *
  * Private to hub/.
  */
@@ -19,7 +20,6 @@
 
 
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
-typedef struct ngx_chat_follow_s  ngx_chat_follow_t;
 
 
 struct ngx_chat_entry_s {
@@ -77,7 +77,8 @@ struct ngx_chat_channel_s {
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
 
     ngx_queue_t            subs;
-    ngx_chat_follow_t     *follow;     /* NULL: not fed (any more) */
+    const ngx_chat_source_t  *source;  /* what feeds, or has fed it */
+    void                  *feeder;     /* NULL: not fed (any more) */
 
     unsigned               indexed:1;  /* in ids */
     unsigned               joinable:1; /* in keys too */
@@ -94,13 +95,19 @@ ngx_chat_channel_t *ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h,
 ngx_chat_channel_t *ngx_chat_channel_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_uint_t joinable);
 
-/* when only its source holds it any more, that is stopped */
+/* when only its source holds it any more, that is told */
 void ngx_chat_channel_hold(ngx_chat_channel_t *ch);
 void ngx_chat_channel_release(ngx_chat_channel_t *ch);
 
 /* nobody finds it by its key any more, or (close) at all */
 void ngx_chat_channel_hide(ngx_chat_channel_t *ch);
 void ngx_chat_channel_close(ngx_chat_channel_t *ch);
+
+/* is it fed by a source that is lost? */
+ngx_uint_t ngx_chat_channel_lost(ngx_chat_channel_t *ch);
+
+/* subscribers look for what is there, or is not */
+void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
 
 /*
  * Appends an event, its texts copied, and wakes all subscribers.  A terminal

@@ -6,6 +6,7 @@
 #define NGX_CHAT_FOLLOW_PAGE  128
 #define NGX_CHAT_FOLLOW_ALL   ((uint64_t) -1)
 #define NGX_CHAT_FOLLOW_LATE  20      /* ms, for the clock of Redis */
+#define NGX_CHAT_FOLLOW_LOOK  1000    /* ms: is Redis still there? */
 
 
 /*
@@ -14,7 +15,7 @@
  * each of them may have ended it.
  */
 
-struct ngx_chat_follow_s {
+typedef struct {
     ngx_chat_channel_t     *channel;
     ngx_chat_pubsub_sub_t  *sub;
     ngx_chat_call_t        *call;      /* read, check or lookup */
@@ -31,12 +32,15 @@ struct ngx_chat_follow_s {
     uint64_t                asked;     /* n when the check went out */
     ngx_msec_t              alive;     /* when it was last seen to live */
     ngx_msec_t              late;      /* to be out of the queue by then */
+    ngx_msec_t              due;       /* when to check */
 
     unsigned                reading:1;
     unsigned                over:1;    /* nothing more will be written */
-};
+} ngx_chat_follow_t;
 
 
+static void ngx_chat_follow_stop(void *data);
+static ngx_uint_t ngx_chat_follow_lost(void *data);
 static void ngx_chat_follow_confirmed(void *data);
 static void ngx_chat_follow_message(void *data, ngx_str_t *message);
 static void ngx_chat_follow_take_message(ngx_chat_follow_t *f,
@@ -57,9 +61,16 @@ static void ngx_chat_follow_deliver(ngx_chat_follow_t *f,
 static ngx_uint_t ngx_chat_follow_prefix(ngx_chat_channel_t *ch,
     ngx_chat_answer_t *a, ngx_str_t *cuts, u_char **pos);
 static void ngx_chat_follow_wait(ngx_chat_follow_t *f);
+static void ngx_chat_follow_timer(ngx_chat_follow_t *f);
 static void ngx_chat_follow_down(ngx_chat_follow_t *f);
 static void ngx_chat_follow_error(ngx_chat_follow_t *f, ngx_chat_error_e e);
 
+
+static const ngx_chat_source_t  ngx_chat_follow_source = {
+    ngx_chat_follow_stop,
+    ngx_chat_follow_stop,
+    ngx_chat_follow_lost
+};
 
 static const ngx_chat_pubsub_ops_t  ngx_chat_follow_ops = {
     ngx_chat_follow_confirmed,
@@ -98,7 +109,8 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
         return NGX_ERROR;
     }
 
-    ch->follow = f;
+    ch->source = &ngx_chat_follow_source;
+    ch->feeder = f;
     ch->hub->channels++;
 
     ngx_chat_channel_hold(ch);
@@ -111,18 +123,18 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
 }
 
 
-void
-ngx_chat_follow_stop(ngx_chat_channel_t *ch)
+/* the generation goes on without */
+
+static void
+ngx_chat_follow_stop(void *data)
 {
-    ngx_chat_follow_t  *f;
+    ngx_chat_follow_t *f = data;
 
-    f = ch->follow;
+    ngx_chat_channel_t  *ch;
 
-    if (f == NULL) {
-        return;
-    }
+    ch = f->channel;
 
-    ch->follow = NULL;
+    ch->feeder = NULL;
     ch->hub->channels--;
 
     ngx_chat_pubsub_unsubscribe(f->sub);
@@ -135,6 +147,15 @@ ngx_chat_follow_stop(ngx_chat_channel_t *ch)
     ngx_free(f);
 
     ngx_chat_channel_release(ch);
+}
+
+
+static ngx_uint_t
+ngx_chat_follow_lost(void *data)
+{
+    ngx_chat_follow_t *f = data;
+
+    return ngx_chat_redis_down(f->channel->hub->store.redis);
 }
 
 
@@ -244,7 +265,7 @@ ngx_chat_follow_take(ngx_chat_follow_t *f, ngx_chat_event_t *ev)
         return NGX_OK;
     }
 
-    ngx_chat_follow_stop(f->channel);
+    ngx_chat_follow_stop(f);
 
     return NGX_DONE;
 }
@@ -357,6 +378,16 @@ ngx_chat_follow_timer_handler(ngx_event_t *ev)
 
     f = ev->data;
     ch = f->channel;
+
+    if (ngx_chat_follow_lost(f)) {
+        ngx_chat_follow_down(f);
+        return;
+    }
+
+    if ((ngx_msec_int_t) (f->due - ngx_current_msec) > 0) {
+        ngx_chat_follow_timer(f);
+        return;
+    }
 
     f->over = 0;
     f->asked = f->n;
@@ -557,7 +588,27 @@ ngx_chat_follow_wait(ngx_chat_follow_t *f)
         ms = ngx_min(ms, (ngx_msec_t) left);
     }
 
-    ngx_add_timer(&f->timer, ms);
+    f->due = ngx_current_msec + ms;
+
+    ngx_chat_follow_timer(f);
+}
+
+
+static void
+ngx_chat_follow_timer(ngx_chat_follow_t *f)
+{
+    ngx_msec_int_t  ms;
+
+    ms = (ngx_msec_int_t) (f->due - ngx_current_msec);
+    ms = ngx_max(ms, 0);
+
+    /* those who have seen nothing yet may go elsewhere: they are told soon */
+
+    if (f->n == 1) {
+        ms = ngx_min(ms, NGX_CHAT_FOLLOW_LOOK);
+    }
+
+    ngx_add_timer(&f->timer, (ngx_msec_t) ms);
 }
 
 
@@ -581,7 +632,13 @@ ngx_chat_follow_down(ngx_chat_follow_t *f)
         return;
     }
 
-    ngx_add_timer(&f->timer, ngx_min(timeout - silent, NGX_CHAT_SILENCE));
+    f->due = ngx_current_msec + ngx_min(timeout - silent, NGX_CHAT_SILENCE);
+
+    ngx_chat_follow_timer(f);
+
+    if (ngx_chat_follow_lost(f)) {
+        ngx_chat_channel_wake(ch);
+    }
 }
 
 

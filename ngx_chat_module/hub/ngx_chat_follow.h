@@ -17,8 +17,4 @@
 /* takes a hold on ch until its end or stop; NGX_OK, NGX_ERROR: no memory */
 ngx_int_t ngx_chat_follow_start(ngx_chat_channel_t *ch);
 
-/* callable at any time, also when it has ended */
-void ngx_chat_follow_stop(ngx_chat_channel_t *ch);
-
-
 #endif /* _NGX_CHAT_FOLLOW_H_INCLUDED_ */

@@ -2,7 +2,8 @@
 #include "ngx_chat_hub.h"
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
-#include "ngx_chat_follow.h"
+#include "../codec/ngx_chat_error.h"
+#include "../codec/ngx_chat_key.h"
 
 
 static void ngx_chat_hub_wake_handler(ngx_event_t *ev);
@@ -28,6 +29,10 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
 
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
+
+    if (hcf->redis == NULL) {
+        return hub;
+    }
 
     if (ngx_chat_store_init(&hub->store, hcf->redis, hcf->broker, 1, log)
         != NGX_OK)
@@ -56,13 +61,18 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
 
         ngx_chat_channel_hold(ch);
 
-        ngx_chat_follow_stop(ch);
+        if (ch->feeder) {
+            ch->source->stop(ch->feeder);
+        }
+
         ngx_chat_channel_close(ch);
 
         ngx_chat_channel_release(ch);
     }
 
-    ngx_chat_store_close(&hub->store);
+    if (hub->conf->redis) {
+        ngx_chat_store_close(&hub->store);
+    }
 
     ngx_free(hub);
 }
@@ -77,12 +87,99 @@ ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
 
     ngx_memzero(state, sizeof(ngx_chat_hub_state_t));
 
+    state->channels = hub->channels;
+
+    if (hub->conf->redis == NULL) {
+        return;
+    }
+
     state->redis = ngx_chat_redis_up(st->redis) ? 1 : 0;
     state->broker = ngx_chat_redis_up(st->broker) ? 1 : 0;
     state->pubsub = ngx_chat_pubsub_up(st->pubsub) ? 1 : 0;
     state->redis_down = ngx_chat_redis_down(st->redis) ? 1 : 0;
-    state->channels = hub->channels;
     state->policy = ngx_chat_redis_policy(st->redis);
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h, u_char *fp,
+    ngx_uint_t joinable, const ngx_chat_source_t *source, void *data)
+{
+    ngx_chat_gen_t       gen;
+    ngx_chat_channel_t  *ch;
+
+    ngx_memcpy(gen.h, h, NGX_CHAT_HASH_LEN);
+    ngx_memcpy(gen.fp, fp, NGX_CHAT_FP_LEN);
+
+    if (ngx_chat_key_random(gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
+        return NULL;
+    }
+
+    /* the creator's hold becomes that of the source */
+
+    ch = ngx_chat_channel_create(hub, &gen, joinable);
+    if (ch == NULL) {
+        return NULL;
+    }
+
+    ch->source = source;
+    ch->feeder = data;
+
+    hub->channels++;
+
+    return ch;
+}
+
+
+ngx_int_t
+ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
+{
+    return ngx_chat_channel_append(ch, ev);
+}
+
+
+void
+ngx_chat_hub_end(ngx_chat_channel_t *ch)
+{
+    ngx_chat_event_t  ev;
+
+    if (!ch->ended) {
+        ngx_chat_error_event(&ev, NGX_CHAT_E_INTERRUPTED);
+        (void) ngx_chat_channel_append(ch, &ev);
+    }
+
+    ch->feeder = NULL;
+
+    if (ch->hub) {
+        ch->hub->channels--;
+    }
+
+    ngx_chat_channel_release(ch);
+}
+
+
+ngx_uint_t
+ngx_chat_hub_fed_by(ngx_chat_channel_t *ch, const ngx_chat_source_t *source)
+{
+    return ch->source == source;
+}
+
+
+ngx_uint_t
+ngx_chat_hub_heard(ngx_chat_channel_t *ch)
+{
+    return !ngx_queue_empty(&ch->subs);
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_hub_find(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = ngx_chat_channel_by_key(hub, h, fp);
+
+    return (ch && !ngx_chat_channel_lost(ch)) ? ch : NULL;
 }
 
 
@@ -199,6 +296,13 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame)
     }
 
     return NGX_DONE;
+}
+
+
+ngx_uint_t
+ngx_chat_hub_lost(ngx_chat_sub_t *sub)
+{
+    return ngx_chat_channel_lost(sub->channel);
 }
 
 

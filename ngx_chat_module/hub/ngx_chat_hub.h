@@ -7,8 +7,9 @@
  * falls behind alone and an answer's memory does not grow with its readers.
  *
  * A channel is held by its source while it is fed, by every subscriber, and
- * by an ask under way; with the last of them its memory goes.  When the last
- * subscriber leaves, the source stops following; the generation goes on.
+ * by an ask under way; with the last of them its memory goes.  The hub's own
+ * source follows a generation in Redis; another is whoever calls
+ * ngx_chat_hub_feed().  What feeds a channel is all the same to the rest.
  */
 
 
@@ -56,7 +57,10 @@ typedef struct {
 } ngx_chat_hub_conf_t;
 
 
-/* one a worker, from init_process to exit_process; NULL: no memory */
+/*
+ * One a worker, from init_process to exit_process; without redis in hcf there
+ * is nobody to ask, and channels are fed from above alone.  NULL: no memory.
+ */
 ngx_chat_hub_t *ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log);
 void ngx_chat_hub_close(ngx_chat_hub_t *hub);
 
@@ -71,6 +75,51 @@ typedef struct {
 } ngx_chat_hub_state_t;
 
 void ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state);
+
+
+typedef struct {
+    /* the last subscriber has left; another may come, as long as it goes on */
+    void                 (*deserted)(void *data);
+
+    /* the hub closes: no more events, and the feed is to end */
+    void                 (*stop)(void *data);
+
+    /* nothing can come at the moment, for want of Redis; NULL: never */
+    ngx_uint_t           (*lost)(void *data);
+} ngx_chat_source_t;
+
+/*
+ * A channel of a new generation with an id of its own, fed by the caller until
+ * ngx_chat_hub_end().  joinable: by whoever asks for h and fp.  NULL: no
+ * memory.
+ */
+ngx_chat_channel_t *ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h,
+    u_char *fp, ngx_uint_t joinable, const ngx_chat_source_t *source,
+    void *data);
+
+/*
+ * The next event, its texts copied; "processing" comes first by itself.
+ * NGX_ERROR: no memory, or more than a channel may hold; the subscribers got
+ * an internal error in its place.
+ */
+ngx_int_t ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev);
+
+/*
+ * The feed is over; without a terminal event before, the subscribers get an
+ * error.  The channel may be gone afterwards.
+ */
+void ngx_chat_hub_end(ngx_chat_channel_t *ch);
+
+/* is that who feeds it, or has fed it? */
+ngx_uint_t ngx_chat_hub_fed_by(ngx_chat_channel_t *ch,
+    const ngx_chat_source_t *source);
+
+/* does anybody listen? */
+ngx_uint_t ngx_chat_hub_heard(ngx_chat_channel_t *ch);
+
+/* the joinable channel of h and fp, unless its source is lost; NULL: none */
+ngx_chat_channel_t *ngx_chat_hub_find(ngx_chat_hub_t *hub, u_char *h,
+    u_char *fp);
 
 
 /*
@@ -91,6 +140,9 @@ void ngx_chat_hub_detach(ngx_chat_sub_t *sub);
  * NGX_ERROR  no memory
  */
 ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame);
+
+/* is what it waits for lost sight of?  It may come back */
+ngx_uint_t ngx_chat_hub_lost(ngx_chat_sub_t *sub);
 
 /* the generation's id, NGX_CHAT_ID_LEN */
 u_char *ngx_chat_hub_id(ngx_chat_channel_t *ch);
