@@ -1,0 +1,384 @@
+package Chat::Matrix;
+
+# The matrix of faults: a row is a fault, and each is looked at in the same
+# columns: what every client sees, within which bound, what Redis holds
+# afterwards, how often the provider was called, and that the next request
+# works.
+#
+#     my $world = { redis => $redis, provider => $provider, nginx => $nginx,
+#                   answer => \%options_of_the_provider };
+#
+#     matrix($world, { name => 'what happens', ... }, ...);      one by one
+#     matrix_at_once($world, { name => ... }, ...);              all at once
+#
+# A row; a sub gets the world and the row, and what a row has of the names in
+# a world is its own:
+#
+#     name, options      the question is made of these
+#     ask                more for each of the requests: path, headers, ...
+#     clients            how many ask it at the same time, 3
+#     before             sub: ahead of them
+#     at                 the fault strikes when somebody has so many chunks;
+#                        0: as soon as "processing" is there
+#     when               sub: or when this is true
+#     fault              sub: what happens
+#     then               [seconds, sub, ...]: and what else, so long after that
+#     meanwhile          [{ at, ends, ... }]: other requests, so long after it
+#     after              sub: makes good what is still broken
+#     ends               "completed", the code of an error, "503 code", "cut"
+#                        (no event, the connection ends), or a list of these
+#     bound, least       seconds from the fault (or from the request, if there
+#                        is none) to the last end
+#     restarts           how often "processing" comes again
+#     text, chunks       of the answer; undef: whatever it is
+#     cached             1, 0, undef: as a whole or not
+#     calls              of the provider: a number, or [least, most]
+#     again              0: the same question would meet the same fault
+
+use warnings;
+use strict;
+
+use Exporter qw(import);
+use Time::HiRes qw(sleep time);
+
+use Chat::Check ();
+use Chat::Test;
+
+our @EXPORT = qw(matrix matrix_at_once question_of $LEASE $MARGIN $SILENCE
+    $COMMAND);
+
+# what design fixes: seconds
+
+our $LEASE = 10;
+our $MARGIN = 10;
+our $SILENCE = 5;
+our $COMMAND = 1;
+
+# what a busy machine may take in addition
+
+my $SLACK = $ENV{CHAT_NGINX} ? 6 : 3;
+
+my $number = 0;
+
+
+sub matrix {
+    my ($world, @rows) = @_;
+
+    matrix_at_once($world, $_) foreach @rows;
+}
+
+
+sub matrix_at_once {
+    my ($world, @rows) = @_;
+    my @asks;
+
+    foreach my $row (@rows) {
+        my $w = $row->{world} = { %$world, map { $_ => $row->{$_} }
+                                  grep { exists $row->{$_} } keys %$world };
+
+        $row->{clients} //= 3;
+        $row->{ends} = [ $row->{ends} ] unless ref $row->{ends};
+        $row->{calls} = [ ($row->{calls}) x 2 ] unless ref $row->{calls};
+        $row->{question} //= question_of($row);
+        $row->{before}->($w, $row) if $row->{before};
+
+        push(@asks, _clients($w, $row), _meanwhile($w, $row));
+    }
+
+    my @all = ask($world->{nginx}, @asks);
+
+    foreach my $row (@rows) {
+        my @mine = grep { $_->{row} == $row } @all;
+
+        _columns($row, [ grep { $_->{kind} eq 'client' } @mine ],
+                 [ grep { $_->{kind} eq 'other' } @mine ]);
+    }
+}
+
+
+sub question_of {
+    my ($row) = @_;
+
+    return "What if: $row->{name}?"
+        . (defined $row->{options} ? " {{$row->{options}}}" : '');
+}
+
+
+# Requests.
+
+sub _clients {
+    my ($w, $row) = @_;
+
+    return map { {
+        question => $row->{question}, nginx => $w->{nginx}, timeout => 75,
+        kind => 'client', row => $row, %{ $row->{ask} || {} },
+        on_event => sub {
+            my ($q) = @_;
+
+            _strike($w, $row) if defined $row->{at}
+                && @{ $q->{chunks} } >= $row->{at};
+        },
+    } } 1 .. $row->{clients};
+}
+
+
+sub _strike {
+    my ($w, $row) = @_;
+
+    return if $row->{struck};
+
+    $row->{struck} = time();
+    $row->{fault}->($w, $row);
+
+    # what takes long is no part of the time that clients wait afterwards
+
+    $row->{struck} = time() if $row->{slow};
+}
+
+
+# other requests; one that does nothing waits for what is to happen later
+
+sub _meanwhile {
+    my ($w, $row) = @_;
+    my @then = @{ $row->{then} || [] };
+    my $give_up = time() + 60;
+    my @asks;
+
+    foreach my $ask (@{ $row->{meanwhile} || [] }) {
+        my $at = $ask->{at};
+
+        push(@asks, {
+            question => "Meanwhile " . ++$number . ", $row->{name}?"
+                . ' {{chunks=2;gap=0}}',
+            nginx => $w->{nginx}, timeout => 75, %$ask, kind => 'other',
+            row => $row, after => sub {
+                return time() > $give_up
+                    || $row->{struck} && time() > $row->{struck} + $at;
+            },
+        });
+    }
+
+    return @asks unless @then || $row->{when};
+
+    return (@asks, {
+        nginx => $w->{nginx}, method => 'GET', path => '/', kind => 'clock',
+        row => $row, after => sub {
+            _strike($w, $row)
+                if !$row->{struck} && $row->{when} && $row->{when}->($w, $row);
+
+            while (@then && $row->{struck}
+                   && time() > $row->{struck} + $then[0])
+            {
+                my (undef, $code) = splice(@then, 0, 2);
+
+                $code->($w, $row);
+            }
+
+            return time() > $give_up || $row->{struck} && !@then;
+        },
+    });
+}
+
+
+# Columns.
+
+sub _columns {
+    my ($row, $clients, $others) = @_;
+    my $w = $row->{world};
+    my $name = $row->{name};
+
+    local $Test::Builder::Level = $Test::Builder::Level + 3;
+
+    my @faults = map { _client_faults($row, $_) } @$clients;
+
+    push(@faults, 'the fault did not happen')
+        if $row->{fault} && !$row->{struck};
+    push(@faults, map { _other_faults($_) } @$others);
+    _column($name, 'clients', @faults);
+
+    _column($name, 'bound', _bound_faults($row, $clients));
+
+    $row->{after}->($w, $row) if $row->{after};
+
+    # first of all something else, so that a Redis that was away is known to
+    # be back
+
+    @faults = _next_faults($row,
+        "What is next after: $name? {{chunks=3;gap=0}}");
+
+    _column($name, 'Redis', _redis_faults($row));
+
+    my $calls = provider_stats($w->{provider}, $row->{question});
+    my ($least, $most) = @{ $row->{calls} };
+
+    _column($name, 'calls', $calls < $least || $calls > $most
+            ? "$calls calls" : ());
+
+    push(@faults, _next_faults($row, $row->{question}))
+        if $row->{again} // 1;
+    _column($name, 'next', @faults);
+}
+
+
+sub _column {
+    my ($name, $column, @faults) = @_;
+
+    ok(!@faults, "$name: $column") or diag(join("\n", @faults));
+}
+
+
+sub _end_of {
+    my ($q) = @_;
+    my $terminal = $q->{terminal};
+
+    if ($terminal) {
+        return $terminal->{status} eq 'completed' ? 'completed'
+            : $terminal->{code};
+    }
+
+    if (($q->{status} // 200) != 200) {
+        my $body = eval { parse_json($q->{body}) } || {};
+
+        return "$q->{status} " . ($body->{code} // 'without a code');
+    }
+
+    return 'cut' if ($q->{error} // '') =~ /^(?:closed early|read: )/;
+    return $q->{hungup} ? 'left' : $q->{error} // 'nothing';
+}
+
+
+sub _client_faults {
+    my ($row, $q) = @_;
+    my $end = _end_of($q);
+    my @want = @{ $row->{ends} };
+
+    if (!grep { $_ eq $end } @want) {
+        return "it ends with \"$end\", not with \"@want\":\n"
+            . substr($q->{raw}, -300);
+    }
+
+    return if $end eq 'cut' || $end eq 'left' || $end =~ / /;
+
+    my %opt = $end eq 'completed' ? () : (error => $end);
+
+    $opt{restarts} = $row->{restarts} if defined $row->{restarts};
+    $opt{text} = _text($row) if $end eq 'completed';
+    $opt{chunks} = $row->{chunks} if $row->{chunks};
+
+    return Chat::Check::faults($q, %opt);
+}
+
+
+sub _other_faults {
+    my ($q) = @_;
+    my $end = _end_of($q);
+    my $took = $q->{ended} - $q->{started};
+    my @faults;
+
+    push(@faults, "meanwhile, after $q->{at} s: \"$end\", not \"$q->{ends}\"")
+        if $end ne $q->{ends};
+    push(@faults, "meanwhile, after $q->{at} s: $took s")
+        if defined $q->{bound} && $took > $q->{bound} + $SLACK;
+
+    return @faults;
+}
+
+
+sub _bound_faults {
+    my ($row, $clients) = @_;
+    my @took = sort { $a <=> $b }
+        map { $_->{ended} - ($row->{struck} || $_->{started}) } @$clients;
+
+    return "after $took[-1] s, not within $row->{bound} s"
+        if $took[-1] > $row->{bound} + $SLACK;
+    return "after $took[0] s, not after $row->{least} s"
+        if defined $row->{least} && $took[0] < $row->{least};
+    return;
+}
+
+
+sub _text {
+    my ($row) = @_;
+
+    return $row->{text} if exists $row->{text};
+    return text_of($row->{question}, %{ $row->{world}{answer} });
+}
+
+
+sub _redis_faults {
+    my ($row) = @_;
+    my $redis = $row->{world}{redis};
+    my $S = stream_key($row->{question});
+    my ($entries, $tasks, $pending, $live, @faults);
+
+    # what was done for nobody may come a moment later
+
+    wait_for {
+        $tasks = $redis->cmd('XLEN', 'chat:tasks:1');
+        $pending = $redis->cmd('XPENDING', 'chat:tasks:1', 'fill');
+        $pending = ref($pending) eq 'ARRAY' ? $pending->[0] : 0;
+        $live = @{ $redis->cmd('KEYS', "{$S}:1:live:*") };
+        $entries = $redis->entries($S);
+
+        $tasks eq '0' && $pending eq '0' && !$live
+            && !($row->{cached} && !@$entries);
+    } 12;
+
+    push(@faults, "$tasks tasks are left") if $tasks ne '0';
+    push(@faults, "$pending tasks are pending") if $pending ne '0';
+    push(@faults, 'a generation is announced') if $live;
+    push(@faults, @$entries ? 'it is cached' : 'it is not cached')
+        if defined $row->{cached} && !@$entries != !$row->{cached};
+    push(@faults, _answer_faults($row, $entries)) if @$entries;
+
+    foreach my $key (@{ $redis->cmd('KEYS', '*') }) {
+        next if $key eq 'chat:tasks:1' || $key !~ /chat/;
+
+        push(@faults, "$key does not expire")
+            if $redis->cmd('PTTL', $key) == -1;
+    }
+
+    return @faults;
+}
+
+
+sub _answer_faults {
+    my ($row, $entries) = @_;
+    my $last = $entries->[-1];
+    my $text = _text($row);
+    my $sum = join('', map { $_->{chunk} } grep { $_->{status} eq 'streaming' }
+                   @$entries);
+
+    return 'the cached answer has no end' if $last->{status} ne 'completed';
+    return 'the cached answer is not the sum of its chunks'
+        if $last->{chunk} ne $sum;
+    return 'another answer is cached'
+        if defined $text && $last->{chunk} ne $text;
+    return;
+}
+
+
+# after an outage Redis may be asked again within a second
+
+sub _next_faults {
+    my ($row, $question) = @_;
+    my $w = $row->{world};
+    my $same = $question eq $row->{question};
+    my $end = time() + 2 * $COMMAND + $SLACK;
+    my $q;
+
+    do {
+        $q = ask($w->{nginx}, { question => $question,
+                                $same ? %{ $row->{ask} || {} } : () });
+    } while ($q->{status} && $q->{status} == 503 && time() < $end
+             && sleep(0.05));
+
+    my @faults = Chat::Check::faults($q,
+        text => $same ? _text($row) : text_of($question, %{ $w->{answer} }),
+        $same && $row->{cached} ? (cache => qr/; hit/) : ());
+
+    return map { "the next one: $_" } @faults;
+}
+
+
+1;

@@ -1,0 +1,148 @@
+#!/usr/bin/perl
+
+# Faults of the companion that no other test shows in all columns; see
+# t/lib/Chat/Matrix.pm.  It is killed in mid-answer and just after the end in
+# kill.t, stopped past its lease in takeover.t and lost.t, and its workers are
+# killed in workers.t.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Chat::Matrix;
+use Time::HiRes qw(sleep);
+
+my %answer = (chunks => 12, gap => 60, bytes => 20);
+my $LONG = $answer{chunks} * $answer{gap} / 1000;
+
+my $redis = start_redis();
+my $provider = start_provider(%answer);
+my $nginx = start_nginx(redis => $redis, provider => $provider,
+                        listen => 'reuseport');
+
+$nginx->allow_log(qr/exited on signal 9/);
+
+my $world = { redis => $redis, provider => $provider, nginx => $nginx,
+              answer => \%answer };
+
+# who takes over on the same host does so within a second
+
+my $TAKEN = 1;
+my $victim;
+
+
+# who has lived for a second is replaced at once
+
+sub rested {
+    $victim = companion($nginx);
+    wait_for { lived($victim) > 1.2 } 5, 'a companion that has lived';
+}
+
+
+# seconds since a process was started
+
+sub lived {
+    my ($pid) = @_;
+    my @stat = split(/ /, (read_file("/proc/$pid/stat") =~ /\) (.*)/s)[0]);
+    my ($up) = read_file('/proc/uptime') =~ /^(\S+)/;
+
+    return $up - $stat[19] / 100;
+}
+
+
+sub is_stopped { return read_file("/proc/$_[0]/stat") =~ /\) T / }
+
+
+sub tasks {
+    my ($redis) = @_;
+
+    return $redis->cmd('XLEN', 'chat:tasks:1') > 0;
+}
+
+
+sub called {
+    my ($w, $row) = @_;
+
+    return provider_stats($w->{provider}, $row->{question}) > 0;
+}
+
+
+sub killed { kill('KILL', $victim) }
+
+
+matrix($world,
+    { name => 'killed before it claims the task',
+      before => sub {
+          rested();
+          kill('STOP', $victim);
+          wait_for { is_stopped($victim) } 5, 'the companion to stop';
+      },
+      when => sub { tasks($redis) },
+      fault => \&killed,
+      ends => 'completed', restarts => 0, cached => 1, calls => 1,
+      bound => $TAKEN + $LONG },
+
+    { name => 'killed before the first chunk',
+      options => 'first=400',
+      before => \&rested, when => \&called, fault => \&killed,
+      ends => 'completed', restarts => 0, cached => 1, calls => 2,
+      bound => $TAKEN + 0.4 + $LONG },
+
+    { name => 'killed with the first chunk',
+      before => \&rested, at => 1, fault => \&killed,
+      ends => 'completed', restarts => 1, cached => 1, calls => 2,
+      bound => $TAKEN + $LONG },
+
+    # the provider pauses between the last chunk and the finish reason
+
+    { name => 'killed just before it finishes',
+      options => 'chunks=3;gap=500',
+      before => \&rested, at => 3, fault => \&killed,
+      ends => 'completed', restarts => 1, cached => 1, calls => 2,
+      bound => $TAKEN + 1.5 },
+
+    # what it has written last may be acknowledged or not
+
+    (map { {
+        name => "killed while it finishes, $_",
+        options => 'chunks=2;gap=30',
+        before => \&rested, at => 2,
+        fault => sub { sleep(0.0295 + 0.0005 * $_[1]{run}); killed() },
+        run => $_,
+        ends => 'completed', cached => 1, calls => [ 1, 2 ],
+        bound => $TAKEN + 0.06,
+    } } 1 .. 4),
+
+    { name => 'killed while it waits to ask again',
+      options => 'fails=1;status=503;retry_after=2',
+      before => \&rested, when => \&called, fault => \&killed,
+      ends => 'completed', restarts => 0, cached => 1, calls => 2,
+      bound => $TAKEN + $LONG },
+
+    { name => 'stopped for less than its lease',
+      before => \&rested, at => 3,
+      fault => sub { kill('STOP', $victim) },
+      then => [ 3, sub { kill('CONT', $victim) } ],
+      ends => 'completed', restarts => 0, cached => 1, calls => 1,
+      bound => 3 + $LONG },
+
+    { name => 'asked to end in mid-answer',
+      before => \&rested, at => 3,
+      fault => sub { kill('TERM', $victim) },
+      ends => 'completed', restarts => 1, cached => 1, calls => 2,
+      bound => $TAKEN + $LONG },
+
+    { name => 'asked to drain in mid-answer',
+      before => \&rested, at => 3,
+      fault => sub { kill('QUIT', $victim) },
+      ends => 'completed', restarts => 0, cached => 1, calls => 1,
+      bound => $LONG },
+);
+
+is(scalar(zombies($nginx)), 0, 'no zombie');
+wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
+is(provider_stats($provider)->{active}, 0, 'no call goes on');
+
+done();
