@@ -85,6 +85,7 @@ is($redis->cmd('HGET', $own, 'due') - $redis->cmd('HGET', $own, 'opened'),
    30000, 'open: due');
 is($redis->cmd('HGET', $own, 'deadline') - $redis->cmd('HGET', $own, 'due'),
    10000, 'open: deadline');
+is(own('wait'), 30000, 'open: wait');
 is($redis->cmd('HGET', $own, 'joined'), $redis->cmd('HGET', $own, 'opened'),
    'open: joined');
 near(abs($redis->cmd('HGET', $own, 'opened') - now()), 0, 'open: opened');
@@ -408,19 +409,59 @@ is(own('joined'), 1, 'append: joined stays');
 set_own(stop => 1);
 is(append(0, '', 0), 'OK 0 1', 'append: stop');
 
-$redis->cmd('PEXPIRE', $own, 5000);
-is(append(0, 0, 0), 'OK 0 1', 'append: given back');
-near(abs(own('till') - now()), 0, 'append: the lease is over');
-near($redis->cmd('PTTL', $own), 5000, 'append: no longer life');
-is(own('tries'), 0, 'append: the try does not count');
-is(append(0, 0, 0), 'OK 0 1', 'append: given back again');
-is(own('tries'), 0, 'append: given back again, the same');
-like(claim(token => $B), qr/^RUN \d+ \d+ 1$/, 'append: others may claim');
+# given back it waits as it did in the queue at first
 
+heard();
+set_own(opened => now() - 100000, due => now() - 70000);
+$redis->cmd('PEXPIRE', $_, 5000) foreach $gen, $own, $live;
+is(append(0, 0, 0), 'OK 1 1', 'append: given back');
+is(own(qw(state token tries)), "q $A 0", 'append: the try does not count');
+near(own('due') - now(), 30000, 'append: it waits anew');
+near($redis->cmd('PTTL', $_), 90000, "append: given back, expiry of $_")
+    foreach $gen, $own, $live;
+published('append: given back');
+unchanged(sub { is(append(0, 0, 0), 'OK 1 1', 'append: given back again') },
+          'append: given back again');
+unchanged(sub {
+    is(append(8, 10000, 0, 'x'), 'LOST', 'append: what was given back');
+    is(append(0, 10000, 0), 'LOST', 'renewal: what was given back');
+    is(call('append', keys_of($id), $id, $B, 0, 0, 0), 'LOST',
+       'append: given back by another');
+}, 'append: what was given back');
+is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
+   'open: join what was given back');
+is(check('queue_full'), 'LIVE 9', 'check: a task that was taken is there');
+set_own(till => now() - 11000, deadline => now() - 5);
+is(check(), 'LIVE 9', 'check: given back, it has no lease');
+like(claim(token => $B, task => '6-1'), qr/^RUN 10 \d+ 1$/,
+     'append: others may claim at once');
+is(own('state'), 'r', 'claim: what was given back');
+near($redis->cmd('PTTL', $_), 60000, "claim: expiry of $_")
+    foreach $gen, $own, $live;
+
+written();
+append(0, 0, 0);
+set_own(due => now() - 5);
+is(check(), 'ENDED 4', 'check: nobody took it again');
+like(entries($gen), qr/ code queue_timeout$/, 'check: given back, the error');
+ended('check: given back');
+
+foreach my $case ([ 1, 0, 'RUN 1 0 2' ], [ 2, 0, 'BUSY' ],
+                  [ 2, 1, 'RUN 1 0 3' ], [ 3, 1, 'DONE' ])
+{
+    my ($tries, $alone, $reply) = @$case;
+
+    running();
+    set_own(tries => $tries + 1);
+    append(0, 0, 0);
+    is(claim(token => $B, alone => $alone), $reply,
+       "claim: given back after $tries tries, alone $alone");
+}
+
+running();
 set_own(till => 1);
-is(call('append', keys_of($id), $id, $B, 0, 0, 0), 'OK 0 1',
-   'append: given back late');
-is(own('tries'), 1, 'append: given back late, the try counts');
+is(append(0, 0, 0), 'OK 1 0', 'append: given back late');
+is(own(qw(state tries)), 'q 0', 'append: given back late, nobody had it');
 
 running();
 $redis->cmd('SET', $live, $other, 'PX', 5000);
@@ -726,7 +767,7 @@ foreach my $verb (sort keys %verb) {
                             [ "own without $field",
                               sub { $redis->cmd('HDEL', $own, $field) } ] }
                       qw(state token task base till tries n ms bytes joined
-                         opened due deadline))
+                         opened due deadline wait))
     {
         my ($name, $change) = @$case;
 

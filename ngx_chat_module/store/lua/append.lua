@@ -2,6 +2,10 @@
 -- Writes chunks, or renews the lease alone.  The token decides, not the time:
 -- the end of a lease only allows others to claim.
 --
+-- A generation that is given back waits in the queue as it did at first, for
+-- as long, and the try does not count.  It keeps the token, which may not
+-- write any more, so that a repeat is seen.
+--
 -- KEYS  live gen own
 -- ARGV  id, token, n0, lease ("": as it is, "0": given back), fresh 0 or 1
 --       (a "processing" goes first), chunk ...
@@ -21,7 +25,18 @@ local id, token, n0, lease, fresh = unpack(ARGV, 1, 5)
 local CHUNKS = 6
 local count = #ARGV - CHUNKS + 1 + fresh
 local till = lease ~= '' and now + lease
+local back = lease == '0'
 local heard
+
+local function answer()
+    return {'OK', heard, redis.call('HEXISTS', own, 'stop')}
+end
+
+if back and g and g.state == 'q' and g.token == token then
+    heard = listeners()
+
+    return answer()
+end
 
 if not writes(token) then
     return {'LOST'}
@@ -48,17 +63,15 @@ if fits then
     end
 end
 
--- to give back is no failure: this try does not count, and a repeat, which
--- finds the lease over, changes nothing
+redis.call('HSET', own, 'till', till or g.till, 'n', g.n, 'ms', g.ms,
+           'base', g.base, 'bytes', g.bytes)
 
-if lease == '0' and g.till > now then
-    g.tries = g.tries - 1
-end
+if back then
+    redis.call('HSET', own, 'state', 'q', 'tries', g.tries - 1,
+               'due', now + g.wait)
+    keep(g.wait)
 
-redis.call('HSET', own, 'till', till or g.till, 'tries', g.tries, 'n', g.n,
-           'ms', g.ms, 'base', g.base, 'bytes', g.bytes)
-
-if till and till > now then
+elseif till then
     keep()
 end
 
@@ -68,4 +81,4 @@ if heard > 0 then
     redis.call('HSET', own, 'joined', now)
 end
 
-return {'OK', heard, redis.call('HEXISTS', own, 'stop')}
+return answer()

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Ends a generation that nobody can end any more, or that is to be dropped
--- while it still waits in the queue.
+-- while it still waits in the queue.  One that was taken from there and given
+-- back (it has a token) has its task for sure, and is not dropped.
 --
 -- KEYS  live gen own
 -- ARGV  id, code to drop it with or "", message for that, margin, message of
@@ -35,7 +36,7 @@ end
 if g.state == 'q' and now > g.due then
     close_failed(late, 'queue_timeout')
 
-elseif g.state == 'q' and drop ~= '' then
+elseif g.state == 'q' and g.token == '' and drop ~= '' then
     close_failed(dropped, drop)
 
 elseif g.state == 'r' and (g.till < limit or g.deadline < now) then

@@ -43,12 +43,13 @@ elseif g.token == token then
 
 elseif g.till > now and string.match(g.token, '^[^.]*') ~= predecessor then
     return {g.task == task and 'BUSY' or 'DUP'}
+end
 
-elseif left <= 0 then
+if g.tries > 0 and left <= 0 then
     close_failed(interrupted, 'interrupted')
     return {'DONE'}
 
-elseif left == 1 and alone == '0' then
+elseif g.tries > 0 and left == 1 and alone == '0' then
     return {'BUSY'}
 end
 

@@ -66,7 +66,7 @@ redis.call('PEXPIRE', gen, life)
 
 redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
            'joined', now, 'state', 'q', 'token', '', 'tries', 0, 'task', '',
-           'opened', now, 'due', due, 'deadline', due + MARGIN)
+           'opened', now, 'due', due, 'deadline', due + MARGIN, 'wait', wait)
 redis.call('PEXPIRE', own, life)
 
 if cache == '1' then

@@ -6,7 +6,8 @@ local LIFE = 60000
 local function generation()
     local texts = 4
     local names = {'state', 'token', 'task', 'base', 'till', 'tries', 'n',
-                   'ms', 'bytes', 'joined', 'opened', 'due', 'deadline'}
+                   'ms', 'bytes', 'joined', 'opened', 'due', 'deadline',
+                   'wait'}
     local values = redis.pcall('HMGET', own, unpack(names))
     local size = redis.pcall('XLEN', gen)
     local g = {}
@@ -42,11 +43,13 @@ local function writes(token)
     return g and g.state == 'r' and g.token == token
 end
 
-local function keep()
-    redis.call('PEXPIRE', own, LIFE)
-    redis.call('PEXPIRE', gen, LIFE)
+local function keep(longer)
+    local life = LIFE + (longer or 0)
+
+    redis.call('PEXPIRE', own, life)
+    redis.call('PEXPIRE', gen, life)
 
     if announced() then
-        redis.call('PEXPIRE', live, LIFE)
+        redis.call('PEXPIRE', live, life)
     end
 end
