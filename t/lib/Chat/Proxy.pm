@@ -5,7 +5,8 @@ package Chat::Proxy;
 #
 #     latency=MS   both directions
 #     cut=N        a connection ends after N bytes from the target
-#     rst=1        it ends by a reset instead of a close, with cut and drop
+#     half=1       it ends after half of what comes next towards the target
+#     rst=1        it ends by a reset instead of a close, with cut, half, drop
 #     hole=1       swallows everything and answers nothing
 #     refuse=1     closes new connections at once
 #     drop=1       ends all connections now
@@ -189,6 +190,12 @@ sub _read {
         $half->{eof} = 1;
         push(@{ $half->{queue} }, [$at, undef]);
         return;
+    }
+
+    if (!$half->{back} && $set->{half}) {
+        $half->{eof} = 1;
+        $half->{cut} = 1;
+        $bytes = substr($bytes, 0, $n >> 1);
     }
 
     if ($half->{back} && defined $set->{cut} && length $set->{cut}) {
