@@ -55,6 +55,10 @@ ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
     ngx_chat_redis_event(rd, &rd->deadline, ngx_chat_redis_deadline_handler);
     ngx_chat_redis_event(rd, &rd->flush, ngx_chat_redis_flush_handler);
 
+    rd->spare_fd = (ngx_socket_t) -1;
+
+    ngx_chat_redis_reserve(rd);
+
     /* a process that has nothing to send may go */
     rd->timer.cancelable = 1;
 
@@ -469,7 +473,7 @@ ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
 
     up = (rd->state == NGX_CHAT_REDIS_UP);
 
-    ngx_chat_redis_disconnect(rd);
+    ngx_chat_redis_disconnect(rd, state == NGX_CHAT_REDIS_WAIT);
 
     rd->state = state;
     rd->out.len = 0;

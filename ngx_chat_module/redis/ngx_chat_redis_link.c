@@ -10,6 +10,7 @@
 #define NGX_CHAT_REDIS_COMPACT  (64 * 1024)
 
 
+static void ngx_chat_redis_release(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_open(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_connected(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_test_connect(ngx_connection_t *c,
@@ -45,6 +46,8 @@ ngx_chat_redis_connect(ngx_chat_redis_t *rd)
         }
     }
 
+    ngx_chat_redis_release(rd);
+
     rc = ngx_chat_redis_open(rd);
 
     if (rc == NGX_ERROR || rc == NGX_DECLINED || rc == NGX_BUSY) {
@@ -67,6 +70,39 @@ ngx_chat_redis_connect(ngx_chat_redis_t *rd)
 
     if (rc == NGX_OK) {
         ngx_chat_redis_connected(rd);
+    }
+}
+
+
+/*
+ * While there is no connection, what the next one needs is kept from clients:
+ * they would take the last of it, and with Redis away none of them were served.
+ */
+
+void
+ngx_chat_redis_reserve(ngx_chat_redis_t *rd)
+{
+    if (rd->spare == NULL) {
+        rd->spare = ngx_get_connection((ngx_socket_t) -1, rd->log);
+    }
+
+    if (rd->spare_fd == (ngx_socket_t) -1) {
+        rd->spare_fd = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+    }
+}
+
+
+static void
+ngx_chat_redis_release(ngx_chat_redis_t *rd)
+{
+    if (rd->spare) {
+        ngx_free_connection(rd->spare);
+        rd->spare = NULL;
+    }
+
+    if (rd->spare_fd != (ngx_socket_t) -1) {
+        (void) close(rd->spare_fd);
+        rd->spare_fd = (ngx_socket_t) -1;
     }
 }
 
@@ -113,7 +149,7 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_disconnect(ngx_chat_redis_t *rd)
+ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again)
 {
     if (rd->peer.connection) {
         ngx_close_connection(rd->peer.connection);
@@ -126,6 +162,13 @@ ngx_chat_redis_disconnect(ngx_chat_redis_t *rd)
     }
 
     ngx_chat_bytes_free(&rd->hello);
+
+    if (again) {
+        ngx_chat_redis_reserve(rd);
+
+    } else {
+        ngx_chat_redis_release(rd);
+    }
 }
 
 

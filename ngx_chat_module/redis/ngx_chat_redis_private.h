@@ -72,6 +72,11 @@ struct ngx_chat_redis_s {
     ngx_peer_connection_t      peer;
     ngx_uint_t                 addr;        /* kept while it works */
     ngx_msec_t                 started;     /* of the last attempt */
+
+    /* for the next attempt */
+    ngx_connection_t          *spare;
+    ngx_socket_t               spare_fd;
+
     ngx_chat_redis_state_e     state;
     ngx_chat_resp_t           *resp;
 
@@ -150,7 +155,11 @@ ngx_int_t ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
 /* ngx_chat_redis_link.c */
 
 void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
-void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd);
+void ngx_chat_redis_reserve(ngx_chat_redis_t *rd);
+
+/* again: it will connect once more, and keeps what that needs */
+void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again);
+
 void ngx_chat_redis_read(ngx_chat_redis_t *rd);
 void ngx_chat_redis_write(ngx_chat_redis_t *rd);
 
