@@ -3,6 +3,10 @@
 #include <ngx_event.h>
 
 
+/* a resolver, two attempts to connect, a file of certificates */
+#define NGX_CHAT_CURL_FILES  4
+
+
 typedef struct {
     ngx_queue_t               queue;
     CURL                     *easy;
@@ -22,6 +26,7 @@ struct ngx_chat_curl_s {
 };
 
 
+static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
 static int ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what,
     void *data, void *sockp);
 static ngx_connection_t *ngx_chat_curl_open(ngx_chat_curl_t *cu,
@@ -159,6 +164,12 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
         return NGX_ERROR;
     }
 
+    if (!ngx_chat_curl_files(cu)) {
+        ngx_queue_insert_tail(&cu->transfers, &t->queue);
+        ngx_chat_curl_fail(cu, easy);
+        return NGX_OK;
+    }
+
     /* only arms the timer */
     rc = curl_multi_add_handle(cu->multi, easy);
 
@@ -175,6 +186,44 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
     ngx_queue_insert_tail(&cu->transfers, &t->queue);
 
     return NGX_OK;
+}
+
+
+/*
+ * Are there open files to be had?  Without, libcurl would tell of a host that
+ * has no name, or refuses connections, or has no certificate.
+ */
+
+static ngx_uint_t
+ngx_chat_curl_files(ngx_chat_curl_t *cu)
+{
+    ngx_fd_t    fd[NGX_CHAT_CURL_FILES];
+    ngx_err_t   err;
+    ngx_uint_t  n;
+
+    err = 0;
+
+    for (n = 0; n < NGX_CHAT_CURL_FILES; n++) {
+        fd[n] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+
+        if (fd[n] == -1) {
+            err = ngx_errno;
+            break;
+        }
+    }
+
+    while (n) {
+        (void) close(fd[--n]);
+    }
+
+    if (err != NGX_EMFILE && err != NGX_ENFILE) {
+        return 1;
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, cu->log, err,
+                  "no open files are left for a call of a chat provider");
+
+    return 0;
 }
 
 

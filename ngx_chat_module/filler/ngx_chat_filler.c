@@ -250,12 +250,16 @@ ngx_chat_filler_cmp_fds(const void *one, const void *two)
 }
 
 
-/* raises the limit of open files, and returns how many connections to have */
+/*
+ * Raises the limit of open files, and returns how many connections to have.
+ * With too few files for all generations fewer run at once: the others wait in
+ * the queue instead of failing.
+ */
 
 static ngx_uint_t
 ngx_chat_filler_limits(ngx_chat_filler_conf_t *fcf, ngx_log_t *log)
 {
-    ngx_uint_t     wanted;
+    ngx_uint_t     n, wanted;
     struct rlimit  rlmt;
 
     /* a call, and a cached connection of an earlier one */
@@ -279,10 +283,15 @@ ngx_chat_filler_limits(ngx_chat_filler_conf_t *fcf, ngx_log_t *log)
     }
 
     if (rlmt.rlim_cur < wanted) {
+        n = ngx_max(rlmt.rlim_cur, NGX_CHAT_FILLER_EXTRA_CONNECTIONS + 2)
+            - NGX_CHAT_FILLER_EXTRA_CONNECTIONS;
+
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "%uL open files are not enough for %ui generations "
-                      "at once in the chat filler process",
-                      (uint64_t) rlmt.rlim_cur, fcf->concurrency);
+                      "at once in the chat filler process, it runs %ui",
+                      (uint64_t) rlmt.rlim_cur, fcf->concurrency, n / 2);
+
+        fcf->concurrency = n / 2;
     }
 
     return wanted;

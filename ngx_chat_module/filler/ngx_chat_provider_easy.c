@@ -286,7 +286,8 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_fault_t *f, CURLcode rc)
     case CURLE_FAILED_INIT:
     case CURLE_OUT_OF_MEMORY:
         error = NGX_CHAT_E_INTERNAL;
-        what = "could not be asked for want of connections or memory";
+        what = "could not be asked for want of connections, open files "
+               "or memory";
         break;
 
     default:

@@ -21,6 +21,7 @@ typedef struct {
     ngx_uint_t               number;
     ngx_pid_t                pid;
     ngx_connection_t        *control;   /* NULL: there is no process */
+    ngx_connection_t        *spare;     /* kept from clients for the next */
     ngx_event_t              timer;     /* respawn, or waiting for the drain */
     ngx_connection_t         dummy;     /* for debug lines about timer */
     ngx_msec_t               started;
@@ -138,6 +139,11 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
 
     log = co->cycle->log;
 
+    if (co->spare) {
+        ngx_free_connection(co->spare);
+        co->spare = NULL;
+    }
+
     if (ngx_chat_key_random(co->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "no random bits for the chat filler process");
@@ -154,6 +160,14 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
         return;
     }
 
+    /* first of all, lest it be started in vain */
+
+    if (ngx_chat_companion_watch(co, fd[0]) != NGX_OK) {
+        ngx_close_channel(fd, log);
+        ngx_chat_companion_respawn_later(co);
+        return;
+    }
+
     /*
      * not ngx_spawn_process(): it takes a slot in the worker's mirror of the
      * master's process table, which is the master's to edit
@@ -166,7 +180,9 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
     case -1:
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "fork() of the chat filler process failed");
-        ngx_close_channel(fd, log);
+        (void) close(fd[1]);
+        ngx_close_connection(co->control);
+        co->control = NULL;
         ngx_chat_companion_respawn_later(co);
         return;
 
@@ -186,14 +202,6 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "start chat filler process %P", co->pid);
-
-    if (ngx_chat_companion_watch(co, fd[0]) != NGX_OK) {
-
-        /* it sees the end of its control socket, drains and exits */
-
-        (void) close(fd[0]);
-        ngx_chat_companion_respawn_later(co);
-    }
 }
 
 
@@ -332,6 +340,10 @@ ngx_chat_companion_gone(ngx_chat_companion_t *co)
 static void
 ngx_chat_companion_respawn_later(ngx_chat_companion_t *co)
 {
+    if (co->spare == NULL) {
+        co->spare = ngx_get_connection((ngx_socket_t) -1, co->cycle->log);
+    }
+
     co->delay = ngx_max(co->delay * 2, NGX_CHAT_RESPAWN_MIN);
     co->delay = ngx_min(co->delay, NGX_CHAT_RESPAWN_MAX);
 
