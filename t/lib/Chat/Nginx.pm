@@ -20,6 +20,7 @@ $ROOT = POSIX::getcwd() . "/$ROOT" unless $ROOT =~ m!^/!;
 # new(dir => ..., port => ..., and the pieces of the configuration):
 #
 #     workers, level           2, info
+#     connections              worker_connections, 4096
 #     main, events, http       more lines there
 #     redis, broker            a Chat::Redis or a URL
 #     provider                 a port, an object with port(), or a URL
@@ -75,7 +76,7 @@ sub conf {
     my ($self) = @_;
     my %o = (main => '', events => '', http => '', server => '',
              location => '', listen => '', provider_lines => '',
-             health => 'full', %$self);
+             health => 'full', connections => 4096, %$self);
     my $load = $ENV{CHAT_NGINX} ? ''
         : "load_module $ROOT/build/ngx_chat_module.so;";
     my $user = $> == 0 ? 'user www-data;' : '';
@@ -130,7 +131,7 @@ error_log %%DIR%%/error.log $o{level};
 $o{main}
 
 events {
-    worker_connections 4096;
+    worker_connections $o{connections};
     $o{events}
 }
 
