@@ -9,6 +9,8 @@ use strict;
 use Digest::SHA qw(sha256_hex);
 use Exporter qw(import);
 
+use Chat::Sealed qw(sealed_pieces);
+
 our @EXPORT_OK = qw(parse_options options_of pieces_of text_of);
 
 my $PYTHON = "Python is a high-level, general-purpose programming language. "
@@ -66,6 +68,11 @@ sub options_of {
 sub pieces_of {
     my ($question, $options, $number) = @_;
     my @pieces;
+
+    if ($options->{sealed}) {
+        return sealed_pieces($question, ($options->{run} || 1) . ".$number",
+            $options->{chunks} || 10, $options->{bytes} || 24);
+    }
 
     if (defined $options->{content}) {
         @pieces = _cut($options->{content}, $options->{chunks} || 1);

@@ -15,7 +15,7 @@ use Chat::Test qw(ask stream_key test_dir wait_for provider_stats);
 
 our @EXPORT = qw(ask_later results watch_keys watched live_id written
     mid_answer restarted_at companion another_companion children zombies
-    gone processing_of);
+    gone processing_of background value_of);
 
 my $number = 0;
 
@@ -25,7 +25,7 @@ my $number = 0;
 sub ask_later {
     my ($nginx, @asks) = @_;
 
-    return _background(sub {
+    return background(sub {
         my @all = ask($nginx, @asks);
 
         foreach my $q (@all) {
@@ -41,7 +41,7 @@ sub ask_later {
 sub results {
     my ($later) = @_;
 
-    return @{ _value($later) };
+    return @{ value_of($later) };
 }
 
 
@@ -54,7 +54,7 @@ sub watch_keys {
     my @questions = sort keys %$texts;
     my $end = 0;
 
-    return _background(sub {
+    return background(sub {
         my (%faults, $rounds);
 
         local $SIG{USR1} = sub { $end = 1 };
@@ -83,7 +83,7 @@ sub watched {
 
     kill('USR1', $watch->{pid});
 
-    my ($rounds, @faults) = @{ _value($watch) };
+    my ($rounds, @faults) = @{ value_of($watch) };
 
     return ($rounds, @faults);
 }
@@ -110,7 +110,9 @@ sub _fault {
 }
 
 
-sub _background {
+# runs it in a process of its own; value_of() waits for what it returns
+
+sub background {
     my ($code) = @_;
     my $file = test_dir() . '/background' . ++$number;
     my $pid = fork();
@@ -129,7 +131,7 @@ sub _background {
 }
 
 
-sub _value {
+sub value_of {
     my ($self) = @_;
 
     waitpid($self->{pid}, 0);

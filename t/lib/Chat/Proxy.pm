@@ -82,6 +82,7 @@ sub stop {
 
     if ($self->{pid}) {
         kill('TERM', $self->{pid});
+        kill('CONT', $self->{pid});
         waitpid($self->{pid}, 0);
         delete $self->{pid};
     }

@@ -1,0 +1,201 @@
+package Chat::Chaos::Judge;
+
+# Takes in what the clients have seen, and finds what no fault explains.
+
+use warnings;
+use strict;
+
+use Digest::SHA qw(sha256_hex);
+use IO::Handle;
+
+# a client may get these from its own worker while others are served
+my %LOCAL = map { $_ => 1 } qw(redis_down interrupted queue_full);
+
+
+# new(agent => ..., provider => ..., log => file, shutdown => { instance =>
+#     seconds of worker_shutdown_timeout })
+
+sub new {
+    my ($class, %opt) = @_;
+    my $self = bless { %opt, faults => [], outcomes => {}, sources => {},
+        gens => {}, questions => {}, calls => {}, clients => 0, restarts => 0,
+        longest => 0 }, $class;
+
+    open($self->{file}, '>>', $opt{log}) or die "$opt{log}: $!\n";
+    $self->{file}->autoflush(1);
+
+    return $self;
+}
+
+
+sub take {
+    my ($self, @records) = @_;
+
+    foreach my $r (@records) {
+        my @faults = (@{ $r->{faults} }, $self->_lost($r));
+
+        $self->_count($r);
+        $self->_log($r, @faults);
+        $self->fault("client of $r->{instance}, $r->{question}: $_")
+            foreach @faults;
+    }
+}
+
+
+sub fault {
+    my ($self, $text) = @_;
+
+    push(@{ $self->{faults} }, $text);
+    print { $self->{file} } "BROKEN $text\n";
+}
+
+
+sub _count {
+    my ($self, $r) = @_;
+    my $cache = $r->{cache} // 'none';
+    my $took = $r->{ended} - $r->{started};
+    my $hash = sha256_hex($r->{question});
+    my $opens = $cache !~ /hit|collapsed/ || $r->{path} eq '/brief';
+
+    $cache =~ s/;? *ttl=.*//;
+    $cache =~ s/^ngx_chat; //;
+
+    $self->{clients}++;
+    $self->{outcomes}{$r->{outcome}}++;
+    $self->{sources}{$cache}++;
+    $self->{restarts} += $r->{restarts};
+    $self->{longest} = $took if $took > $self->{longest};
+    $self->{questions}{$hash} //= { text => $r->{question}, opens => 0 };
+    $self->{questions}{$hash}{opens}++ if $opens;
+
+    return unless defined $r->{gen};
+
+    my $gen = $self->{gens}{$r->{gen}} ||= { hash => $hash };
+
+    $gen->{outcomes}{$r->{outcome}} = 1;
+    $gen->{calls}{$r->{call}} = 1
+        if $r->{outcome} eq 'completed' && defined $r->{call};
+}
+
+
+# a client without an end: its worker was killed, or was not there
+
+sub _lost {
+    my ($self, $r) = @_;
+    my $agent = $self->{agent};
+    my ($i, $from, $to) = @$r{qw(instance started ended)};
+
+    return () if $r->{outcome} ne 'lost';
+    return 'waits for ever' if $r->{error} eq 'timeout';
+
+    return () if $agent->worker_killed($r->{worker}, $i, $from, $to);
+    return () if !defined $r->{status} && $agent->was_down($i, $from, $to);
+
+    my $limit = $self->{shutdown}{$i};
+
+    return () if defined $limit && grep {
+        $_->[0] == $i && $_->[1] < $to && $to > $_->[1] + $limit - 0.5
+    } @{ $agent->{shut} };
+
+    return "no end: $r->{error}";
+}
+
+
+sub _log {
+    my ($self, $r, @faults) = @_;
+
+    printf { $self->{file} } "%.3f-%.3f %d %s %s %s%s%s: %s, %d events, "
+        . "%d restarts, call %s, worker %s, %s %s\n", @$r{qw(started ended
+        instance path question)}, exists $r->{use_cache} ? 'afresh ' : '',
+        $r->{hot} ? 'hot' : 'new', defined $r->{read_rate} ? ' slow' : '',
+        $r->{outcome}, $r->{events}, $r->{restarts}, $r->{call} // '-',
+        $r->{worker} // '-', $r->{cache} // '-', $r->{gen} // '-';
+
+    print { $self->{file} } "$r->{raw}\n\n" if @faults && defined $r->{raw};
+}
+
+
+# When all have ended: $watched is what Chat::Chaos::Watch has found.
+
+sub conclude {
+    my ($self, $watched) = @_;
+
+    $self->fault($_) foreach @{ $watched->{faults} };
+    $self->_generations($watched->{gens});
+    $self->_calls;
+}
+
+
+# one generation has one end, and one answer, which the provider has given
+
+sub _generations {
+    my ($self, $cached) = @_;
+    my $provider = $self->{provider};
+
+    foreach my $id (sort keys %{ $self->{gens} }) {
+        my $gen = $self->{gens}{$id};
+        my %outcome = %{ $gen->{outcomes} };
+
+        $gen->{calls}{$cached->{$id}} = 1 if defined $cached->{$id};
+        $outcome{completed} = 1 if %{ $gen->{calls} || {} };
+        delete @outcome{'hung up', 'lost', keys %LOCAL};
+
+        $self->fault("generation $id ends in " . join(', ', sort keys %outcome))
+            if keys %outcome > 1;
+
+        my @calls = sort keys %{ $gen->{calls} || {} };
+
+        $self->fault("generation $id has the answers of calls @calls")
+            if @calls > 1;
+
+        foreach my $call (@calls) {
+            my ($run, $number) = split(/\./, $call);
+
+            $self->fault("generation $id: there was no call $call")
+                if $number > $provider->calls($gen->{hash}, $run);
+        }
+    }
+}
+
+
+# Each question was asked no more often than those who opened a generation
+# can explain: three processes, each with two retries.
+
+sub _calls {
+    my ($self) = @_;
+
+    foreach my $hash (sort keys %{ $self->{questions} }) {
+        my $question = $self->{questions}{$hash};
+        my $calls = $self->{provider}->calls($hash);
+
+        $self->fault("$calls calls for $question->{opens} generations of "
+                     . $question->{text})
+            if $calls > 9 * $question->{opens};
+    }
+}
+
+
+sub summary {
+    my ($self) = @_;
+    my $list = sub {
+        my ($count) = @_;
+
+        return join(', ', map { "$_ $count->{$_}" } sort keys %$count);
+    };
+    my $opens = 0;
+
+    $opens += $_->{opens} foreach values %{ $self->{questions} };
+
+    return ("clients: $self->{clients}, " . $list->($self->{outcomes}),
+            'from: ' . $list->($self->{sources}),
+            'longest: ' . sprintf('%.1f s', $self->{longest})
+            . ", restarts seen: $self->{restarts}",
+            'faults: ' . $list->($self->{agent}{count}),
+            'provider: ' . join(', ', map {
+                "$_ " . $self->{provider}->total($_)
+            } qw(calls completed aborted failed)) . ", for $opens openings of "
+            . keys(%{ $self->{questions} }) . ' questions');
+}
+
+
+1;

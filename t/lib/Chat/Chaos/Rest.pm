@@ -1,0 +1,139 @@
+package Chat::Chaos::Rest;
+
+# What there is to see when nobody asks any more: in Redis, and in the
+# processes of the instances.
+
+use warnings;
+use strict;
+
+use Exporter qw(import);
+
+use Chat::Life qw(zombies);
+
+our @EXPORT_OK = qw(unsettled left_keys connections levels);
+
+my $TASKS = 'chat:tasks:1';
+my $LIFE = 60000;     # ms that a generation is kept, once claimed
+
+
+# why it is not quiet yet, or undef
+
+sub unsettled {
+    my ($redis, $provider, @nginx) = @_;
+    my $length = $redis->cmd('XLEN', $TASKS);
+    my $pending = $redis->cmd('XPENDING', $TASKS, 'fill');
+    my @running = _running($redis);
+    my $active = $provider->stats->{active};
+
+    return "$length tasks" if "$length" ne '0';
+    return "$pending->[0] tasks pending"
+        if ref($pending) eq 'ARRAY' && $pending->[0];
+    return "$running[0] still runs" if @running;
+    return "$active calls of the provider" if $active;
+
+    foreach my $nginx (@nginx) {
+        my $workers = $nginx->worker_pids;
+        my $companions = $nginx->companion_pids;
+
+        return "$workers workers and $companions companions of $nginx->{dir}"
+            if $workers != 2 || $companions != 1;
+        return "a zombie of $nginx->{dir}" if zombies($nginx);
+    }
+
+    return undef;
+}
+
+
+# Generations that have an owner, or wait for one and may still get it.  One
+# whose task was never accepted waits for its expiry alone.
+
+sub _running {
+    my ($redis) = @_;
+    my ($now) = $redis->cmd('TIME')->[0];
+    my @running;
+
+    foreach my $key (@{ $redis->cmd('KEYS', '*:own') }) {
+        my %own = @{ $redis->cmd('HGETALL', $key) };
+        my $state = $own{state} // '';
+
+        push(@running, "$key ($state)")
+            if $state eq 'r' && $own{till} / 1000 > $now
+               || $state eq 'q' && $own{due} / 1000 > $now;
+    }
+
+    return @running;
+}
+
+
+# keys that will stay, or stay too long, and generations without an end
+
+sub left_keys {
+    my ($redis, $queue_timeout) = @_;
+    my $longest = $LIFE + $queue_timeout * 1000;
+    my @faults;
+
+    foreach my $key (@{ $redis->cmd('KEYS', '*') }) {
+        my $left = $redis->cmd('PTTL', $key);
+
+        next if $key eq $TASKS || $left == -2;
+
+        push(@faults, "$key has no expiry") if $left == -1;
+        push(@faults, "$key lives for $left ms") if $left > $longest;
+    }
+
+    return @faults;
+}
+
+
+# of Redis, without our own
+
+sub connections {
+    my ($redis) = @_;
+    my $own = $redis->cmd('CLIENT', 'ID');
+
+    return scalar(grep { !/^id=$own / }
+                  split(/\n/, $redis->cmd('CLIENT', 'LIST')));
+}
+
+
+# How many files each process of an instance has open, by kind; connections
+# that companions keep to the provider do not count.
+
+sub levels {
+    my ($nginx, $provider) = @_;
+    my %kept = map { $_ => 1 } _sockets_to($provider->port);
+    my ($companion) = $nginx->companion_pids;
+    my $zero = Chat::Nginx::parent($companion // 0) // 0;
+    my %level;
+
+    foreach my $pid ($nginx->pids) {
+        my $kind = $pid == $nginx->pid ? 'master'
+            : $pid == ($companion // 0) ? 'companion'
+            : $pid == $zero ? 'worker 0' : 'worker';
+
+        foreach my $file (glob("/proc/$pid/fd/*")) {
+            my $name = readlink($file) // next;
+
+            next if $kept{$name};
+
+            $name =~ s/:\[\d+\]$//;
+            $name =~ s!^/.*/!!;
+            $level{"$kind: $name"}++;
+        }
+    }
+
+    return \%level;
+}
+
+
+sub _sockets_to {
+    my ($port) = @_;
+    my $remote = sprintf('0100007F:%04X', $port);
+
+    return map { 'socket:[' . (split(' ', $_))[9] . ']' }
+        grep { (split(' ', $_))[2] eq $remote }
+        split(/\n/, Chat::Nginx::read_file('/proc/net/tcp'));
+}
+
+
+1;
