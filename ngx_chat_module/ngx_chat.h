@@ -44,6 +44,13 @@ typedef struct {
 } ngx_chat_event_t;
 
 
+/* who made an answer; empty: not known */
+typedef struct {
+    ngx_str_t                  provider;
+    ngx_str_t                  model;
+} ngx_chat_maker_t;
+
+
 typedef struct ngx_chat_provider_s      ngx_chat_provider_t;
 typedef struct ngx_chat_redis_conf_s    ngx_chat_redis_conf_t;
 typedef struct ngx_chat_redis_s         ngx_chat_redis_t;

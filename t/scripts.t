@@ -499,15 +499,15 @@ $ms = own('ms');
 my $opened = own('opened');
 my $first = (split(/ /, entries($gen)))[3];
 is(own(qw(state n token)), "d 4 $A", 'finish: own');
-like(entries($gen), qr/ \Q$ms\E-4 status completed finish stop$/,
-     'finish: bare in gen');
+my $bare = "$ms-4 status completed finish stop provider openai model gpt";
+like(entries($gen), qr/ \Q$bare\E$/, 'finish: without the text in gen');
 is(entries($S), "0-1 status processing $first status streaming chunk He "
    . ($first =~ s/2$/3/r) . " status streaming chunk llo $ms-4 "
    . "status completed chunk Hello cuts 2 3 v 1 fp $fp gen $id "
    . "opened $opened provider openai model gpt finish stop usage {}",
    'finish: S');
 near($redis->cmd('PTTL', $S), 900000, 'finish: life of S');
-published('finish', "1 1 4 $ms 1\nc 4\nstop\n");
+published('finish', "1 1 4 $ms 1\nc 4 6 3\nstopopenaigpt\n");
 ended('finish');
 unchanged(sub { is(finish(4), 'OK', 'finish again') }, 'finish again');
 unchanged(sub { is(finish(4, token => $B), 'LOST', 'finish: another') },

@@ -10,6 +10,8 @@ static ngx_int_t ngx_chat_message_text(ngx_chat_message_t *m, size_t len,
     ngx_str_t *text);
 static ngx_int_t ngx_chat_message_event(ngx_chat_message_t *m,
     ngx_chat_event_t *ev);
+static ngx_int_t ngx_chat_message_completed(ngx_chat_message_t *m,
+    ngx_chat_event_t *ev);
 
 
 ngx_int_t
@@ -110,10 +112,7 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
     case 'c':
         ev->status = NGX_CHAT_COMPLETED;
 
-        if (ngx_chat_message_length(m, &code) != NGX_OK
-            || ngx_chat_message_byte(m, LF) != NGX_OK
-            || ngx_chat_message_text(m, code, &ev->code) != NGX_OK)
-        {
+        if (ngx_chat_message_completed(m, ev) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -138,6 +137,53 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
     }
 
     return ngx_chat_message_byte(m, LF);
+}
+
+
+static ngx_int_t
+ngx_chat_message_completed(ngx_chat_message_t *m, ngx_chat_event_t *ev)
+{
+    size_t             code, provider, model;
+    ngx_uint_t         told;
+    ngx_chat_maker_t  *maker;
+
+    maker = &m->maker;
+
+    ngx_memzero(maker, sizeof(ngx_chat_maker_t));
+
+    provider = 0;
+    model = 0;
+
+    if (ngx_chat_message_length(m, &code) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    told = (m->pos < m->last && *m->pos == ' ');
+
+    if (told
+        && (ngx_chat_message_length(m, &provider) != NGX_OK
+            || ngx_chat_message_length(m, &model) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_chat_message_byte(m, LF) != NGX_OK
+        || ngx_chat_message_text(m, code, &ev->code) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!told) {
+        return NGX_OK;
+    }
+
+    if (ngx_chat_message_text(m, provider, &maker->provider) != NGX_OK
+        || ngx_chat_message_text(m, model, &maker->model) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -9,6 +9,10 @@
  *     c <length> LF <finish reason> LF          completed
  *     e <length> <length> LF <message><code> LF error
  *
+ * or, where it is told who made the answer,
+ *
+ *     c <length> <length> <length> LF <finish reason><provider><model> LF
+ *
  * followed by k events numbered n0, n0+1, ..., all written at ms.
  */
 
@@ -29,6 +33,8 @@ typedef struct {
     u_char          *pos;          /* the next event */
     u_char          *last;
     ngx_uint_t       left;         /* events not taken yet */
+
+    ngx_chat_maker_t  maker;       /* of a completed event that was taken */
 } ngx_chat_message_t;
 
 

@@ -361,6 +361,12 @@ ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_frame_t *frame)
     case NGX_CHAT_COMPLETED:
         ngx_str_set(&ctx->status, "completed");
         ctx->terminal = 1;
+
+        if (frame->maker->provider.len) {
+            ctx->provider = frame->maker->provider;
+            ctx->model = frame->maker->model;
+        }
+
         break;
 
     default: /* NGX_CHAT_ERROR */
@@ -388,6 +394,7 @@ ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     frame.status = ev.status;
     frame.code = ev.code;
+    frame.maker = NULL;
 
     if (ngx_http_chat_render(&ev, r->pool, &frame.bytes) != NGX_OK) {
         return NGX_ERROR;

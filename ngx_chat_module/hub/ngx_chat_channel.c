@@ -12,6 +12,9 @@
 #define NGX_CHAT_CHANNEL_LENGTH  (64 * 1024 * 1024)
 #define NGX_CHAT_CHANNEL_SIZE    (256 * 1024 * 1024)
 
+/* longer names are cut */
+#define NGX_CHAT_CHANNEL_MAKER   1024
+
 
 static void ngx_chat_channel_show(ngx_chat_channel_t *ch);
 static void ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp);
@@ -205,6 +208,30 @@ ngx_uint_t
 ngx_chat_channel_lost(ngx_chat_channel_t *ch)
 {
     return ch->feeder && ch->source->lost && ch->source->lost(ch->feeder);
+}
+
+
+void
+ngx_chat_channel_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker)
+{
+    u_char  *p;
+    size_t   provider, model;
+
+    provider = ngx_min(maker->provider.len, NGX_CHAT_CHANNEL_MAKER);
+    model = ngx_min(maker->model.len, NGX_CHAT_CHANNEL_MAKER);
+
+    p = ngx_pnalloc(ch->pool, provider + model + 1);
+    if (p == NULL) {
+        return;
+    }
+
+    ch->maker.provider.len = provider;
+    ch->maker.provider.data = p;
+    p = ngx_cpymem(p, maker->provider.data, provider);
+
+    ch->maker.model.len = model;
+    ch->maker.model.data = p;
+    ngx_memcpy(p, maker->model.data, model);
 }
 
 

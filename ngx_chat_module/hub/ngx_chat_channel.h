@@ -74,6 +74,7 @@ struct ngx_chat_channel_s {
     size_t                 length;     /* of the text since base */
     size_t                 size;       /* of all entries with their texts */
     ngx_str_t              text;       /* whole answer, once completed */
+    ngx_chat_maker_t       maker;      /* likewise */
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
 
     ngx_queue_t            subs;
@@ -108,6 +109,12 @@ ngx_uint_t ngx_chat_channel_lost(ngx_chat_channel_t *ch);
 
 /* subscribers look for what is there, or is not */
 void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
+
+/*
+ * Who made the answer, copied; before the completed event.  Running out of
+ * memory leaves it unknown.
+ */
+void ngx_chat_channel_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
 
 /*
  * Appends an event, its texts copied, and wakes all subscribers.  A terminal

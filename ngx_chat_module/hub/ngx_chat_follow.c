@@ -237,6 +237,10 @@ ngx_chat_follow_take_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
         f->n = n;
         f->ms = m->ms;
 
+        if (ev.status == NGX_CHAT_COMPLETED) {
+            ngx_chat_channel_made(f->channel, &m->maker);
+        }
+
         if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
             return;
         }
@@ -348,6 +352,10 @@ ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
 
         f->n = page->n;
         f->ms = page->ms;
+
+        if (ev.status == NGX_CHAT_COMPLETED) {
+            ngx_chat_channel_made(f->channel, &page->maker);
+        }
 
         if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
             return;
@@ -509,6 +517,12 @@ ngx_chat_follow_deliver(ngx_chat_follow_t *f, ngx_chat_answer_t *a)
     u_char           *p;
     ngx_str_t         cuts;
     ngx_chat_event_t  ev;
+    ngx_chat_maker_t  maker;
+
+    maker.provider = a->provider;
+    maker.model = a->model;
+
+    ngx_chat_channel_made(f->channel, &maker);
 
     ngx_memzero(&ev, sizeof(ngx_chat_event_t));
 

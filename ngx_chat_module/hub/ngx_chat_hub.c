@@ -291,6 +291,8 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame)
         frame->bytes = *bytes;
         frame->status = e->event.status;
         frame->code = e->event.code;
+        frame->maker = (e->event.status == NGX_CHAT_COMPLETED)
+                       ? &sub->channel->maker : NULL;
 
         return NGX_OK;
     }

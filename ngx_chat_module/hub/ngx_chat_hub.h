@@ -42,6 +42,7 @@ typedef struct {
     ngx_str_t              bytes;  /* as long as the subscription lasts */
     ngx_chat_status_e      status;
     ngx_str_t              code;   /* error: the code; completed: the reason */
+    ngx_chat_maker_t      *maker;  /* completed: as long as bytes; else NULL */
 } ngx_chat_frame_t;
 
 

@@ -22,6 +22,8 @@ static void ngx_chat_store_read_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
     ngx_chat_event_t *ev);
+static ngx_int_t ngx_chat_store_maker(ngx_chat_reply_t *fields,
+    ngx_chat_maker_t *maker);
 static void ngx_chat_store_check_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 
@@ -386,6 +388,8 @@ ngx_chat_store_read_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     page.n = call->n;
     page.log = call->store->log;
 
+    ngx_memzero(&page.maker, sizeof(ngx_chat_maker_t));
+
     handler = (ngx_chat_read_pt) call->handler;
     handler(call->data, rc, (rc == NGX_OK) ? &page : NULL);
 }
@@ -409,7 +413,10 @@ ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
         || n != page->n + 1
         || ms < page->ms
         || ngx_chat_store_event_fields(ngx_chat_reply_at(entry, 1), ev)
-           != NGX_OK)
+           != NGX_OK
+        || (ev->status == NGX_CHAT_COMPLETED
+            && ngx_chat_store_maker(ngx_chat_reply_at(entry, 1), &page->maker)
+               != NGX_OK))
     {
         ngx_log_error(NGX_LOG_ERR, page->log, 0,
                       "redis holds an unexpected entry of a chat generation "
@@ -473,6 +480,31 @@ ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
 
     if (ngx_chat_utf8_check(text->data, text->len) != NGX_OK
         || ngx_chat_utf8_check(code->data, code->len) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* a completed event may do without */
+
+static ngx_int_t
+ngx_chat_store_maker(ngx_chat_reply_t *fields, ngx_chat_maker_t *maker)
+{
+    ngx_str_t  *provider, *model;
+
+    provider = &maker->provider;
+    model = &maker->model;
+
+    ngx_memzero(maker, sizeof(ngx_chat_maker_t));
+
+    (void) ngx_chat_reply_field(fields, "provider", provider);
+    (void) ngx_chat_reply_field(fields, "model", model);
+
+    if (ngx_chat_utf8_check(provider->data, provider->len) != NGX_OK
+        || ngx_chat_utf8_check(model->data, model->len) != NGX_OK)
     {
         return NGX_DECLINED;
     }

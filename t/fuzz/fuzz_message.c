@@ -11,7 +11,8 @@
 #include <stdio.h>
 
 
-static void fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev);
+static void fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev,
+    ngx_chat_maker_t *maker);
 
 
 int
@@ -41,7 +42,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     for (n = 0; (rc = ngx_chat_message_next(&m, &ev)) == NGX_OK; n++) {
         fuzz_must(ev.status != NGX_CHAT_STREAMING || ev.text.len, "no text");
         fuzz_frame(&ev);
-        fuzz_write(&b, &ev);
+        fuzz_write(&b, &ev, &m.maker);
     }
 
     fuzz_must(n + m.left == m.count, "the count of events");
@@ -57,9 +58,12 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 
 
 static void
-fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev)
+fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev, ngx_chat_maker_t *maker)
 {
-    char  head[64];
+    char        head[128];
+    ngx_uint_t  told;
+
+    told = (ev->status == NGX_CHAT_COMPLETED && maker->provider.data);
 
     head[0] = "psce"[ev->status];
     head[1] = '\0';
@@ -72,9 +76,20 @@ fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev)
         snprintf(head + strlen(head), 32, " %zu", ev->code.len);
     }
 
+    if (told) {
+        snprintf(head + strlen(head), 64, " %zu %zu", maker->provider.len,
+                 maker->model.len);
+    }
+
     fuzz_append_text(b, head);
     fuzz_append_text(b, ev->status == NGX_CHAT_PROCESSING ? "" : "\n");
     fuzz_append_str(b, &ev->text);
     fuzz_append_str(b, &ev->code);
+
+    if (told) {
+        fuzz_append_str(b, &maker->provider);
+        fuzz_append_str(b, &maker->model);
+    }
+
     fuzz_append_text(b, "\n");
 }

@@ -7,6 +7,7 @@
 static ngx_int_t ut_read(const void *p, size_t len, ngx_uint_t *events);
 static ngx_uint_t ut_good(const char *s, ngx_uint_t n);
 static ngx_uint_t ut_bad(const char *s);
+static void ut_completed(void);
 
 
 /* all of it: NGX_DONE, or NGX_ERROR */
@@ -56,6 +57,41 @@ ut_bad(const char *s)
 }
 
 
+/* completed events, which may tell who made the answer */
+
+static void
+ut_completed(void)
+{
+    ngx_str_t           s;
+    ngx_chat_event_t    ev;
+    ngx_chat_message_t  m;
+
+    s = ut_str("1 0 1 0 1\nc 4 3 5\nstopoaigpt-4\n");
+
+    ut_ok(ngx_chat_message_parse(&m, &s) == NGX_OK
+          && ngx_chat_message_next(&m, &ev) == NGX_OK
+          && ut_is(&ev.code, "stop") && ev.text.len == 0
+          && ut_is(&m.maker.provider, "oai") && ut_is(&m.maker.model, "gpt-4")
+          && ngx_chat_message_next(&m, &ev) == NGX_DONE,
+          "completed, and by whom");
+
+    ut_free(&s);
+
+    ut_ok(ut_good("1 0 1 0 1\nc 0\n\n", 1), "no finish reason");
+    ut_ok(ut_good("1 0 1 0 1\nc 0 0 0\n\n", 1), "by nobody");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1\n\xff\n"), "a finish reason not UTF-8");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 1\nab\n"), "a provider without a model");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 1 1 1\nabcd\n"), "a length too many");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 1 2\nabc\n"), "a model shorter than told");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 2 1\nabc\n"),
+          "a provider shorter than told");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 1 1 \nabc\n"), "a space after the lengths");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 1 1\na\xff""c\n"),
+          "a provider not UTF-8");
+    ut_ok(ut_bad("1 0 1 0 1\nc 1 1 1\nab\xff\n"), "a model not UTF-8");
+}
+
+
 int
 main(void)
 {
@@ -101,6 +137,8 @@ main(void)
 
     ut_free(&s);
 
+    ut_completed();
+
     ok = 1;
 
     for (i = 0; i < sizeof(all) - 1; i++) {
@@ -110,7 +148,6 @@ main(void)
     ut_ok(ok, "cut off anywhere it is refused");
 
     ut_ok(ut_good("1 0 1 0 1\ns 4\na\nb\n\n", 1), "line feeds in a chunk");
-    ut_ok(ut_good("1 0 1 0 1\nc 0\n\n", 1), "no finish reason");
     ut_ok(ut_good("1 0 1 0 0\n", 0), "no events");
     ut_ok(ut_good("1 18446744073709551615 1 18446744073709551615 1\np\n", 1),
           "the largest numbers");
@@ -147,7 +184,6 @@ main(void)
     ut_ok(ut_bad("1 0 1 0 1\ns 18446744073709551615\na\n"),
           "a length of 2^64 - 1");
     ut_ok(ut_bad("1 0 1 0 1\ns 1\n\xc3\n"), "half a character");
-    ut_ok(ut_bad("1 0 1 0 1\nc 1\n\xff\n"), "a finish reason not UTF-8");
     ut_ok(ut_bad("1 0 1 0 1\ne 1 1\n\xff""a\n"), "a message not UTF-8");
     ut_ok(ut_bad("1 0 1 0 1\ne 1 1\na\xff\n"), "a code not UTF-8");
     ut_ok(ut_bad("1 0 1 0 1\ne 1\na\n"), "an error with one length");

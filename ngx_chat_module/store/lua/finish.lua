@@ -70,7 +70,8 @@ if tonumber(ttl) > 0 and not outdated() then
     redis.call('PEXPIRE', S, ttl)
 end
 
-close('d', 'c ' .. #finish .. '\n' .. finish .. '\n',
-      'completed', 'finish', finish)
+close('d', 'c ' .. #finish .. ' ' .. #provider .. ' ' .. #model .. '\n'
+           .. finish .. provider .. model .. '\n',
+      'completed', 'finish', finish, 'provider', provider, 'model', model)
 
 return {'OK'}
