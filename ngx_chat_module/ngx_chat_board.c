@@ -3,7 +3,7 @@
 
 
 /* the slab allocator needs room for its own pages too */
-#define NGX_CHAT_BOARD_SIZE    (8 * ngx_pagesize)
+#define NGX_CHAT_BOARD_SIZE    (16 * ngx_pagesize)
 
 #define NGX_CHAT_BOARD_ROUNDS  3
 
@@ -157,6 +157,7 @@ ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
         slot->queued = 0;
         slot->redis = 0;
         slot->beat = ngx_time();
+        ngx_memzero(slot->providers, sizeof(slot->providers));
         ngx_memcpy(slot->token, token, NGX_CHAT_TOKEN_LEN);
         ngx_memory_barrier();
         slot->state = NGX_CHAT_SLOT_STARTING;
@@ -251,6 +252,17 @@ ngx_chat_slot_t *
 ngx_chat_board_slots(ngx_chat_board_t *board)
 {
     return board->shared->slots;
+}
+
+
+ngx_atomic_uint_t
+ngx_chat_board_key(ngx_str_t *name)
+{
+    ngx_atomic_uint_t  key;
+
+    key = ngx_crc32_long(name->data, name->len);
+
+    return key ? key : 1;
 }
 
 

@@ -23,8 +23,9 @@
 #include <pthread.h>
 
 
-#define NGX_CHAT_BOARD_SLOTS    16
-#define NGX_CHAT_BOARD_WORKERS  64
+#define NGX_CHAT_BOARD_SLOTS      16
+#define NGX_CHAT_BOARD_WORKERS    64
+#define NGX_CHAT_BOARD_PROVIDERS  32     /* those beyond are not shown */
 
 
 typedef enum {
@@ -33,6 +34,16 @@ typedef enum {
     NGX_CHAT_SLOT_RUNNING,
     NGX_CHAT_SLOT_DRAINING
 } ngx_chat_slot_state_e;
+
+
+/* a provider as one companion sees it */
+typedef struct {
+    ngx_atomic_t     key;           /* ngx_chat_board_key(); 0: none */
+    ngx_atomic_t     down_until;    /* seconds since the epoch; 0: it is not */
+    ngx_atomic_t     limited_until;
+    ngx_atomic_t     answers;
+    ngx_atomic_t     failures;
+} ngx_chat_slot_provider_t;
 
 
 typedef struct {
@@ -45,6 +56,8 @@ typedef struct {
     ngx_atomic_t     queued;       /* tasks waiting, as last seen */
     ngx_uint_t       number;       /* which of chat_fill processes=N */
     u_char           token[NGX_CHAT_TOKEN_LEN];
+
+    ngx_chat_slot_provider_t  providers[NGX_CHAT_BOARD_PROVIDERS];
 } ngx_chat_slot_t;
 
 
@@ -74,6 +87,12 @@ ngx_int_t ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
 
 /* all NGX_CHAT_BOARD_SLOTS slots, for reading */
 ngx_chat_slot_t *ngx_chat_board_slots(ngx_chat_board_t *board);
+
+/*
+ * What stands for a provider's name there: companions of an earlier
+ * configuration may number them otherwise.
+ */
+ngx_atomic_uint_t ngx_chat_board_key(ngx_str_t *name);
 
 /* does a companion other than pid take tasks? */
 ngx_uint_t ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid);

@@ -28,6 +28,8 @@ struct ngx_chat_provider_s {
     ngx_msec_t       idle_timeout;
     ngx_msec_t       total_timeout;
     ngx_uint_t       retries;
+    ngx_uint_t       max_fails;    /* 0: never counted as down */
+    ngx_msec_t       fail_timeout;
 
     /*
      * The request body is prefix, the task's messages, suffix; see

@@ -74,8 +74,8 @@ EOT
     my ($pid) = $nginx->companion_pids;
 
     is_deeply([ sort keys %$full ],
-        [ qw(breaker broker companions eviction live queue redis status
-             subscriber) ], 'the fields');
+        [ qw(breaker broker companions eviction live providers queue redis
+             status subscriber) ], 'the fields');
     is($full->{status}, 'ok', 'status');
     is($full->{$_}, 'up', $_) foreach qw(redis broker subscriber);
     is($full->{queue}, 0, 'queue');
@@ -91,6 +91,15 @@ EOT
     is($companion->{redis}, 'up', 'its Redis');
     is($companion->{running}, 0, 'what it runs');
     cmp_ok($companion->{beat}, '<=', 3, 'its last beat');
+
+    my $shown;
+
+    wait_for {
+        $shown = parse_json($health->('/full')->{body})->{providers};
+        $shown->[0]{answers};
+    } 5, 'an answer is counted';
+    is_deeply($shown, [ { name => 'openai', model => 'test', state => 'up',
+                          answers => 1, failures => 0 } ], 'the provider');
 
     # while a generation is running
 

@@ -6,6 +6,7 @@
 #define NGX_CHAT_FAULT_KEY  8
 
 
+static ngx_uint_t ngx_chat_provider_fault_final(ngx_uint_t status);
 static void ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
     ngx_str_t *message);
 static u_char *ngx_chat_fault_put(u_char *p, u_char *last, const void *s,
@@ -60,6 +61,10 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
 
     f->status = status;
 
+    if (f->error == NGX_CHAT_E_NONE) {
+        f->final = ngx_chat_provider_fault_final(status);
+    }
+
     error = NGX_CHAT_E_PROVIDER_REFUSED;
     retry = (status >= 500);
 
@@ -106,6 +111,10 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
     ngx_uint_t        retry;
     ngx_chat_error_e  error;
 
+    if (f->error == NGX_CHAT_E_NONE) {
+        f->final = ngx_chat_provider_fault_final(d->error_code);
+    }
+
     error = NGX_CHAT_E_PROVIDER_BROKEN;
     retry = (d->error_code < 400 || d->error_code >= 500
              || d->error_code == 408);
@@ -119,6 +128,29 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
                             "sent an error instead of an answer");
 
     ngx_chat_provider_fault_message(f, &d->error);
+}
+
+
+/*
+ * Is the question itself refused?  What else is below 500 is the fault of a
+ * provider's configuration or account, and another may do better.
+ */
+
+static ngx_uint_t
+ngx_chat_provider_fault_final(ngx_uint_t status)
+{
+    switch (status) {
+
+    case 400:
+    case 413:
+    case 414:
+    case 422:
+    case 431:
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 

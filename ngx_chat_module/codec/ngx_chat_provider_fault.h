@@ -25,6 +25,7 @@
 typedef struct {
     ngx_chat_error_e       error;        /* NGX_CHAT_E_NONE: no fault */
     ngx_uint_t             retry;        /* worth another try */
+    ngx_uint_t             final;        /* the question's: for all providers */
     const char            *what;
     const char            *detail;       /* of who speaks HTTP, or NULL */
     ngx_uint_t             status;       /* of HTTP; 0: there was none */

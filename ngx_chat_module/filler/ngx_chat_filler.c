@@ -341,6 +341,12 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
+    fl->jobs.peers = ngx_chat_peers_create(fl->conf->providers,
+                                           fl->cycle->pool);
+    if (fl->jobs.peers == NULL) {
+        return NGX_ERROR;
+    }
+
     if (ngx_chat_store_init(&fl->jobs.store, fl->conf->redis,
                             fl->conf->broker, 0, log)
         != NGX_OK)
@@ -445,6 +451,7 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
         fl->slot->queued = ngx_chat_intake_queued(fl->intake);
         fl->slot->redis = ngx_chat_redis_up(fl->jobs.store.redis)
                           && ngx_chat_intake_up(fl->intake);
+        ngx_chat_peers_show(fl->jobs.peers, fl->slot);
         fl->slot->state = fl->quit ? NGX_CHAT_SLOT_DRAINING
                                    : NGX_CHAT_SLOT_RUNNING;
     }

@@ -46,9 +46,9 @@ ngx_chat_job_start(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
         return NGX_ERROR;
     }
 
-    ngx_chat_job_prepare(job);
-
-    if (ngx_chat_job_claim(job) != NGX_OK) {
+    if (ngx_chat_job_prepare(job) != NGX_OK
+        || ngx_chat_job_claim(job) != NGX_OK)
+    {
         ngx_chat_job_free(job);
         return NGX_ERROR;
     }
@@ -146,12 +146,8 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
 
     claim.task = job->task.entry;
     claim.predecessor = jobs->predecessor;
-    claim.budget = NGX_CHAT_JOB_SPARE;
+    claim.budget = job->budget + NGX_CHAT_JOB_SPARE;
     claim.alone = ngx_chat_job_alone(job);
-
-    if (job->provider) {
-        claim.budget += job->provider->total_timeout;
-    }
 
     job->state = NGX_CHAT_JOB_CLAIMING;
 
@@ -246,7 +242,6 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
     }
 
     job->state = NGX_CHAT_JOB_RUNNING;
-    job->attempts = 0;
     job->error = NGX_CHAT_E_NONE;
     job->answered = 0;
     job->broken = 0;
@@ -266,14 +261,13 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
         return;
     }
 
-    if (job->provider == NULL) {
+    if (job->noptions == 0) {
         job->error = NGX_CHAT_E_INTERNAL;
         ngx_chat_job_write(job);
         return;
     }
 
-    job->deadline = ngx_current_msec + job->provider->total_timeout;
-
+    ngx_chat_job_choose_anew(job);
     ngx_chat_job_ask(job);
 }
 

@@ -13,6 +13,7 @@
 
 #include "ngx_chat_filler.h"
 #include "ngx_chat_curl.h"
+#include "ngx_chat_peers.h"
 #include "../store/ngx_chat_store_filler.h"
 #include "../store/ngx_chat_store_tasks.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     ngx_chat_filler_conf_t  *conf;
     ngx_chat_store_t         store;
     ngx_chat_curl_t         *curl;
+    ngx_array_t             *peers;      /* of ngx_chat_peer_t */
     ngx_queue_t              jobs;       /* of ngx_chat_job_t */
     ngx_uint_t               running;
     uint64_t                 serial;     /* the next job's number */
@@ -35,8 +37,6 @@ typedef struct {
     void                   (*ended)(void *data);
     void                    *data;
     ngx_log_t               *log;
-
-    unsigned                 fp_warned:1;
 } ngx_chat_jobs_t;
 
 

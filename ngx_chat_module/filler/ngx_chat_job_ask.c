@@ -2,21 +2,15 @@
 #include "ngx_chat_job_private.h"
 
 
-#define NGX_CHAT_JOB_CUTS         (4 * 1024 * 1024)
-#define NGX_CHAT_JOB_BACKOFF      200      /* ms, doubling */
-#define NGX_CHAT_JOB_BACKOFF_MAX  10000
-#define NGX_CHAT_JOB_NAME         64
+#define NGX_CHAT_JOB_CUTS  (4 * 1024 * 1024)
 
 
-static void ngx_chat_job_choose(ngx_chat_job_t *job);
-static ngx_chat_provider_t *ngx_chat_job_known(ngx_chat_job_t *job,
-    ngx_str_t *name, ngx_str_t *fp);
+static void ngx_chat_job_call(ngx_chat_job_t *job);
 static void ngx_chat_job_delta(void *data, ngx_str_t *text);
 static void ngx_chat_job_provider_end(void *data,
     ngx_chat_provider_end_t *end);
 static void ngx_chat_job_keep(ngx_chat_job_t *job, ngx_str_t *s);
 static void ngx_chat_job_event_handler(ngx_event_t *ev);
-static ngx_int_t ngx_chat_job_retry(ngx_chat_job_t *job);
 static void ngx_chat_job_again_handler(ngx_event_t *ev);
 
 
@@ -26,7 +20,7 @@ static const ngx_chat_provider_ops_t  ngx_chat_job_ops = {
 };
 
 
-void
+ngx_int_t
 ngx_chat_job_prepare(ngx_chat_job_t *job)
 {
     job->text.max = ngx_max(job->task.max_answer, 1);
@@ -40,105 +34,7 @@ ngx_chat_job_prepare(ngx_chat_job_t *job)
     job->again.data = job;
     job->again.log = &job->log;
 
-    ngx_chat_job_choose(job);
-}
-
-
-/* the first of the task's providers ("name=fp name=fp") that is known here */
-
-static void
-ngx_chat_job_choose(ngx_chat_job_t *job)
-{
-    u_char     *p, *last, *end;
-    ngx_str_t   name, fp;
-
-    p = job->task.providers.data;
-    last = p + job->task.providers.len;
-
-    while (p < last && job->provider == NULL) {
-
-        end = ngx_strlchr(p, last, ' ');
-        if (end == NULL) {
-            end = last;
-        }
-
-        name.data = p;
-        fp.data = ngx_strlchr(p, end, '=');
-
-        if (fp.data == NULL) {
-            fp.data = end;
-        }
-
-        name.len = fp.data - name.data;
-
-        if (fp.data < end) {
-            fp.data++;
-        }
-
-        fp.len = end - fp.data;
-
-        if (name.len) {
-            job->provider = ngx_chat_job_known(job, &name, &fp);
-        }
-
-        p = end + 1;
-    }
-}
-
-
-static ngx_chat_provider_t *
-ngx_chat_job_known(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
-{
-    size_t                 i;
-    ngx_uint_t             n;
-    ngx_chat_jobs_t       *jobs;
-    ngx_chat_provider_t  **pv;
-
-    jobs = job->jobs;
-    pv = jobs->conf->providers->elts;
-
-    for (n = 0; n < jobs->conf->providers->nelts; n++) {
-
-        if (pv[n]->name.len != name->len
-            || ngx_strncmp(pv[n]->name.data, name->data, name->len) != 0)
-        {
-            continue;
-        }
-
-        if (fp->len == NGX_CHAT_FP_LEN
-            && ngx_memcmp(fp->data, pv[n]->fp, NGX_CHAT_FP_LEN) == 0)
-        {
-            return pv[n];
-        }
-
-        job->foreign = 1;
-
-        if (!jobs->fp_warned) {
-            jobs->fp_warned = 1;
-
-            ngx_log_error(NGX_LOG_WARN, &job->log, 0,
-                          "provider \"%V\" is configured differently where "
-                          "the question was asked: the answer is not cached",
-                          &pv[n]->name);
-        }
-
-        return pv[n];
-    }
-
-    /* the name is somebody else's: it goes into the log with care */
-
-    for (i = 0; i < name->len; i++) {
-        if (name->data[i] < ' ') {
-            name->len = i;
-        }
-    }
-
-    name->len = ngx_min(name->len, NGX_CHAT_JOB_NAME);
-
-    ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                  "provider \"%V\" is not configured here", name);
-
-    return NULL;
+    return ngx_chat_job_options(job);
 }
 
 
@@ -157,14 +53,47 @@ ngx_chat_job_start_over(ngx_chat_job_t *job)
 }
 
 
+/* whichever is next, now or in a while; if there is none, the last error */
+
 void
 ngx_chat_job_ask(ngx_chat_job_t *job)
 {
-    ngx_msec_int_t  left;
+    ngx_msec_t  delay;
+
+    switch (ngx_chat_job_choose(job, &delay)) {
+
+    case NGX_OK:
+        ngx_chat_job_start_over(job);
+        ngx_chat_job_call(job);
+        return;
+
+    case NGX_AGAIN:
+        ngx_chat_job_start_over(job);
+        ngx_add_timer(&job->again, delay);
+        return;
+
+    default: /* NGX_DECLINED */
+        job->error = job->end.error;
+        ngx_chat_job_write(job);
+        return;
+    }
+}
+
+
+static void
+ngx_chat_job_call(ngx_chat_job_t *job)
+{
+    ngx_msec_int_t        left;
+    ngx_chat_provider_t  *pv;
+
+    pv = job->option->peer->provider;
 
     left = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
+    left = ngx_min(left, (ngx_msec_int_t) pv->total_timeout);
 
-    job->call = ngx_chat_provider_call(job->jobs->curl, job->provider,
+    job->started = ngx_current_msec;
+
+    job->call = ngx_chat_provider_call(job->jobs->curl, pv,
                                        &job->task.messages,
                                        (ngx_msec_t) ngx_max(left, 1),
                                        &ngx_chat_job_ops, job, &job->log);
@@ -201,7 +130,7 @@ ngx_chat_job_delta(void *data, ngx_str_t *text)
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
                       "provider \"%V\" sent an answer longer than "
-                      "chat_max_answer", &job->provider->name);
+                      "chat_max_answer", &job->option->peer->provider->name);
 
         job->error = NGX_CHAT_E_ANSWER_TOO_LONG;
 
@@ -258,51 +187,17 @@ ngx_chat_job_event_handler(ngx_event_t *ev)
     } else if (job->ended) {
         job->ended = 0;
 
-        if (job->end.error == NGX_CHAT_E_NONE) {
-            job->answered = 1;
+        ngx_chat_job_judge(job);
 
-        } else if (ngx_chat_job_retry(job) != NGX_OK) {
-            job->error = job->end.error;
+        if (job->end.error != NGX_CHAT_E_NONE) {
+            ngx_chat_job_ask(job);
+            return;
         }
+
+        job->answered = 1;
     }
 
     ngx_chat_job_write(job);
-}
-
-
-static ngx_int_t
-ngx_chat_job_retry(ngx_chat_job_t *job)
-{
-    ngx_msec_t      delay;
-    ngx_msec_int_t  left;
-
-    if (!job->end.retry || job->attempts >= job->provider->retries
-        || job->end.retry_after > NGX_CHAT_JOB_BACKOFF_MAX)
-    {
-        return NGX_DECLINED;
-    }
-
-    delay = NGX_CHAT_JOB_BACKOFF << ngx_min(job->attempts, 6);
-    delay = ngx_min(delay, NGX_CHAT_JOB_BACKOFF_MAX);
-    delay = ngx_max(delay, job->end.retry_after);
-
-    left = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
-
-    if (left <= (ngx_msec_int_t) delay) {
-        return NGX_DECLINED;
-    }
-
-    job->attempts++;
-
-    ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
-                  "provider \"%V\" is asked again in %M ms, retry %ui",
-                  &job->provider->name, delay, job->attempts);
-
-    ngx_chat_job_start_over(job);
-
-    ngx_add_timer(&job->again, delay);
-
-    return NGX_OK;
 }
 
 

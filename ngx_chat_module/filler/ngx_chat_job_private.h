@@ -1,8 +1,8 @@
 
 /*
- * A job as its three parts see it: ngx_chat_job.c takes the task and claims
- * its generation, ngx_chat_job_ask.c asks the provider, ngx_chat_job_write.c
- * brings what came into Redis.
+ * A job as its parts see it: ngx_chat_job.c takes the task and claims its
+ * generation, ngx_chat_job_ask.c asks a provider, ngx_chat_job_choose.c says
+ * which, ngx_chat_job_write.c brings what came into Redis.
  *
  * A function that may end the job is the last thing its caller does.
  */
@@ -30,10 +30,22 @@ typedef enum {
 } ngx_chat_job_state_e;
 
 
+/* one of the task's providers */
+typedef struct {
+    ngx_chat_peer_t           *peer;
+    ngx_uint_t                 asked;      /* how often */
+    ngx_uint_t                 round;      /* of the next time */
+    ngx_msec_t                 after;      /* and not before this */
+    unsigned                   wait:1;     /* after is set */
+    unsigned                   out:1;      /* not asked any more */
+    unsigned                   foreign:1;  /* it is not what was meant */
+} ngx_chat_job_option_t;
+
+
 struct ngx_chat_job_s {
     ngx_chat_jobs_t           *jobs;
     ngx_pool_t                *pool;
-    ngx_chat_provider_t       *provider;   /* NULL: none that is known */
+    ngx_chat_job_option_t     *option;     /* the one that is asked */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t                  ident;
@@ -44,12 +56,16 @@ struct ngx_chat_job_s {
     ngx_chat_task_entry_t      task;
     ngx_chat_grip_t            grip;
 
-    /* the provider's side */
+    /* the providers' side */
+    ngx_chat_job_option_t     *options;    /* in order of preference */
+    ngx_uint_t                 noptions;   /* 0: none of them is known */
+    ngx_uint_t                 round;      /* through the options */
+    ngx_msec_t                 budget;     /* for all calls together */
     ngx_chat_provider_call_t  *call;
     ngx_chat_provider_end_t    end;
     ngx_msec_t                 deadline;
-    ngx_uint_t                 attempts;   /* retries so far */
-    ngx_event_t                again;      /* the next one */
+    ngx_msec_t                 started;    /* the call */
+    ngx_event_t                again;      /* the next round */
     ngx_event_t                event;      /* posted: something came */
 
     /* the answer: the text in one piece, and the length of each chunk */
@@ -75,12 +91,31 @@ struct ngx_chat_job_s {
     unsigned                   cancel:1;   /* to be asked about that */
     unsigned                   give_back:1;
     unsigned                   lost:1;     /* once already */
-    unsigned                   foreign:1;  /* provider is not what was meant */
 };
 
 
-/* chooses the provider */
-void ngx_chat_job_prepare(ngx_chat_job_t *job);
+/* NGX_OK, NGX_ERROR: no memory */
+ngx_int_t ngx_chat_job_prepare(ngx_chat_job_t *job);
+
+
+/*
+ * The task's providers that are known here, in options; none is no error, but
+ * logged.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_chat_job_options(ngx_chat_job_t *job);
+
+/* none of them was asked yet, and the time of all begins now */
+void ngx_chat_job_choose_anew(ngx_chat_job_t *job);
+
+/*
+ * Sets option.  NGX_OK: to be asked now; NGX_AGAIN: to be called again in
+ * *delay ms; NGX_DECLINED: none is left, or no time.
+ */
+ngx_int_t ngx_chat_job_choose(ngx_chat_job_t *job, ngx_msec_t *delay);
+
+/* the call to option has ended: what follows for it, and for its peer */
+void ngx_chat_job_judge(ngx_chat_job_t *job);
+
 
 /* forgets the chunks; what clients have of them goes with a "processing" */
 void ngx_chat_job_start_over(ngx_chat_job_t *job);

@@ -170,9 +170,11 @@ ngx_chat_job_appended(void *data, ngx_int_t rc, ngx_uint_t heard,
 static ngx_chat_call_t *
 ngx_chat_job_finish(ngx_chat_job_t *job)
 {
-    ngx_str_t          *reason;
-    ngx_chat_finish_t   finish;
+    ngx_str_t            *reason;
+    ngx_chat_finish_t     finish;
+    ngx_chat_provider_t  *pv;
 
+    pv = job->option->peer->provider;
     reason = &job->end.finish;
 
     finish.text.data = job->text.data;
@@ -180,12 +182,13 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.cuts = (uint32_t *) job->cuts.data;
     finish.count = job->cuts.len / sizeof(uint32_t);
     finish.finish = *reason;
-    finish.provider = job->provider->name;
-    finish.model = job->end.model;
+    finish.provider = pv->name;
+    finish.model = job->end.model.len ? job->end.model : pv->model;
     finish.usage = job->end.usage;
     finish.ttl = 0;
 
-    if (job->text.len && !job->foreign && ngx_chat_str_is(reason, "stop")) {
+    if (job->text.len && !job->option->foreign
+        && ngx_chat_str_is(reason, "stop")) {
         finish.ttl = job->task.ttl;
     }
 

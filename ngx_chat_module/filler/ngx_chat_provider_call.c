@@ -469,6 +469,7 @@ ngx_chat_provider_finish(ngx_chat_provider_call_t *call)
     end->usage = call->stream.usage;
     end->error = call->fault.error;
     end->retry = call->fault.retry ? 1 : 0;
+    end->final = call->fault.final ? 1 : 0;
     end->status = call->fault.status;
 
     if (end->error == NGX_CHAT_E_NONE) {

@@ -25,6 +25,7 @@ typedef struct {
     ngx_uint_t             status;       /* of HTTP; 0: there was none */
     ngx_msec_t             retry_after;  /* 0: not said */
     unsigned               retry:1;      /* worth another try */
+    unsigned               final:1;      /* nor would another provider help */
 } ngx_chat_provider_end_t;
 
 

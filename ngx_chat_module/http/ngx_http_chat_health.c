@@ -15,6 +15,17 @@ typedef struct {
 } ngx_http_chat_fleet_t;
 
 
+/* a provider as all companions see it that take tasks */
+typedef struct {
+    ngx_uint_t             companions;
+    ngx_uint_t             down;       /* of these */
+    ngx_uint_t             limited;
+    ngx_uint_t             answers;
+    ngx_uint_t             failures;
+} ngx_http_chat_provider_sum_t;
+
+
+static ngx_uint_t ngx_http_chat_health_counts(ngx_chat_slot_t *slot);
 static void ngx_http_chat_fleet(ngx_chat_slot_t *slot,
     ngx_http_chat_fleet_t *fleet);
 static ngx_uint_t ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
@@ -22,9 +33,16 @@ static ngx_uint_t ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
 static ngx_buf_t *ngx_http_chat_health_body(ngx_http_request_t *r,
     ngx_chat_slot_t *slot, ngx_chat_hub_state_t *state,
     ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason);
+static size_t ngx_http_chat_health_full_len(ngx_array_t *providers,
+    ngx_chat_hub_state_t *state);
 static u_char *ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
-    ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet);
+    ngx_array_t *providers, ngx_chat_hub_state_t *state,
+    ngx_http_chat_fleet_t *fleet);
 static u_char *ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot);
+static u_char *ngx_http_chat_health_providers(u_char *p,
+    ngx_chat_slot_t *slot, ngx_array_t *providers);
+static void ngx_http_chat_health_sum(ngx_chat_slot_t *slot,
+    ngx_str_t *name, ngx_http_chat_provider_sum_t *sum);
 static ngx_int_t ngx_http_chat_health_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_buf_t *b);
 
@@ -98,6 +116,14 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
 }
 
 
+static ngx_uint_t
+ngx_http_chat_health_counts(ngx_chat_slot_t *slot)
+{
+    return slot->state == NGX_CHAT_SLOT_RUNNING
+           && ngx_time() - (time_t) slot->beat <= NGX_HTTP_CHAT_BEAT;
+}
+
+
 static void
 ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
 {
@@ -105,9 +131,7 @@ ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
 
     for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
 
-        if (slot[i].state != NGX_CHAT_SLOT_RUNNING
-            || ngx_time() - (time_t) slot[i].beat > NGX_HTTP_CHAT_BEAT)
-        {
+        if (!ngx_http_chat_health_counts(&slot[i])) {
             continue;
         }
 
@@ -166,30 +190,19 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
     ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet,
     ngx_str_t *word, ngx_str_t *reason)
 {
-    size_t                     len;
-    ngx_buf_t                 *b;
-    ngx_http_chat_loc_conf_t  *clcf;
+    size_t                      len;
+    ngx_buf_t                  *b;
+    ngx_http_chat_loc_conf_t   *clcf;
+    ngx_http_chat_main_conf_t  *cmcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
     len = sizeof("{\"status\": \"\", \"reason\": \"\"}") - 1
           + word->len + reason->len;
 
     if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
-        len += sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
-                      "\"subscriber\": \"down\", \"companions\": [], "
-                      "\"queue\": , \"live\": , \"eviction\": \"\", "
-                      "\"breaker\": \"closed\"") - 1
-               + 2 * NGX_INT_T_LEN
-               + NGX_CHAT_BOARD_SLOTS
-                 * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
-                           "\"redis\": \"down\", \"running\": }, ") - 1
-                    + 3 * NGX_ATOMIC_T_LEN);
-
-        if (state->policy) {
-            len += ngx_chat_json_escaped_len(state->policy->data,
-                                             state->policy->len);
-        }
+        len += ngx_http_chat_health_full_len(&cmcf->providers, state);
     }
 
     b = ngx_create_temp_buf(r->pool, len);
@@ -204,7 +217,8 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
     }
 
     if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
-        b->last = ngx_http_chat_health_full(b->last, slot, state, fleet);
+        b->last = ngx_http_chat_health_full(b->last, slot, &cmcf->providers,
+                                            state, fleet);
     }
 
     *b->last++ = '}';
@@ -213,9 +227,49 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
 }
 
 
+static size_t
+ngx_http_chat_health_full_len(ngx_array_t *providers,
+    ngx_chat_hub_state_t *state)
+{
+    size_t                 len;
+    ngx_uint_t             i;
+    ngx_chat_provider_t  **pv;
+
+    len = sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
+                 "\"subscriber\": \"down\", \"companions\": [], "
+                 "\"providers\": [], \"queue\": , \"live\": , "
+                 "\"eviction\": \"\", \"breaker\": \"closed\"") - 1
+          + 2 * NGX_INT_T_LEN
+          + NGX_CHAT_BOARD_SLOTS
+            * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
+                      "\"redis\": \"down\", \"running\": }, ") - 1
+               + 3 * NGX_ATOMIC_T_LEN);
+
+    pv = providers->elts;
+
+    for (i = 0; i < providers->nelts; i++) {
+        len += sizeof("{\"name\": \"\", \"model\": \"\", "
+                      "\"state\": \"limited\", \"answers\": , "
+                      "\"failures\": }, ") - 1
+               + 2 * NGX_INT_T_LEN
+               + pv[i]->name.len
+               + ngx_chat_json_escaped_len(pv[i]->model.data,
+                                           pv[i]->model.len);
+    }
+
+    if (state->policy) {
+        len += ngx_chat_json_escaped_len(state->policy->data,
+                                         state->policy->len);
+    }
+
+    return len;
+}
+
+
 static u_char *
 ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
-    ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet)
+    ngx_array_t *providers, ngx_chat_hub_state_t *state,
+    ngx_http_chat_fleet_t *fleet)
 {
     p = ngx_sprintf(p, ", \"redis\": \"%s\", \"broker\": \"%s\", "
                     "\"subscriber\": \"%s\", \"companions\": [",
@@ -225,6 +279,12 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
 
     if (slot) {
         p = ngx_http_chat_health_slots(p, slot);
+    }
+
+    p = ngx_sprintf(p, "], \"providers\": [");
+
+    if (slot) {
+        p = ngx_http_chat_health_providers(p, slot, providers);
     }
 
     p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"eviction\": \"",
@@ -269,6 +329,87 @@ ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
     }
 
     return p;
+}
+
+
+static u_char *
+ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
+    ngx_array_t *providers)
+{
+    const char                     *state;
+    ngx_uint_t                      i;
+    ngx_chat_provider_t           **pv;
+    ngx_http_chat_provider_sum_t    sum;
+
+    pv = providers->elts;
+
+    for (i = 0; i < providers->nelts; i++) {
+
+        ngx_http_chat_health_sum(slot, &pv[i]->name, &sum);
+
+        /* as long as one companion asks it first, it is up */
+
+        if (sum.companions == 0) {
+            state = "unknown";
+
+        } else if (sum.down + sum.limited < sum.companions) {
+            state = "up";
+
+        } else {
+            state = sum.down ? "down" : "limited";
+        }
+
+        p = ngx_sprintf(p, "%s{\"name\": \"%V\", \"model\": \"",
+                        i ? ", " : "", &pv[i]->name);
+        p = ngx_chat_json_escape(p, pv[i]->model.data, pv[i]->model.len);
+        p = ngx_sprintf(p, "\", \"state\": \"%s\", \"answers\": %ui, "
+                        "\"failures\": %ui}",
+                        state, sum.answers, sum.failures);
+    }
+
+    return p;
+}
+
+
+static void
+ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
+    ngx_http_chat_provider_sum_t *sum)
+{
+    ngx_uint_t                  i, n;
+    ngx_atomic_uint_t           key;
+    ngx_chat_slot_provider_t   *pv;
+
+    ngx_memzero(sum, sizeof(ngx_http_chat_provider_sum_t));
+
+    key = ngx_chat_board_key(name);
+
+    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+
+        if (!ngx_http_chat_health_counts(&slot[i])) {
+            continue;
+        }
+
+        pv = slot[i].providers;
+
+        for (n = 0; n < NGX_CHAT_BOARD_PROVIDERS && pv[n].key != key; n++) {
+            /* void */
+        }
+
+        if (n == NGX_CHAT_BOARD_PROVIDERS) {
+            continue;
+        }
+
+        sum->companions++;
+        sum->answers += pv[n].answers;
+        sum->failures += pv[n].failures;
+
+        if ((time_t) pv[n].limited_until > ngx_time()) {
+            sum->limited++;
+
+        } else if ((time_t) pv[n].down_until > ngx_time()) {
+            sum->down++;
+        }
+    }
 }
 
 

@@ -137,6 +137,8 @@ ngx_http_chat_provider_create(ngx_conf_t *cf, ngx_str_t *name)
     pv->idle_timeout = 60000;
     pv->total_timeout = 600000;
     pv->retries = 2;
+    pv->max_fails = 1;
+    pv->fail_timeout = 10000;
 
     return pv;
 }

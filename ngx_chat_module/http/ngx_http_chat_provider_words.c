@@ -64,6 +64,12 @@ static ngx_http_chat_provider_word_t  ngx_http_chat_provider_words[] = {
     { ngx_string("retries"), 1, 0, ngx_http_chat_provider_num,
       offsetof(ngx_chat_provider_t, retries) },
 
+    { ngx_string("max_fails"), 1, 0, ngx_http_chat_provider_num,
+      offsetof(ngx_chat_provider_t, max_fails) },
+
+    { ngx_string("fail_timeout"), 1, 0, ngx_http_chat_provider_msec,
+      offsetof(ngx_chat_provider_t, fail_timeout) },
+
     { ngx_null_string, 0, 0, NULL, 0 }
 };
 
