@@ -11,6 +11,7 @@
 #include "http/ngx_http_chat_provider_conf.h"
 #include "http/ngx_http_chat_variables.h"
 #include "filler/ngx_chat_filler.h"
+#include "redis/ngx_chat_redis_tls.h"
 #include "redis/ngx_chat_redis_url.h"
 
 
@@ -33,6 +34,8 @@ static ngx_int_t ngx_chat_init_redis(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf);
 static ngx_int_t ngx_chat_init_broker(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf);
+static ngx_int_t ngx_chat_init_tls(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
 static ngx_chat_redis_conf_t *ngx_chat_parse_url(ngx_conf_t *cf,
     ngx_str_t *url, const char *what);
 static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
@@ -41,6 +44,15 @@ static void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
 static ngx_conf_post_t  ngx_chat_queue_limit_post = {
     ngx_chat_check_queue_limit
+};
+
+
+static ngx_conf_bitmask_t  ngx_chat_redis_ssl_protocols[] = {
+    { ngx_string("TLSv1"), NGX_SSL_TLSv1 },
+    { ngx_string("TLSv1.1"), NGX_SSL_TLSv1_1 },
+    { ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2 },
+    { ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3 },
+    { ngx_null_string, 0 }
 };
 
 
@@ -80,6 +92,55 @@ static ngx_command_t  ngx_chat_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("chat_redis_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.trusted_certificate),
+      NULL },
+
+    { ngx_string("chat_redis_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.certificate),
+      NULL },
+
+    { ngx_string("chat_redis_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.certificate_key),
+      NULL },
+
+    { ngx_string("chat_redis_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.name),
+      NULL },
+
+    { ngx_string("chat_redis_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.verify),
+      NULL },
+
+    { ngx_string("chat_redis_ssl_verify_depth"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.verify_depth),
+      NULL },
+
+    { ngx_string("chat_redis_ssl_protocols"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, redis_ssl.protocols),
+      &ngx_chat_redis_ssl_protocols },
 
     { ngx_string("chat_provider"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
@@ -331,7 +392,8 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     }
 
     if (ngx_chat_init_redis(cf, cmcf) != NGX_OK
-        || ngx_chat_init_broker(cf, cmcf) != NGX_OK)
+        || ngx_chat_init_broker(cf, cmcf) != NGX_OK
+        || ngx_chat_init_tls(cf, cmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -436,6 +498,30 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
         cmcf->broker->user = cmcf->redis->user;
         cmcf->broker->password = cmcf->redis->password;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+{
+    ngx_ssl_t  *ssl;
+
+    if (!cmcf->redis->tls && !cmcf->broker->tls) {
+        return NGX_OK;
+    }
+
+    ssl = ngx_chat_redis_tls_create(cf, &cmcf->redis_ssl);
+    if (ssl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cmcf->redis->ssl = ssl;
+    cmcf->redis->tls_name = cmcf->redis_ssl.name;
+
+    cmcf->broker->ssl = ssl;
+    cmcf->broker->tls_name = cmcf->redis_ssl.name;
 
     return NGX_OK;
 }

@@ -147,16 +147,18 @@ line_accepted(http => "chat_redis $_")
         'redis://localhost/3', 'redis://127.0.0.1:6380/15',
         'redis://127.0.0.1/', 'redis://[::1]:6379/0',
         'redis://:password@127.0.0.1:6379/0', 'redis://user:p%40ss@127.0.0.1',
-        'REDIS://127.0.0.1', 'unix:/tmp/redis.sock',
+        'REDIS://127.0.0.1', 'rediss://user:p%40ss@[::1]:6380/2',
+        'unix:/tmp/redis.sock',
         'unix:/tmp/redis.sock?db=3';
 
 line_refused(http => @$_) foreach
     ['chat_redis off', 'cannot be "off" in this version'],
     ['chat_redis http://127.0.0.1', 'a Redis URL begins with'],
     ['chat_redis 127.0.0.1:6379', 'a Redis URL begins with'],
-    ['chat_redis rediss://127.0.0.1', 'TLS'],
     ['chat_redis redis+sentinel://127.0.0.1', 'Sentinel'],
     ['chat_redis redis://', 'no host'],
+    ['chat_redis rediss:///0', 'no host'],
+    ['chat_redis rediss://127.0.0.1/0?x=1', 'no parameters'],
     ['chat_redis redis://:6379', 'no host'],
     ['chat_redis redis:///0', 'no host'],
     ['chat_redis redis://127.0.0.1:0', 'invalid port'],

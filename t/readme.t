@@ -220,8 +220,10 @@ $example =~ s/^.*# example$//mg;
 $example =~ s/^(\s*)#(?! \S)/$1/mg;
 accepted('nginx.conf.example, all of it', $example);
 
-foreach (grep { !/^chat(?:_health|_redis_password|_broker|_cache_scope)?$/ }
-         sort keys %flags)
+my $examples = qr/^chat(?:_health|_redis_password|_broker|_cache_scope
+    |_redis_ssl_(?:trusted_certificate|certificate|certificate_key|name))?$/x;
+
+foreach (grep { $_ !~ $examples } sort keys %flags)
 {
     like($example, qr/^\s*$_\b/m, "nginx.conf.example shows $_");
 }

@@ -16,6 +16,7 @@
 #include "../ngx_chat.h"
 #include "../ngx_chat_board.h"
 #include "../ngx_chat_provider.h"
+#include "../ngx_chat_tls.h"
 #include "../codec/ngx_chat_error.h"
 #include "../hub/ngx_chat_hub.h"
 #include "../hub/ngx_chat_ask.h"
@@ -40,6 +41,7 @@ typedef struct {
     ngx_chat_redis_conf_t   *redis;
     ngx_chat_redis_conf_t   *broker;
     ngx_str_t                password;
+    ngx_chat_tls_t           redis_ssl;
     ngx_uint_t               processes;
     ngx_uint_t               concurrency;
     ngx_uint_t               queue_limit;

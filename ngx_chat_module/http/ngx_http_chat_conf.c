@@ -27,6 +27,7 @@ ngx_http_chat_create_main_conf(ngx_conf_t *cf)
      *     cmcf->redis = NULL;
      *     cmcf->broker = NULL;
      *     cmcf->board = NULL;
+     *     cmcf->redis_ssl.protocols = 0;
      *     the strings
      */
 
@@ -34,6 +35,8 @@ ngx_http_chat_create_main_conf(ngx_conf_t *cf)
     cmcf->concurrency = NGX_CONF_UNSET_UINT;
     cmcf->queue_limit = NGX_CONF_UNSET_UINT;
     cmcf->queue_timeout = NGX_CONF_UNSET_MSEC;
+    cmcf->redis_ssl.verify = NGX_CONF_UNSET;
+    cmcf->redis_ssl.verify_depth = NGX_CONF_UNSET;
 
     if (ngx_array_init(&cmcf->providers, cf->pool, 4,
                        sizeof(ngx_chat_provider_t *))
@@ -62,6 +65,13 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(cmcf->concurrency, 256);
     ngx_conf_init_uint_value(cmcf->queue_limit, 1000);
     ngx_conf_init_msec_value(cmcf->queue_timeout, 30000);
+
+    ngx_conf_init_value(cmcf->redis_ssl.verify, 1);
+    ngx_conf_init_value(cmcf->redis_ssl.verify_depth, 1);
+
+    if (cmcf->redis_ssl.protocols == 0) {
+        cmcf->redis_ssl.protocols = NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3;
+    }
 
     if (cmcf->queue_timeout == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -219,6 +219,11 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
         ngx_chat_redis_probe(rd);
         return;
 
+    case NGX_CHAT_REDIS_HANDSHAKE:
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                            "the TLS handshake timed out");
+        return;
+
     default:
         ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
                             "connecting timed out");

@@ -15,6 +15,7 @@ static ngx_int_t ngx_chat_redis_open(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_connected(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_test_connect(ngx_connection_t *c,
     ngx_err_t *err);
+static void ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why);
 static void ngx_chat_redis_read_handler(ngx_event_t *rev);
 static void ngx_chat_redis_write_handler(ngx_event_t *wev);
 static ngx_int_t ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p,
@@ -116,6 +117,7 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
     ngx_peer_connection_t  *pc;
 
     addr = &rd->conf->addrs[rd->addr];
+    rd->host = &rd->conf->host;
 
     /* failures are told once, by this client, and not at each attempt */
 
@@ -152,6 +154,7 @@ void
 ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again)
 {
     if (rd->peer.connection) {
+        ngx_chat_redis_tls_end(rd->peer.connection);
         ngx_close_connection(rd->peer.connection);
         rd->peer.connection = NULL;
     }
@@ -192,6 +195,27 @@ ngx_chat_redis_connected(ngx_chat_redis_t *rd)
         (void) ngx_tcp_nodelay(c);
     }
 
+    if (rd->conf->tls) {
+        ngx_chat_redis_tls_start(rd);
+        return;
+    }
+
+    ngx_chat_redis_greet(rd);
+}
+
+
+void
+ngx_chat_redis_greet(ngx_chat_redis_t *rd)
+{
+    ngx_connection_t  *c;
+
+    c = rd->peer.connection;
+
+    /* the handshake had its own */
+
+    c->read->handler = ngx_chat_redis_read_handler;
+    c->write->handler = ngx_chat_redis_write_handler;
+
     rd->resp = ngx_chat_resp_create(NGX_CHAT_REDIS_MAX_REPLY);
 
     if (rd->resp == NULL || ngx_chat_redis_hello(rd) != NGX_OK) {
@@ -205,7 +229,7 @@ ngx_chat_redis_connected(ngx_chat_redis_t *rd)
 
     ngx_chat_redis_write(rd);
 
-    if (rd->peer.connection && rd->peer.connection->read->ready) {
+    if (rd->peer.connection && c->read->ready) {
         ngx_chat_redis_read(rd);
     }
 
@@ -229,6 +253,25 @@ ngx_chat_redis_test_connect(ngx_connection_t *c, ngx_err_t *err)
     *err = value;
 
     return value ? NGX_ERROR : NGX_OK;
+}
+
+
+/* what fails in TLS has no number, and is told in words */
+
+static void
+ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why)
+{
+    ngx_err_t  err;
+
+    err = rd->peer.connection->ssl ? 0 : ngx_socket_errno;
+
+    /* one that needs it may refuse us only after the handshake */
+
+    if (rd->asked && rd->state == NGX_CHAT_REDIS_HELLO) {
+        why = "lost after the server has asked for a client certificate";
+    }
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err, why);
 }
 
 
@@ -264,6 +307,13 @@ ngx_chat_redis_write_handler(ngx_event_t *wev)
     c = wev->data;
     rd = c->data;
 
+    /* TLS calls it for reading when it has to read before it can write */
+
+    if (c->close) {
+        ngx_chat_redis_shut(rd);
+        return;
+    }
+
     if (rd->state == NGX_CHAT_REDIS_CONNECT) {
         ngx_chat_redis_connected(rd);
         return;
@@ -277,7 +327,6 @@ void
 ngx_chat_redis_read(ngx_chat_redis_t *rd)
 {
     ssize_t            n;
-    ngx_err_t          err;
     ngx_uint_t         i;
     ngx_connection_t  *c;
 
@@ -300,15 +349,13 @@ ngx_chat_redis_read(ngx_chat_redis_t *rd)
         }
 
         if (n == 0) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
-                                "the server closed the connection");
+            ngx_set_socket_errno(0);
+            ngx_chat_redis_broken(rd, "the server closed the connection");
             goto done;
         }
 
         if (n < 0) {
-            err = ngx_socket_errno;
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err,
-                                "recv() failed");
+            ngx_chat_redis_broken(rd, "recv() failed");
             goto done;
         }
 
@@ -375,7 +422,6 @@ ngx_chat_redis_write(ngx_chat_redis_t *rd)
 {
     size_t            *sent;
     ssize_t            n;
-    ngx_err_t          err;
     ngx_connection_t  *c;
     ngx_chat_bytes_t  *b;
 
@@ -399,9 +445,7 @@ ngx_chat_redis_write(ngx_chat_redis_t *rd)
         }
 
         if (n < 0) {
-            err = ngx_socket_errno;
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err,
-                                "send() failed");
+            ngx_chat_redis_broken(rd, "send() failed");
             return;
         }
 

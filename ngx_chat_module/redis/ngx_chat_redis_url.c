@@ -60,15 +60,16 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
 
     p = ngx_chat_redis_url_skip(url, "redis://");
 
+    if (p == NULL) {
+        p = ngx_chat_redis_url_skip(url, "rediss://");
+        rcf->tls = (p != NULL);
+    }
+
     if (p) {
         rc = ngx_chat_redis_url_tcp(&ru, p, last);
 
     } else if ((p = ngx_chat_redis_url_skip(url, "unix:")) != NULL) {
         rc = ngx_chat_redis_url_unix(&ru, p, last);
-
-    } else if (ngx_chat_redis_url_skip(url, "rediss://")) {
-        rc = ngx_chat_redis_url_fail(&ru,
-                         "TLS to Redis is not available in this version");
 
     } else if (ngx_chat_redis_url_skip(url, "redis+sentinel://")) {
         rc = ngx_chat_redis_url_fail(&ru,
@@ -76,7 +77,8 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
 
     } else {
         rc = ngx_chat_redis_url_fail(&ru,
-                         "a Redis URL begins with \"redis://\" or \"unix:/\"");
+                         "a Redis URL begins with \"redis://\", "
+                         "\"rediss://\" or \"unix:/\"");
     }
 
     if (rc != NGX_OK) {
@@ -94,6 +96,7 @@ ngx_chat_redis_conf_equal(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
     ngx_uint_t  i;
 
     if (a->db != b->db
+        || a->tls != b->tls
         || a->user.len != b->user.len
         || ngx_memcmp(a->user.data, b->user.data, a->user.len) != 0)
     {
@@ -152,7 +155,7 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     if (ngx_strlchr(p, last, '?') || ngx_strlchr(p, last, '#')) {
         return ngx_chat_redis_url_fail(ru,
-                         "no parameters are known in a \"redis://\" URL");
+                         "no parameters are known in a Redis URL");
     }
 
     slash = ngx_strlchr(p, last, '/');
@@ -182,6 +185,19 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     if (ngx_chat_redis_url_resolve(ru, &text) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    if (*host.data == '[') {
+        host.data++;
+        host.len -= 2;
+    }
+
+    ru->conf->host.data = ngx_pnalloc(ru->pool, host.len + 1);
+    if (ru->conf->host.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(ru->conf->host.data, "%V%Z", &host);
+    ru->conf->host.len = host.len;
 
     return ngx_chat_redis_url_name(ru, "%V/%ui", &text);
 }

@@ -65,5 +65,6 @@ fuzz_again(ngx_chat_redis_conf_t *rcf, ngx_pool_t *pool)
     fuzz_must(again.user.len == 0 && again.password.len == 0, "no password");
 
     again.user = rcf->user;
+    again.tls = rcf->tls;
     fuzz_must(ngx_chat_redis_conf_equal(rcf, &again), "the same server");
 }

@@ -81,6 +81,12 @@ static const ut_good_t  ut_goods[] = {
     { "redis://m%65%3a:%2Fp%25%40@h",
       "h:6379", "h:6379/0", "me:", "/p%@", 0 },
 
+    { "rediss://h",
+      "h:6379", "h:6379/0", "", "", 0 },
+
+    { "REDISS://me:secret@[::1]:7000/2",
+      "[::1]:7000", "[::1]:7000/2", "me", "secret", 2 },
+
     { "unix:/run/redis.sock",
       "unix:/run/redis.sock", "unix:/run/redis.sock?db=0", "", "", 0 },
 
@@ -97,9 +103,10 @@ static const ut_bad_t  ut_bads[] = {
     { "redis:/h", "begins with" },
     { "http://h", "begins with" },
     { "localhost:6379", "begins with" },
-    { "rediss://h", "TLS to Redis is not available" },
     { "redis+sentinel://h", "Sentinel is not available" },
     { "redis://", "no host" },
+    { "rediss://", "no host" },
+    { "redisss://h", "begins with" },
     { "redis:///1", "no host" },
     { "redis://:6379", "no host" },
     { "redis://me:secret@", "no host" },
@@ -165,6 +172,7 @@ main(void)
           "nor do two names of one address");
     ut_ok(!ut_equal("redis://one", "redis://three"), "an address does");
     ut_ok(!ut_equal("redis://h/0", "redis://h/1"), "a database does");
+    ut_ok(!ut_equal("redis://h", "rediss://h"), "TLS does");
     ut_ok(!ut_equal("redis://me:a@h", "redis://you:a@h"), "a user does");
 
     ut_ok(ut_no_memory("redis://me:secret@h/1"), "no memory, TCP");
