@@ -52,6 +52,7 @@ typedef struct {
 
 
 typedef struct ngx_chat_provider_s      ngx_chat_provider_t;
+typedef struct ngx_chat_group_s         ngx_chat_group_t;
 typedef struct ngx_chat_redis_conf_s    ngx_chat_redis_conf_t;
 typedef struct ngx_chat_redis_s         ngx_chat_redis_t;
 typedef struct ngx_chat_store_s         ngx_chat_store_t;

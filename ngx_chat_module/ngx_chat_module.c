@@ -8,6 +8,7 @@
 #include "http/ngx_http_chat_conf.h"
 #include "http/ngx_http_chat_env.h"
 #include "http/ngx_http_chat_filter.h"
+#include "http/ngx_http_chat_group.h"
 #include "http/ngx_http_chat_provider_conf.h"
 #include "http/ngx_http_chat_variables.h"
 #include "filler/ngx_chat_filler.h"
@@ -38,6 +39,9 @@ static ngx_int_t ngx_chat_init_tls(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf);
 static ngx_chat_redis_conf_t *ngx_chat_parse_url(ngx_conf_t *cf,
     ngx_str_t *url, const char *what);
+static ngx_int_t ngx_chat_locate(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf, ngx_chat_redis_conf_t *rcf,
+    const char *what);
 static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 static void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
@@ -83,7 +87,14 @@ static ngx_command_t  ngx_chat_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_chat_password_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_chat_main_conf_t, password),
+      NULL },
+
+    { ngx_string("chat_redis_sentinel_password"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_chat_password_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, sentinel_password),
       NULL },
 
     { ngx_string("chat_broker"),
@@ -331,25 +342,26 @@ ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_main_conf_t  *cmcf = conf;
+    char  *p = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t  *value, *password;
 
-    if (cmcf->password.data) {
+    password = (ngx_str_t *) (p + cmd->offset);
+
+    if (password->data) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1],
-                               &cmcf->password)
+    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1], password)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (cmcf->password.data == NULL) {
-        cmcf->password.data = (u_char *) "";
+    if (password->data == NULL) {
+        password->data = (u_char *) "";
     }
 
     return NGX_CONF_OK;
@@ -442,7 +454,7 @@ ngx_chat_init_redis(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
         cmcf->redis->password = cmcf->password;
     }
 
-    return NGX_OK;
+    return ngx_chat_locate(cf, cmcf, cmcf->redis, "\"chat_redis\"");
 }
 
 
@@ -465,6 +477,8 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
             && ngx_strncasecmp(url.data, (u_char *) "rediss://", 9) != 0
             && ngx_strncasecmp(url.data, (u_char *) "redis+sentinel://", 17)
                != 0
+            && ngx_strncasecmp(url.data, (u_char *) "rediss+sentinel://", 18)
+               != 0
             && ngx_strncasecmp(url.data, (u_char *) "unix:", 5) != 0)
         {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
@@ -486,14 +500,14 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
         }
     }
 
+    if (ngx_chat_locate(cf, cmcf, cmcf->broker, "\"chat_broker\"") != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /* another database of the same server has the same password */
 
     if (cmcf->broker->password.len == 0
-        && ngx_cmp_sockaddr(cmcf->broker->addrs[0].sockaddr,
-                            cmcf->broker->addrs[0].socklen,
-                            cmcf->redis->addrs[0].sockaddr,
-                            cmcf->redis->addrs[0].socklen, 1)
-           == NGX_OK)
+        && ngx_chat_redis_same_server(cmcf->broker, cmcf->redis))
     {
         cmcf->broker->user = cmcf->redis->user;
         cmcf->broker->password = cmcf->redis->password;
@@ -517,11 +531,8 @@ ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
         return NGX_ERROR;
     }
 
-    cmcf->redis->ssl = ssl;
-    cmcf->redis->tls_name = cmcf->redis_ssl.name;
-
-    cmcf->broker->ssl = ssl;
-    cmcf->broker->tls_name = cmcf->redis_ssl.name;
+    ngx_chat_redis_conf_tls(cmcf->redis, ssl, &cmcf->redis_ssl.name);
+    ngx_chat_redis_conf_tls(cmcf->broker, ssl, &cmcf->redis_ssl.name);
 
     return NGX_OK;
 }
@@ -550,6 +561,45 @@ ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, const char *what)
     }
 
     return rcf;
+}
+
+
+static ngx_int_t
+ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf,
+    ngx_chat_redis_conf_t *rcf, const char *what)
+{
+    char              *err;
+    ngx_str_t          name;
+    ngx_msec_t         timeout;
+    ngx_resolver_t    *resolver;
+    ngx_chat_group_t  *group;
+
+    group = NULL;
+    timeout = 0;
+
+    if (rcf->sentinel == NULL
+        && ngx_http_chat_group(cf, &rcf->host, rcf->no_port, what, &group)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (rcf->sentinel && rcf->sentinel->password.len == 0) {
+        rcf->sentinel->password = cmcf->sentinel_password;
+    }
+
+    resolver = ngx_http_chat_resolver(cf, &timeout);
+
+    if (ngx_chat_redis_conf_init(cf->pool, rcf, group, resolver, timeout,
+                                 &err, &name)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in %s: \"%V\"", err, what, &name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -149,13 +149,44 @@ line_accepted(http => "chat_redis $_")
         'redis://:password@127.0.0.1:6379/0', 'redis://user:p%40ss@127.0.0.1',
         'REDIS://127.0.0.1', 'rediss://user:p%40ss@[::1]:6380/2',
         'unix:/tmp/redis.sock',
-        'unix:/tmp/redis.sock?db=3';
+        'unix:/tmp/redis.sock?db=3', 'redis+sentinel://127.0.0.1/mymaster',
+        'rediss+sentinel://u:p@127.0.0.1:26380,[::1],localhost/mymaster/3',
+        '"redis+sentinel://127.0.0.1/m?sentinel_password=p"',
+        'redis://no-such-host.invalid/0; resolver 127.0.0.1',
+        'redis+sentinel://no-such-host.invalid/m/0; resolver 127.0.0.1';
+
+line_accepted(http => "upstream Redis.1 { server 127.0.0.1:6379; $_ }"
+                      . ' chat_redis redis://redis.1/3')
+    foreach '', 'server 127.0.0.1:6380 backup;', 'least_conn;', 'random;',
+        'random two;', 'zone redis 64k;', 'zone redis 64k; random two;';
+
+line_accepted(http => "chat_redis_sentinel_password $_")
+    foreach $secret, '""';
+
+line_refused(http => @$_) foreach
+    ['chat_redis_sentinel_password', 'number of arguments'],
+    ['chat_redis_sentinel_password file:/no/such/file', '/no/such/file'],
+    ['chat_redis_sentinel_password a; chat_redis_sentinel_password b',
+     'is duplicate'];
 
 line_refused(http => @$_) foreach
     ['chat_redis off', 'cannot be "off" in this version'],
     ['chat_redis http://127.0.0.1', 'a Redis URL begins with'],
     ['chat_redis 127.0.0.1:6379', 'a Redis URL begins with'],
-    ['chat_redis redis+sentinel://127.0.0.1', 'Sentinel'],
+    ['chat_redis redis+sentinel://127.0.0.1', 'no name of a master'],
+    ["chat_redis redis+sentinel://a/m?sentinel_password=$secret%g",
+     'hexadecimal'],
+    ['chat_redis redis+sentinel://127.0.0.1/m?db=1', 'only "sentinel_'],
+    ['chat_redis redis+sentinel://127.0.0.1,no-such-host.invalid/m',
+     'host not found'],
+    ['upstream r { server 127.0.0.1:6379; } chat_redis redis://r:6379',
+     'upstream "r" may not have a port in "chat_redis"'],
+    ['upstream r { server 127.0.0.1:6379; ip_hash; } chat_broker redis://r/1',
+     'upstream "r" in "chat_broker" is balanced by a method'],
+    ['upstream r { server 127.0.0.1:6379; hash $uri; } chat_redis redis://r',
+     'is balanced by a method that may need a request'],
+    ['upstream r { server 127.0.0.1:6379; hash a consistent; }'
+     . ' chat_redis redis://r', 'is balanced by a method'],
     ['chat_redis redis://', 'no host'],
     ['chat_redis rediss:///0', 'no host'],
     ['chat_redis rediss://127.0.0.1/0?x=1', 'no parameters'],

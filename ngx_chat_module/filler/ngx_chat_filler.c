@@ -347,6 +347,8 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
+    ngx_chat_redis_forked();
+
     if (ngx_chat_store_init(&fl->jobs.store, fl->conf->redis,
                             fl->conf->broker, 0, log)
         != NGX_OK)

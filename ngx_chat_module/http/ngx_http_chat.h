@@ -41,6 +41,7 @@ typedef struct {
     ngx_chat_redis_conf_t   *redis;
     ngx_chat_redis_conf_t   *broker;
     ngx_str_t                password;
+    ngx_str_t                sentinel_password;
     ngx_chat_tls_t           redis_ssl;
     ngx_uint_t               processes;
     ngx_uint_t               concurrency;

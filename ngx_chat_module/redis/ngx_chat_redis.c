@@ -17,6 +17,7 @@ static void ngx_chat_redis_timer_handler(ngx_event_t *ev);
 static void ngx_chat_redis_probe(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_deadline_handler(ngx_event_t *ev);
 static void ngx_chat_redis_flush_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_chat_redis_try_next(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_drop(ngx_chat_redis_t *rd,
     ngx_chat_redis_state_e state);
 static void ngx_chat_redis_schedule(ngx_chat_redis_t *rd);
@@ -61,6 +62,12 @@ ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
 
     /* a process that has nothing to send may go */
     rd->timer.cancelable = 1;
+
+    if (ngx_chat_redis_where_create(rd) != NGX_OK) {
+        ngx_chat_redis_release(rd);
+        ngx_free(rd);
+        return NULL;
+    }
 
     ngx_add_timer(&rd->timer, 0);
 
@@ -107,6 +114,7 @@ ngx_chat_redis_close(ngx_chat_redis_t *rd)
 
     ngx_chat_redis_enter(rd);
     ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_SHUT);
+    ngx_chat_redis_where_close(rd);
     ngx_chat_redis_leave(rd);
 }
 
@@ -217,6 +225,11 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
 
     case NGX_CHAT_REDIS_UP:
         ngx_chat_redis_probe(rd);
+        return;
+
+    case NGX_CHAT_REDIS_FIND:
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                            "looking for its address timed out");
         return;
 
     case NGX_CHAT_REDIS_HANDSHAKE:
@@ -386,6 +399,8 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
 void
 ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
+    ngx_str_t              s;
+    ngx_uint_t             readonly;
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;
 
@@ -405,7 +420,16 @@ ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 
     ngx_queue_remove(&cmd->queue);
 
+    readonly = ngx_chat_reply_error(reply, &s) == NGX_OK
+               && ngx_chat_redis_begins(&s, "READONLY");
+
     ngx_chat_redis_finish(cmd, reply);
+
+    /* a master that has become a replica and lives on */
+
+    if (readonly && ngx_chat_redis_where_moves(rd)) {
+        ngx_chat_redis_blame(rd, "it is a replica now");
+    }
 }
 
 
@@ -430,33 +454,87 @@ void
 ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     const char *why)
 {
-    ngx_uint_t  level;
+    ngx_str_t   *name;
+    ngx_uint_t   level;
 
     if (rd->state == NGX_CHAT_REDIS_WAIT || rd->state == NGX_CHAT_REDIS_SHUT) {
         return;
     }
 
     level = (kind == 0 || (rd->logged & kind)) ? NGX_LOG_INFO : NGX_LOG_ERR;
+    name = ngx_chat_redis_where_name(rd);
 
     rd->logged |= kind;
 
     if (rd->words.len) {
-        ngx_log_error(level, rd->log, err, "redis %V, %s: %s: \"%V\"",
-                      &rd->conf->name, rd->role, why, &rd->words);
+        ngx_log_error(level, rd->log, err, "redis %V, %s: %s%s%V: \"%V\"",
+                      &rd->conf->name, rd->role, why, name->len ? ", at " : "",
+                      name, &rd->words);
 
         rd->words.len = 0;
 
     } else {
-        ngx_log_error(level, rd->log, err, "redis %V, %s: %s",
-                      &rd->conf->name, rd->role, why);
+        ngx_log_error(level, rd->log, err, "redis %V, %s: %s%s%V",
+                      &rd->conf->name, rd->role, why, name->len ? ", at " : "",
+                      name);
     }
 
-    if (rd->state != NGX_CHAT_REDIS_UP) {
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+
+        /* who does not answer any more is not asked first */
+
+        if (kind == NGX_CHAT_REDIS_LATE) {
+            rd->blamed = 1;
+        }
+
+    } else {
+
+        if (ngx_chat_redis_try_next(rd)) {
+            return;
+        }
+
         rd->failed = 1;
-        rd->addr = (rd->addr + 1) % rd->conf->naddrs;
     }
 
     ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_WAIT);
+}
+
+
+/* another address of the same round; commands go on waiting */
+
+static ngx_uint_t
+ngx_chat_redis_try_next(ngx_chat_redis_t *rd)
+{
+    rd->blamed = 1;
+
+    ngx_chat_redis_disconnect(rd, 1);
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    if (!ngx_chat_redis_where_left(rd)) {
+        return 0;
+    }
+
+    rd->state = NGX_CHAT_REDIS_WAIT;
+
+    ngx_add_timer(&rd->timer, 0);
+
+    return 1;
+}
+
+
+void
+ngx_chat_redis_blame(ngx_chat_redis_t *rd, const char *why)
+{
+    if (rd->state != NGX_CHAT_REDIS_UP) {
+        return;
+    }
+
+    rd->blamed = 1;
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REPLACED, 0, why);
 }
 
 
@@ -479,6 +557,7 @@ ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
     up = (rd->state == NGX_CHAT_REDIS_UP);
 
     ngx_chat_redis_disconnect(rd, state == NGX_CHAT_REDIS_WAIT);
+    ngx_chat_redis_where_end(rd);
 
     rd->state = state;
     rd->out.len = 0;

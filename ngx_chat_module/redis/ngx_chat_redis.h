@@ -73,6 +73,9 @@ ngx_chat_redis_cmd_t *ngx_chat_redis_command(ngx_chat_redis_t *rd,
     ngx_str_t *argv, ngx_uint_t argc, ngx_msec_t timeout,
     ngx_chat_redis_reply_pt handler, void *data);
 
+/* in a process just forked: what the parent shares among connections is its */
+void ngx_chat_redis_forked(void);
+
 /* the callback will not fire; the command may still be carried out */
 void ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd);
 

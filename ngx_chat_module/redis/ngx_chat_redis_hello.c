@@ -1,10 +1,13 @@
 
 #include "ngx_chat_redis_private.h"
+#include "../codec/ngx_chat_str.h"
 
 
 static ngx_int_t ngx_chat_redis_hello_step(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step, ngx_str_t *argv, ngx_uint_t argc);
-static ngx_uint_t ngx_chat_redis_begins(ngx_str_t *s, const char *text);
+static ngx_int_t ngx_chat_redis_hello_where(ngx_chat_redis_t *rd);
+static ngx_uint_t ngx_chat_redis_hello_array(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step, ngx_chat_reply_t *reply);
 static void ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text);
 static void ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info);
 static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
@@ -46,6 +49,10 @@ ngx_chat_redis_hello(ngx_chat_redis_t *rd)
         }
     }
 
+    if (ngx_chat_redis_hello_where(rd) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (rd->conf->db) {
         ngx_str_set(&argv[0], "SELECT");
         argv[1].data = db;
@@ -74,6 +81,31 @@ ngx_chat_redis_hello(ngx_chat_redis_t *rd)
     ngx_str_set(&argv[1], "memory");
 
     return ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_INFO, argv, 2);
+}
+
+
+/* a master must be one, and a Sentinel know of one */
+
+static ngx_int_t
+ngx_chat_redis_hello_where(ngx_chat_redis_t *rd)
+{
+    ngx_str_t  argv[3];
+
+    if (rd->conf->sentinel) {
+        ngx_str_set(&argv[0], "ROLE");
+
+        return ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_ROLE, argv, 1);
+    }
+
+    if (rd->conf->master.len) {
+        ngx_str_set(&argv[0], "SENTINEL");
+        ngx_str_set(&argv[1], "get-master-addr-by-name");
+        argv[2] = rd->conf->master;
+
+        return ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_MASTER, argv, 3);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -120,6 +152,18 @@ ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
             return;
         }
 
+        if (step == NGX_CHAT_REDIS_MASTER) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "it does not tell where the master is");
+            return;
+        }
+
+    } else if (step == NGX_CHAT_REDIS_ROLE || step == NGX_CHAT_REDIS_MASTER) {
+
+        if (!ngx_chat_redis_hello_array(rd, step, reply)) {
+            return;
+        }
+
     } else if (step == NGX_CHAT_REDIS_INFO) {
 
         if (ngx_chat_reply_str(reply, &s) == NGX_OK) {
@@ -147,6 +191,40 @@ ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 
 
 static ngx_uint_t
+ngx_chat_redis_hello_array(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
+    ngx_chat_reply_t *reply)
+{
+    ngx_str_t  s;
+
+    if (ngx_chat_reply_str(ngx_chat_reply_at(reply, 0), &s) != NGX_OK) {
+        s.len = 0;
+    }
+
+    if (step == NGX_CHAT_REDIS_MASTER) {
+
+        if (s.len) {
+            return 1;
+        }
+
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                            "no master of that name is known there");
+        return 0;
+    }
+
+    if (ngx_chat_str_is(&s, "master")) {
+        return 1;
+    }
+
+    ngx_chat_sentinel_doubt(rd->where.sentinel);
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                        "what Sentinel calls the master is a replica");
+
+    return 0;
+}
+
+
+ngx_uint_t
 ngx_chat_redis_begins(ngx_str_t *s, const char *text)
 {
     size_t  len;

@@ -10,7 +10,6 @@
 #define NGX_CHAT_REDIS_COMPACT  (64 * 1024)
 
 
-static void ngx_chat_redis_release(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_open(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_connected(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_test_connect(ngx_connection_t *c,
@@ -30,13 +29,14 @@ static u_char  *ngx_chat_redis_buffer;
 void
 ngx_chat_redis_connect(ngx_chat_redis_t *rd)
 {
-    ngx_err_t          err;
-    ngx_int_t          rc;
-    ngx_connection_t  *c;
+    ngx_int_t  rc;
 
-    rd->state = NGX_CHAT_REDIS_CONNECT;
-    rd->started = ngx_current_msec;
+    rd->state = NGX_CHAT_REDIS_FIND;
     rd->words.len = 0;
+
+    if (rd->where.pool == NULL) {
+        rd->started = ngx_current_msec;
+    }
 
     if (ngx_chat_redis_buffer == NULL) {
         ngx_chat_redis_buffer = ngx_alloc(NGX_CHAT_REDIS_BUFFER, rd->log);
@@ -47,11 +47,59 @@ ngx_chat_redis_connect(ngx_chat_redis_t *rd)
         }
     }
 
+    rc = ngx_chat_redis_where(rd);
+
+    if (rc == NGX_AGAIN) {
+
+        /* those who are asked have their own time, but do not count on it */
+
+        ngx_add_timer(&rd->timer, 2 * NGX_CHAT_REDIS_LOOKUP_TIMEOUT);
+        return;
+    }
+
+    ngx_chat_redis_found(rd, rc);
+}
+
+
+void
+ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
+{
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        return;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
+                            "no address is known");
+        return;
+    }
+
+    rd->state = NGX_CHAT_REDIS_CONNECT;
+
     ngx_chat_redis_release(rd);
 
     rc = ngx_chat_redis_open(rd);
 
-    if (rc == NGX_ERROR || rc == NGX_DECLINED || rc == NGX_BUSY) {
+    if (rc == NGX_BUSY && rd->peer.sockaddr == NULL) {
+
+        /* the group has none to offer, whatever is left to try */
+
+        rd->peer.tries = 0;
+
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
+                            "no live server in the upstream group");
+        return;
+    }
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
         err = ngx_socket_errno;
         ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
                             "connect() failed");
@@ -93,7 +141,7 @@ ngx_chat_redis_reserve(ngx_chat_redis_t *rd)
 }
 
 
-static void
+void
 ngx_chat_redis_release(ngx_chat_redis_t *rd)
 {
     if (rd->spare) {
@@ -113,11 +161,7 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
 {
     ngx_int_t               rc;
     ngx_log_t               log;
-    ngx_addr_t             *addr;
     ngx_peer_connection_t  *pc;
-
-    addr = &rd->conf->addrs[rd->addr];
-    rd->host = &rd->conf->host;
 
     /* failures are told once, by this client, and not at each attempt */
 
@@ -126,15 +170,12 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
 
     pc = &rd->peer;
 
-    ngx_memzero(pc, sizeof(ngx_peer_connection_t));
-
-    pc->sockaddr = addr->sockaddr;
-    pc->socklen = addr->socklen;
-    pc->name = &addr->name;
-    pc->get = ngx_event_get_peer;
+    pc->sockaddr = NULL;
+    pc->connection = NULL;
     pc->log = &log;
     pc->log_error = NGX_ERROR_INFO;
-    pc->so_keepalive = (addr->sockaddr->sa_family != AF_UNIX);
+    pc->so_keepalive = 1;
+    pc->start_time = ngx_current_msec;
 
     ngx_set_socket_errno(0);
 
@@ -143,6 +184,14 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
     pc->log = rd->log;
 
     if (rc == NGX_ERROR) {
+        pc->connection = NULL;
+    }
+
+    if (rc == NGX_DONE) {
+
+        /* of somebody else who uses the same group */
+
+        ngx_close_connection(pc->connection);
         pc->connection = NULL;
     }
 
@@ -158,6 +207,9 @@ ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again)
         ngx_close_connection(rd->peer.connection);
         rd->peer.connection = NULL;
     }
+
+    ngx_chat_redis_where_free(rd, rd->blamed);
+    rd->blamed = 0;
 
     if (rd->resp) {
         ngx_chat_resp_free(rd->resp);

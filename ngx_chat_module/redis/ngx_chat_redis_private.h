@@ -2,9 +2,10 @@
 /*
  * The inside of a connection, shared by the files of this folder.
  *
- *   WAIT -> CONNECT -> [HANDSHAKE ->] HELLO -> UP
+ *   WAIT -> FIND -> CONNECT -> [HANDSHAKE ->] HELLO -> UP
  *
- *                                       a loss leads back to WAIT
+ *                                       a loss leads back to WAIT, and so
+ *                                       does an address that does not work
  *   SHUT                                closed, or told to go: for good
  *
  * A new attempt always begins in a timer's handler, so whoever has called out
@@ -18,6 +19,8 @@
 
 
 #include "ngx_chat_redis.h"
+#include "ngx_chat_redis_state.h"
+#include "ngx_chat_redis_where.h"
 
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
@@ -26,39 +29,11 @@
 #define NGX_CHAT_REDIS_MAX_REPLY   (64 * 1024 * 1024)
 #define NGX_CHAT_REDIS_MAX_OUT     (64 * 1024 * 1024)
 #define NGX_CHAT_REDIS_PROBE       5000             /* ms, while idle */
+#define NGX_CHAT_REDIS_LOOKUP_TIMEOUT  1000
 #define NGX_CHAT_REDIS_KEEP_OUT    (256 * 1024)     /* when all is sent */
 #define NGX_CHAT_REDIS_MAX_WORDS   200
 #define NGX_CHAT_REDIS_MAX_POLICY  32
-#define NGX_CHAT_REDIS_MAX_STEPS   4
-
-
-/* each kind is logged as an error once between two times of being up */
-
-#define NGX_CHAT_REDIS_LOST        0x01
-#define NGX_CHAT_REDIS_UNREACHED   0x02
-#define NGX_CHAT_REDIS_LATE        0x04
-#define NGX_CHAT_REDIS_REFUSED     0x08
-#define NGX_CHAT_REDIS_GARBLED     0x10
-#define NGX_CHAT_REDIS_NO_MEMORY   0x20
-#define NGX_CHAT_REDIS_UNTRUSTED   0x40
-
-
-typedef enum {
-    NGX_CHAT_REDIS_WAIT = 0,
-    NGX_CHAT_REDIS_CONNECT,
-    NGX_CHAT_REDIS_HANDSHAKE,
-    NGX_CHAT_REDIS_HELLO,
-    NGX_CHAT_REDIS_UP,
-    NGX_CHAT_REDIS_SHUT
-} ngx_chat_redis_state_e;
-
-
-typedef enum {
-    NGX_CHAT_REDIS_AUTH = 0,
-    NGX_CHAT_REDIS_SELECT,
-    NGX_CHAT_REDIS_SETNAME,
-    NGX_CHAT_REDIS_INFO
-} ngx_chat_redis_step_e;
+#define NGX_CHAT_REDIS_MAX_STEPS   6
 
 
 typedef void (*ngx_chat_redis_push_pt)(void *data, ngx_chat_reply_t *reply);
@@ -70,8 +45,8 @@ struct ngx_chat_redis_s {
     ngx_log_t                 *log;
 
     ngx_peer_connection_t      peer;
-    ngx_uint_t                 addr;        /* kept while it works */
-    ngx_msec_t                 started;     /* of the last attempt */
+    ngx_chat_redis_where_t     where;
+    ngx_msec_t                 started;     /* of the last round */
 
     /* for the next attempt */
     ngx_connection_t          *spare;
@@ -115,8 +90,9 @@ struct ngx_chat_redis_s {
 
     ngx_uint_t                 logged;      /* kinds of failures */
     ngx_uint_t                 busy;        /* calls on the stack */
-    unsigned                   failed:1;    /* the last attempt */
+    unsigned                   failed:1;    /* the last round */
     unsigned                   closed:1;
+    unsigned                   blamed:1;    /* this address */
     unsigned                   asked:1;     /* for a client certificate */
 };
 
@@ -140,6 +116,9 @@ void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
 void ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     const char *why);
 
+/* as lost, while it is up: another address may do better */
+void ngx_chat_redis_blame(ngx_chat_redis_t *rd, const char *why);
+
 /* as lost, but nginx wants it to go: no reconnection */
 void ngx_chat_redis_shut(ngx_chat_redis_t *rd);
 
@@ -156,6 +135,7 @@ ngx_int_t ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
 
 void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
 void ngx_chat_redis_reserve(ngx_chat_redis_t *rd);
+void ngx_chat_redis_release(ngx_chat_redis_t *rd);
 
 /* again: it will connect once more, and keeps what that needs */
 void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again);
@@ -184,6 +164,7 @@ void ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd,
 
 /* keeps what Redis said, cut and cleaned, for the log */
 void ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text);
+ngx_uint_t ngx_chat_redis_begins(ngx_str_t *text, const char *word);
 
 
 #endif /* _NGX_CHAT_REDIS_PRIVATE_H_INCLUDED_ */

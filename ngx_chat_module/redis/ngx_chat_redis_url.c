@@ -3,8 +3,12 @@
 
 
 #define NGX_CHAT_REDIS_PORT        6379
+#define NGX_CHAT_SENTINEL_PORT     26379
 #define NGX_CHAT_REDIS_DB_DIGITS   9
-#define NGX_CHAT_REDIS_PORT_CHARS  6     /* ":65535" */
+
+#define NGX_CHAT_SENTINEL_ARGS                                                \
+    "only \"sentinel_username\" and \"sentinel_password\" are known as "       \
+    "parameters of a \"redis+sentinel://\" URL"
 
 
 typedef struct {
@@ -16,18 +20,20 @@ typedef struct {
 
 static ngx_int_t ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p,
     u_char *last);
+static ngx_int_t ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p,
+    u_char *last);
 static ngx_int_t ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p,
     u_char *last);
-static ngx_int_t ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char *p,
-    u_char *last);
-static ngx_int_t ngx_chat_redis_url_host(ngx_chat_redis_url_t *ru, u_char *p,
-    u_char *last, ngx_str_t *host, in_port_t *port);
+static ngx_int_t ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru,
+    u_char **pos, u_char *last);
 static ngx_int_t ngx_chat_redis_url_db(ngx_chat_redis_url_t *ru, u_char *p,
     u_char *last);
-static ngx_int_t ngx_chat_redis_url_resolve(ngx_chat_redis_url_t *ru,
-    ngx_str_t *text);
+static ngx_int_t ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
+    ngx_chat_redis_conf_t *rcf, ngx_str_t *text);
 static ngx_int_t ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru,
-    const char *format, ngx_str_t *text);
+    ngx_str_t *text, const char *separator);
 static ngx_int_t ngx_chat_redis_url_decode(ngx_chat_redis_url_t *ru,
     u_char *p, u_char *last, ngx_str_t *value);
 static ngx_int_t ngx_chat_redis_url_hex(u_char ch);
@@ -67,19 +73,30 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
 
     if (p) {
         rc = ngx_chat_redis_url_tcp(&ru, p, last);
+        goto done;
+    }
+
+    p = ngx_chat_redis_url_skip(url, "redis+sentinel://");
+
+    if (p == NULL) {
+        p = ngx_chat_redis_url_skip(url, "rediss+sentinel://");
+        rcf->tls = (p != NULL);
+    }
+
+    if (p) {
+        rc = ngx_chat_redis_url_sentinel(&ru, p, last);
 
     } else if ((p = ngx_chat_redis_url_skip(url, "unix:")) != NULL) {
         rc = ngx_chat_redis_url_unix(&ru, p, last);
 
-    } else if (ngx_chat_redis_url_skip(url, "redis+sentinel://")) {
-        rc = ngx_chat_redis_url_fail(&ru,
-                         "Redis Sentinel is not available in this version");
-
     } else {
         rc = ngx_chat_redis_url_fail(&ru,
                          "a Redis URL begins with \"redis://\", "
-                         "\"rediss://\" or \"unix:/\"");
+                         "\"rediss://\", \"redis+sentinel://\" or "
+                         "\"unix:/\"");
     }
+
+done:
 
     if (rc != NGX_OK) {
         *err = ru.err;
@@ -90,67 +107,16 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
 }
 
 
-ngx_uint_t
-ngx_chat_redis_conf_equal(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
-{
-    ngx_uint_t  i;
-
-    if (a->db != b->db
-        || a->tls != b->tls
-        || a->user.len != b->user.len
-        || ngx_memcmp(a->user.data, b->user.data, a->user.len) != 0)
-    {
-        return 0;
-    }
-
-    if (a->name.len == b->name.len
-        && ngx_memcmp(a->name.data, b->name.data, a->name.len) == 0)
-    {
-        return 1;
-    }
-
-    /* "localhost" and "127.0.0.1" */
-
-    if (a->naddrs != b->naddrs) {
-        return 0;
-    }
-
-    for (i = 0; i < a->naddrs; i++) {
-
-        if (ngx_cmp_sockaddr(a->addrs[i].sockaddr, a->addrs[i].socklen,
-                             b->addrs[i].sockaddr, b->addrs[i].socklen, 1)
-            != NGX_OK)
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
 static ngx_int_t
 ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
-    u_char     *at, *slash;
-    in_port_t   port;
-    ngx_str_t   host, text;
+    u_char                 *slash;
+    ngx_chat_redis_conf_t  *rcf;
 
-    /* a password may have an "@" or a "/" of its own, what follows may not */
+    rcf = ru->conf;
 
-    for (at = last; at > p; at--) {
-        if (at[-1] == '@') {
-            break;
-        }
-    }
-
-    if (at > p) {
-
-        if (ngx_chat_redis_url_user(ru, p, at - 1) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        p = at;
+    if (ngx_chat_redis_url_user(ru, &p, last) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ngx_strlchr(p, last, '?') || ngx_strlchr(p, last, '#')) {
@@ -170,36 +136,144 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
         last = slash;
     }
 
-    if (ngx_chat_redis_url_host(ru, p, last, &host, &port) != NGX_OK) {
+    if (ngx_strlchr(p, last, ',')) {
+        return ngx_chat_redis_url_fail(ru,
+                         "several hosts are for \"redis+sentinel://\" URLs");
+    }
+
+    if (ngx_chat_redis_hosts(ru->pool, rcf, p, last, NGX_CHAT_REDIS_PORT,
+                             &ru->err)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    text.data = ngx_pnalloc(ru->pool, host.len + NGX_CHAT_REDIS_PORT_CHARS);
-    if (text.data == NULL) {
+    rcf->host = rcf->hosts->name;
+
+    return ngx_chat_redis_url_name(ru, &rcf->hosts->url, "/");
+}
+
+
+/* [user[:password]@]host[:port][,host[:port]...]/master[/db][?parameters] */
+
+static ngx_int_t
+ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+{
+    u_char                 *args, *slash, *end;
+    ngx_str_t               text;
+    ngx_chat_redis_conf_t  *rcf;
+
+    rcf = ngx_pcalloc(ru->pool, sizeof(ngx_chat_redis_conf_t));
+    if (rcf == NULL) {
         return NGX_ERROR;
     }
 
-    text.len = ngx_sprintf(text.data, "%V:%ui", &host, (ngx_uint_t) port)
-               - text.data;
+    rcf->tls = ru->conf->tls;
+    ru->conf->sentinel = rcf;
 
-    if (ngx_chat_redis_url_resolve(ru, &text) != NGX_OK) {
+    /* before anything else, as a password there may have an "@" too */
+
+    args = ngx_strlcasestrn(p, last, (u_char *) "?sentinel_",
+                            sizeof("?sentinel_") - 2);
+
+    if (args && ngx_chat_redis_url_args(ru, args + 1, last) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (*host.data == '[') {
-        host.data++;
-        host.len -= 2;
+    if (args) {
+        last = args;
     }
 
-    ru->conf->host.data = ngx_pnalloc(ru->pool, host.len + 1);
-    if (ru->conf->host.data == NULL) {
+    if (ngx_chat_redis_url_user(ru, &p, last) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(ru->conf->host.data, "%V%Z", &host);
-    ru->conf->host.len = host.len;
+    if (ngx_strlchr(p, last, '?') || ngx_strlchr(p, last, '#')) {
+        return ngx_chat_redis_url_fail(ru, NGX_CHAT_SENTINEL_ARGS);
+    }
 
-    return ngx_chat_redis_url_name(ru, "%V/%ui", &text);
+    slash = ngx_strlchr(p, last, '/');
+
+    if (slash == NULL || slash + 1 == last || slash[1] == '/') {
+        return ngx_chat_redis_url_fail(ru,
+                         "no name of a master behind the hosts of the "
+                         "\"redis+sentinel://\" URL");
+    }
+
+    if (ngx_chat_redis_hosts(ru->pool, rcf, p, slash, NGX_CHAT_SENTINEL_PORT,
+                             &ru->err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    end = ngx_strlchr(slash + 1, last, '/');
+
+    if (end && end + 1 < last
+        && ngx_chat_redis_url_db(ru, end + 1, last) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (end == NULL) {
+        end = last;
+    }
+
+    rcf->master.data = slash + 1;
+    rcf->master.len = end - slash - 1;
+
+    if (ngx_chat_redis_url_joined(ru, rcf, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rcf->name = text;
+
+    /* not in the URL itself, whose memory is its owner's */
+
+    rcf->master.data = text.data + text.len - rcf->master.len;
+
+    return ngx_chat_redis_url_name(ru, &text, "/");
+}
+
+
+static ngx_int_t
+ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+{
+    size_t      len;
+    u_char     *end;
+    ngx_str_t  *value;
+
+    /* both names are of this length */
+
+    len = sizeof("sentinel_username=") - 1;
+
+    for ( /* void */ ; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+        if (end == NULL) {
+            end = last;
+        }
+
+        if ((size_t) (end - p) > len
+            && ngx_strncmp(p, "sentinel_username=", len) == 0)
+        {
+            value = &ru->conf->sentinel->user;
+
+        } else if ((size_t) (end - p) > len
+                   && ngx_strncmp(p, "sentinel_password=", len) == 0)
+        {
+            value = &ru->conf->sentinel->password;
+
+        } else {
+            return ngx_chat_redis_url_fail(ru, NGX_CHAT_SENTINEL_ARGS);
+        }
+
+        if (ngx_chat_redis_url_decode(ru, p + len, end, value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -244,18 +318,37 @@ ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     ngx_sprintf(text.data, "unix:%*s%Z", (size_t) (last - p), p);
 
-    if (ngx_chat_redis_url_resolve(ru, &text) != NGX_OK) {
+    if (ngx_chat_redis_socket(ru->pool, ru->conf, &text, &ru->err) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_chat_redis_url_name(ru, "%V?db=%ui", &text);
+    ru->conf->host = text;
+
+    return ngx_chat_redis_url_name(ru, &text, "?db=");
 }
 
 
 static ngx_int_t
-ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
 {
-    u_char  *colon;
+    u_char  *p, *at, *colon;
+
+    p = *pos;
+
+    /* a password may have an "@" or a "/" of its own, what follows may not */
+
+    for (at = last; at > p; at--) {
+        if (at[-1] == '@') {
+            break;
+        }
+    }
+
+    if (at == p) {
+        return NGX_OK;
+    }
+
+    *pos = at;
+    last = at - 1;
 
     colon = ngx_strlchr(p, last, ':');
 
@@ -272,59 +365,6 @@ ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     return ngx_chat_redis_url_decode(ru, colon + 1, last,
                                      &ru->conf->password);
-}
-
-
-static ngx_int_t
-ngx_chat_redis_url_host(ngx_chat_redis_url_t *ru, u_char *p, u_char *last,
-    ngx_str_t *host, in_port_t *port)
-{
-    u_char     *end;
-    ngx_int_t   n;
-
-    host->data = p;
-    *port = NGX_CHAT_REDIS_PORT;
-
-    if (p < last && *p == '[') {
-
-        end = ngx_strlchr(p, last, ']');
-        if (end == NULL) {
-            return ngx_chat_redis_url_fail(ru, "\"]\" is missing in the host "
-                                               "of the Redis URL");
-        }
-
-        end++;
-
-        if (end < last && *end != ':') {
-            return ngx_chat_redis_url_fail(ru, "invalid host in the Redis URL");
-        }
-
-    } else {
-        end = ngx_strlchr(p, last, ':');
-        if (end == NULL) {
-            end = last;
-        }
-    }
-
-    host->len = end - p;
-
-    if (host->len == 0) {
-        return ngx_chat_redis_url_fail(ru, "no host in the Redis URL");
-    }
-
-    if (end == last) {
-        return NGX_OK;
-    }
-
-    n = ngx_atoi(end + 1, last - end - 1);
-
-    if (n < 1 || n > 65535) {
-        return ngx_chat_redis_url_fail(ru, "invalid port in the Redis URL");
-    }
-
-    *port = (in_port_t) n;
-
-    return NGX_OK;
 }
 
 
@@ -347,43 +387,66 @@ ngx_chat_redis_url_db(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 }
 
 
+/* "host:port,host:port/master" */
+
 static ngx_int_t
-ngx_chat_redis_url_resolve(ngx_chat_redis_url_t *ru, ngx_str_t *text)
+ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
+    ngx_chat_redis_conf_t *rcf, ngx_str_t *text)
 {
-    ngx_url_t  u;
+    size_t       len;
+    u_char      *p;
+    ngx_uint_t   i;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
+    len = rcf->master.len;
 
-    u.url = *text;
-    u.default_port = NGX_CHAT_REDIS_PORT;
-
-    if (ngx_parse_url(ru->pool, &u) != NGX_OK || u.naddrs == 0) {
-        return ngx_chat_redis_url_fail(ru, u.err ? u.err : "no memory");
+    for (i = 0; i < rcf->nhosts; i++) {
+        len += rcf->hosts[i].url.len + 1;
     }
 
-    ru->conf->addrs = u.addrs;
-    ru->conf->naddrs = u.naddrs;
+    p = ngx_pnalloc(ru->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = p;
+    text->len = len;
+
+    for (i = 0; i < rcf->nhosts; i++) {
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, rcf->hosts[i].url.data, rcf->hosts[i].url.len);
+    }
+
+    *p++ = '/';
+    ngx_memcpy(p, rcf->master.data, rcf->master.len);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru, const char *format,
-    ngx_str_t *text)
+ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru, ngx_str_t *text,
+    const char *separator)
 {
+    u_char     *p;
     ngx_str_t  *name;
 
     name = &ru->conf->name;
 
-    name->data = ngx_pnalloc(ru->pool, text->len + sizeof("?db=")
-                                       + NGX_INT_T_LEN);
-    if (name->data == NULL) {
+    p = ngx_pnalloc(ru->pool, text->len + sizeof("?db=") + NGX_INT_T_LEN);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    name->len = ngx_sprintf(name->data, format, text, ru->conf->db)
-                - name->data;
+    name->data = p;
+
+    p = ngx_cpymem(p, text->data, text->len);
+    p = ngx_cpymem(p, separator, ngx_strlen(separator));
+
+    name->len = ngx_sprintf(p, "%ui", ru->conf->db) - name->data;
 
     return NGX_OK;
 }

@@ -9,6 +9,7 @@
 #include "../../ngx_chat_module/redis/ngx_chat_redis_url.h"
 
 
+static void fuzz_hosts(ngx_chat_redis_conf_t *rcf, size_t size);
 static void fuzz_again(ngx_chat_redis_conf_t *rcf, ngx_pool_t *pool);
 
 
@@ -21,23 +22,53 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     ngx_chat_redis_conf_t   rcf;
 
     pool = ut_pool();
-    err = NULL;
+    err = "";
 
     url.len = size;
     url.data = (u_char *) data;
 
     if (ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK) {
-        fuzz_must(err == NULL && rcf.naddrs && rcf.db <= 999999999, "a Redis");
+        fuzz_must(rcf.db <= 999999999, "a Redis");
         fuzz_must(rcf.user.len + rcf.password.len < size, "a slice");
+
+        if (rcf.sentinel) {
+            fuzz_must(rcf.nhosts == 0 && rcf.sentinel->master.len, "a master");
+            fuzz_must(rcf.sentinel->user.len + rcf.sentinel->password.len
+                      < size, "a slice for Sentinel");
+            fuzz_hosts(rcf.sentinel, size);
+
+        } else {
+            fuzz_must(rcf.nhosts == 1, "one host");
+            fuzz_hosts(&rcf, size);
+        }
+
         fuzz_again(&rcf, pool);
 
     } else {
-        fuzz_must(err && strstr(err, "no memory") == NULL, "an error");
+        fuzz_must(err[0] && strstr(err, "no memory") == NULL, "an error");
     }
 
     ngx_destroy_pool(pool);
 
     return 0;
+}
+
+
+static void
+fuzz_hosts(ngx_chat_redis_conf_t *rcf, size_t size)
+{
+    ngx_uint_t              i;
+    ngx_chat_redis_host_t  *host;
+
+    fuzz_must(rcf->nhosts && rcf->nhosts <= NGX_CHAT_REDIS_MAX_HOSTS, "hosts");
+
+    for (i = 0; i < rcf->nhosts; i++) {
+        host = &rcf->hosts[i];
+
+        fuzz_must(host->name.len && host->name.len <= size
+                  && host->name.data[host->name.len] == '\0', "a host");
+        fuzz_must((host->addrs == NULL) == (host->naddrs == 0), "addresses");
+    }
 }
 
 
@@ -49,10 +80,13 @@ fuzz_again(ngx_chat_redis_conf_t *rcf, ngx_pool_t *pool)
     ngx_str_t               url;
     ngx_chat_redis_conf_t   again;
 
-    url.data = ngx_pnalloc(pool, rcf->name.len + 9);
+    url.data = ngx_pnalloc(pool, rcf->name.len + 19);
     p = url.data;
 
-    if (memchr(rcf->name.data, '?', rcf->name.len) == NULL) {
+    if (rcf->sentinel) {
+        p = ngx_cpymem(p, "redis+sentinel://@", 18);
+
+    } else if (memchr(rcf->name.data, '?', rcf->name.len) == NULL) {
         p = ngx_cpymem(p, "redis://@", 9);
     }
 
@@ -63,6 +97,9 @@ fuzz_again(ngx_chat_redis_conf_t *rcf, ngx_pool_t *pool)
               && again.db == rcf->db && ut_same(&again.name, &rcf->name),
               "the same from the name");
     fuzz_must(again.user.len == 0 && again.password.len == 0, "no password");
+    fuzz_must(again.sentinel == NULL
+              || (again.sentinel->user.len == 0
+                  && again.sentinel->password.len == 0), "nor for Sentinel");
 
     again.user = rcf->user;
     again.tls = rcf->tls;

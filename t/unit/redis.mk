@@ -8,4 +8,6 @@ TESTS += $(BUILD)/ut_redis_url
 $(BUILD)/ut_redis_url: $(BUILD)/ut_redis_url.o $(BUILD)/ut_nginx_url.o $(UT_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^
 
-$(BUILD)/ut_redis_url.o: $(REDIS)/ngx_chat_redis_url.c $(REDIS)/ngx_chat_redis_url.h
+$(BUILD)/ut_redis_url.o: $(REDIS)/ngx_chat_redis_url.c \
+                         $(REDIS)/ngx_chat_redis_conf.c \
+                         $(REDIS)/ngx_chat_redis_url.h

@@ -21,9 +21,16 @@ ngx_parse_url(ngx_pool_t *pool, ngx_url_t *u)
     snprintf(ut_address, sizeof(ut_address), "%.*s", (int) u->url.len,
              (char *) u->url.data);
 
-    if (strncmp(ut_address, "unknown", 7) == 0) {
+    if (!u->no_resolve && strncmp(ut_address, "unknown", 7) == 0) {
         u->err = "host not found";
         return NGX_ERROR;
+    }
+
+    if (u->no_resolve && u->url.data[0] != '['
+        && (u->url.data[0] < '0' || u->url.data[0] > '9')
+        && strncmp(ut_address, "unix:", 5) != 0)
+    {
+        return NGX_OK;
     }
 
     u->addrs = ngx_pcalloc(pool, sizeof(ngx_addr_t));
@@ -86,6 +93,22 @@ ngx_int_t
 ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
 {
     return strncasecmp((char *) s1, (char *) s2, n);
+}
+
+
+/* n: length of the text without its last byte, as everywhere in nginx */
+
+u_char *
+ngx_strlcasestrn(u_char *s1, u_char *last, u_char *s2, size_t n)
+{
+    for ( /* void */ ; (size_t) (last - s1) > n; s1++) {
+
+        if (strncasecmp((char *) s1, (char *) s2, n + 1) == 0) {
+            return s1;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "../../ngx_chat_module/redis/ngx_chat_redis_url.c"
+#include "../../ngx_chat_module/redis/ngx_chat_redis_conf.c"
 
 
 typedef struct {
@@ -28,9 +29,24 @@ typedef struct {
 } ut_bad_t;
 
 
+typedef struct {
+    const char  *url;
+    const char  *hosts[4];
+    const char  *name;
+    const char  *master;
+    const char  *user;
+    const char  *password;
+    const char  *sentinel_user;
+    const char  *sentinel_password;
+    ngx_uint_t   db;
+} ut_sentinel_t;
+
+
 static ngx_uint_t ut_good(const ut_good_t *t);
+static ngx_uint_t ut_sentinel(const ut_sentinel_t *t);
 static ngx_uint_t ut_bad(const ut_bad_t *t);
 static ngx_uint_t ut_equal(const char *a, const char *b);
+static ngx_uint_t ut_unknown(const char *text);
 static ngx_uint_t ut_no_memory(const char *text);
 
 
@@ -97,13 +113,57 @@ static const ut_good_t  ut_goods[] = {
 };
 
 
+static const ut_sentinel_t  ut_sentinels[] = {
+
+    { "redis+sentinel://a/m",
+      { "a:26379" }, "a:26379/m", "m", "", "", "", "", 0 },
+
+    { "REDIS+SENTINEL://a:1,b,[::1]:3/my.master-1/7",
+      { "a:1", "b:26379", "[::1]:3" }, "a:1,b:26379,[::1]:3/my.master-1",
+      "my.master-1", "", "", "", "", 7 },
+
+    { "rediss+sentinel://me:secret@a,b/m/",
+      { "a:26379", "b:26379" }, "a:26379,b:26379/m", "m",
+      "me", "secret", "", "", 0 },
+
+    { "redis+sentinel://:s@/x@a/m?sentinel_password=p%40q",
+      { "a:26379" }, "a:26379/m", "m", "", "s@/x", "", "p@q", 0 },
+
+    { "redis+sentinel://a/m/1?sentinel_password=p@q/&sentinel_username=u",
+      { "a:26379" }, "a:26379/m", "m", "", "", "u", "p@q/", 1 },
+
+    { NULL, { NULL }, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+};
+
+
 static const ut_bad_t  ut_bads[] = {
     { "", "begins with" },
     { "redis:", "begins with" },
     { "redis:/h", "begins with" },
     { "http://h", "begins with" },
     { "localhost:6379", "begins with" },
-    { "redis+sentinel://h", "Sentinel is not available" },
+    { "redis+sentinel://h", "no name of a master" },
+    { "redis+sentinel://h/", "no name of a master" },
+    { "redis+sentinel://h//1", "no name of a master" },
+    { "redis+sentinel://", "no name of a master" },
+    { "redis+sentinel:///m", "no host" },
+    { "rediss+sentinel://a,/m", "no host" },
+    { "redis+sentinel://a,,b/m", "no host" },
+    { "redis+sentinel://,a/m", "no host" },
+    { "redis+sentinel://a:0/m", "invalid port" },
+    { "redis+sentinel://a:1,b:x/m", "invalid port" },
+    { "redis+sentinel://[::1,a/m", "missing" },
+    { "redis+sentinel://a/m/x", "not a number" },
+    { "redis+sentinel://a/m/1/", "not a number" },
+    { "redis+sentinel://a/m?db=1", "only \"sentinel_username\"" },
+    { "redis+sentinel://a/m?sentinel_x=1", "only \"sentinel_username\"" },
+    { "redis+sentinel://a/m?sentinel_password=", "only \"sentinel" },
+    { "redis+sentinel://a/m?sentinel_password=%", "hexadecimal" },
+    { "redis+sentinel://a/m?sentinel_password=p&db=1", "only \"sentinel" },
+    { "redis+sentinel://a/m#x", "only \"sentinel_username\"" },
+    { "redis+sentinel://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17/m",
+      "too many hosts" },
+    { "redis://a,b", "several hosts" },
     { "redis://", "no host" },
     { "rediss://", "no host" },
     { "redisss://h", "begins with" },
@@ -146,7 +206,6 @@ static const ut_bad_t  ut_bads[] = {
     { "unix:/r?x=1", "only \"?db=number\"" },
     { "unix:/r?db=", "not a number" },
     { "unix:/r?db=1&x", "not a number" },
-    { "redis://unknown", "host not found" },
     { NULL, NULL }
 };
 
@@ -158,6 +217,10 @@ main(void)
 
     for (i = 0; ut_goods[i].url; i++) {
         ut_ok(ut_good(&ut_goods[i]), ut_goods[i].url);
+    }
+
+    for (i = 0; ut_sentinels[i].url; i++) {
+        ut_ok(ut_sentinel(&ut_sentinels[i]), ut_sentinels[i].url);
     }
 
     for (i = 0; ut_bads[i].url; i++) {
@@ -175,7 +238,21 @@ main(void)
     ut_ok(!ut_equal("redis://h", "rediss://h"), "TLS does");
     ut_ok(!ut_equal("redis://me:a@h", "redis://you:a@h"), "a user does");
 
+    ut_ok(ut_equal("redis+sentinel://one,two/m", "redis+sentinel://one,two/m"),
+          "nor do Sentinels");
+    ut_ok(!ut_equal("redis+sentinel://one/m", "redis+sentinel://one/n"),
+          "the name of a master does");
+    ut_ok(!ut_equal("redis+sentinel://one/m", "redis+sentinel://one,two/m"),
+          "a Sentinel more does");
+    ut_ok(!ut_equal("redis+sentinel://one/m", "redis://one"),
+          "a Sentinel is no Redis");
+
+    ut_ok(ut_unknown("redis://unknown"), "a name that nobody knows");
+    ut_ok(ut_unknown("redis+sentinel://one,unknown/m"), "one of two");
+
     ut_ok(ut_no_memory("redis://me:secret@h/1"), "no memory, TCP");
+    ut_ok(ut_no_memory("redis+sentinel://me:secret@a,b/m/1"
+                       "?sentinel_password=p"), "no memory, Sentinel");
     ut_ok(ut_no_memory("unix:/r?db=1"), "no memory, a socket");
 
     return ut_done();
@@ -201,12 +278,56 @@ ut_good(const ut_good_t *t)
          && ut_is(&rcf.user, t->user)
          && ut_is(&rcf.password, t->password)
          && rcf.db == t->db
-         && rcf.naddrs == 1;
+         && rcf.nhosts == 1
+         && ut_is(&rcf.hosts->url, t->address)
+         && rcf.host.data == rcf.hosts->name.data
+         && rcf.host.data[rcf.host.len] == '\0';
 
     ut_free(&url);
     ngx_destroy_pool(pool);
 
     return ok;
+}
+
+
+static ngx_uint_t
+ut_sentinel(const ut_sentinel_t *t)
+{
+    char                   *err;
+    ngx_str_t               url;
+    ngx_uint_t              i, ok;
+    ngx_pool_t             *pool;
+    ngx_chat_redis_conf_t   rcf, *s;
+
+    pool = ut_pool();
+    url = ut_str(t->url);
+    err = NULL;
+
+    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK;
+
+    /* nothing may point into the URL */
+
+    ut_free(&url);
+
+    s = ok ? rcf.sentinel : NULL;
+
+    ok = s
+         && ut_is(&s->name, t->name)
+         && ut_is(&s->master, t->master)
+         && ut_is(&s->user, t->sentinel_user)
+         && ut_is(&s->password, t->sentinel_password)
+         && ut_is(&rcf.user, t->user)
+         && ut_is(&rcf.password, t->password)
+         && rcf.db == t->db
+         && rcf.nhosts == 0;
+
+    for (i = 0; ok && i < s->nhosts; i++) {
+        ok = t->hosts[i] && ut_is(&s->hosts[i].url, t->hosts[i]);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return ok && t->hosts[i] == NULL;
 }
 
 
@@ -237,7 +358,7 @@ static ngx_uint_t
 ut_equal(const char *a, const char *b)
 {
     char                   *err;
-    ngx_str_t               one, two;
+    ngx_str_t               one, two, name;
     ngx_uint_t              ok;
     ngx_pool_t             *pool;
     ngx_chat_redis_conf_t   first, second;
@@ -247,7 +368,11 @@ ut_equal(const char *a, const char *b)
     two = ut_str(b);
 
     if (ngx_chat_redis_parse_url(pool, &one, &first, &err) != NGX_OK
-        || ngx_chat_redis_parse_url(pool, &two, &second, &err) != NGX_OK)
+        || ngx_chat_redis_parse_url(pool, &two, &second, &err) != NGX_OK
+        || ngx_chat_redis_conf_init(pool, &first, NULL, NULL, 0, &err, &name)
+           != NGX_OK
+        || ngx_chat_redis_conf_init(pool, &second, NULL, NULL, 0, &err, &name)
+           != NGX_OK)
     {
         abort();
     }
@@ -260,6 +385,31 @@ ut_equal(const char *a, const char *b)
 
     ut_free(&one);
     ut_free(&two);
+    ngx_destroy_pool(pool);
+
+    return ok;
+}
+
+
+static ngx_uint_t
+ut_unknown(const char *text)
+{
+    char                   *err;
+    ngx_str_t               url, name;
+    ngx_uint_t              ok;
+    ngx_pool_t             *pool;
+    ngx_chat_redis_conf_t   rcf;
+
+    pool = ut_pool();
+    url = ut_str(text);
+
+    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK
+         && ngx_chat_redis_conf_init(pool, &rcf, NULL, NULL, 0, &err, &name)
+            == NGX_ERROR
+         && strcmp(err, "host not found") == 0
+         && ut_is(&name, "unknown");
+
+    ut_free(&url);
     ngx_destroy_pool(pool);
 
     return ok;

@@ -1,0 +1,26 @@
+
+/*
+ * What Redis connections take from http{}: "upstream" blocks and the resolver.
+ */
+
+
+#ifndef _NGX_HTTP_CHAT_GROUP_H_INCLUDED_
+#define _NGX_HTTP_CHAT_GROUP_H_INCLUDED_
+
+
+#include "ngx_http_chat.h"
+#include "../ngx_chat_group.h"
+
+
+/*
+ * The block of that name, if there is one, else *group is NULL.  Once all of
+ * http{} has been read.  NGX_ERROR: logged with what, the directive.
+ */
+ngx_int_t ngx_http_chat_group(ngx_conf_t *cf, ngx_str_t *host,
+    ngx_uint_t no_port, const char *what, ngx_chat_group_t **group);
+
+/* NULL: http{} has none */
+ngx_resolver_t *ngx_http_chat_resolver(ngx_conf_t *cf, ngx_msec_t *timeout);
+
+
+#endif /* _NGX_HTTP_CHAT_GROUP_H_INCLUDED_ */

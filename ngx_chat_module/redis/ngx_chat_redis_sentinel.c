@@ -1,0 +1,572 @@
+
+#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_pubsub.h"
+
+
+#define NGX_CHAT_SENTINEL_POLL    5000    /* ms */
+
+/* so long a Sentinel may lag behind the one that has told of a move */
+#define NGX_CHAT_SENTINEL_LAG     3000
+
+#define NGX_CHAT_SENTINEL_DOUBTS  8
+
+
+typedef struct {
+    ngx_addr_t              addr;         /* addr.sockaddr NULL: none yet */
+    ngx_sockaddr_t          sockaddr;
+    u_char                  name[NGX_SOCKADDR_STRLEN];
+} ngx_chat_sentinel_addr_t;
+
+
+struct ngx_chat_sentinel_s {
+    ngx_queue_t             queue;        /* of the process */
+    ngx_chat_redis_conf_t  *conf;
+    ngx_log_t              *log;
+
+    ngx_chat_redis_t       *redis;        /* asks */
+    ngx_chat_pubsub_t      *pubsub;       /* listens */
+    ngx_chat_redis_cmd_t   *cmd;
+
+    ngx_chat_sentinel_addr_t  master;
+    ngx_chat_sentinel_addr_t  former;
+    ngx_msec_t              moved;        /* when the former was left */
+
+    ngx_queue_t             members;
+    ngx_event_t             notify;       /* posted */
+    ngx_event_t             poll;
+    ngx_connection_t        dummy;
+
+    ngx_uint_t              news;         /* moves so far */
+    ngx_uint_t              doubts;
+    ngx_int_t               rc;           /* of the last question */
+    ngx_uint_t              busy;
+    unsigned                answered:1;   /* notify is to say so */
+};
+
+
+static ngx_chat_sentinel_t *ngx_chat_sentinel_create(
+    ngx_chat_redis_conf_t *rcf, ngx_log_t *log);
+static void ngx_chat_sentinel_free(ngx_chat_sentinel_t *s);
+static ngx_uint_t ngx_chat_sentinel_same(ngx_chat_redis_conf_t *a,
+    ngx_chat_redis_conf_t *b);
+static void ngx_chat_sentinel_query(ngx_chat_sentinel_t *s);
+static void ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply);
+static void ngx_chat_sentinel_answer(ngx_chat_sentinel_t *s, ngx_int_t rc);
+static ngx_int_t ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s,
+    ngx_str_t *host, ngx_str_t *port, ngx_chat_sentinel_addr_t *sa);
+static void ngx_chat_sentinel_set(ngx_chat_sentinel_t *s,
+    ngx_chat_sentinel_addr_t *sa);
+static ngx_uint_t ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a,
+    ngx_chat_sentinel_addr_t *b);
+static void ngx_chat_sentinel_notify(ngx_event_t *ev);
+static ngx_chat_member_t *ngx_chat_sentinel_next(ngx_chat_sentinel_t *s,
+    ngx_uint_t answered);
+static void ngx_chat_sentinel_state(void *data, ngx_uint_t up);
+static void ngx_chat_sentinel_confirmed(void *data);
+static void ngx_chat_sentinel_message(void *data, ngx_str_t *message);
+static void ngx_chat_sentinel_poll(ngx_event_t *ev);
+
+
+static const ngx_chat_pubsub_ops_t  ngx_chat_sentinel_ops = {
+    ngx_chat_sentinel_confirmed,
+    ngx_chat_sentinel_message
+};
+
+
+/* the watchers of the process */
+static ngx_queue_t  ngx_chat_sentinels = {
+    &ngx_chat_sentinels, &ngx_chat_sentinels
+};
+
+
+ngx_chat_sentinel_t *
+ngx_chat_sentinel_join(ngx_chat_redis_conf_t *rcf, ngx_chat_member_t *m,
+    ngx_log_t *log)
+{
+    ngx_queue_t          *q;
+    ngx_chat_sentinel_t  *s;
+
+    for (q = ngx_queue_head(&ngx_chat_sentinels);
+         q != ngx_queue_sentinel(&ngx_chat_sentinels);
+         q = ngx_queue_next(q))
+    {
+        s = ngx_queue_data(q, ngx_chat_sentinel_t, queue);
+
+        if (ngx_chat_sentinel_same(s->conf, rcf)) {
+            goto found;
+        }
+    }
+
+    s = ngx_chat_sentinel_create(rcf, log);
+    if (s == NULL) {
+        return NULL;
+    }
+
+found:
+
+    m->told = s->news;
+    m->asks = 0;
+
+    ngx_queue_insert_tail(&s->members, &m->queue);
+
+    return s;
+}
+
+
+void
+ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
+{
+    ngx_queue_remove(&m->queue);
+
+    if (ngx_queue_empty(&s->members) && s->busy == 0) {
+        ngx_chat_sentinel_free(s);
+    }
+}
+
+
+static ngx_chat_sentinel_t *
+ngx_chat_sentinel_create(ngx_chat_redis_conf_t *rcf, ngx_log_t *log)
+{
+    ngx_str_t             name;
+    ngx_chat_sentinel_t  *s;
+
+    s = ngx_calloc(sizeof(ngx_chat_sentinel_t), log);
+    if (s == NULL) {
+        return NULL;
+    }
+
+    s->conf = rcf;
+    s->log = log;
+
+    ngx_queue_init(&s->members);
+
+    s->dummy.fd = (ngx_socket_t) -1;
+    s->dummy.data = s;
+
+    s->notify.handler = ngx_chat_sentinel_notify;
+    s->notify.data = &s->dummy;
+    s->notify.log = log;
+
+    s->poll.handler = ngx_chat_sentinel_poll;
+    s->poll.data = &s->dummy;
+    s->poll.log = log;
+    s->poll.cancelable = 1;
+
+    ngx_queue_insert_tail(&ngx_chat_sentinels, &s->queue);
+
+    s->redis = ngx_chat_redis_create(rcf, "sentinel", log);
+    if (s->redis == NULL) {
+        goto failed;
+    }
+
+    ngx_chat_redis_on_state(s->redis, ngx_chat_sentinel_state, s);
+
+    s->pubsub = ngx_chat_pubsub_create(rcf, log);
+    if (s->pubsub == NULL) {
+        goto failed;
+    }
+
+    ngx_str_set(&name, "+switch-master");
+
+    if (ngx_chat_pubsub_subscribe(s->pubsub, &name, &ngx_chat_sentinel_ops, s)
+        == NULL)
+    {
+        goto failed;
+    }
+
+    ngx_add_timer(&s->poll, NGX_CHAT_SENTINEL_POLL);
+
+    return s;
+
+failed:
+
+    ngx_chat_sentinel_free(s);
+
+    return NULL;
+}
+
+
+static void
+ngx_chat_sentinel_free(ngx_chat_sentinel_t *s)
+{
+    ngx_queue_remove(&s->queue);
+
+    if (s->cmd) {
+        ngx_chat_redis_cancel(s->cmd);
+        s->cmd = NULL;
+    }
+
+    if (s->redis) {
+        ngx_chat_redis_on_state(s->redis, NULL, NULL);
+        ngx_chat_redis_close(s->redis);
+    }
+
+    if (s->pubsub) {
+        ngx_chat_pubsub_close(s->pubsub);
+    }
+
+    if (s->notify.posted) {
+        ngx_delete_posted_event(&s->notify);
+    }
+
+    if (s->poll.timer_set) {
+        ngx_del_timer(&s->poll);
+    }
+
+    ngx_free(s);
+}
+
+
+/* those of chat_redis and chat_broker are the same ones more often than not */
+
+static ngx_uint_t
+ngx_chat_sentinel_same(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
+{
+    return a == b
+           || (ngx_chat_redis_conf_equal(a, b)
+               && a->name.len == b->name.len
+               && ngx_memcmp(a->name.data, b->name.data, a->name.len) == 0
+               && a->password.len == b->password.len
+               && ngx_memcmp(a->password.data, b->password.data,
+                             a->password.len)
+                  == 0);
+}
+
+
+void
+ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
+{
+    m->asks = 1;
+
+    ngx_chat_sentinel_query(s);
+}
+
+
+void
+ngx_chat_sentinel_give_up(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
+{
+    m->asks = 0;
+}
+
+
+static void
+ngx_chat_sentinel_query(ngx_chat_sentinel_t *s)
+{
+    ngx_str_t  argv[3];
+
+    /* a new question makes the answer to an older one do for all */
+
+    if (s->cmd) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SENTINEL");
+    ngx_str_set(&argv[1], "get-master-addr-by-name");
+    argv[2] = s->conf->master;
+
+    s->cmd = ngx_chat_redis_command(s->redis, argv, 3,
+                                    NGX_CHAT_REDIS_LOOKUP_TIMEOUT,
+                                    ngx_chat_sentinel_reply, s);
+    if (s->cmd == NULL) {
+        ngx_chat_sentinel_answer(s, NGX_DECLINED);
+    }
+}
+
+
+static void
+ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply)
+{
+    ngx_chat_sentinel_t *s = data;
+
+    ngx_str_t                 host, port;
+    ngx_chat_sentinel_addr_t  sa;
+
+    s->cmd = NULL;
+
+    if (ngx_chat_reply_str(ngx_chat_reply_at(reply, 0), &host) != NGX_OK
+        || ngx_chat_reply_str(ngx_chat_reply_at(reply, 1), &port) != NGX_OK
+        || ngx_chat_sentinel_parse(s, &host, &port, &sa) != NGX_OK)
+    {
+        /* it may know better, another one may as well */
+
+        if (reply) {
+            ngx_chat_redis_blame(s->redis, "no address of the master");
+        }
+
+        ngx_chat_sentinel_answer(s, NGX_DECLINED);
+        return;
+    }
+
+    if (!(s->former.addr.sockaddr
+          && ngx_chat_sentinel_is(&sa, &s->former)
+          && ngx_current_msec - s->moved < NGX_CHAT_SENTINEL_LAG))
+    {
+        ngx_chat_sentinel_set(s, &sa);
+    }
+
+    ngx_chat_sentinel_answer(s, NGX_OK);
+}
+
+
+static void
+ngx_chat_sentinel_answer(ngx_chat_sentinel_t *s, ngx_int_t rc)
+{
+    /* with no Sentinel left the master is still where it was, perhaps */
+
+    s->rc = s->master.addr.sockaddr ? NGX_OK : rc;
+    s->answered = 1;
+
+    ngx_post_event(&s->notify, &ngx_posted_events);
+}
+
+
+static ngx_int_t
+ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s, ngx_str_t *host,
+    ngx_str_t *port, ngx_chat_sentinel_addr_t *sa)
+{
+    ngx_int_t   n, rc;
+    ngx_addr_t  addr;
+    ngx_pool_t  *pool;
+
+    n = ngx_atoi(port->data, port->len);
+
+    if (n < 1 || n > 65535) {
+        return NGX_ERROR;
+    }
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, s->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_parse_addr(pool, &addr, host->data, host->len);
+
+    if (rc != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(sa, sizeof(ngx_chat_sentinel_addr_t));
+    ngx_memcpy(&sa->sockaddr, addr.sockaddr, addr.socklen);
+
+    sa->addr.socklen = addr.socklen;
+
+    ngx_destroy_pool(pool);
+
+    ngx_inet_set_port(&sa->sockaddr.sockaddr, (in_port_t) n);
+
+    sa->addr.name.len = ngx_sock_ntop(&sa->sockaddr.sockaddr,
+                                      sa->addr.socklen, sa->name,
+                                      NGX_SOCKADDR_STRLEN, 1);
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_sentinel_set(ngx_chat_sentinel_t *s, ngx_chat_sentinel_addr_t *sa)
+{
+    ngx_uint_t  first, level;
+
+    first = (s->master.addr.sockaddr == NULL);
+    level = first ? NGX_LOG_INFO : NGX_LOG_NOTICE;
+
+    if (!first && ngx_chat_sentinel_is(sa, &s->master)) {
+        return;
+    }
+
+    if (!first) {
+        s->former = s->master;
+        s->former.addr.sockaddr = &s->former.sockaddr.sockaddr;
+        s->moved = ngx_current_msec;
+        s->news++;
+    }
+
+    s->master = *sa;
+    s->master.addr.sockaddr = &s->master.sockaddr.sockaddr;
+    s->master.addr.name.data = s->master.name;
+    s->doubts = 0;
+
+    ngx_log_error(level, s->log, 0,
+                  "redis %V: the master is at %V", &s->conf->name,
+                  &s->master.addr.name);
+
+    ngx_post_event(&s->notify, &ngx_posted_events);
+}
+
+
+static ngx_uint_t
+ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a, ngx_chat_sentinel_addr_t *b)
+{
+    return ngx_cmp_sockaddr(&a->sockaddr.sockaddr, a->addr.socklen,
+                            &b->sockaddr.sockaddr, b->addr.socklen, 1)
+           == NGX_OK;
+}
+
+
+static void
+ngx_chat_sentinel_notify(ngx_event_t *ev)
+{
+    ngx_uint_t            moved, answered;
+    ngx_connection_t     *c;
+    ngx_chat_member_t    *m;
+    ngx_chat_sentinel_t  *s;
+
+    c = ev->data;
+    s = c->data;
+
+    answered = s->answered;
+    s->answered = 0;
+
+    s->busy++;
+
+    /* each call may take members away, and make some ask again */
+
+    for ( ;; ) {
+        m = ngx_chat_sentinel_next(s, answered);
+
+        if (m == NULL) {
+            break;
+        }
+
+        moved = !(m->asks && answered);
+
+        m->told = s->news;
+
+        if (!moved) {
+            m->asks = 0;
+        }
+
+        m->handler(m->data, moved ? NGX_OK : s->rc, &s->master.addr, moved);
+    }
+
+    s->busy--;
+
+    if (ngx_queue_empty(&s->members)) {
+        ngx_chat_sentinel_free(s);
+    }
+}
+
+
+static ngx_chat_member_t *
+ngx_chat_sentinel_next(ngx_chat_sentinel_t *s, ngx_uint_t answered)
+{
+    ngx_queue_t        *q;
+    ngx_chat_member_t  *m;
+
+    for (q = ngx_queue_head(&s->members);
+         q != ngx_queue_sentinel(&s->members);
+         q = ngx_queue_next(q))
+    {
+        m = ngx_queue_data(q, ngx_chat_member_t, queue);
+
+        if (m->asks ? answered : m->told != s->news) {
+            return m;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_chat_sentinel_doubt(ngx_chat_sentinel_t *s)
+{
+    s->doubts++;
+
+    if (s->doubts < NGX_CHAT_SENTINEL_DOUBTS) {
+        return;
+    }
+
+    s->doubts = 0;
+
+    ngx_chat_redis_blame(s->redis, "what it calls the master is none");
+}
+
+
+static void
+ngx_chat_sentinel_state(void *data, ngx_uint_t up)
+{
+    ngx_chat_sentinel_t *s = data;
+
+    if (up) {
+        ngx_chat_sentinel_query(s);
+    }
+}
+
+
+/* what was published before is in the answer */
+
+static void
+ngx_chat_sentinel_confirmed(void *data)
+{
+    ngx_chat_sentinel_t *s = data;
+
+    ngx_chat_sentinel_query(s);
+}
+
+
+/* "name old-host old-port new-host new-port" */
+
+static void
+ngx_chat_sentinel_message(void *data, ngx_str_t *message)
+{
+    ngx_chat_sentinel_t *s = data;
+
+    u_char                    *p, *last;
+    ngx_str_t                  word[5];
+    ngx_uint_t                 n;
+    ngx_chat_sentinel_addr_t   sa;
+
+    p = message->data;
+    last = p + message->len;
+
+    for (n = 0; n < 5; n++) {
+
+        word[n].data = p;
+
+        while (p < last && *p != ' ') {
+            p++;
+        }
+
+        word[n].len = p - word[n].data;
+
+        if (p < last) {
+            p++;
+        }
+    }
+
+    if (word[0].len != s->conf->master.len
+        || ngx_memcmp(word[0].data, s->conf->master.data, word[0].len) != 0)
+    {
+        return;
+    }
+
+    if (ngx_chat_sentinel_parse(s, &word[3], &word[4], &sa) != NGX_OK) {
+        ngx_chat_sentinel_query(s);
+        return;
+    }
+
+    ngx_chat_sentinel_set(s, &sa);
+}
+
+
+static void
+ngx_chat_sentinel_poll(ngx_event_t *ev)
+{
+    ngx_connection_t     *c;
+    ngx_chat_sentinel_t  *s;
+
+    c = ev->data;
+    s = c->data;
+
+    ngx_add_timer(&s->poll, NGX_CHAT_SENTINEL_POLL);
+
+    ngx_chat_sentinel_query(s);
+}
+
+
+void
+ngx_chat_sentinel_forked(void)
+{
+    ngx_queue_init(&ngx_chat_sentinels);
+}

@@ -1,0 +1,60 @@
+
+/*
+ * Where the master is, as Redis Sentinel says: one watcher a process for each
+ * set of Sentinels and master, shared by all connections that go there.  It
+ * has two connections of its own, for questions and for +switch-master.
+ *
+ * A member is a connection to the master.  When the master moves, each member
+ * is told, and one that has asked gets its answer: always through a posted
+ * event, never inside a call of these functions.
+ *
+ * Private to redis/.
+ */
+
+
+#ifndef _NGX_CHAT_REDIS_SENTINEL_H_INCLUDED_
+#define _NGX_CHAT_REDIS_SENTINEL_H_INCLUDED_
+
+
+#include "ngx_chat_redis_url.h"
+
+
+typedef struct ngx_chat_sentinel_s  ngx_chat_sentinel_t;
+
+
+/*
+ * NGX_OK: addr is the master, valid during the call; moved: it has become
+ * another one, and nobody has asked.  NGX_DECLINED: no Sentinel knows it.
+ */
+typedef void (*ngx_chat_sentinel_pt)(void *data, ngx_int_t rc,
+    ngx_addr_t *addr, ngx_uint_t moved);
+
+
+typedef struct {
+    ngx_queue_t            queue;
+    ngx_chat_sentinel_pt   handler;
+    void                  *data;
+    ngx_uint_t             told;      /* which of the watcher's news */
+    unsigned               asks:1;
+} ngx_chat_member_t;
+
+
+/* rcf: of the Sentinels, with the master's name.  NULL: no memory */
+ngx_chat_sentinel_t *ngx_chat_sentinel_join(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_member_t *m, ngx_log_t *log);
+
+/* the last one takes the watcher away */
+void ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
+
+/* the handler will be called once with an answer no older than this */
+void ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
+void ngx_chat_sentinel_give_up(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
+
+/* what it said turned out to be a replica: it may be out of touch */
+void ngx_chat_sentinel_doubt(ngx_chat_sentinel_t *s);
+
+/* in a process just forked: forgets those of the parent */
+void ngx_chat_sentinel_forked(void);
+
+
+#endif /* _NGX_CHAT_REDIS_SENTINEL_H_INCLUDED_ */

@@ -1,0 +1,580 @@
+
+#include "ngx_chat_redis_private.h"
+#include "../ngx_chat_group.h"
+
+
+#define NGX_CHAT_REDIS_WHERE_POOL  1024
+
+
+static void ngx_chat_redis_where_told(void *data, ngx_int_t rc,
+    ngx_addr_t *addr, ngx_uint_t moved);
+static void ngx_chat_redis_where_moved(ngx_chat_redis_t *rd,
+    ngx_addr_t *addr);
+static ngx_int_t ngx_chat_redis_where_begin(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_where_group(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_where_host(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_where_next(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
+    ngx_chat_redis_host_t *host);
+static void ngx_chat_redis_where_resolved(ngx_resolver_ctx_t *ctx);
+static ngx_int_t ngx_chat_redis_where_answer(ngx_chat_redis_t *rd,
+    ngx_resolver_ctx_t *ctx, in_port_t port);
+static void ngx_chat_redis_where_list(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_where_get(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_chat_redis_where_put(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state);
+
+
+ngx_int_t
+ngx_chat_redis_where_create(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    if (rd->conf->sentinel == NULL) {
+        return NGX_OK;
+    }
+
+    w->member.handler = ngx_chat_redis_where_told;
+    w->member.data = rd;
+
+    w->sentinel = ngx_chat_sentinel_join(rd->conf->sentinel, &w->member,
+                                         rd->log);
+
+    return w->sentinel ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_chat_redis_where_close(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    if (w->sentinel) {
+        ngx_chat_sentinel_leave(w->sentinel, &w->member);
+        w->sentinel = NULL;
+    }
+}
+
+
+static void
+ngx_chat_redis_where_told(void *data, ngx_int_t rc, ngx_addr_t *addr,
+    ngx_uint_t moved)
+{
+    ngx_chat_redis_t *rd = data;
+
+    size_t                   len;
+    ngx_chat_redis_where_t  *w;
+
+    if (moved) {
+        ngx_chat_redis_where_moved(rd, addr);
+        return;
+    }
+
+    w = &rd->where;
+
+    if (rc != NGX_OK) {
+        ngx_chat_redis_found(rd, rc);
+        return;
+    }
+
+    /* the name of the address is "host:port" */
+
+    len = addr->name.len;
+
+    while (len && addr->name.data[len - 1] != ':') {
+        len--;
+    }
+
+    w->addrs = ngx_palloc(w->pool, sizeof(ngx_addr_t));
+    w->name.data = ngx_pnalloc(w->pool, addr->name.len + 1);
+
+    if (w->addrs == NULL || w->name.data == NULL) {
+        goto failed;
+    }
+
+    *w->addrs = *addr;
+
+    w->addrs->sockaddr = ngx_palloc(w->pool, addr->socklen);
+    w->addrs->name.data = ngx_pnalloc(w->pool, addr->name.len);
+
+    if (w->addrs->sockaddr == NULL || w->addrs->name.data == NULL) {
+        goto failed;
+    }
+
+    ngx_memcpy(w->addrs->sockaddr, addr->sockaddr, addr->socklen);
+    ngx_memcpy(w->addrs->name.data, addr->name.data, addr->name.len);
+
+    w->naddrs = 1;
+
+    /* whom to expect there: without the port, and without brackets */
+
+    w->name.len = len ? len - 1 : addr->name.len;
+
+    ngx_memcpy(w->name.data, addr->name.data, w->name.len);
+    w->name.data[w->name.len] = '\0';
+
+    if (w->name.len > 2 && w->name.data[0] == '[') {
+        w->name.data++;
+        w->name.len -= 2;
+        w->name.data[w->name.len] = '\0';
+    }
+
+    rd->host = &w->name;
+
+    ngx_chat_redis_where_list(rd);
+    ngx_chat_redis_found(rd, NGX_OK);
+
+    return;
+
+failed:
+
+    ngx_chat_redis_found(rd, NGX_ERROR);
+}
+
+
+static void
+ngx_chat_redis_where_moved(ngx_chat_redis_t *rd, ngx_addr_t *addr)
+{
+    ngx_peer_connection_t  *pc;
+
+    pc = &rd->peer;
+
+    if (pc->sockaddr
+        && ngx_cmp_sockaddr(pc->sockaddr, pc->socklen, addr->sockaddr,
+                            addr->socklen, 1)
+           == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_chat_redis_enter(rd);
+
+    ngx_chat_redis_lost(rd, 0, 0, "the master is another one now");
+
+    if (rd->state == NGX_CHAT_REDIS_WAIT && !rd->closed) {
+        ngx_add_timer(&rd->timer, 0);
+    }
+
+    ngx_chat_redis_leave(rd);
+}
+
+
+ngx_int_t
+ngx_chat_redis_where(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    if (w->pool == NULL) {
+        return ngx_chat_redis_where_begin(rd);
+    }
+
+    if (rd->peer.tries) {
+        return NGX_OK;
+    }
+
+    return ngx_chat_redis_where_host(rd);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_begin(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    ngx_memzero(&rd->peer, sizeof(ngx_peer_connection_t));
+
+    w->pool = ngx_create_pool(NGX_CHAT_REDIS_WHERE_POOL, rd->log);
+    if (w->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (rd->conf->group) {
+        return ngx_chat_redis_where_group(rd);
+    }
+
+    if (w->sentinel) {
+        ngx_chat_sentinel_ask(w->sentinel, &w->member);
+        return NGX_AGAIN;
+    }
+
+    w->hosts = rd->conf->nhosts;
+
+    return ngx_chat_redis_where_host(rd);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_group(ngx_chat_redis_t *rd)
+{
+    ngx_chat_group_t       *group;
+    ngx_peer_connection_t  *pc;
+
+    pc = &rd->peer;
+    group = rd->conf->group;
+
+    rd->host = &rd->conf->host;
+
+    pc->log = rd->log;
+
+    if (group->init(group->data, pc, rd->where.pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return pc->tries ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* the next host that has addresses */
+
+static ngx_int_t
+ngx_chat_redis_where_host(ngx_chat_redis_t *rd)
+{
+    ngx_int_t                rc;
+    ngx_chat_redis_host_t   *host;
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    while (w->hosts) {
+        w->hosts--;
+
+        host = &rd->conf->hosts[w->host];
+        rd->host = &host->name;
+
+        if (host->addrs) {
+            w->addrs = host->addrs;
+            w->naddrs = host->naddrs;
+
+            ngx_chat_redis_where_list(rd);
+            return NGX_OK;
+        }
+
+        rc = ngx_chat_redis_where_resolve(rd, host);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        ngx_chat_redis_where_next(rd);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_chat_redis_where_next(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    w->addr = 0;
+
+    if (rd->conf->nhosts) {
+        w->host = (w->host + 1) % rd->conf->nhosts;
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
+    ngx_chat_redis_host_t *host)
+{
+    ngx_resolver_t          *resolver;
+    ngx_resolver_ctx_t      *ctx;
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    resolver = ngx_chat_redis_resolver(rd->conf->resolver, rd->log);
+    if (resolver == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_resolve_start(resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        return NGX_ERROR;
+    }
+
+    ctx->name = host->name;
+    ctx->handler = ngx_chat_redis_where_resolved;
+    ctx->data = rd;
+    ctx->timeout = ngx_min(rd->conf->resolver_timeout,
+                           NGX_CHAT_REDIS_LOOKUP_TIMEOUT);
+    ctx->cancelable = 1;
+
+    w->ctx = ctx;
+    w->rc = NGX_AGAIN;
+    w->starting = 1;
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+
+        /* it is freed there */
+
+        w->ctx = NULL;
+        w->rc = NGX_DECLINED;
+    }
+
+    w->starting = 0;
+
+    return w->rc;
+}
+
+
+static void
+ngx_chat_redis_where_resolved(ngx_resolver_ctx_t *ctx)
+{
+    u_char                   buf[NGX_CHAT_REDIS_MAX_WORDS];
+    ngx_int_t                rc;
+    ngx_str_t                words;
+    ngx_chat_redis_t        *rd;
+    ngx_chat_redis_where_t  *w;
+
+    rd = ctx->data;
+    w = &rd->where;
+
+    w->ctx = NULL;
+
+    if (ctx->state) {
+        words.data = buf;
+        words.len = ngx_snprintf(buf, sizeof(buf),
+                                 "%V could not be resolved (%i: %s)",
+                                 &ctx->name, ctx->state,
+                                 ngx_resolver_strerror(ctx->state))
+                    - buf;
+
+        ngx_chat_redis_words(rd, &words);
+
+        rc = NGX_DECLINED;
+
+    } else {
+        rc = ngx_chat_redis_where_answer(rd, ctx,
+                                         rd->conf->hosts[w->host].port);
+    }
+
+    ngx_resolve_name_done(ctx);
+
+    if (w->starting) {
+        w->rc = rc;
+        return;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_chat_redis_where_next(rd);
+
+        rc = ngx_chat_redis_where_host(rd);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+    }
+
+    ngx_chat_redis_found(rd, rc);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx,
+    in_port_t port)
+{
+    u_char                  *p;
+    socklen_t                socklen;
+    ngx_uint_t               i;
+    ngx_addr_t              *addrs;
+    ngx_pool_t              *pool;
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+    pool = w->pool;
+
+    addrs = ngx_palloc(pool, ctx->naddrs * sizeof(ngx_addr_t));
+    if (addrs == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ctx->naddrs; i++) {
+
+        socklen = ctx->addrs[i].socklen;
+
+        addrs[i].socklen = socklen;
+        addrs[i].sockaddr = ngx_palloc(pool, socklen);
+
+        p = ngx_pnalloc(pool, NGX_SOCKADDR_STRLEN);
+
+        if (addrs[i].sockaddr == NULL || p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(addrs[i].sockaddr, ctx->addrs[i].sockaddr, socklen);
+        ngx_inet_set_port(addrs[i].sockaddr, port);
+
+        addrs[i].name.data = p;
+        addrs[i].name.len = ngx_sock_ntop(addrs[i].sockaddr, socklen, p,
+                                          NGX_SOCKADDR_STRLEN, 1);
+    }
+
+    w->addrs = addrs;
+    w->naddrs = ctx->naddrs;
+
+    /* the resolver has its own way of turning them */
+
+    w->addr = 0;
+
+    ngx_chat_redis_where_list(rd);
+
+    return NGX_OK;
+}
+
+
+/* makes peers of addrs */
+
+static void
+ngx_chat_redis_where_list(ngx_chat_redis_t *rd)
+{
+    ngx_peer_connection_t   *pc;
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+    pc = &rd->peer;
+
+    if (w->addr >= w->naddrs) {
+        w->addr = 0;
+    }
+
+    pc->get = ngx_chat_redis_where_get;
+    pc->free = ngx_chat_redis_where_put;
+    pc->data = rd;
+    pc->tries = w->naddrs;
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_get(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_chat_redis_t *rd = data;
+
+    ngx_addr_t  *addr;
+
+    addr = &rd->where.addrs[rd->where.addr];
+
+    pc->sockaddr = addr->sockaddr;
+    pc->socklen = addr->socklen;
+    pc->name = &addr->name;
+    pc->connection = NULL;
+    pc->cached = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_redis_where_put(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_chat_redis_t *rd = data;
+
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    if (state & NGX_PEER_FAILED) {
+        w->addr++;
+
+        if (w->addr == w->naddrs) {
+            ngx_chat_redis_where_next(rd);
+        }
+    }
+
+    if (pc->tries) {
+        pc->tries--;
+    }
+}
+
+
+ngx_uint_t
+ngx_chat_redis_where_left(ngx_chat_redis_t *rd)
+{
+    return rd->where.pool && (rd->peer.tries || rd->where.hosts);
+}
+
+
+void
+ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed)
+{
+    ngx_peer_connection_t  *pc;
+
+    pc = &rd->peer;
+
+    if (pc->sockaddr == NULL) {
+        return;
+    }
+
+    pc->free(pc, pc->data, failed ? NGX_PEER_FAILED : 0);
+
+    pc->sockaddr = NULL;
+}
+
+
+void
+ngx_chat_redis_where_end(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    if (w->ctx) {
+        ngx_resolve_name_done(w->ctx);
+        w->ctx = NULL;
+    }
+
+    if (w->sentinel) {
+        ngx_chat_sentinel_give_up(w->sentinel, &w->member);
+    }
+
+    if (w->pool) {
+        ngx_destroy_pool(w->pool);
+        w->pool = NULL;
+    }
+
+    w->hosts = 0;
+    w->addrs = NULL;
+    w->naddrs = 0;
+
+    ngx_memzero(&rd->peer, sizeof(ngx_peer_connection_t));
+}
+
+
+ngx_uint_t
+ngx_chat_redis_where_moves(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_conf_t  *rcf;
+
+    rcf = rd->conf;
+
+    return rcf->group || rcf->sentinel || rcf->hosts->addrs == NULL
+           || rd->where.naddrs > 1;
+}
+
+
+ngx_str_t *
+ngx_chat_redis_where_name(ngx_chat_redis_t *rd)
+{
+    static ngx_str_t  none = ngx_null_string;
+
+    if (rd->peer.sockaddr == NULL || !ngx_chat_redis_where_moves(rd)) {
+        return &none;
+    }
+
+    return rd->peer.name;
+}

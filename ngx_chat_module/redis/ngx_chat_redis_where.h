@@ -1,0 +1,90 @@
+
+/*
+ * Where a connection goes.  One attempt follows another in rounds: a round
+ * begins with the question for addresses, which may take time, and goes on
+ * from address to address until one works or none is left.  A new round asks
+ * anew, so that a name that has changed is followed once the connection is
+ * lost.  The answer comes from
+ *
+ *   the URL      addresses written there, or of a name resolved at start
+ *   a resolver   nginx's, with the names servers of http{}, at each round
+ *   a group      of http{}, by its own method
+ *   Sentinel     the address of the master
+ *
+ * All of them end in the interface of nginx's upstreams: pc->get() chooses,
+ * pc->free() hears how it went, and pc->tries counts what is left.
+ *
+ * Private to redis/.
+ */
+
+
+#ifndef _NGX_CHAT_REDIS_WHERE_H_INCLUDED_
+#define _NGX_CHAT_REDIS_WHERE_H_INCLUDED_
+
+
+#include "ngx_chat_redis_sentinel.h"
+
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+
+
+typedef struct {
+    ngx_pool_t                *pool;     /* of the round; NULL: none */
+
+    ngx_uint_t                 host;     /* asked next */
+    ngx_uint_t                 hosts;    /* left in this round */
+
+    /* what was found for the host, or is in the URL */
+    ngx_addr_t                *addrs;
+    ngx_uint_t                 naddrs;
+    ngx_uint_t                 addr;     /* kept while it works */
+
+    ngx_resolver_ctx_t        *ctx;      /* a lookup under way */
+    ngx_int_t                  rc;       /* of one that ended at once */
+
+    ngx_chat_sentinel_t       *sentinel;
+    ngx_chat_member_t          member;   /* of those who follow it */
+    ngx_str_t                  name;     /* host of what it said */
+
+    unsigned                   starting:1;
+} ngx_chat_redis_where_t;
+
+
+/* NGX_ERROR: no memory */
+ngx_int_t ngx_chat_redis_where_create(ngx_chat_redis_t *rd);
+void ngx_chat_redis_where_close(ngx_chat_redis_t *rd);
+
+/*
+ * Begins a round, or goes on with the one that is not over.
+ *
+ * NGX_OK        rd->peer is ready for ngx_event_connect_peer(), and rd->host
+ *               says whom to expect there
+ * NGX_AGAIN     ngx_chat_redis_found() will be called with one of the others
+ * NGX_DECLINED  no address is known; rd->words may say why
+ * NGX_ERROR     no memory
+ */
+ngx_int_t ngx_chat_redis_where(ngx_chat_redis_t *rd);
+
+/* ngx_chat_redis_link.c: what that had left open */
+void ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc);
+
+/* has the round anything left to try? */
+ngx_uint_t ngx_chat_redis_where_left(ngx_chat_redis_t *rd);
+
+/* the connection, or the attempt, that rd->peer was used for has ended */
+void ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed);
+
+/* the round is over; a lookup is given up */
+void ngx_chat_redis_where_end(ngx_chat_redis_t *rd);
+
+/* the process' own, with the name servers of that one; NULL: no memory */
+ngx_resolver_t *ngx_chat_redis_resolver(ngx_resolver_t *like, ngx_log_t *log);
+
+/* of the address in use, where the log is to tell it; else empty */
+ngx_str_t *ngx_chat_redis_where_name(ngx_chat_redis_t *rd);
+
+/* may another address be a better one while this one answers? */
+ngx_uint_t ngx_chat_redis_where_moves(ngx_chat_redis_t *rd);
+
+
+#endif /* _NGX_CHAT_REDIS_WHERE_H_INCLUDED_ */
