@@ -563,7 +563,7 @@ ngx_chat_redis_where_moves(ngx_chat_redis_t *rd)
     rcf = rd->conf;
 
     return rcf->group || rcf->sentinel || rcf->hosts->addrs == NULL
-           || rd->where.naddrs > 1;
+           || rcf->nhosts > 1 || rd->where.naddrs > 1;
 }
 
 

@@ -36,12 +36,13 @@ use Chat::Client;
 use Chat::Nginx;
 use Chat::Proxy;
 use Chat::Redis;
+use Chat::Sentinel;
 
 our @EXPORT = (@Test::More::EXPORT, @Chat::Client::EXPORT,
     @Chat::Check::EXPORT,
     qw(test_dir free_port start_redis start_provider provider_set
        provider_stats provider_reset start_nginx new_nginx start_proxy
-       wait_for done key_of stream_key pieces_of text_of read_file
+       start_sentinels wait_for done key_of stream_key pieces_of text_of read_file
        parse_json));
 
 my $owner = $$;
@@ -115,6 +116,19 @@ sub start_redis {
     push(@servers, $redis);
 
     return $redis->start;
+}
+
+
+# start_sentinels(password => ..., sentinel_password => ...)
+
+sub start_sentinels {
+    my (%opt) = @_;
+    my $trio = Chat::Sentinel->new(dir => _subdir('sentinels'),
+        port => \&free_port, %opt);
+
+    push(@servers, $trio);
+
+    return $trio;
 }
 
 

@@ -1,0 +1,241 @@
+#!/usr/bin/perl
+
+# Redis behind Sentinel: the master dies, or is demoted and lives on, while
+# answers are under way.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+
+use Time::HiRes qw(sleep time);
+
+my $QUEUE = 3;
+my $BOUND = 30;
+
+my $provider = start_provider();
+my $trio = start_sentinels(password => 'of-the-servers',
+                           sentinel_password => 'of-the-sentinels');
+my $nginx = start_nginx(redis => $trio, provider => $provider, workers => 2,
+    http => "chat_queue_timeout ${QUEUE}s;",
+    location => 'chat_redis_down error;');
+
+# a broker there too shares everything, and no password is in a URL
+
+my $other = start_nginx(provider => $provider, workers => 1,
+    redis => 'redis+sentinel://' . $trio->path,
+    broker => 'redis+sentinel://' . $trio->path . '/1',
+    http => 'chat_redis_password of-the-servers;
+             chat_redis_sentinel_password of-the-sentinels;');
+
+
+sub named {
+    my ($server, $pattern) = @_;
+    my $list = $server->client->cmd('CLIENT', 'LIST');
+
+    return scalar(my @all = $list =~ / name=ngx_chat:$pattern /g);
+}
+
+
+sub works_ok {
+    my ($nginx, $name, $seconds) = @_;
+    my $from = time();
+    my $question = "Does it work, $name, $nginx->{port}? {{chunks=3;gap=1}}";
+    my $miss;
+
+    while (time() < $from + $seconds) {
+        $miss = ask($nginx, { question => $question });
+        last if $miss->{status} == 200 && $miss->{terminal}
+            && $miss->{terminal}{status} eq 'completed';
+        sleep(0.02);
+    }
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($miss, "$name: a miss", chunks => [ pieces_of($question) ]);
+    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+              cache => qr/; hit/, chunks => [ pieces_of($question) ]);
+}
+
+
+# What is wrong with the end of a stream: it has to be its own whole answer,
+# restarted or not, or an error in time.
+
+sub wrong {
+    my ($q) = @_;
+
+    return 'it took ' . ($q->{ended} - $q->{started})
+        if $q->{ended} - $q->{started} > $BOUND;
+
+    if ($q->{status} == 503) {
+        my $code = (eval { parse_json($q->{body}) } || {})->{code} // 'none';
+
+        return $code eq 'redis_down' ? () : "503 $code";
+    }
+
+    my $terminal = $q->{terminal} || {};
+
+    if (($terminal->{status} // '') eq 'error') {
+        return "error $terminal->{code}"
+            if $terminal->{code} !~ /^(?:redis_down|interrupted)$/;
+
+        return Chat::Check::faults($q, error => $terminal->{code});
+    }
+
+    return Chat::Check::faults($q, chunks => [ pieces_of($q->{question}) ]);
+}
+
+
+# Streams in mid-answer and new ones all the time, while code runs.
+
+sub under_load {
+    my ($name, $code) = @_;
+    my ($begun, $done) = (0);
+    my @early = map {
+        { question => "Who is there at $name, $_? {{chunks=40;gap=50}}",
+          timeout => 60,
+          on_event => sub {
+              my ($q) = @_;
+
+              $code->() if @{ $q->{chunks} } >= 3 && !$q->{middle}++
+                  && ++$begun == 15;
+          } }
+    } 1 .. 15;
+    my @late = map {
+        my $at = 0.1 * $_;
+        { question => "Who comes at $name, $_? {{chunks=10;gap=20}}",
+          delay => $at, timeout => 60 }
+    } 1 .. 60;
+    my @all = ask($nginx, @early, @late);
+    my @wrong = map { my $q = $_; map { "$q->{question}: $_" } wrong($q) }
+                @all;
+    my %ends;
+
+    $ends{$_->{status} == 503 ? 503
+          : ($_->{terminal}{code} || $_->{terminal}{status}) // 'none'}++
+        foreach @all;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is($begun, 15, "$name: in mid-answer");
+    is(scalar(@wrong), 0, "$name: each has an end of its own")
+        or diag(join("\n", @wrong[0 .. ($#wrong < 10 ? $#wrong : 10)]));
+    ok($ends{completed}, "$name: and some a whole answer")
+        or diag(explain(\%ends));
+
+    note(join(' ', "$name:", map { "$_ $ends{$_}" } sort keys %ends));
+}
+
+
+works_ok($_, 'at the start', 5) foreach $nginx, $other;
+
+# three processes and two, each with one to ask and one to listen
+
+wait_for {
+    my $n = 0;
+    $n += named($_, 'sentinel') + named($_, 'pubsub') foreach $trio->sentinels;
+    $n == 10
+} 5, 'the connections to the Sentinels';
+
+my %count = map { my $role = $_; my $n = 0;
+                  $n += named($_, $role) foreach $trio->sentinels;
+                  $role => $n } 'sentinel', 'pubsub', 'commands';
+
+is_deeply(\%count, { sentinel => 5, pubsub => 5, commands => 0 },
+          'two connections a process to the Sentinels');
+
+# the master dies
+
+my $dead = $trio->master;
+
+under_load('killed', sub { $dead->stop('KILL') });
+wait_for { $trio->moved($dead) } 15, 'another master';
+works_ok($_, 'after the kill', 10) foreach $nginx, $other;
+
+# it comes back as the replica
+
+$dead->start;
+$trio->settle;
+works_ok($nginx, 'the dead one is back', 5);
+
+# the master becomes a replica, and lives
+
+my $former = $trio->master;
+
+under_load('demoted', sub { $trio->failover });
+wait_for { $trio->moved($former) } 15, 'another master';
+works_ok($_, 'after the failover', 10) foreach $nginx, $other;
+
+wait_for { named($former, '(?:commands|tasks|pubsub|broker)') == 0 } 10,
+    'the former master to be left';
+is(named($former, '(?:commands|tasks|pubsub|broker)'), 0,
+   'the former master is left');
+$trio->settle;
+
+# Sentinels come and go
+
+foreach my $sentinel ($trio->sentinels) {
+    $sentinel->stop('KILL');
+    sleep(0.2);
+    $sentinel->start;
+}
+
+$trio->settle;
+works_ok($nginx, 'after other Sentinels', 5);
+
+# without any of them what is there goes on, and is found again
+
+$_->stop foreach $trio->sentinels;
+sleep(1.5);
+
+my $q = ask($nginx, { question => 'Is it known now? {{chunks=3}}' });
+
+stream_ok($q, 'no Sentinel', chunks => [ pieces_of($q->{question}) ]);
+
+foreach my $server ($trio->servers) {
+    my $client = $server->client;
+
+    $client->cmd('CLIENT', 'KILL', 'TYPE', $_) foreach 'normal', 'pubsub';
+}
+
+works_ok($nginx, 'no Sentinel, and new connections', 5);
+
+$_->start foreach $trio->sentinels;
+$trio->settle;
+
+my $last = $trio->master;
+
+$trio->failover;
+wait_for { $trio->moved($last) } 15, 'another master';
+works_ok($_, 'when they are back', 10) foreach $nginx, $other;
+
+foreach ($nginx, $other) {
+    unlike($_->error_log, qr/of-the-(?:servers|sentinels)/,
+           'no password in the log');
+}
+
+# who does not know the name, and who is not let in
+
+my $asks = new_nginx(provider => $provider, workers => 1,
+    redis => 'redis+sentinel://:of-the-servers@' . $trio->path
+             . '-2?sentinel_password=of-the-sentinels',
+    location => 'chat_redis_down error;')->start;
+
+wait_for { $asks->error_log =~ /no master of that name/ } 5, 'the line';
+like($asks->error_log, qr/\[error\].*redis \S+, sentinel: no master of that n/,
+     'an unknown name is told');
+is(ask($asks, { question => 'Is it known?' })->{status}, 503, 'and no answer');
+
+my $alien = new_nginx(provider => $provider, workers => 1,
+    redis => 'redis+sentinel://:of-the-servers@' . $trio->path
+             . '?sentinel_password=wrong-password',
+    location => 'chat_redis_down error;')->start;
+
+wait_for { $alien->error_log =~ /AUTH was refused/ } 5, 'the line';
+like($alien->error_log, qr/\[error\].*redis \S+, sentinel: AUTH was refused/,
+     'a wrong password is told');
+unlike($alien->error_log, qr/wrong-password/, 'but not itself');
+
+done();
