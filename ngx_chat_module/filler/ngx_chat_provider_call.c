@@ -419,7 +419,7 @@ ngx_chat_provider_conclude(ngx_chat_provider_call_t *call, CURLcode rc)
         /* an answer that has said why it finished was whole before */
 
         if (!call->stream.finished) {
-            ngx_chat_provider_easy_fault(&call->fault, rc);
+            ngx_chat_provider_easy_fault(&call->request, &call->fault, rc);
         }
 
         return;

@@ -11,6 +11,8 @@
 
 static ngx_int_t ngx_chat_provider_options(CURL *easy,
     ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
+static ngx_uint_t ngx_chat_provider_route(CURL *easy,
+    ngx_chat_provider_t *pv);
 static ngx_int_t ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_pool_t *pool);
 static ngx_int_t ngx_chat_provider_default(ngx_chat_provider_easy_t *pe,
@@ -122,14 +124,47 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
 
-    /* an empty one keeps libcurl from looking into the environment */
-    failed |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    failed |= ngx_chat_provider_route(easy, pv);
 
     /* refused by a libcurl that was built without HTTP/2 */
     (void) curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_2TLS);
 
     return failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_chat_provider_route(CURL *easy, ngx_chat_provider_t *pv)
+{
+    ngx_uint_t        failed;
+    struct curl_blob  blob;
+
+    /* an empty one keeps libcurl from looking into the environment */
+
+    failed = curl_easy_setopt(easy, CURLOPT_PROXY, (char *) pv->proxy.data);
+    failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY,
+                               (char *) pv->no_proxy.data);
+
+    failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION,
+                               (long) CURL_SSLVERSION_TLSv1_2);
+    failed |= curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION,
+                               (long) CURL_SSLVERSION_TLSv1_2);
+
+    if (pv->trusted.len) {
+        blob.data = pv->trusted.data;
+        blob.len = pv->trusted.len;
+        blob.flags = CURL_BLOB_NOCOPY;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+
+        /* or the system's would be trusted besides */
+        failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+
+    return failed;
 }
 
 
@@ -251,16 +286,20 @@ ngx_chat_provider_header(ngx_chat_provider_easy_t *pe, const char *format,
 
 
 void
-ngx_chat_provider_easy_fault(ngx_chat_provider_fault_t *f, CURLcode rc)
+ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_fault_t *f, CURLcode rc)
 {
+    long               status;
     ngx_uint_t         retry;
     const char        *what;
     ngx_chat_error_e   error;
 
     retry = 1;
+    status = 0;
 
     switch (rc) {
 
+    case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
@@ -294,6 +333,17 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_fault_t *f, CURLcode rc)
         error = NGX_CHAT_E_PROVIDER_BROKEN;
         what = "broke the connection off";
         break;
+    }
+
+    /* this has no code of its own */
+
+    if (curl_easy_getinfo(pe->easy, CURLINFO_HTTP_CONNECTCODE, &status)
+        == CURLE_OK
+        && status >= 300)
+    {
+        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        what = "cannot be reached through the proxy";
+        retry = (status >= 500);
     }
 
     if (f->error == NGX_CHAT_E_NONE) {

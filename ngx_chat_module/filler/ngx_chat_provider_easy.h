@@ -29,7 +29,8 @@ ngx_int_t ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe,
 void ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe);
 
 /* libcurl gave up before there was a status, or in the stream */
-void ngx_chat_provider_easy_fault(ngx_chat_provider_fault_t *f, CURLcode rc);
+void ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_fault_t *f, CURLcode rc);
 
 
 #endif /* _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_ */

@@ -2,6 +2,7 @@
 #include "ngx_http_chat_provider_conf.h"
 #include "ngx_http_chat_provider_words.h"
 #include "ngx_http_chat_env.h"
+#include "ngx_http_chat_provider_route.h"
 #include "../codec/ngx_chat_provider_json.h"
 #include "../codec/ngx_chat_utf8.h"
 
@@ -204,6 +205,10 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
                           "OPENAI_API_KEY holds control characters");
             return NGX_CONF_ERROR;
         }
+    }
+
+    if (ngx_http_chat_provider_default_proxy(cf, pv) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (ngx_chat_provider_prepare(pv, cf->pool) != NGX_OK) {

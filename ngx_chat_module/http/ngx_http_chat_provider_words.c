@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_provider_words.h"
 #include "ngx_http_chat_env.h"
+#include "ngx_http_chat_provider_route.h"
 #include "../codec/ngx_chat_json.h"
 #include "../codec/ngx_chat_utf8.h"
 
@@ -27,6 +28,10 @@ static char *ngx_http_chat_provider_param(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 static char *ngx_http_chat_provider_header(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_proxy_word(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_trusted_word(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 static char *ngx_http_chat_provider_msec(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 static char *ngx_http_chat_provider_num(ngx_conf_t *cf,
@@ -48,6 +53,11 @@ static ngx_http_chat_provider_word_t  ngx_http_chat_provider_words[] = {
     { ngx_string("param"), 2, 1, ngx_http_chat_provider_param, 0 },
 
     { ngx_string("header"), 2, 1, ngx_http_chat_provider_header, 0 },
+
+    { ngx_string("proxy"), 1, 0, ngx_http_chat_provider_proxy_word, 0 },
+
+    { ngx_string("trusted_certificate"), 1, 0,
+      ngx_http_chat_provider_trusted_word, 0 },
 
     { ngx_string("connect_timeout"), 1, 0, ngx_http_chat_provider_msec,
       offsetof(ngx_chat_provider_t, connect_timeout) },
@@ -315,6 +325,22 @@ ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     kv->value = text;
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_proxy_word(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    return ngx_http_chat_provider_proxy(cf, pv);
+}
+
+
+static char *
+ngx_http_chat_provider_trusted_word(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    return ngx_http_chat_provider_trusted(cf, pv);
 }
 
 

@@ -1,0 +1,524 @@
+#!/usr/bin/perl
+
+# A provider behind TLS, behind a proxy, and over HTTP/2: the companion
+# verifies who answers, goes the way that it was told, and keeps apart what
+# shares a connection.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Connect;
+use Chat::Life;
+use Chat::Tls;
+
+use Time::HiRes qw(sleep time);
+
+my %PIECES = (chunks => 6, gap => 15);
+my $SECRET = 'pr0xy-secret';
+
+my $tls = Chat::Tls->new(test_dir() . '/tls');
+my $other = Chat::Tls->new(test_dir() . '/other', 'another-ca');
+my $redis = start_redis();
+my $provider = start_provider(%PIECES);
+my $trust = 'trusted_certificate ' . $tls->ca . ';';
+my $number = 0;
+
+
+# The provider behind TLS: nginx in front of it.
+
+sub front {
+    my ($cert, $key, $listen, $lines) = @_;
+    my $port = $provider->port;
+
+    $lines ||= 'ssl_protocols TLSv1.2 TLSv1.3;';
+
+    return start_nginx(workers => 1, http => <<'EOT',
+    log_format tls '$server_protocol $ssl_protocol $connection '
+                   '$connection_requests $ssl_server_name. $status';
+EOT
+        servers => <<"EOT");
+    upstream provider {
+        server 127.0.0.1:$port;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT%% ssl $listen;
+        ssl_certificate $cert;
+        ssl_certificate_key $key;
+        access_log %%DIR%%/tls.log tls;
+        client_max_body_size 4m;
+        $lines
+
+        location / {
+            proxy_pass http://provider;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_read_timeout 60s;
+        }
+    }
+EOT
+}
+
+
+# what the front has seen: [protocol, TLS, connection, request on it, SNI]
+
+sub seen {
+    my ($front) = @_;
+
+    return map { [ split(/ /) ] }
+        split(/\n/, read_file($front->dir . '/tls.log'));
+}
+
+
+sub url_of {
+    my ($front, $host) = @_;
+
+    return 'https://' . ($host // '127.0.0.1') . ':' . $front->port . '/v1';
+}
+
+
+sub with {
+    my ($url, $lines, %opt) = @_;
+
+    return start_nginx(redis => $redis, provider => $url,
+        provider_lines => "retries 0; connect_timeout 2s;\n$lines", %opt);
+}
+
+
+sub works_ok {
+    my ($nginx, $name) = @_;
+    my $question = 'Who answers, number ' . ++$number . '?';
+    my @pieces = pieces_of($question, %PIECES);
+    my $begun;
+
+    my ($miss, $join) = ask($nginx,
+        { question => $question, on_event => sub { $begun = 1 } },
+        { question => $question, after => sub { $begun } });
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($miss, "$name: a miss", chunks => \@pieces,
+              cache => qr/fwd=miss$/);
+    stream_ok($join, "$name: a join", chunks => \@pieces,
+              cache => qr/collapsed/);
+    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+              chunks => \@pieces, cache => qr/; hit/);
+    is(provider_stats($provider, $question), 1, "$name: one call");
+}
+
+
+sub refused_ok {
+    my ($name, $nginx, $why, $code) = @_;
+    my $question = 'Who is refused, number ' . ++$number . '?';
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok(scalar ask($nginx, { question => $question }),
+              "$name: refused", error => $code || 'provider_refused');
+    like($nginx->error_log, qr/\[error\] .*provider "openai" at .*$why/,
+         "$name: the log says why");
+    is(provider_stats($provider, $question), 0, "$name: it asked nothing");
+    $nginx->stop;
+}
+
+
+# HTTP/1.1 over TLS
+
+my @good = $tls->signed('provider', 'IP:127.0.0.1,DNS:localhost');
+my $front = front(@good, '', '');
+my $nginx = with(url_of($front), $trust);
+
+works_ok($nginx, 'TLS');
+works_ok($nginx, 'TLS again');
+
+my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
+
+stream_ok(scalar ask($nginx, { question => $large, timeout => 60 }),
+          'two million bytes', text => text_of($large));
+
+my @seen = seen($front);
+
+is(scalar(@seen), 3, 'three calls');
+ok(!(grep { $_->[0] ne 'HTTP/1.1' || $_->[1] ne 'TLSv1.3' } @seen),
+   'HTTP/1.1 and TLS 1.3');
+is(scalar(keys %{ { map { $_->[2] => 1 } @seen } }), 1, 'on one connection');
+is($seen[0][4], '-.', 'an address is no name to ask for');
+$nginx->stop;
+
+$nginx = with(url_of($front, 'localhost'), $trust);
+works_ok($nginx, 'by name');
+is((seen($front))[-1][4], 'localhost.', 'the name is sent');
+$nginx->stop;
+
+# a file that only root may read
+
+my $private = $tls->ca . '.private';
+
+system('cp', $tls->ca, $private);
+chmod(0600, $private);
+$nginx = with(url_of($front), "trusted_certificate $private;");
+works_ok($nginx, 'certificates that root alone may read');
+$nginx->stop;
+
+# the wrong ones
+
+my $unsafe = 'cannot be connected to safely, .*';
+
+refused_ok("not known to the system", with(url_of($front), ''),
+           qr/$unsafe(?:unable to get local issuer|self-signed)/);
+refused_ok('of another authority',
+           with(url_of($front), 'trusted_certificate ' . $other->ca . ';'),
+           qr/$unsafe(?:unable to get local issuer|self-signed)/);
+
+my @self = $tls->self_signed('self', 'IP:127.0.0.1');
+
+foreach (['expired', [ $tls->signed('old', 'IP:127.0.0.1', days => -1) ],
+          qr/certificate has expired/],
+         ['self-signed', [ @self ], qr/self-signed certificate/],
+         ['for another address', [ $tls->signed('ten', 'IP:127.0.0.10') ],
+          qr/target host name|does not match/],
+         ['for a name', [ $tls->signed('dns', 'DNS:provider.test') ],
+          qr/target host name|does not match/])
+{
+    my ($name, $files, $why) = @$_;
+    my $wrong = front(@$files, '', '');
+
+    refused_ok($name, with(url_of($wrong), $trust), qr/$unsafe$why/);
+
+    if ($name eq 'self-signed') {
+        $nginx = with(url_of($wrong), "trusted_certificate $self[0];");
+        works_ok($nginx, 'self-signed and trusted');
+        $nginx->stop;
+    }
+
+    $wrong->stop;
+}
+
+my $old = front(@good, '', "ssl_protocols TLSv1 TLSv1.1;\n"
+                . "ssl_ciphers ALL:\@SECLEVEL=0;");
+
+refused_ok('TLS 1.1', with(url_of($old), $trust), qr/cannot be reached, "/);
+$old->stop;
+
+my $modern = front(@good, '', 'ssl_protocols TLSv1.2;');
+
+$nginx = with(url_of($modern), $trust);
+works_ok($nginx, 'TLS 1.2');
+is((seen($modern))[0][1], 'TLSv1.2', 'it was TLS 1.2');
+$nginx->stop;
+$modern->stop;
+
+my $plain = start_nginx(workers => 1, servers => 'server {
+    listen 127.0.0.1:%%PORT%%; return 204; }');
+
+refused_ok('plain text', with(url_of($plain), $trust),
+    qr/cannot be reached, "/);
+
+
+# HTTP/2: answers share a connection
+
+my $two = front(@good, 'http2', 'http2_max_concurrent_streams 100;');
+
+$nginx = with(url_of($two), "$trust idle_timeout 2s;",
+    server => 'location = /cancel { chat; chat_abandon cancel grace=0s; }');
+
+works_ok($nginx, 'HTTP/2');
+
+my $all = 1;
+my @many;
+
+foreach my $round ('on the connection that is there', 'on none') {
+    @many = map { "Who is one of many, number $_, $round? "
+        . '{{chunks=20;gap=40}}' } 1 .. 50;
+
+    stream_ok($_, "one of many $round", chunks => [ pieces_of($_->{question}) ])
+        foreach ask($nginx, map { { question => $_, timeout => 60 } } @many);
+
+    @seen = seen($two);
+    $all += 50;
+
+    is(scalar(@seen), $all, "$round: all calls");
+    ok(!(grep { $_->[0] ne 'HTTP/2.0' } @seen), "$round: all over HTTP/2");
+
+    my $connections = keys %{ { map { $_->[2] => 1 } @seen } };
+
+    cmp_ok($connections, '<=', 3, "$round: on few connections");
+
+    # another companion has none yet
+
+    $nginx->allow_log(qr/exited on signal 9/);
+    my $old = companion($nginx);
+
+    kill('KILL', $old);
+    another_companion($nginx, $old);
+}
+
+# large ones at once
+
+@many = map { "Who is large, number $_? {{chunks=130;bytes=8000;gap=0}}" }
+    1 .. 10;
+
+stream_ok($_, 'a million bytes beside others', text => text_of($_->{question}))
+    foreach ask($nginx, map { { question => $_, timeout => 60 } } @many);
+
+# some are left by their clients, fall silent or break off: the others go on
+
+@many = map { "Who stays, number $_? {{chunks=80;gap=50}}" } 1 .. 15;
+
+my @gone = map { "Who leaves, number $_? {{chunks=400;gap=50}}" } 1 .. 15;
+my @silent = map { "Who falls silent, number $_? "
+    . '{{chunks=20;gap=20;fault=stall;at=5}}' } 1 .. 5;
+my @broken = map { "Who breaks off, number $_? "
+    . '{{chunks=20;gap=20;fault=reset;at=5}}' } 1 .. 5;
+my @wrong = map { "Who is wrong, number $_? "
+    . '{{chunks=20;gap=20;fault=badjson;at=5}}' } 1 .. 5;
+
+my @all = ask($nginx,
+    (map { { question => $_, timeout => 60 } } @many, @silent, @broken,
+     @wrong),
+    (map { { question => $_, path => '/cancel', hangup_after => 3,
+             timeout => 60 } } @gone));
+
+foreach my $q (@all) {
+    my ($kind) = $q->{question} =~ /^Who (\w+ ?\w*)/;
+
+    if ($kind =~ /^stays/) {
+        stream_ok($q, 'one that stays', restarts => 0,
+                  chunks => [ pieces_of($q->{question}) ]);
+
+    } elsif ($kind =~ /^falls/) {
+        stream_ok($q, 'one that falls silent', error => 'provider_timeout');
+
+    } elsif ($kind =~ /^breaks|^is/) {
+        stream_ok($q, 'one that breaks off', error => 'provider_broken');
+
+    } else {
+        ok($q->{hungup}, 'one that leaves');
+    }
+}
+
+my $aborted;
+
+wait_for {
+    my $log = $provider->log;
+
+    $aborted = grep { my $key = key_of($_); $log =~ /^$key \d+ aborted/m }
+        @gone;
+    $aborted == @gone;
+} 10, 'aborted calls';
+
+is($aborted, scalar(@gone), 'what nobody wants is aborted at the provider');
+works_ok($nginx, 'HTTP/2 afterwards');
+
+# the connection is lost under all of them
+
+my @lost = map { "Who is lost, number $_? {{chunks=30;gap=40}}" } 1 .. 10;
+my $killed;
+
+@all = ask($nginx, map { { question => $_, timeout => 60, on_event => sub {
+    my ($q) = @_;
+
+    if (@{ $q->{chunks} } == 5 && !$killed++) {
+        kill('KILL', $two->worker_pids);
+    }
+} } } @lost);
+
+$two->allow_log(qr/exited on signal 9/);
+is(scalar(grep { $_->{terminal} } @all), 10, 'a lost connection: all ended');
+works_ok($nginx, 'HTTP/2, another connection');
+$nginx->stop;
+
+# total_timeout
+
+$nginx = with(url_of($two), "$trust total_timeout 2s;");
+@all = ask($nginx, map { { question => $_ } }
+    (map { "Who is slow, number $_? {{chunks=100;gap=50}}" } 1 .. 3),
+    (map { "Who is fast, number $_? {{chunks=20;gap=20}}" } 1 .. 3));
+
+stream_ok($_, 'slow', error => 'provider_timeout') foreach @all[0 .. 2];
+stream_ok($_, 'fast', chunks => [ pieces_of($_->{question}) ])
+    foreach @all[3 .. 5];
+$nginx->stop;
+$two->stop;
+
+
+# proxies
+
+my @proxies;
+
+sub proxy {
+    my (%opt) = @_;
+    my $port = free_port();
+    my $proxy = Chat::Connect->new(port => $port,
+        log => test_dir() . "/proxy.$port", %opt);
+
+    push(@proxies, $proxy);
+
+    return $proxy;
+}
+
+
+sub proxy_url {
+    my ($proxy) = @_;
+
+    return "http://me:$SECRET\@127.0.0.1:" . $proxy->port;
+}
+
+
+# it was asked for this, and nobody else learned the password
+
+sub went_through {
+    my ($name, $nginx, $proxy, $what) = @_;
+    my @requests = $proxy->requests;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    works_ok($nginx, $name) unless @requests;
+    @requests = $proxy->requests;
+
+    ok(@requests && !(grep { $_ !~ $what } @requests), "$name: through it")
+        or diag(join("\n", @requests));
+    unlike($nginx->error_log, qr/$SECRET/, "$name: no password in the log");
+
+    foreach my $pid ($nginx->worker_pids, $nginx->companion_pids) {
+        my ($status, $title) = (0, Chat::Nginx::title($pid));
+
+        unlike($title, qr/$SECRET/, "$name: none in a title");
+    }
+
+    $proxy->forget;
+    $nginx->stop;
+}
+
+
+sub straight {
+    my ($name, $nginx, $proxy) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    works_ok($nginx, $name);
+    is_deeply([ $proxy->requests ], [], "$name: not through it");
+    $nginx->stop;
+}
+
+my $proxy = proxy(auth => "me:$SECRET");
+my $via = proxy_url($proxy);
+my $https = url_of($front);
+my $http = 'http://127.0.0.1:' . $provider->port . '/v1';
+my $connect = qr/^CONNECT 127\.0\.0\.1:\d+ HTTP\/1\.1 me:$SECRET$/;
+my $whole = qr!^POST http://127\.0\.0\.1:\d+/v1/\S+ HTTP/1\.1 me:$SECRET$!;
+
+went_through('a proxy', with($https, "$trust proxy $via;"), $proxy, $connect);
+went_through('a proxy for plain text', with($http, "proxy $via;"), $proxy,
+             $whole);
+
+my $over = front(@good, 'http2', '');
+
+went_through('HTTP/2 through a proxy',
+             with(url_of($over), "$trust proxy $via;"), $proxy, $connect);
+is((seen($over))[0][0], 'HTTP/2.0', 'it was HTTP/2');
+$over->stop;
+
+foreach ('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY') {
+    went_through($_, with($https, $trust, env => { $_ => $via }), $proxy,
+                 $connect);
+}
+
+went_through('http_proxy', with($http, '', env => { http_proxy => $via }),
+             $proxy, $whole);
+went_through('without a scheme', with($http, '',
+    env => { http_proxy => substr($via, 7) }), $proxy, $whole);
+went_through('from a variable of another name',
+    with($https, "$trust proxy env:MY_PROXY;", env => { MY_PROXY => $via }),
+    $proxy, $connect);
+went_through('no_proxy names another host', with($https, $trust,
+    env => { https_proxy => $via, no_proxy => 'localhost,10.0.0.0/8' }),
+    $proxy, $connect);
+went_through('proxy wins over no_proxy', with($https, "$trust proxy $via;",
+    env => { no_proxy => '*' }), $proxy, $connect);
+
+straight('HTTP_PROXY', with($http, '', env => { HTTP_PROXY => $via }), $proxy);
+straight('https_proxy for plain text',
+         with($http, '', env => { https_proxy => $via }), $proxy);
+straight('http_proxy for TLS',
+         with($https, $trust, env => { http_proxy => $via }), $proxy);
+straight("no_proxy $_", with($https, $trust,
+         env => { https_proxy => $via, no_proxy => $_ }), $proxy)
+    foreach '127.0.0.1', '*', 'example.com, 127.0.0.0/8';
+straight('NO_PROXY', with($https, $trust,
+         env => { https_proxy => $via, NO_PROXY => '127.0.0.1' }), $proxy);
+straight("proxy $_", with($https, "$trust proxy $_;",
+         env => { https_proxy => $via }), $proxy)
+    foreach 'off', '""';
+
+# proxies that do not do what they should
+
+refused_ok("a proxy that answers $_", with($https, "$trust proxy http://"
+        . '127.0.0.1:' . proxy(status => $_)->port . ';'),
+    qr/cannot be reached through the proxy, ".*$_/)
+    foreach 403, 502;
+
+my $wrong = proxy(auth => 'you:other');
+
+$nginx = with($https, "$trust proxy " . proxy_url($wrong) . ';');
+refused_ok('the wrong password', $nginx,
+           qr/cannot be reached through the proxy, ".*407/);
+unlike($nginx->error_log, qr/$SECRET/, 'the wrong password: not in the log');
+
+refused_ok('a proxy that is not there',
+    with($https, "$trust proxy http://127.0.0.1:" . free_port() . ';'),
+    qr/cannot be reached, "/);
+
+my $from = time();
+
+refused_ok('a proxy that hangs', with($https, "$trust connect_timeout 1s;\n"
+        . 'proxy http://127.0.0.1:' . proxy(hang => 1)->port . ';',
+        provider_lines => "retries 0; connect_timeout 1s; $trust\n"
+        . 'proxy http://127.0.0.1:' . proxy(hang => 1)->port . ';'),
+    qr/did not accept the connection in time/, 'provider_timeout');
+cmp_ok(time() - $from, '<', 8, 'a proxy that hangs: in time');
+
+# what nginx -t says
+
+my $test = new_nginx(redis => $redis, provider => $https);
+
+foreach (["proxy ftp://a", 'is no URL of a proxy'],
+         ['proxy "http://a b"', 'is no URL of a proxy'],
+         ["proxy http://me:$SECRET\@", 'is no URL of a proxy'],
+         ["proxy http://me:$SECRET\@:80", 'is no URL of a proxy'],
+         ['proxy http:///', 'is no URL of a proxy'],
+         ['proxy file:/no/such', '/no/such'],
+         ["proxy $via; proxy $via", '"proxy" of "chat_provider" is duplicate'],
+         ['proxy', 'invalid number of arguments'],
+         ['trusted_certificate /no/such', '"trusted_certificate" of'],
+         ["trusted_certificate $good[1]", '"trusted_certificate" of'],
+         ['trusted_certificate ""', '"trusted_certificate" of'])
+{
+    my ($words, $says) = @$_;
+    my ($status, $said) = $test->test_conf(provider_lines => "$words;");
+
+    ok($status && $said =~ /\[emerg\].*\Q$says/ && $said !~ /$SECRET/,
+       "nginx -t: $words") or diag($said);
+}
+
+my ($status, $said) = $test->test_conf(provider_lines => '',
+    env => { https_proxy => "gopher://me:$SECRET\@a" });
+
+ok($status && $said =~ /the environment's proxy .* is no URL/
+   && $said !~ /$SECRET/, 'nginx -t: a wrong proxy in the environment')
+    or diag($said);
+
+foreach ('http://a:3128', 'https://a', 'socks5h://a:1080', 'a:3128', 'a',
+         'http://[::1]:8080/', "http://me:$SECRET\@a", 'off', '""')
+{
+    ($status, $said) = $test->test_conf(env => {},
+                                        provider_lines => "proxy $_;");
+
+    ok(!$status && $said !~ /$SECRET/, "nginx -t: proxy $_") or diag($said);
+}
+
+unlink($test->dir . '/error.log', $test->dir . '/output');
+
+done();
