@@ -404,7 +404,7 @@ foreach (
     ['retries -1;', '"retries" .* invalid number'],
     ['retries 101;', '"retries" .* invalid number'],
     ['retries x;', '"retries" .* invalid number'],
-    ['proxy http://a;', 'unknown "proxy" in "chat_provider"'],
+    ['Proxy http://a;', 'unknown "Proxy" in "chat_provider"'],
     ['Model a;', 'unknown "Model" in "chat_provider"'],
     (map { ["$_->[0] $_->[1];\n$_->[0] $_->[1];",
             "\"$_->[0]\" of \"chat_provider\" is duplicate"] }

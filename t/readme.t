@@ -199,7 +199,7 @@ my $names = join('', map { read_file($_) }
 
 same('environment', [ $names =~ /_env\(cf, "(\w+)"/g ],
      [ grep { $_ ne 'NAME' } part('Environment variables')
-       =~ /`(?:env:)?([A-Z_]+)`/g ]);
+       =~ /`(?:env:)?([A-Z_]+|[a-z]+_proxy)`/g ]);
 
 
 # snippets
