@@ -10,13 +10,15 @@
 #include "http/ngx_http_chat_filter.h"
 #include "http/ngx_http_chat_group.h"
 #include "http/ngx_http_chat_provider_conf.h"
+#include "http/ngx_http_chat_target.h"
 #include "http/ngx_http_chat_variables.h"
 #include "filler/ngx_chat_filler.h"
 #include "redis/ngx_chat_redis_tls.h"
 #include "redis/ngx_chat_redis_url.h"
 
 
-#define NGX_CHAT_MAX_QUEUE  1000000
+#define NGX_CHAT_MAX_QUEUE   1000000
+#define NGX_CHAT_MAX_DIRECT  10000
 
 
 static char *ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -27,6 +29,8 @@ static char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 static char *ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post,
     void *data);
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
@@ -48,6 +52,10 @@ static void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
 static ngx_conf_post_t  ngx_chat_queue_limit_post = {
     ngx_chat_check_queue_limit
+};
+
+static ngx_conf_post_t  ngx_chat_direct_limit_post = {
+    ngx_chat_check_direct_limit
 };
 
 
@@ -181,6 +189,13 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_http_chat_main_conf_t, queue_timeout),
       NULL },
 
+    { ngx_string("chat_direct_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, direct_limit),
+      &ngx_chat_direct_limit_post },
+
     { ngx_string("chat_cache"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -304,14 +319,15 @@ ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t  *value;
 
-    if (cmcf->redis) {
+    if (cmcf->redis || cmcf->redis_off) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
-        return "cannot be \"off\" in this version";
+        cmcf->redis_off = 1;
+        return NGX_CONF_OK;
     }
 
     cmcf->redis = ngx_chat_parse_url(cf, &value[1], "\"chat_redis\"");
@@ -381,6 +397,19 @@ ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+static char *
+ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t *limit = data;
+
+    if (*limit == 0 || *limit > NGX_CHAT_MAX_DIRECT) {
+        return "must be from 1 to 10000";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_chat_preconfiguration(ngx_conf_t *cf)
 {
@@ -403,10 +432,15 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (ngx_chat_init_redis(cf, cmcf) != NGX_OK
-        || ngx_chat_init_broker(cf, cmcf) != NGX_OK
-        || ngx_chat_init_tls(cf, cmcf) != NGX_OK)
+    if (!cmcf->redis_off
+        && (ngx_chat_init_redis(cf, cmcf) != NGX_OK
+            || ngx_chat_init_broker(cf, cmcf) != NGX_OK
+            || ngx_chat_init_tls(cf, cmcf) != NGX_OK))
     {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_chat_targets(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -638,7 +672,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
 
     /* before the hub: the first companion is forked from a clean process */
 
-    if (ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
+    if (cmcf->redis && ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 

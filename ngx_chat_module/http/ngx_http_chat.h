@@ -25,15 +25,20 @@
 #define NGX_HTTP_CHAT_HEALTH       1
 #define NGX_HTTP_CHAT_HEALTH_FULL  2
 
-#define NGX_HTTP_CHAT_REDIS_DOWN_ERROR  1
+#define NGX_HTTP_CHAT_REDIS_DOWN_ERROR   1
+#define NGX_HTTP_CHAT_REDIS_DOWN_DIRECT  2
 
 /* nginx has no name for this status */
 #define NGX_HTTP_CHAT_UNPROCESSABLE  422
 
 
+typedef struct ngx_http_chat_target_s  ngx_http_chat_target_t;
+
+
 /* what is known of the whole http block; one for all, read-only when running */
 typedef struct {
     ngx_array_t              providers;      /* of ngx_chat_provider_t * */
+    ngx_array_t              targets;        /* of ngx_http_chat_target_t * */
     ngx_array_t              locations;      /* of those that say "chat" */
     ngx_array_t              secrets;        /* of ngx_str_t: names of
                                                 environment variables that
@@ -47,6 +52,9 @@ typedef struct {
     ngx_uint_t               concurrency;
     ngx_uint_t               queue_limit;
     ngx_msec_t               queue_timeout;
+    ngx_uint_t               direct_limit;
+    ngx_uint_t               redis_off;
+    ngx_uint_t               direct;         /* somebody may ask directly */
     ngx_chat_board_t        *board;          /* NULL: no location says chat */
     ngx_chat_hub_conf_t      hub;
 
@@ -58,6 +66,8 @@ typedef struct {
     ngx_array_t             *names;          /* of ngx_str_t: "chat a b" */
     ngx_array_t             *providers;      /* of ngx_chat_provider_t *, in
                                                 the same order */
+    ngx_array_t             *targets;        /* of ngx_http_chat_target_t *,
+                                                likewise */
     ngx_str_t                provider_list;  /* "name=fp name=fp" */
     u_char                   fp[NGX_CHAT_FP_LEN];
 
@@ -73,6 +83,7 @@ typedef struct {
     ngx_flag_t               cancel;         /* what nobody listens to */
     ngx_msec_t               grace;
     ngx_uint_t               redis_down;
+    ngx_uint_t               resolver;       /* names are resolved late */
     ngx_flag_t               cache_status;
 } ngx_http_chat_loc_conf_t;
 
@@ -83,7 +94,8 @@ typedef enum {
     NGX_HTTP_CHAT_MISS,
     NGX_HTTP_CHAT_JOIN,
     NGX_HTTP_CHAT_REFRESH,                   /* use_cache false: MISS */
-    NGX_HTTP_CHAT_BYPASS
+    NGX_HTTP_CHAT_BYPASS,
+    NGX_HTTP_CHAT_DIRECT                     /* without Redis */
 } ngx_http_chat_source_e;
 
 
@@ -99,6 +111,7 @@ typedef struct {
     ngx_chat_error_e         error;
     ngx_str_t                message;        /* empty: the code's own */
 
+    ngx_chat_question_t     *asked;          /* what the hub is asked */
     ngx_chat_ask_t          *ask;            /* until the verdict */
     ngx_chat_sub_t          *sub;            /* until the request ends */
     ngx_event_t              heartbeat;
@@ -122,6 +135,7 @@ typedef struct {
     unsigned                 read:1;         /* the body was read */
     unsigned                 hashed:1;
     unsigned                 verdict:1;
+    unsigned                 switched:1;     /* to the direct path, or tried */
     unsigned                 has_first_chunk:1;
     unsigned                 terminal:1;     /* the last frame is in out */
     unsigned                 replace:1;      /* the body filter is to act */

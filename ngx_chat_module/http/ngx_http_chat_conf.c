@@ -26,6 +26,8 @@ ngx_http_chat_create_main_conf(ngx_conf_t *cf)
      *
      *     cmcf->redis = NULL;
      *     cmcf->broker = NULL;
+     *     cmcf->redis_off = 0;
+     *     cmcf->direct = 0;
      *     cmcf->board = NULL;
      *     cmcf->redis_ssl.protocols = 0;
      *     the strings
@@ -37,10 +39,14 @@ ngx_http_chat_create_main_conf(ngx_conf_t *cf)
     cmcf->queue_timeout = NGX_CONF_UNSET_MSEC;
     cmcf->redis_ssl.verify = NGX_CONF_UNSET;
     cmcf->redis_ssl.verify_depth = NGX_CONF_UNSET;
+    cmcf->direct_limit = NGX_CONF_UNSET_UINT;
 
     if (ngx_array_init(&cmcf->providers, cf->pool, 4,
                        sizeof(ngx_chat_provider_t *))
         != NGX_OK
+        || ngx_array_init(&cmcf->targets, cf->pool, 4,
+                          sizeof(ngx_http_chat_target_t *))
+           != NGX_OK
         || ngx_array_init(&cmcf->locations, cf->pool, 4,
                           sizeof(ngx_http_chat_loc_conf_t *))
            != NGX_OK
@@ -65,6 +71,7 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(cmcf->concurrency, 256);
     ngx_conf_init_uint_value(cmcf->queue_limit, 1000);
     ngx_conf_init_msec_value(cmcf->queue_timeout, 30000);
+    ngx_conf_init_uint_value(cmcf->direct_limit, 64);
 
     ngx_conf_init_value(cmcf->redis_ssl.verify, 1);
     ngx_conf_init_value(cmcf->redis_ssl.verify_depth, 1);
@@ -165,7 +172,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->cancel, prev->cancel, 0);
     ngx_conf_merge_msec_value(conf->grace, prev->grace, 10000);
     ngx_conf_merge_uint_value(conf->redis_down, prev->redis_down,
-                              NGX_HTTP_CHAT_REDIS_DOWN_ERROR);
+                              NGX_HTTP_CHAT_REDIS_DOWN_DIRECT);
     ngx_conf_merge_value(conf->cache_status, prev->cache_status, 1);
 
     if (conf->cache_key == NULL) {
@@ -201,6 +208,8 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->names == NULL) {
         return NGX_CONF_OK;
     }
+
+    conf->resolver = core->resolver && core->resolver->connections.nelts;
 
     location = ngx_array_push(&cmcf->locations);
     if (location == NULL) {
@@ -470,16 +479,21 @@ ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "error") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"chat_redis_down\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
+    if (ngx_strcmp(value[1].data, "direct") == 0) {
+        clcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_DIRECT;
+        return NGX_CONF_OK;
     }
 
-    clcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_ERROR;
+    if (ngx_strcmp(value[1].data, "error") == 0) {
+        clcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_ERROR;
+        return NGX_CONF_OK;
+    }
 
-    return NGX_CONF_OK;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"chat_redis_down\"",
+                       &value[1]);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_handler.h"
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_direct.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_replay.h"
 #include "ngx_http_chat_variables.h"
@@ -25,7 +26,9 @@ static ngx_int_t ngx_http_chat_may_bypass(ngx_http_request_t *r,
     ngx_uint_t *may);
 static void ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id);
 static ngx_int_t ngx_http_chat_ask(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn);
+    ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_ask_directly(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
 
 static void ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict);
 static ngx_int_t ngx_http_chat_refuse(ngx_http_request_t *r,
@@ -133,10 +136,10 @@ ngx_http_chat_body_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_chat_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_str_t            body;
-    ngx_uint_t           use_cache;
-    ngx_chat_question_t  qn;
+    ngx_int_t             rc;
+    ngx_str_t             body;
+    ngx_uint_t            use_cache;
+    ngx_chat_question_t  *qn;
 
     rc = ngx_http_chat_body(r, &body);
     if (rc != NGX_OK) {
@@ -157,11 +160,17 @@ ngx_http_chat_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     ngx_http_chat_reset_variables(r);
 
-    if (ngx_http_chat_question(r, ctx, &qn, use_cache) != NGX_OK) {
+    qn = ngx_palloc(r->pool, sizeof(ngx_chat_question_t));
+
+    if (qn == NULL
+        || ngx_http_chat_question(r, ctx, qn, use_cache) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_chat_ask(r, ctx, &qn);
+    ctx->asked = qn;
+
+    return ngx_http_chat_ask(r, ctx);
 }
 
 
@@ -346,6 +355,7 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     qn->max_answer = clcf->max_answer;
     qn->cancel = clcf->cancel;
     qn->grace = clcf->grace;
+    qn->direct = ngx_http_chat_may_direct(r);
 
     return NGX_OK;
 }
@@ -447,8 +457,7 @@ ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id)
 
 
 static ngx_int_t
-ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_chat_question_t *qn)
+ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_connection_t  *c;
 
@@ -471,18 +480,58 @@ ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     ctx->start = ngx_current_msec;
 
-    ctx->ask = ngx_chat_hub_ask(ngx_http_chat_hub, qn, ngx_http_chat_verdict,
-                                ctx);
-    if (ctx->ask == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     c->log->action = "waiting for an answer";
 
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
+    if (ngx_http_chat_is_direct(r)) {
+        ngx_http_chat_output_init(r, ctx);
+        return ngx_http_chat_ask_directly(r, ctx);
+    }
+
+    ctx->ask = ngx_chat_hub_ask(ngx_http_chat_hub, ctx->asked,
+                                ngx_http_chat_verdict, ctx);
+    if (ctx->ask == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     ngx_http_chat_output_init(r, ctx);
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: what follows ends the request; else a status */
+
+static ngx_int_t
+ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_chat_error_e           e;
+    ngx_chat_channel_t        *ch;
+    ngx_http_chat_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    ctx->verdict = 1;
+    ctx->switched = 1;
+    ctx->waited = ngx_current_msec - ctx->start;
+
+    ch = ngx_http_chat_direct(r, ctx, &e);
+
+    if (ch == NULL) {
+        ctx->source = NGX_HTTP_CHAT_NOTHING;
+        return ngx_http_chat_refuse(r, ctx, e);
+    }
+
+    if (!ngx_http_chat_is_own(ch)) {
+        ctx->source = NGX_HTTP_CHAT_JOIN;
+
+    } else if (clcf->cache) {
+        ctx->source = NGX_HTTP_CHAT_DIRECT;
+    }
+
+    ngx_http_chat_send_channel(r, ctx, ch);
 
     return NGX_OK;
 }
@@ -517,7 +566,8 @@ ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
         break;
 
     case NGX_CHAT_VERDICT_JOIN:
-        ctx->source = NGX_HTTP_CHAT_JOIN;
+        ctx->source = ngx_http_chat_is_own(verdict->channel)
+                      ? NGX_HTTP_CHAT_DIRECT : NGX_HTTP_CHAT_JOIN;
         ngx_http_chat_send_channel(r, ctx, verdict->channel);
         break;
 
@@ -526,9 +576,20 @@ ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
         break;
 
     default: /* NGX_CHAT_VERDICT_ERROR */
-        ctx->source = NGX_HTTP_CHAT_NOTHING;
-        rc = ngx_http_chat_refuse(r, ctx, verdict->error);
-        ngx_http_chat_finalize(r, ctx, rc);
+
+        if (verdict->error == NGX_CHAT_E_REDIS_DOWN
+            && ngx_http_chat_may_direct(r))
+        {
+            rc = ngx_http_chat_ask_directly(r, ctx);
+
+        } else {
+            ctx->source = NGX_HTTP_CHAT_NOTHING;
+            rc = ngx_http_chat_refuse(r, ctx, verdict->error);
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_chat_finalize(r, ctx, rc);
+        }
     }
 
     ngx_http_run_posted_requests(c);

@@ -23,7 +23,8 @@ static ngx_str_t  ngx_http_chat_sources[] = {
     ngx_string("ngx_chat; fwd=miss"),
     ngx_string("ngx_chat; fwd=miss; collapsed"),
     ngx_string("ngx_chat; fwd=request"),
-    ngx_string("ngx_chat; fwd=bypass")
+    ngx_string("ngx_chat; fwd=bypass"),
+    ngx_string("ngx_chat; fwd=bypass; detail=direct")
 };
 
 

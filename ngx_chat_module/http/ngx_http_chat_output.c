@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_direct.h"
 #include "ngx_http_chat_header.h"
 #include "../codec/ngx_chat_frame.h"
 
@@ -22,6 +23,8 @@ static void ngx_http_chat_write_handler(ngx_http_request_t *r);
 static void ngx_http_chat_process(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_take(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_switch(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_count(ngx_http_chat_ctx_t *ctx,
     ngx_chat_frame_t *frame);
@@ -258,6 +261,7 @@ ngx_http_chat_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         }
 
         if (ctx->out == NULL && ctx->busy == NULL && !c->buffered) {
+            ngx_http_chat_switch(r, ctx);
             break;
         }
 
@@ -334,6 +338,52 @@ ngx_http_chat_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Redis has gone away with the generation, of which the client has seen no
+ * chunk yet: another one is made for it, once.  Nothing of the old channel is
+ * under way to the client any more.
+ */
+
+static void
+ngx_http_chat_switch(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_chat_sub_t      *sub;
+    ngx_chat_error_e     e;
+    ngx_chat_channel_t  *ch;
+
+    if (ctx->switched || ctx->has_first_chunk
+        || !ngx_http_chat_may_direct(r)
+        || !ngx_chat_hub_lost(ctx->sub))
+    {
+        return;
+    }
+
+    ctx->switched = 1;
+
+    ch = ngx_http_chat_direct(r, ctx, &e);
+    if (ch == NULL) {
+        return;
+    }
+
+    sub = ngx_chat_hub_attach(ch, &ngx_http_chat_dialect, ngx_http_chat_wake,
+                              ctx);
+    if (sub == NULL) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "Redis is down: question %*s goes over to the direct path",
+                  (size_t) NGX_CHAT_HASH_LEN, ctx->h);
+
+    ngx_chat_hub_detach(ctx->sub);
+
+    ctx->sub = sub;
+    ctx->source = NGX_HTTP_CHAT_DIRECT;
+
+    ngx_http_chat_channel_meta(r, ctx, ch);
 }
 
 

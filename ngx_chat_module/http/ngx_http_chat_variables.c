@@ -81,7 +81,8 @@ static ngx_str_t  ngx_http_chat_words[] = {
     ngx_string("MISS"),
     ngx_string("JOIN"),
     ngx_string("MISS"),
-    ngx_string("BYPASS")
+    ngx_string("BYPASS"),
+    ngx_string("DIRECT")
 };
 
 

@@ -139,6 +139,13 @@ ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
 
 
 void
+ngx_chat_hub_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker)
+{
+    ngx_chat_channel_made(ch, maker);
+}
+
+
+void
 ngx_chat_hub_end(ngx_chat_channel_t *ch)
 {
     ngx_chat_event_t  ev;

@@ -105,6 +105,9 @@ ngx_chat_channel_t *ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h,
  */
 ngx_int_t ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev);
 
+/* who made the answer, copied; before the completed event */
+void ngx_chat_hub_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
+
 /*
  * The feed is over; without a terminal event before, the subscribers get an
  * error.  The channel may be gone afterwards.

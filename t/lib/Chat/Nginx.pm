@@ -23,6 +23,8 @@ $ROOT = POSIX::getcwd() . "/$ROOT" unless $ROOT =~ m!^/!;
 #     connections              worker_connections, 4096
 #     main, events, http       more lines there
 #     redis, broker            a Chat::Redis or a URL
+#     redis_down               error: questions do not get round Redis unless
+#                              a test is about that ('' for nginx's default)
 #     provider                 a port, an object with port(), or a URL
 #     provider_lines           more lines in its block
 #     server, location         more lines in "server" and in "location = /chat"
@@ -76,7 +78,7 @@ sub conf {
     my ($self) = @_;
     my %o = (main => '', events => '', http => '', server => '',
              location => '', listen => '', provider_lines => '',
-             health => 'full', connections => 4096, %$self);
+             health => 'full', redis_down => 'error', connections => 4096, %$self);
     my $load = $ENV{CHAT_NGINX} ? ''
         : "load_module $ROOT/build/ngx_chat_module.so;";
     my $user = $> == 0 ? 'user www-data;' : '';
@@ -92,6 +94,9 @@ sub conf {
         $url = $url->url if ref $url;
         $stores .= "    chat_$name $url;\n";
     }
+
+    $stores .= "    chat_redis_down $o{redis_down};\n"
+        if length($o{redis_down});
 
     if (defined $o{provider}) {
         my $url = ref($o{provider}) ? $o{provider}->port : $o{provider};

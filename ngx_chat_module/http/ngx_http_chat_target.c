@@ -1,0 +1,453 @@
+
+#include "ngx_http_chat_target.h"
+#include "ngx_http_chat_target_private.h"
+#include "ngx_http_chat_upstream_private.h"
+#include "../codec/ngx_chat_str.h"
+
+
+#define NGX_HTTP_CHAT_TARGET_BUFFER  16384
+#define NGX_HTTP_CHAT_TARGET_IDLE    "64"    /* connections kept */
+
+
+static ngx_http_chat_target_t *ngx_http_chat_target(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static ngx_http_chat_target_t *ngx_http_chat_target_create(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static ngx_int_t ngx_http_chat_target_parse(ngx_conf_t *cf,
+    ngx_http_chat_target_t *t, ngx_url_t *u);
+static ngx_http_upstream_srv_conf_t *ngx_http_chat_target_group(
+    ngx_conf_t *cf, ngx_url_t *u);
+static ngx_int_t ngx_http_chat_target_resolve(ngx_conf_t *cf,
+    ngx_http_chat_target_t *t, ngx_url_t *u);
+static ngx_uint_t ngx_http_chat_target_resolver(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static ngx_int_t ngx_http_chat_target_own(ngx_conf_t *cf,
+    ngx_http_chat_target_t *t);
+static ngx_int_t ngx_http_chat_target_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+static ngx_int_t ngx_http_chat_target_init(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+
+
+static ngx_str_t  ngx_http_chat_target_path = ngx_string("/chat/completions");
+static ngx_str_t  ngx_http_chat_target_http = ngx_string("http://");
+static ngx_str_t  ngx_http_chat_target_https = ngx_string("https://");
+
+
+ngx_int_t
+ngx_http_chat_targets(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i, n;
+    ngx_chat_provider_t        **pvp;
+    ngx_http_chat_target_t     **target;
+    ngx_http_chat_loc_conf_t   **clcf;
+    ngx_http_chat_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        if (clcf[i]->cache
+            && clcf[i]->redis_down != NGX_HTTP_CHAT_REDIS_DOWN_DIRECT
+            && !cmcf->redis_off)
+        {
+            continue;
+        }
+
+        cmcf->direct = 1;
+
+        pvp = clcf[i]->providers->elts;
+        n = clcf[i]->providers->nelts;
+
+        clcf[i]->targets = ngx_array_create(cf->pool, n,
+                                           sizeof(ngx_http_chat_target_t *));
+        if (clcf[i]->targets == NULL) {
+            return NGX_ERROR;
+        }
+
+        for ( /* void */ ; n; n--) {
+            target = ngx_array_push(clcf[i]->targets);
+
+            *target = ngx_http_chat_target(cf, *pvp++);
+            if (*target == NULL) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* one for each provider, whoever names it */
+
+static ngx_http_chat_target_t *
+ngx_http_chat_target(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_url_t                      u;
+    ngx_uint_t                     i;
+    ngx_http_chat_target_t        *t, **tp;
+    ngx_http_chat_main_conf_t     *cmcf;
+    ngx_http_upstream_srv_conf_t  *us;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    tp = cmcf->targets.elts;
+
+    for (i = 0; i < cmcf->targets.nelts; i++) {
+        if (tp[i]->provider == pv) {
+            return tp[i];
+        }
+    }
+
+    t = ngx_http_chat_target_create(cf, pv);
+
+    if (t == NULL || ngx_http_chat_target_parse(cf, t, &u) != NGX_OK) {
+        return NULL;
+    }
+
+    us = ngx_http_chat_target_group(cf, &u);
+
+    if (us) {
+        t->group = 1;
+        t->upstream.upstream = us;
+
+    } else if (ngx_http_chat_target_resolve(cf, t, &u) != NGX_OK
+               || ngx_http_chat_target_own(cf, t) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (t->ssl && ngx_http_chat_target_tls(cf, t) != NGX_OK) {
+        return NULL;
+    }
+
+    if (ngx_http_chat_target_head(cf, t) != NGX_OK) {
+        return NULL;
+    }
+
+    tp = ngx_array_push(&cmcf->targets);
+    if (tp == NULL) {
+        return NULL;
+    }
+
+    *tp = t;
+
+    return t;
+}
+
+
+static ngx_http_chat_target_t *
+ngx_http_chat_target_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_http_chat_target_t    *t;
+    ngx_http_upstream_conf_t  *conf;
+
+    t = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_target_t));
+    if (t == NULL) {
+        return NULL;
+    }
+
+    t->provider = pv;
+
+    conf = &t->upstream;
+
+    conf->connect_timeout = pv->connect_timeout;
+
+    /* what is waited for behind that has timers of the call's own */
+
+    conf->send_timeout = pv->total_timeout;
+    conf->read_timeout = pv->total_timeout;
+
+    conf->buffer_size = NGX_HTTP_CHAT_TARGET_BUFFER;
+    conf->ignore_client_abort = 1;
+    conf->socket_keepalive = 1;
+
+    /* of the servers of one group; what they share is one provider */
+
+    conf->next_upstream = NGX_HTTP_UPSTREAM_FT_ERROR
+                          |NGX_HTTP_UPSTREAM_FT_TIMEOUT
+                          |NGX_HTTP_UPSTREAM_FT_INVALID_HEADER
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_500
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_502
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_503
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_504
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_429
+                          |NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+
+    ngx_str_set(&conf->module, "chat");
+
+    return t;
+}
+
+
+/* the form of the URL was checked when it was read */
+
+static ngx_int_t
+ngx_http_chat_target_parse(ngx_conf_t *cf, ngx_http_chat_target_t *t,
+    ngx_url_t *u)
+{
+    u_char     *p, *last;
+    ngx_str_t  *url;
+
+    url = &t->provider->url;
+    last = url->data + url->len;
+
+    t->ssl = (ngx_tolower(url->data[4]) == 's');
+    t->schema = t->ssl ? ngx_http_chat_target_https
+                       : ngx_http_chat_target_http;
+
+    ngx_memzero(u, sizeof(ngx_url_t));
+
+    u->url.data = url->data + t->schema.len;
+
+    p = ngx_strlchr(u->url.data, last, '/');
+    if (p == NULL) {
+        p = last;
+    }
+
+    u->url.len = p - u->url.data;
+    u->default_port = t->ssl ? 443 : 80;
+    u->no_resolve = 1;
+
+    t->host = u->url;
+
+    t->uri.len = last - p + ngx_http_chat_target_path.len;
+    t->uri.data = ngx_pnalloc(cf->pool, t->uri.len);
+    if (t->uri.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(t->uri.data, p, last - p);
+    ngx_memcpy(p, ngx_http_chat_target_path.data,
+               ngx_http_chat_target_path.len);
+
+    if (ngx_parse_url(cf->pool, u) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in \"url\" of the chat provider \"%V\"",
+                      u->err ? u->err : "no memory", &t->provider->name);
+        return NGX_ERROR;
+    }
+
+    t->name = u->host;
+    t->port = u->port;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_upstream_srv_conf_t *
+ngx_http_chat_target_group(ngx_conf_t *cf, ngx_url_t *u)
+{
+    ngx_uint_t                       i;
+    ngx_http_upstream_srv_conf_t   **us;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+
+    us = umcf->upstreams.elts;
+
+    for (i = 0; i < umcf->upstreams.nelts; i++) {
+
+        if ((us[i]->flags & NGX_HTTP_UPSTREAM_CREATE)
+            && u->no_port
+            && us[i]->host.len == u->host.len
+            && ngx_strncasecmp(us[i]->host.data, u->host.data, u->host.len)
+               == 0)
+        {
+            return us[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A name that is not found is no error: the companion looks for it by itself,
+ * and the direct path is for bad times.
+ */
+
+static ngx_int_t
+ngx_http_chat_target_resolve(ngx_conf_t *cf, ngx_http_chat_target_t *t,
+    ngx_url_t *u)
+{
+    ngx_uint_t  i;
+
+    if (u->naddrs) {
+        t->literal = 1;
+
+    } else if (ngx_http_chat_target_resolver(cf, t->provider)) {
+        return NGX_OK;
+
+    } else if (ngx_inet_resolve_host(cf->pool, u) != NGX_OK) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "%s for the chat provider \"%V\": without \"resolver\" "
+                      "the direct path cannot reach \"%V\"",
+                      u->err ? u->err : "no address", &t->provider->name,
+                      &t->name);
+        return NGX_OK;
+    }
+
+    t->addrs = ngx_pcalloc(cf->pool, u->naddrs * sizeof(ngx_resolver_addr_t));
+    if (t->addrs == NULL) {
+        return NGX_ERROR;
+    }
+
+    t->naddrs = u->naddrs;
+
+    for (i = 0; i < u->naddrs; i++) {
+        t->addrs[i].sockaddr = u->addrs[i].sockaddr;
+        t->addrs[i].socklen = u->addrs[i].socklen;
+    }
+
+    return NGX_OK;
+}
+
+
+/* does every location that asks it resolve names when it runs? */
+
+static ngx_uint_t
+ngx_http_chat_target_resolver(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_uint_t                   i, n;
+    ngx_chat_provider_t        **pvp;
+    ngx_http_chat_loc_conf_t   **clcf;
+    ngx_http_chat_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        pvp = clcf[i]->providers->elts;
+
+        for (n = 0; n < clcf[i]->providers->nelts; n++) {
+
+            if (pvp[n] == pv && !clcf[i]->resolver) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+/* a group without a name in the configuration */
+
+static ngx_int_t
+ngx_http_chat_target_own(ngx_conf_t *cf, ngx_http_chat_target_t *t)
+{
+    ngx_http_upstream_srv_conf_t  *us;
+
+    us = ngx_pcalloc(cf->pool, sizeof(ngx_http_upstream_srv_conf_t));
+    if (us == NULL) {
+        return NGX_ERROR;
+    }
+
+    us->host = t->name;
+    us->port = t->port;
+    us->file_name = cf->conf_file->file.name.data;
+    us->line = cf->conf_file->line;
+    us->peer.init_upstream = ngx_http_chat_target_init;
+
+    t->upstream.upstream = us;
+
+    if (ngx_http_chat_target_keepalive(cf, us) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return us->peer.init_upstream(cf, us);
+}
+
+
+/*
+ * Connections are kept by nginx's own module for that, if it is there: its
+ * directive is obeyed here as if it stood in an "upstream" block.
+ */
+
+static ngx_int_t
+ngx_http_chat_target_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_str_t           *value;
+    ngx_conf_t           save;
+    ngx_uint_t           i;
+    ngx_array_t          args;
+    ngx_module_t        *module;
+    ngx_command_t       *cmd;
+    ngx_http_module_t   *ctx;
+    ngx_http_conf_ctx_t  http;
+
+    module = NULL;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+
+        if (ngx_strcmp(cf->cycle->modules[i]->name,
+                       "ngx_http_upstream_keepalive_module")
+            == 0)
+        {
+            module = cf->cycle->modules[i];
+        }
+    }
+
+    if (module == NULL) {
+        return NGX_OK;
+    }
+
+    for (cmd = module->commands; cmd->name.len; cmd++) {
+        if (ngx_chat_str_is(&cmd->name, "keepalive")) {
+            break;
+        }
+    }
+
+    ctx = module->ctx;
+
+    us->srv_conf = ngx_pcalloc(cf->pool, sizeof(void *) * ngx_http_max_module);
+
+    if (us->srv_conf == NULL || cmd->name.len == 0
+        || ngx_array_init(&args, cf->pool, 2, sizeof(ngx_str_t)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    us->srv_conf[ngx_http_upstream_module.ctx_index] = us;
+    us->srv_conf[module->ctx_index] = ctx->create_srv_conf(cf);
+
+    value = ngx_array_push_n(&args, 2);
+
+    value[0] = cmd->name;
+    ngx_str_set(&value[1], NGX_HTTP_CHAT_TARGET_IDLE);
+
+    http = *(ngx_http_conf_ctx_t *) cf->ctx;
+    http.srv_conf = us->srv_conf;
+
+    save = *cf;
+
+    cf->ctx = &http;
+    cf->args = &args;
+
+    if (us->srv_conf[module->ctx_index] == NULL
+        || cmd->set(cf, cmd, us->srv_conf[module->ctx_index]) != NGX_CONF_OK)
+    {
+        *cf = save;
+        return NGX_ERROR;
+    }
+
+    *cf = save;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_target_init(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
+{
+    us->peer.init = ngx_http_chat_upstream_peer;
+
+    return NGX_OK;
+}
