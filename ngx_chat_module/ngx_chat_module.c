@@ -17,8 +17,7 @@
 #include "redis/ngx_chat_redis_url.h"
 
 
-#define NGX_CHAT_MAX_QUEUE   1000000
-#define NGX_CHAT_MAX_DIRECT  10000
+#define NGX_CHAT_MAX_QUEUE  1000000
 
 
 static char *ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -29,8 +28,6 @@ static char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 static char *ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post,
-    void *data);
-static char *ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post,
     void *data);
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
@@ -54,8 +51,8 @@ static ngx_conf_post_t  ngx_chat_queue_limit_post = {
     ngx_chat_check_queue_limit
 };
 
-static ngx_conf_post_t  ngx_chat_direct_limit_post = {
-    ngx_chat_check_direct_limit
+static ngx_conf_num_bounds_t  ngx_chat_direct_limit_bounds = {
+    ngx_conf_check_num_bounds, 1, 10000
 };
 
 
@@ -194,7 +191,7 @@ static ngx_command_t  ngx_chat_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_chat_main_conf_t, direct_limit),
-      &ngx_chat_direct_limit_post },
+      &ngx_chat_direct_limit_bounds },
 
     { ngx_string("chat_cache"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -391,19 +388,6 @@ ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post, void *data)
 
     if (*limit == 0 || *limit > NGX_CHAT_MAX_QUEUE) {
         return "must be from 1 to 1000000";
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_int_t *limit = data;
-
-    if (*limit == 0 || *limit > NGX_CHAT_MAX_DIRECT) {
-        return "must be from 1 to 10000";
     }
 
     return NGX_CONF_OK;

@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_health.h"
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_direct.h"
 #include "../codec/ngx_chat_json.h"
 
 
@@ -28,7 +29,8 @@ typedef struct {
 static ngx_uint_t ngx_http_chat_health_counts(ngx_chat_slot_t *slot);
 static void ngx_http_chat_fleet(ngx_chat_slot_t *slot,
     ngx_http_chat_fleet_t *fleet);
-static ngx_uint_t ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
+static ngx_uint_t ngx_http_chat_health_status(
+    ngx_http_chat_main_conf_t *cmcf, ngx_chat_hub_state_t *state,
     ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason);
 static ngx_buf_t *ngx_http_chat_health_body(ngx_http_request_t *r,
     ngx_chat_slot_t *slot, ngx_chat_hub_state_t *state,
@@ -105,7 +107,8 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
         ngx_chat_hub_state(ngx_http_chat_hub, &state);
     }
 
-    status = ngx_http_chat_health_status(&state, &fleet, &word, &reason);
+    status = ngx_http_chat_health_status(cmcf, &state, &fleet, &word,
+                                         &reason);
 
     b = ngx_http_chat_health_body(r, slot, &state, &fleet, &word, &reason);
     if (b == NULL) {
@@ -149,7 +152,8 @@ ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
 
 
 static ngx_uint_t
-ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
+ngx_http_chat_health_status(ngx_http_chat_main_conf_t *cmcf,
+    ngx_chat_hub_state_t *state,
     ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason)
 {
     ngx_str_set(word, "degraded");
@@ -161,7 +165,19 @@ ngx_http_chat_health_status(ngx_chat_hub_state_t *state,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
+    if (cmcf->redis_off) {
+        ngx_str_set(word, "ok");
+        return NGX_HTTP_OK;
+    }
+
     if (!state->redis || state->redis_down) {
+
+        if (cmcf->direct) {
+            ngx_str_set(reason, "Redis is down: providers are asked directly, "
+                                "nothing is cached");
+            return NGX_HTTP_OK;
+        }
+
         ngx_str_set(word, "unavailable");
         ngx_str_set(reason, "Redis is down");
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -238,8 +254,9 @@ ngx_http_chat_health_full_len(ngx_array_t *providers,
     len = sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
                  "\"subscriber\": \"down\", \"companions\": [], "
                  "\"providers\": [], \"queue\": , \"live\": , "
-                 "\"eviction\": \"\", \"breaker\": \"closed\"") - 1
-          + 2 * NGX_INT_T_LEN
+                 "\"direct\": , \"eviction\": \"\", "
+                 "\"breaker\": \"closed\"") - 1
+          + 3 * NGX_INT_T_LEN
           + NGX_CHAT_BOARD_SLOTS
             * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
                       "\"redis\": \"down\", \"running\": }, ") - 1
@@ -271,11 +288,14 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
     ngx_array_t *providers, ngx_chat_hub_state_t *state,
     ngx_http_chat_fleet_t *fleet)
 {
+    const char  *down;
+
+    down = state->off ? "off" : "down";
+
     p = ngx_sprintf(p, ", \"redis\": \"%s\", \"broker\": \"%s\", "
                     "\"subscriber\": \"%s\", \"companions\": [",
-                    state->redis ? "up" : "down",
-                    state->broker ? "up" : "down",
-                    state->pubsub ? "up" : "down");
+                    state->redis ? "up" : down, state->broker ? "up" : down,
+                    state->pubsub ? "up" : down);
 
     if (slot) {
         p = ngx_http_chat_health_slots(p, slot);
@@ -287,8 +307,10 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
         p = ngx_http_chat_health_providers(p, slot, providers);
     }
 
-    p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"eviction\": \"",
-                    fleet->queued, state->channels);
+    p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"direct\": %ui, "
+                    "\"eviction\": \"",
+                    fleet->queued, state->channels,
+                    ngx_http_chat_direct_calls());
 
     if (state->policy) {
         p = ngx_chat_json_escape(p, state->policy->data, state->policy->len);

@@ -60,11 +60,22 @@ ngx_http_chat_target_verify(ngx_conf_t *cf, ngx_http_chat_target_t *t)
 {
     u_char     *p;
     SSL_CTX    *ctx;
-    ngx_str_t   address;
+    ngx_str_t   file, address;
 
     ctx = t->upstream.ssl->ctx;
 
-    if (SSL_CTX_set_default_verify_paths(ctx) == 0) {
+    file = t->provider->trusted_certificate;
+
+    if (file.len) {
+
+        if (ngx_ssl_trusted_certificate(cf, t->upstream.ssl, &file,
+                                        NGX_HTTP_CHAT_TARGET_DEPTH)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (SSL_CTX_set_default_verify_paths(ctx) == 0) {
         ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
                       "SSL_CTX_set_default_verify_paths() failed");
         return NGX_ERROR;

@@ -90,6 +90,7 @@ ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
     state->channels = hub->channels;
 
     if (hub->conf->redis == NULL) {
+        state->off = 1;
         return;
     }
 

@@ -71,6 +71,7 @@ typedef struct {
     unsigned               broker:1;
     unsigned               pubsub:1;
     unsigned               redis_down:1;   /* known to be down: breaker open */
+    unsigned               off:1;      /* there is to be no Redis */
     ngx_uint_t             channels;   /* generations followed here */
     ngx_str_t             *policy;     /* of eviction; empty: not known */
 } ngx_chat_hub_state_t;
