@@ -367,8 +367,10 @@ sub _next_faults {
     my $w = $row->{world};
     my $same = $question eq $row->{question};
     my $end = time() + 2 * $COMMAND + $SLACK;
-    my $ask = { question => $question, $same ? %{ $row->{ask} || {} } : () };
+    my $ask = { question => $question };
     my @all;
+
+    $ask->{path} = $row->{ask}{path} if $same && $row->{ask};
 
     do {
         @all = ask($w->{nginx}, ($ask) x 6);
