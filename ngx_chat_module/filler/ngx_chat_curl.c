@@ -135,6 +135,10 @@ ngx_chat_curl_destroy(ngx_chat_curl_t *cu)
         ngx_del_timer(&cu->timer);
     }
 
+    if (cu->timer.posted) {
+        ngx_delete_posted_event(&cu->timer);
+    }
+
     if (cu->failure.posted) {
         ngx_delete_posted_event(&cu->failure);
     }
@@ -426,8 +430,22 @@ ngx_chat_curl_timeout(CURLM *multi, long ms, void *data)
         ngx_del_timer(&cu->timer);
     }
 
-    if (ms >= 0) {
+    if (cu->timer.posted) {
+        ngx_delete_posted_event(&cu->timer);
+    }
+
+    if (ms > 0) {
         ngx_add_timer(&cu->timer, (ngx_msec_t) ms);
+
+    } else if (ms == 0) {
+
+        /*
+         * A timer of 0 that a timer's handler sets expires in the same turn
+         * of the loop, and as long as a provider sends all it can, curl sets
+         * one each time: nothing else would ever be served.
+         */
+
+        ngx_post_event(&cu->timer, &ngx_posted_next_events);
     }
 
     return 0;
