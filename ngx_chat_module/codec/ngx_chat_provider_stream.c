@@ -7,6 +7,7 @@
 #define NGX_CHAT_STREAM_NAME   256
 
 
+static u_char *ngx_chat_provider_stream_text(u_char *p, u_char *last);
 static void ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d);
@@ -81,14 +82,20 @@ ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
 
     b.start = p;
     b.pos = p;
-    b.last = p + len;
     b.end = p + len;
+    b.last = ngx_chat_provider_stream_text(p, b.end);
 
     while (!st->done && st->fault->error == NGX_CHAT_E_NONE) {
 
         rc = ngx_chat_sse_read(&st->sse, &b);
 
         if (rc == NGX_AGAIN) {
+
+            if (b.last < b.end) {
+                ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN,
+                                        0, "sent bytes that are no text");
+            }
+
             return;
         }
 
@@ -100,6 +107,24 @@ ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
 
         ngx_chat_provider_stream_event(st);
     }
+}
+
+
+/*
+ * How far it is text.  Event streams let unknown lines pass, but a line of
+ * other bytes may have swallowed the chunk behind it.
+ */
+
+static u_char *
+ngx_chat_provider_stream_text(u_char *p, u_char *last)
+{
+    while (p < last
+           && (*p >= ' ' || *p == LF || *p == CR || *p == '\t'))
+    {
+        p++;
+    }
+
+    return p;
 }
 
 
