@@ -385,6 +385,7 @@ foreach (
     ['key a b;', 'number of arguments in "key"'],
     ['key file:/no/such/file;', '"key".*/no/such/file'],
     ['model "";', '"model" of "chat_provider" is empty'],
+    ["model \"a\r\nX: y\";", '"model" of "chat_provider" holds control'],
     ["model \"\xff\";", '"model" of "chat_provider" is not valid UTF-8'],
     ["system \"\xff\";", '"system" of "chat_provider" is not valid UTF-8'],
     ['system file:/no/such/file;', '"system".*/no/such/file'],
@@ -476,6 +477,8 @@ warned('an empty variable is none', 'OPENAI_API_KEY is not set',
 accepted('a key that is empty on purpose', provider('key "";'), env => {});
 refused('a key that cannot be a header', 'OPENAI_API_KEY holds control',
         env => { OPENAI_API_KEY => "$secret\r\nX: y" });
+refused('a model that cannot be a header', 'OPENAI_MODEL .* holds control',
+        env => { OPENAI_MODEL => "m\nX: y" });
 refused('a named key that cannot be a header', '"key" .* holds control',
         provider('key env:MY_SECRET;'), env => { MY_SECRET => "$secret\n" });
 

@@ -179,9 +179,12 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
             ngx_str_set(&pv->model, NGX_HTTP_CHAT_DEFAULT_MODEL);
         }
 
-        if (ngx_chat_utf8_check(pv->model.data, pv->model.len) != NGX_OK) {
+        if (ngx_chat_utf8_check(pv->model.data, pv->model.len) != NGX_OK
+            || !ngx_http_chat_printable(&pv->model))
+        {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "OPENAI_MODEL is not valid UTF-8");
+                          "OPENAI_MODEL is not valid UTF-8, "
+                          "or holds control characters");
             return NGX_CONF_ERROR;
         }
     }

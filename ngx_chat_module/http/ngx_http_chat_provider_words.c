@@ -204,6 +204,10 @@ ngx_http_chat_provider_text(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         return "\"model\" of \"chat_provider\" is empty";
     }
 
+    if (field == &pv->model && !ngx_http_chat_printable(field)) {
+        return "\"model\" of \"chat_provider\" holds control characters";
+    }
+
     return NGX_CONF_OK;
 }
 

@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_chat_answer_meta(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_answer_t *answer);
+static ngx_int_t ngx_http_chat_answer_word(ngx_http_request_t *r,
+    ngx_str_t *dst, ngx_str_t *src);
 static ngx_int_t ngx_http_chat_answer_buf(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_answer_t *answer);
 static u_char *ngx_http_chat_write_answer(u_char *p,
@@ -69,26 +71,49 @@ ngx_http_chat_answer_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     ngx_memcpy(ctx->id, answer->gen.data, NGX_CHAT_ID_LEN);
 
-    if (answer->provider.len) {
-        ctx->provider.len = answer->provider.len;
-        ctx->provider.data = ngx_pstrdup(r->pool, &answer->provider);
-        if (ctx->provider.data == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (answer->model.len) {
-        ctx->model.len = answer->model.len;
-        ctx->model.data = ngx_pstrdup(r->pool, &answer->model);
-        if (ctx->model.data == NULL) {
-            return NGX_ERROR;
-        }
+    if (ngx_http_chat_answer_word(r, &ctx->provider, &answer->provider)
+        != NGX_OK
+        || ngx_http_chat_answer_word(r, &ctx->model, &answer->model) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     ctx->ttl = (answer->ttl < 0) ? -1 : (answer->ttl + 500) / 1000;
     ctx->first_chunk = ctx->waited;
     ctx->has_first_chunk = 1;
     ctx->chunks = answer->chunks;
+
+    return NGX_OK;
+}
+
+
+/* these are variables, which may become headers: no line ends in them */
+
+static ngx_int_t
+ngx_http_chat_answer_word(ngx_http_request_t *r, ngx_str_t *dst,
+    ngx_str_t *src)
+{
+    size_t   i;
+    u_char  *p;
+
+    if (src->len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pstrdup(r->pool, src);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < src->len; i++) {
+
+        if (p[i] < 0x20 || p[i] == 0x7f) {
+            p[i] = '?';
+        }
+    }
+
+    dst->data = p;
+    dst->len = src->len;
 
     return NGX_OK;
 }
