@@ -8,6 +8,8 @@ static ngx_int_t ngx_chat_redis_hello_step(ngx_chat_redis_t *rd,
 static ngx_int_t ngx_chat_redis_hello_where(ngx_chat_redis_t *rd);
 static ngx_uint_t ngx_chat_redis_hello_array(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step, ngx_chat_reply_t *reply);
+static void ngx_chat_redis_refusal(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step);
 static void ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text);
 static void ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info);
 static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
@@ -15,6 +17,7 @@ static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
 
 /* once per process */
 static ngx_uint_t  ngx_chat_redis_warned;
+static ngx_uint_t  ngx_chat_redis_told;
 
 
 ngx_int_t
@@ -158,6 +161,8 @@ ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
             return;
         }
 
+        ngx_chat_redis_refusal(rd, step);
+
     } else if (step == NGX_CHAT_REDIS_ROLE || step == NGX_CHAT_REDIS_MASTER) {
 
         if (!ngx_chat_redis_hello_array(rd, step, reply)) {
@@ -187,6 +192,37 @@ ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     }
 
     ngx_chat_redis_now_up(rd);
+}
+
+
+/* it does without; a server that begins to stop may refuse as well */
+
+static void
+ngx_chat_redis_refusal(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step)
+{
+    ngx_uint_t   level;
+    const char  *command;
+
+    switch (step) {
+
+    case NGX_CHAT_REDIS_INFO:
+        command = "INFO";
+        break;
+
+    case NGX_CHAT_REDIS_ROLE:
+        command = "ROLE";
+        break;
+
+    default: /* NGX_CHAT_REDIS_SETNAME */
+        command = "CLIENT SETNAME";
+    }
+
+    level = ngx_chat_redis_told ? NGX_LOG_INFO : NGX_LOG_WARN;
+
+    ngx_chat_redis_told = 1;
+
+    ngx_log_error(level, rd->log, 0, "redis %V, %s: %s was refused: \"%V\"",
+                  &rd->conf->name, rd->role, command, &rd->words);
 }
 
 
