@@ -227,7 +227,7 @@ ended_ok([ @all[0 .. 9] ], $stopped, 'stopped for 20 s',
 # each worker notices with its first command, or by itself within 6 s
 
 is($_->{status}, 503, 'the first to notice') foreach @all[10, 11];
-ok($_->{ended} - $_->{started} < 2.5, 'in the time of a command')
+ok($_->{ended} - $_->{started} < 1.3, 'in the time of a command')
     foreach @all[10, 11];
 refused_ok($_, 'stopped') foreach @all[12 .. 15];
 

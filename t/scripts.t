@@ -104,7 +104,12 @@ near(abs($redis->cmd('HGET', $own, 'joined') - now()), 0, 'open: joined now');
 is($redis->cmd('EXISTS', $gen2, $own2), 0, 'open: a joiner makes nothing');
 near($redis->cmd('PTTL', $own), 90000, 'open: joining keeps the expiry');
 
+set_own(due => now() + 1000);
+is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
+   'open: join what is not due');
+
 claim();
+set_own(due => now() - 5);
 is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
    'open: join what runs');
 
@@ -127,6 +132,15 @@ foreach my $state (qw(d f x)) {
     set_own(state => $state);
     is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), 'MISS',
        "open: no join in state $state");
+}
+
+foreach my $due (sub { now() - 5 }, sub { 'x' }) {
+    fresh();
+    opening();
+    set_own(due => $due->());
+    is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), 'MISS',
+       'open: no join past due');
+    is($redis->cmd('GET', $live), $other, 'open: live is the new one');
 }
 
 foreach my $name ('short', "$id$id", '') {

@@ -2,10 +2,12 @@
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
 #include "ngx_chat_follow.h"
+#include "ngx_chat_undo.h"
 #include "../codec/ngx_chat_key.h"
 
 
-#define NGX_CHAT_ASK_TIMEOUT  4000    /* ms, whatever Redis does */
+/* connecting and all round trips together */
+#define NGX_CHAT_ASK_TIMEOUT  NGX_CHAT_REDIS_TIMEOUT
 
 
 struct ngx_chat_ask_s {
@@ -30,6 +32,7 @@ struct ngx_chat_ask_s {
 
     unsigned                bound:1;   /* goes on without its asker */
     unsigned                direct:1;  /* its asker can do without Redis */
+    unsigned                opened:1;  /* perhaps, and has no task yet */
 };
 
 
@@ -49,6 +52,7 @@ static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
 static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
 static void ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a);
 static void ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e);
+static void ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e);
 static void ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v);
 static void ngx_chat_ask_event_handler(ngx_event_t *ev);
 static void ngx_chat_ask_timer_handler(ngx_event_t *ev);
@@ -204,6 +208,8 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
     hub = ask->hub;
 
+    ngx_chat_undo_first(hub, &ask->task.gen);
+
     /* what is opened must get its task: others may wait for it already */
 
     ask->bound = 1;
@@ -214,7 +220,10 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
                                     ngx_chat_ask_open_handler, ask);
     if (ask->call == NULL) {
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        return;
     }
+
+    ask->opened = 1;
 }
 
 
@@ -240,11 +249,18 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         return;
 
     case NGX_BUSY:
+        ask->opened = 0;
         ngx_chat_ask_join(ask, id);
         return;
 
     case NGX_DONE:
+        ask->opened = 0;
         ngx_chat_ask_hit(ask, a);
+        return;
+
+    case NGX_DECLINED:
+        ask->opened = 0;
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
 
     case NGX_ERROR:
@@ -334,6 +350,7 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
     switch (rc) {
 
     case NGX_OK:
+        ask->opened = 0;
         ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
         return;
 
@@ -378,6 +395,10 @@ ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
 
     ask->call = NULL;
 
+    if (rc != NGX_ERROR) {
+        ask->opened = 0;
+    }
+
     /* it lives, so the task arrived although the reply to the push did not */
 
     if (rc == NGX_OK && ask->channel) {
@@ -405,9 +426,28 @@ ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a)
 static void
 ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 {
+    ngx_chat_ask_undo(ask, e);
+
     ask->verdict.error = e;
 
     ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_ERROR);
+}
+
+
+static void
+ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e)
+{
+    if (!ask->opened) {
+        return;
+    }
+
+    ask->opened = 0;
+
+    if (ask->channel) {
+        ngx_chat_channel_hide(ask->channel);
+    }
+
+    ngx_chat_undo(ask->hub, &ask->task.gen, e);
 }
 
 
@@ -453,22 +493,29 @@ ngx_chat_ask_event_handler(ngx_event_t *ev)
 static void
 ngx_chat_ask_timer_handler(ngx_event_t *ev)
 {
+    ngx_uint_t       level;
     ngx_chat_ask_t  *ask;
+    ngx_chat_hub_t  *hub;
 
     ask = ev->data;
+    hub = ask->hub;
 
-    ngx_log_error(NGX_LOG_ERR, ask->hub->log, 0,
+    /* every question says so while it lasts: a line a second will do */
+
+    level = (hub->late == ngx_time()) ? NGX_LOG_INFO : NGX_LOG_ERR;
+    hub->late = ngx_time();
+
+    ngx_log_error(level, hub->log, 0,
                   "chat question %*s: Redis did not say in time what to do",
                   (size_t) NGX_CHAT_HASH_LEN, ask->task.gen.h);
+
+    ngx_chat_ask_undo(ask, NGX_CHAT_E_REDIS_DOWN);
 
     ask->verdict.verdict = NGX_CHAT_VERDICT_ERROR;
     ask->verdict.error = NGX_CHAT_E_REDIS_DOWN;
 
     ngx_chat_ask_tell(ask);
-
-    if (!ask->bound) {
-        ngx_chat_ask_free(ask);
-    }
+    ngx_chat_ask_free(ask);
 }
 
 

@@ -39,6 +39,9 @@ struct ngx_chat_hub_s {
     ngx_uint_t             channels;   /* that are followed */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
+    ngx_queue_t            undos;
+    ngx_uint_t             nundos;
+    time_t                 late;       /* when that was last logged */
     ngx_log_t             *log;
 };
 

@@ -2,6 +2,8 @@
 #include "ngx_chat_hub.h"
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
+#include "ngx_chat_follow.h"
+#include "ngx_chat_undo.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
 
@@ -29,6 +31,7 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
 
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
+    ngx_queue_init(&hub->undos);
 
     if (hcf->redis == NULL) {
         return hub;
@@ -52,6 +55,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
     ngx_chat_channel_t  *ch;
 
     ngx_chat_hub_close_asks(hub);
+    ngx_chat_undo_close(hub);
 
     /* requests may still be attached: what they hold outlives the hub */
 

@@ -247,6 +247,16 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
         break;
 
+    case NGX_ERROR:
+
+        /* what was sent before may have been carried out */
+
+        if (reply && !call->repeated) {
+            rc = NGX_DECLINED;
+        }
+
+        break;
+
     default:
         break;
     }
@@ -275,7 +285,7 @@ ngx_chat_store_open_alone(ngx_chat_call_t *call)
 
     args[NGX_CHAT_OPEN_CACHE].data[0] = '0';
 
-    return (ngx_chat_call_again(call) == NGX_OK) ? NGX_AGAIN : NGX_ERROR;
+    return (ngx_chat_call_again(call) == NGX_OK) ? NGX_AGAIN : NGX_DECLINED;
 }
 
 

@@ -31,6 +31,8 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
  * NGX_OK        MISS: opened, a task is to be pushed
  * NGX_BUSY      JOIN: id is the generation that runs already
  * NGX_DONE      HIT: a is the answer, valid during the call
+ * NGX_DECLINED  Redis refuses, as with NGX_ERROR, and nothing was opened
+ * NGX_ERROR     it may be open all the same
  */
 typedef void (*ngx_chat_open_pt)(void *data, ngx_int_t rc, u_char *id,
     ngx_chat_answer_t *a);

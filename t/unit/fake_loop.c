@@ -13,9 +13,12 @@ static ngx_int_t fake_less_time(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
 static ngx_int_t fake_less_str(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
 
 
+static ngx_time_t     fake_time;
+
 ngx_queue_t           ngx_posted_events;
 ngx_rbtree_t          ngx_event_timer_rbtree;
 volatile ngx_msec_t   ngx_current_msec;
+volatile ngx_time_t  *ngx_cached_time = &fake_time;
 
 /* all zero: every name has the same hash, which tries the trees hard */
 uint32_t              ngx_crc32_table256[256];

@@ -578,6 +578,22 @@ fake_orphan(void)
 }
 
 
+ngx_uint_t
+fake_traps(void)
+{
+    ngx_uint_t   n;
+    fake_gen_t  *g;
+
+    n = 0;
+
+    for (g = fake_gens; g; g = g->next) {
+        n += (g->own == 'q' && !g->pushed);
+    }
+
+    return n;
+}
+
+
 void
 fake_free(void)
 {

@@ -54,6 +54,9 @@ void fake_lose(ngx_uint_t what);
 
 void fake_orphan(void);             /* a companion dies */
 
+/* generations that wait for a task nobody has pushed */
+ngx_uint_t fake_traps(void);
+
 typedef enum {
     FAKE_ANY = 0,                   /* something somewhere */
     FAKE_RESTART,                   /* each starts over */

@@ -23,10 +23,15 @@ local function exists(key, kind)
     return redis.call('TYPE', key).ok == kind
 end
 
-local function running(key)
-    local state = redis.pcall('HGET', key .. ':own', 'state')
+-- what waits past its time is as good as ended, and will be by whoever looks
 
-    return exists(key, 'stream') and (state == 'q' or state == 'r')
+local function running(key)
+    local state, due = unpack(redis.pcall('HMGET', key .. ':own', 'state',
+                                          'due'))
+
+    return exists(key, 'stream')
+           and (state == 'r'
+                or state == 'q' and (tonumber(due) or 0) >= now)
 end
 
 -- a repeat comes first: what was opened must get its task

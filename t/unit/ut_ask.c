@@ -1,0 +1,247 @@
+
+/*
+ * One question at a time over a Redis that is lost while it is asked.
+ */
+
+
+#include "fake_store.h"
+#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+
+#include <stdio.h>
+
+
+#define UT_SEEDS  500
+
+
+typedef struct {
+    ngx_chat_ask_t        *ask;
+    ngx_msec_t             asked;
+    ngx_chat_sub_t        *sub;
+    ngx_chat_verdict_e     verdict;
+    ngx_uint_t             verdicts;
+} ut_client_t;
+
+
+static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
+    ngx_str_t *frame);
+static void ut_begin(uint32_t seed);
+static void ut_end(void);
+static void ut_ask(ut_client_t *cl);
+static void ut_verdict(void *data, ngx_chat_verdict_t *v);
+static void ut_wake(void *data);
+static void ut_leave(ut_client_t *cl);
+static void ut_redis(void);
+static void ut_bad(const char *what);
+static void ut_trap(void);
+
+
+static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render };
+
+static ngx_chat_hub_t      *ut_hub;
+static ngx_chat_hub_conf_t  ut_conf;
+static ngx_uint_t           ut_wrong;
+
+
+static void
+ut_bad(const char *what)
+{
+    if (ut_wrong++ < 10) {
+        printf("# %s\n", what);
+    }
+}
+
+
+static ngx_int_t
+ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+{
+    *frame = ev->text;
+
+    return NGX_OK;
+}
+
+
+static void
+ut_begin(uint32_t seed)
+{
+    fake_loop_init();
+    fake_seed(seed);
+
+    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
+    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+}
+
+
+static void
+ut_end(void)
+{
+    ngx_chat_hub_close(ut_hub);
+
+    if (fake.subs || fake.bad || fake_loop_next() != -1
+        || !ngx_queue_empty(&ngx_posted_events))
+    {
+        ut_bad("something is left behind");
+    }
+
+    fake_free();
+}
+
+
+static void
+ut_ask(ut_client_t *cl)
+{
+    ngx_chat_question_t  q;
+
+    memset(cl, 0, sizeof(ut_client_t));
+    memset(&q, 0, sizeof(ngx_chat_question_t));
+
+    memset(q.h, 'a', NGX_CHAT_HASH_LEN);
+    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
+
+    q.ttl = 900000;
+    q.messages = ut_str("messages");
+
+    cl->asked = ngx_current_msec;
+    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
+
+    ut_free(&q.messages);
+}
+
+
+static void
+ut_verdict(void *data, ngx_chat_verdict_t *v)
+{
+    ut_client_t *cl = data;
+
+    cl->ask = NULL;
+    cl->verdict = v->verdict;
+    cl->verdicts++;
+
+    if (ngx_current_msec - cl->asked > 1000) {
+        ut_bad("a late verdict");
+    }
+
+    if (v->channel && v->verdict != NGX_CHAT_VERDICT_ERROR) {
+        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
+    }
+}
+
+
+static void
+ut_wake(void *data)
+{
+}
+
+
+static void
+ut_leave(ut_client_t *cl)
+{
+    if (cl->ask) {
+        ngx_chat_hub_forget(cl->ask);
+        cl->ask = NULL;
+    }
+
+    if (cl->sub) {
+        ngx_chat_hub_detach(cl->sub);
+        cl->sub = NULL;
+    }
+}
+
+
+/* Redis and its connections do all they have to do */
+
+static void
+ut_redis(void)
+{
+    while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+        fake_loop_run(0);
+    }
+}
+
+
+/*
+ * Redis is lost while something is opened.  When it is back nothing waits
+ * there for a task that will not come, and nobody joins it before that.
+ */
+
+static void
+ut_trap(void)
+{
+    uint32_t     seed;
+    ngx_uint_t   n, traps;
+    ut_client_t  one, other;
+
+    traps = 0;
+
+    for (seed = 1; seed < UT_SEEDS; seed++) {
+        ut_begin(seed);
+
+        ut_ask(&one);
+
+        for (n = fake_random(6); n; n--) {
+            fake_execute();
+
+            if (n > 1) {
+                fake_answer(NGX_OK);
+            }
+
+            fake_loop_run(0);
+        }
+
+        if (one.ask && fake_random(8) == 0) {
+            ut_leave(&one);
+        }
+
+        if (fake_random(2)) {
+            fake_cut_commands();
+            fake.redis_down = 1;
+        }
+
+        traps += fake_traps();
+
+        fake_loop_run(1000 + fake_random(8000));
+
+        if (one.ask) {
+            ut_bad("no verdict");
+        }
+
+        fake.redis_down = 0;
+
+        if (fake_random(2) && one.verdicts && fake_traps()) {
+            ut_ask(&other);
+            ut_redis();
+
+            if (other.verdicts != 1
+                || other.verdict != NGX_CHAT_VERDICT_MISS)
+            {
+                ut_bad("the next one did not open another");
+            }
+
+            ut_leave(&other);
+        }
+
+        for (n = 0; n < 20; n++) {
+            ut_redis();
+            fake_loop_run(100);
+        }
+
+        if (fake_traps()) {
+            ut_bad("a generation without a task");
+        }
+
+        ut_leave(&one);
+        ut_redis();
+        ut_end();
+    }
+
+    ut_ok(ut_wrong == 0 && traps > 50,
+          "what got no task is dropped when Redis is back");
+}
+
+
+int
+main(void)
+{
+    ut_trap();
+
+    return ut_done();
+}
