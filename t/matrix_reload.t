@@ -1,0 +1,180 @@
+#!/usr/bin/perl
+
+# Reload, quit and a binary upgrade while something else fails: what holds
+# without them holds with them.  See t/lib/Chat/Matrix.pm; for reloads alone
+# reload.t, quit.t and upgrade.t.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Chat::Matrix;
+use Time::HiRes qw(sleep time);
+
+my %answer = (chunks => 25, gap => 60, bytes => 20);
+my $LONG = $answer{chunks} * $answer{gap} / 1000;
+my $QUEUE = 3;
+my $IDLE = 1;
+my $SHUTDOWN = 2;
+my $TAKEN = 1;
+
+my $provider = start_provider(%answer);
+my $redis = start_redis();
+my $proxy = start_proxy($redis, rst => 1);
+
+
+sub new_instance {
+    my (%opt) = @_;
+    my $nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
+        provider => $provider, listen => 'reuseport',
+        provider_lines => "idle_timeout ${IDLE}s; retries 1;",
+        http => "chat_queue_timeout ${QUEUE}s;", %opt);
+
+    $nginx->allow_log(qr/exited on signal 9/);
+    companion($nginx);
+
+    return $nginx;
+}
+
+
+# the old processes are gone: a master, two workers, a companion
+
+sub settled {
+    my ($w) = @_;
+
+    wait_for { $w->{nginx}->pids == 4 } 15, 'the old processes to end';
+}
+
+
+my %faults = (
+    'killed companion' => {
+        fault => sub { kill('KILL', companion($_[0]{nginx})) },
+        restarts => 1, calls => 2, bound => $TAKEN + $LONG,
+    },
+    'stopped Redis' => {
+        fault => sub { $redis->signal('STOP') },
+        then => [ 1, sub { $redis->signal('CONT') } ],
+        restarts => 0, calls => 1, bound => 1 + 2 * $COMMAND + $LONG,
+    },
+    'reset Redis' => {
+        fault => sub { $proxy->set(drop => 1) },
+        restarts => 0, calls => 1, bound => 2 * $COMMAND + $LONG,
+    },
+    'subscriber reset' => {
+        fault => sub { $redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub') },
+        restarts => 0, calls => 1, bound => 2 * $COMMAND + $LONG,
+    },
+    'provider reset' => {
+        options => 'fault=reset;at=8;fails=1', fault => sub {},
+        restarts => 1, calls => 2, bound => 1 + $LONG,
+    },
+    'provider stalled' => {
+        options => 'fault=stall;at=8', fault => sub {},
+        ends => 'provider_timeout', restarts => 0, calls => 1, again => 0,
+        cached => 0, bound => $IDLE + $LONG,
+    },
+    'SCRIPT FLUSH' => {
+        fault => sub { $redis->cmd('SCRIPT', 'FLUSH') },
+        restarts => 0, calls => 1, bound => $LONG,
+    },
+    'FLUSHALL' => {
+        fault => sub { $redis->cmd('FLUSHALL') },
+        ends => 'interrupted', restarts => 0, calls => 1, cached => 0,
+        bound => $SILENCE + 2 * $COMMAND,
+    },
+);
+
+
+# a row: the fault, and the other thing just before or after it
+
+sub row {
+    my ($name, $fault, $action, $before) = @_;
+    my %row = %{ $faults{$fault} };
+    my $then = delete $row{then} || [];
+    my $code = $row{fault};
+
+    $row{fault} = sub {
+        $action->(@_) if $before;
+        $code->(@_);
+    };
+
+    $row{then} = $before ? $then : [ 0.05, $action, @$then ];
+
+    return { name => $name, at => 5, ends => 'completed', cached => 1, %row };
+}
+
+
+# reloads; a companion that is killed while it drains is as good as any other
+
+{
+    my $nginx = new_instance();
+    my $world = { redis => $redis, provider => $provider, nginx => $nginx,
+                  answer => \%answer };
+    my $reload = sub { $_[0]{nginx}->signal('HUP') };
+
+    foreach my $fault (sort keys %faults) {
+        my $row = row("reload, $fault", $fault, $reload,
+                      $fault ne 'killed companion');
+
+        $row->{after} = \&settled;
+        matrix($world, $row);
+    }
+
+    my $victim;
+
+    matrix($world,
+        { name => 'reload, and the companion that drains is killed',
+          at => 5, fault => sub { $victim = companion($nginx); $reload->(@_) },
+          then => [ 0.3, sub { kill('KILL', $victim) } ],
+          after => \&settled,
+          ends => 'completed', restarts => 1, cached => 1, calls => 2,
+          bound => $LEASE + 6 + $LONG },
+
+        { name => 'reload, and clients that never read', clients => 3,
+          options => 'chunks=60;bytes=20', at => 5, fault => $reload,
+          ask => { read_rate => 3000, rcvbuf => 4096 }, after => \&settled,
+          ends => 'completed', restarts => 0, cached => 1, calls => 1,
+          bound => 60 * 0.06 + 3 },
+    );
+
+    is(scalar(zombies($nginx)), 0, 'no zombie');
+    $nginx->stop;
+}
+
+
+# quit, with a limit: streams that can end do, and the next instance goes on
+
+foreach my $fault (sort keys %faults) {
+    my $nginx = new_instance();
+    my $world = { redis => $redis, provider => $provider, nginx => $nginx,
+                  answer => \%answer };
+    my $row = row("quit, $fault", $fault,
+                  sub { $_[0]{nginx}->signal('QUIT') },
+                  $fault ne 'killed companion');
+
+    # with its companion gone for good there is nobody to take over here
+    if ($fault eq 'killed companion') {
+        $row->{ends} = [ 'completed', 'interrupted' ];
+        $row->{restarts} = undef;
+        $row->{calls} = [ 1, 2 ];
+        $row->{cached} = undef;
+        $row->{bound} = $LEASE + $MARGIN + $SILENCE;
+    }
+
+    $row->{after} = sub {
+        my ($w) = @_;
+
+        ok($nginx->stop, "$row->{name}: it ends");
+        $w->{nginx} = new_instance();
+    };
+
+    matrix($world, $row);
+    $row->{world}{nginx}->stop;
+}
+
+wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
+is(provider_stats($provider)->{active}, 0, 'no call goes on');
+
+done();
