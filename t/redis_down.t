@@ -150,6 +150,11 @@ is(scalar(grep { $_ > 2 } values %$complaints), 0,
    'the loss and the refusal are told once each')
     or diag(explain($complaints));
 
+is(scalar(() = $nginx->error_log =~ /\[error\] .*not accepted/g), 0,
+   'each question that is refused is no error of its own');
+is(scalar(() = $nginx->error_log =~ /\[info\] .*not accepted: redis_down/g),
+   12, 'but is told');
+
 my $health = get($nginx, '/');
 
 is($health->{status}, 503, 'health knows');

@@ -600,11 +600,16 @@ static ngx_int_t
 ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_error_e e)
 {
-    ngx_str_t  after;
+    ngx_str_t   after;
+    ngx_uint_t  level;
 
     ngx_http_chat_ctx_error(ctx, e);
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+    /* an outage of Redis is an error once, of the connection */
+
+    level = (e == NGX_CHAT_E_REDIS_DOWN) ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+    ngx_log_error(level, r->connection->log, 0,
                   "question was not accepted: %V", &ctx->code);
 
     if (e != NGX_CHAT_E_QUEUE_FULL && e != NGX_CHAT_E_REDIS_DOWN) {
