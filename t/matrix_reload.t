@@ -132,7 +132,7 @@ sub row {
           ends => 'completed', restarts => 1, cached => 1, calls => 2,
           bound => $LEASE + 6 + $LONG },
 
-        { name => 'reload, and clients that never read', clients => 3,
+        { name => 'reload, and clients that read slowly', clients => 3,
           options => 'chunks=60;bytes=20', at => 5, fault => $reload,
           ask => { read_rate => 3000, rcvbuf => 4096 }, after => \&settled,
           ends => 'completed', restarts => 0, cached => 1, calls => 1,

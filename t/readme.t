@@ -202,6 +202,47 @@ same('environment', [ $names =~ /_env\(cf, "(\w+)"/g ],
        =~ /`(?:env:)?([A-Z_]+|[a-z]+_proxy)`/g ]);
 
 
+# how long a client can wait: what the formulas come to, and the tests
+
+my $waits = part('How long can a client wait?');
+my %default = $readme =~ /^\*\*Default:\*\* `(chat_\w+) (\d+s)`$/mg;
+my %unit = (s => 1, m => 60);
+
+%default = (%default, part('Directives')
+    =~ /^\| `(\w+)` _`(?:time|number)`_ \| (\d+[sm]?) \|/mg);
+
+foreach my $row (grep { /^\| .* \| `/ } split(/\n/, $waits)) {
+    my ($formula, $said) = $row =~ /^\| .*? \| `(.*?)` \| (.*?) \|/;
+    my $sum = $formula =~ s/([a-z]\w{2,})/$default{$1}/gr;
+
+    next if $row =~ /`\w+\.t`/;
+
+    $sum =~ s/([\d.]+)([sm])\b/$1 * $unit{$2}/ge;
+    $sum =~ s/ x / * /g;
+    $said =~ s/^at once$/0 s/;
+
+    is((eval $sum) . ' s', $said, "it waits $formula");
+}
+
+my %fixed = (read_file("$root/ngx_chat_module/store/ngx_chat_store.h")
+             . read_file("$root/ngx_chat_module/redis/ngx_chat_redis.h")
+             . read_file("$root/ngx_chat_module/hub/ngx_chat_ask.c")
+             . read_file("$root/ngx_chat_module/filler/ngx_chat_job.c"))
+    =~ /^#define NGX_CHAT_(\w+) +(\d+)000\b/mg;
+
+is_deeply([ @fixed{qw(REDIS_TIMEOUT LEASE MARGIN SILENCE JOB_SPARE
+                      ASK_TIMEOUT)} ], [ 1, 10, 10, 5, 5, 4 ],
+          'the fixed times are those of the code');
+
+my @shown = $waits =~ /\| `(\w+\.t)`: ([^|]+) \|$/mg;
+
+cmp_ok(@shown / 2, '>', 80, 'faults, each with a test');
+
+while (my ($file, $name) = splice(@shown, 0, 2)) {
+    like(read_file("$root/t/$file"), qr/\Q$name\E/, "$file shows: $name");
+}
+
+
 # snippets
 
 my @snippets = $readme =~ /^```nginx\n(.*?)^```/msg;
