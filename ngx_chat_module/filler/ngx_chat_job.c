@@ -15,6 +15,7 @@ static void ngx_chat_job_claimed(void *data, ngx_int_t rc,
     ngx_chat_claim_e verdict, ngx_uint_t tries);
 static void ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries);
 static void ngx_chat_job_renewal_handler(ngx_event_t *ev);
+static void ngx_chat_job_hurry(ngx_chat_job_t *job);
 static void ngx_chat_job_free(ngx_chat_job_t *job);
 static u_char *ngx_chat_job_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -279,12 +280,52 @@ ngx_chat_job_renewal_handler(ngx_event_t *ev)
 
     job = ev->data;
 
+    job->renew = 1;
+    job->cancel = (job->unheard && job->task.cancel
+                   && ngx_current_msec - job->deserted >= job->task.grace);
+
     ngx_add_timer(&job->renewal, NGX_CHAT_RENEWAL);
 
-    job->renew = 1;
-    job->cancel = (job->unheard && job->task.cancel);
+    if (!job->cancel) {
+        ngx_chat_job_hurry(job);
+    }
 
     ngx_chat_job_write(job);
+}
+
+
+void
+ngx_chat_job_unheard(ngx_chat_job_t *job)
+{
+    if (job->unheard) {
+        return;
+    }
+
+    job->unheard = 1;
+    job->deserted = ngx_current_msec;
+
+    ngx_chat_job_hurry(job);
+}
+
+
+/* the renewal comes earlier where the grace is over before it */
+
+static void
+ngx_chat_job_hurry(ngx_chat_job_t *job)
+{
+    ngx_msec_int_t  left;
+
+    if (!job->unheard || !job->task.cancel || !job->renewal.timer_set) {
+        return;
+    }
+
+    left = (ngx_msec_int_t) (job->deserted + job->task.grace
+                             - ngx_current_msec);
+    left = ngx_max(left, 0);
+
+    if (left < (ngx_msec_int_t) (job->renewal.timer.key - ngx_current_msec)) {
+        ngx_add_timer(&job->renewal, (ngx_msec_t) left);
+    }
 }
 
 

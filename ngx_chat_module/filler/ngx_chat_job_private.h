@@ -77,6 +77,7 @@ struct ngx_chat_job_s {
     ngx_uint_t                 next;       /* the first chunk not sent */
     size_t                     offset;     /* where it begins in text */
     ngx_event_t                renewal;
+    ngx_msec_t                 deserted;   /* unheard since then */
 
     ngx_chat_error_e           error;      /* what it is to end with */
 
@@ -87,7 +88,7 @@ struct ngx_chat_job_s {
     unsigned                   fresh:1;    /* the next chunk starts over */
     unsigned                   begun:1;    /* chunks were sent since then */
     unsigned                   renew:1;    /* the lease is due */
-    unsigned                   unheard:1;  /* nobody listened lately */
+    unsigned                   unheard:1;  /* nobody listens */
     unsigned                   cancel:1;   /* to be asked about that */
     unsigned                   give_back:1;
     unsigned                   lost:1;     /* once already */
@@ -128,6 +129,9 @@ void ngx_chat_job_stop_asking(ngx_chat_job_t *job);
 
 /* does whatever is next, unless a command is in flight */
 void ngx_chat_job_write(ngx_chat_job_t *job);
+
+/* nobody heard the last append: a grace of silence may cancel it */
+void ngx_chat_job_unheard(ngx_chat_job_t *job);
 
 /* begins (again), with a grip of its own; NGX_ERROR: could not be sent */
 ngx_int_t ngx_chat_job_claim(ngx_chat_job_t *job);

@@ -156,7 +156,12 @@ ngx_chat_job_appended(void *data, ngx_int_t rc, ngx_uint_t heard,
         return;
     }
 
-    job->unheard = (heard == 0);
+    if (heard) {
+        job->unheard = 0;
+
+    } else {
+        ngx_chat_job_unheard(job);
+    }
 
     if (stop && !job->answered && job->error == NGX_CHAT_E_NONE) {
         ngx_chat_job_stop_asking(job);
@@ -283,6 +288,10 @@ ngx_chat_job_cancelled(void *data, ngx_int_t rc)
     if (rc == NGX_DECLINED) {
         ngx_chat_job_lost(job);
         return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        job->unheard = 0;
     }
 
     /* somebody does, or Redis is down: what is to be written shows it */
