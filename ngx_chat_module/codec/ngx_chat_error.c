@@ -97,6 +97,26 @@ ngx_chat_error_message(ngx_chat_error_e e)
 }
 
 
+ngx_uint_t
+ngx_chat_error_is_code(ngx_str_t *code)
+{
+    u_char  *p;
+
+    if (code->len == 0 || code->len > NGX_CHAT_ERROR_CODE) {
+        return 0;
+    }
+
+    for (p = code->data; p < code->data + code->len; p++) {
+
+        if ((*p < 'a' || *p > 'z') && *p != '_') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 void
 ngx_chat_error_event(ngx_chat_event_t *ev, ngx_chat_error_e e)
 {

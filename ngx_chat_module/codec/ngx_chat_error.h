@@ -12,6 +12,9 @@
 #include "../ngx_chat.h"
 
 
+#define NGX_CHAT_ERROR_CODE  32     /* at most so long */
+
+
 typedef enum {
     NGX_CHAT_E_NONE = 0,
 
@@ -40,6 +43,9 @@ typedef enum {
     NGX_CHAT_E_MAX
 } ngx_chat_error_e;
 
+
+/* has it the form of a code?  Other versions may know more of them */
+ngx_uint_t ngx_chat_error_is_code(ngx_str_t *code);
 
 /* static strings; an error event: status, message as text, code */
 ngx_str_t *ngx_chat_error_code(ngx_chat_error_e e);

@@ -303,6 +303,14 @@ ngx_chat_channel_entry(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
     size_t             size, text;
     u_char            *p;
     ngx_chat_entry_t  *e;
+    ngx_chat_event_t   internal;
+
+    /* a code is a word, for clients and for logs, whoever wrote it */
+
+    if (ev->status == NGX_CHAT_ERROR && !ngx_chat_error_is_code(&ev->code)) {
+        ngx_chat_error_event(&internal, NGX_CHAT_E_INTERNAL);
+        ev = &internal;
+    }
 
     text = ev->text.len;
 
