@@ -79,8 +79,11 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
         error = NGX_CHAT_E_PROVIDER_TIMEOUT;
         retry = 1;
 
-    } else if ((status == 401 || status == 403) && f->provider->key.len == 0)
+    } else if ((status == 401 || status == 403)
+               && f->provider->key.len == 0
+               && f->provider->headers == NULL)
     {
+        /* one of the headers may be the key */
         error = NGX_CHAT_E_NO_KEY;
     }
 
