@@ -69,6 +69,8 @@ ngx_chat_call_is(ngx_chat_reply_t *reply, const char *word)
 ngx_int_t
 ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
+    size_t             i;
+    u_char             words[NGX_CHAT_CALL_ERROR_LEN];
     ngx_int_t          rc;
     ngx_str_t          error;
     ngx_chat_store_t  *st;
@@ -85,6 +87,15 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
     st = call->store;
     error.len = ngx_min(error.len, NGX_CHAT_CALL_ERROR_LEN);
+
+    /* one line of the log, whatever it says */
+
+    for (i = 0; i < error.len; i++) {
+        words[i] = (error.data[i] < 0x20 || error.data[i] > 0x7e)
+                   ? '?' : error.data[i];
+    }
+
+    error.data = words;
 
     if (rc == NGX_ABORT) {
         ngx_log_error(NGX_LOG_ERR, st->log, 0,
