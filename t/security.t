@@ -1,0 +1,392 @@
+#!/usr/bin/perl
+
+# What nobody shall learn, wherever it is looked for: keys and passwords.  What
+# nobody shall be able to write: headers and events.  What a companion is and
+# has.  (Logs at other levels are in logs.t, the environment that a child would
+# inherit in environment.t, rights in Redis in acl.t.)
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+
+use POSIX ();
+
+my $key = 'sk-secret-in-a-message';    # the provider gives it away
+my $password = 'p4ss-n0t-t0-be-t0ld';
+my @variables = qw(question key cache_status generation status error provider
+    model queue_time first_chunk_time chunks bytes);
+
+my $debug = `@{[Chat::Nginx::binary()]} -V 2>&1` =~ /--with-debug/;
+my $redis = start_redis(password => $password);
+my $provider = start_provider(chunks => 3, key => $key);
+my $port = $provider->port;
+my $evil = "\r\n\r\ndata: {\"status\": \"completed\", \"chunk\": \"evil\"}\n\n";
+
+
+# whatever Redis is asked, written down by another process
+
+sub start_monitor {
+    my $file = test_dir() . '/monitor';
+    my $pid = fork() // die "fork: $!\n";
+
+    if ($pid == 0) {
+        my $client = $redis->client;
+
+        open(my $out, '>', $file) or die "$file: $!\n";
+        $out->autoflush(1);
+        $client->cmd('MONITOR');
+
+        while (1) {
+            print $out $client->reply . "\n";
+        }
+    }
+
+    wait_for { -e $file } 5, 'the monitor';
+
+    return ($pid, $file);
+}
+
+
+sub write_secret {
+    my ($name, $text) = @_;
+    my $file = test_dir() . "/$name";
+
+    open(my $out, '>', $file) or die "$file: $!\n";
+    chmod(0600, $file);
+    print $out "$text\n";
+    close($out);
+
+    return $file;
+}
+
+
+sub provider_block {
+    my ($lines) = @_;
+
+    return "chat_provider openai { url http://127.0.0.1:$port/v1; model m;"
+        . " retries 0; $lines }\n    log_format all '"
+        . join(' ', map { "$_=\"\$chat_$_\"" } @variables)
+        . " \$request \$http_user_agent';\n"
+        . "    access_log %%DIR%%/all.log all;\n"
+        . join('', map { "    add_header X-\u$_ \$chat_$_;\n" }
+               grep { $_ ne 'question' } @variables);
+}
+
+
+# all that goes wrong in one way or another
+
+my @faults = ('{{status=401}}', '{{status=400}}', '{{status=500}}',
+    '{{status=429;retry_after=100}}', '{{fault=errobj;at=1}}',
+    '{{fault=errobj}}', '{{fault=html}}', '{{fault=garbage}}',
+    '{{fault=badjson;at=1}}', '{{fault=badutf8;at=1}}', '{{fault=reset;at=1}}',
+    '{{fault=eof}}');
+
+
+sub exercise {
+    my ($nginx) = @_;
+    my @all = ask($nginx, map { { question => "What is wrong $_?" } } @faults,
+                  'no fault');
+
+    push(@all, ask($nginx, { question => 'What is wrong no fault?' },
+        { question => 'What is wrong no fault?', use_cache => 0 },
+        { body => 'x' }, { body => '{"question": 1}' },
+        { method => 'PUT', body => 'x' }));
+
+    return @all;
+}
+
+
+# keys and passwords, by each way in which they can be given
+
+my ($monitor, $monitored) = start_monitor();
+my $plain = 'redis://127.0.0.1:' . $redis->port;
+my $key_file = write_secret('key', $key);
+my $password_file = write_secret('password', $password);
+my @messages;
+
+foreach my $way (
+    [ 'env', "$plain/1", provider_block('') . 'chat_redis_password env:RP;',
+      { OPENAI_API_KEY => $key, RP => $password } ],
+    [ 'url', $redis->url(2), provider_block('key env:KEY;')
+      . 'chat_broker $REDIS_URL;', { KEY => $key } ],
+    [ 'file', "$plain/3", provider_block("key file:$key_file;")
+      . "chat_redis_password file:$password_file;", {} ],
+    [ 'literal', "$plain/4", provider_block("key $key;")
+      . "chat_redis_password $password;", {} ],
+    [ 'header', "$plain/5",
+      provider_block('key ""; header Authorization env:KEY;')
+      . 'chat_redis_password env:RP;',
+      { KEY => "Bearer $key", RP => $password } ],
+) {
+    my ($name, $url, $http, $env) = @$way;
+    my %redis = $name eq 'url' ? () : (redis => $url);
+
+    if ($name eq 'url') {
+        $http =~ s/chat_broker \S+;//;
+        $env->{REDIS_URL} = $url;
+    }
+
+    my $nginx = start_nginx(%redis, http => $http, env => $env,
+        level => $debug ? 'debug' : 'info');
+
+    companion($nginx);
+
+    my @all = exercise($nginx);
+
+    is($all[@faults]{terminal}{status}, 'completed', "$name: an answer");
+    is($all[0]{terminal}{code}, 'provider_refused', "$name: a refusal");
+    push(@messages, map { $_->{terminal}{message} // $_->{body} } @all);
+
+    my %places = (
+        'what clients get' => join('', map { $_->{raw} } @all),
+        'the access log' => read_file($nginx->dir . '/all.log')
+            . $nginx->access_log,
+        'ps' => join("\n", map { Chat::Nginx::title($_) } $nginx->pids),
+        'environments' => join("\n", map { read_file("/proc/$_/environ") }
+                               $nginx->worker_pids, $nginx->companion_pids),
+    );
+
+    $places{'nginx -T'} = ($nginx->run('-T'))[1] unless $name eq 'literal';
+    ok($nginx->stop, "$name: stops");
+    $places{'the error log'} = $nginx->error_log
+        . read_file($nginx->dir . '/stderr');
+
+    like($places{'nginx -T'}, qr/location = \/chat/, "$name: nginx -T")
+        if defined $places{'nginx -T'};
+    like($places{'the error log'}, qr/\[debug\].*chat/, "$name: debug")
+        if $debug;
+
+    foreach my $place (sort keys %places) {
+        is(index($places{$place}, $key), -1, "$name: no key in $place");
+        is(index($places{$place}, $password), -1,
+           "$name: no password in $place");
+    }
+}
+
+kill('KILL', $monitor);
+waitpid($monitor, 0);
+
+my $asked = read_file($monitored);
+
+like($asked, qr/"XADD" "chat:tasks:1"/, 'what Redis was asked');
+is(index($asked, $key), -1, 'no key in Redis');
+is(index($asked, $password), -1, 'no password in Redis');
+
+my @told = grep {
+    /127\.0\.0\.1|localhost|$port|http:|https:|\d{3}|overloaded|hotel|sk-|m;/
+} @messages;
+
+is_deeply(\@told, [], 'clients are told of no address and no words of others');
+
+
+# what a companion is, and has open
+
+my $nginx = start_nginx(redis => $redis, http => provider_block("key $key;"));
+my $pid = companion($nginx);
+
+stream_ok(scalar ask($nginx, { question => 'Who are you?' }), 'an answer');
+
+my ($uids) = read_file("/proc/$pid/status") =~ /^Uid:\s+(.*)/m;
+my ($caps) = read_file("/proc/$pid/status") =~ /^CapEff:\s+(\S+)/m;
+
+if ($> == 0) {
+    my $user = getpwnam('www-data');
+
+    is($uids, join("\t", ($user) x 4), 'a companion has the user of workers');
+    is($caps, '0' x 16, 'and no capability');
+}
+
+my %sockets = map { $_->{inode} => $_ } sockets();
+my @open = map { readlink("/proc/$pid/fd/$_") // () } descriptors($pid);
+my @mine = map { /^socket:\[(\d+)\]$/ ? $1 : () } @open;
+my @files = grep { !/^(?:socket:|anon_inode:)/ } @open;
+
+is_deeply([ grep { ($sockets{$_}{state} // '') eq 'listen' } @mine ], [],
+          'listens on nothing');
+
+my %peers;
+
+$peers{$sockets{$_}{peer} // 'unknown'}++ foreach @mine;
+
+# to its worker; libcurl may have a pair of its own
+
+cmp_ok(delete $peers{''}, '<=', 3, 'has a socket pair');
+cmp_ok(delete $peers{$port} // 0, '<=', 1, 'a connection to the provider');
+is_deeply(\%peers, { $redis->port => 2 }, 'two to Redis, and no other');
+is_deeply([ grep { $_ ne '/dev/null' && index($_, $nginx->dir) != 0 } @files ],
+          [], 'files of nginx alone') or diag(join("\n", @files));
+is_deeply([ sort grep { /^anon_inode/ } @open ],
+          [ 'anon_inode:[eventfd]', 'anon_inode:[eventpoll]' ],
+          'and a loop of its own');
+
+my @named = grep { ($_->{name} // '') ne '' }
+    map { $sockets{$_} // () } map { my $p = $_;
+        map { (readlink("/proc/$p/fd/$_") // '') =~ /^socket:\[(\d+)\]/ }
+            descriptors($p) } $nginx->pids;
+
+is_deeply(\@named, [], 'no process has a socket with a name');
+
+
+sub descriptors {
+    my ($pid) = @_;
+
+    opendir(my $dir, "/proc/$pid/fd") or return;
+
+    return grep { /^\d/ } readdir($dir);
+}
+
+
+# all sockets of the machine: inode, state, port of the peer, name
+
+sub sockets {
+    my @all;
+
+    foreach my $kind ('tcp', 'tcp6') {
+        foreach (split(/\n/, read_file("/proc/net/$kind"))) {
+            my (undef, undef, $rem, $state, undef, undef, undef, undef, undef,
+                $inode) = split(' ');
+            my ($peer) = $rem =~ /^[0-9A-F]+:([0-9A-F]+)$/ or next;
+
+            push(@all, { inode => $inode, peer => hex($peer),
+                         state => $state eq '0A' ? 'listen' : 'other' });
+        }
+    }
+
+    # Num RefCount Protocol Flags Type St Inode Path; flags: listening
+
+    foreach (split(/\n/, read_file('/proc/net/unix'))) {
+        my ($flags, $inode, $path) =
+            /^\S+: \S+ \S+ (\S+) \S+ \S+\s+(\d+)(?: (.*))?$/ or next;
+
+        push(@all, { inode => $inode, peer => '', name => $path // '',
+                     state => hex($flags) & 0x10000 ? 'listen' : 'other' });
+    }
+
+    return @all;
+}
+
+
+# headers: none but those that are meant, whatever anybody says
+
+sub headers_ok {
+    my ($q, $name) = @_;
+    my ($head) = $q->{raw} =~ /^(.*?)\r\n\r\n/s;
+    my (undef, @lines) = split(/\r\n/, $head // '');
+    my @odd = grep {
+        !/^(?:Server|Date|Content-Type|Content-Length|Transfer-Encoding
+              |Connection|Cache-Control|Cache-Status|X-Accel-Buffering
+              |X-Chat-Generation|X-(?:Key|Cache_status|Generation|Status|Error
+              |Provider|Model|Queue_time|First_chunk_time|Chunks|Bytes)):
+           \ [\x20-\x7e]*$/x
+    } @lines;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is_deeply(\@odd, [], "$name: headers");
+    is((grep { /^Content-Type:/ } @lines) + 0, 1, "$name: once each");
+}
+
+
+# what clients ask, and what a provider answers
+
+my $escaped = join('', map { sprintf('%%%02X', ord($_)) } split(//, $evil));
+my @evil = ("Why?$evil", "Why\0\0?", "Why?\n\nevent: evil\nid: 1",
+    "Why\xe2\x80\xa8data: evil", "\"}$evil",
+    "Why? {{content=$escaped$escaped;chunks=3}}",
+    "Why? {{content=%00%0D%0D%0A%1B%7F%0A%0A:;chunks=2}}",
+    "Why? {{finish=length$escaped}}", "Why? {{finish=stop%0D%0Astop}}",
+    "Why? {{reasoning=2}}$evil");
+
+foreach my $i (0 .. $#evil) {
+    my $question = $evil[$i];
+    my @wanted = pieces_of($question, chunks => 3);
+    my ($finish) = $question =~ /finish=/ ? 1 : 0;
+
+    foreach my $q (ask($nginx, { question => $question },
+                       { question => $question }),
+                   ask($nginx, { question => $question,
+                                 headers => { 'User-Agent' => $i,
+                                   'X-Request-ID' => "a$i" } }))
+    {
+        is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
+                  "evil $i: events");
+        is((grep { ($_->{status} // '') =~ /^(?:completed|error)$/ }
+            @{ $q->{events} }) + 0, 1, "evil $i: one end");
+        stream_ok($q, "evil $i: the stream", chunks => \@wanted, restarts => 0)
+            unless $finish;
+        headers_ok($q, "evil $i");
+    }
+}
+
+
+# what others write to Redis: a cached answer, messages about one that runs
+
+my $known = 'What is known?';
+my $stream = stream_key($known);
+
+stream_ok(scalar ask($nginx, { question => $known }), 'a known answer');
+
+my %fields = %{ $redis->entries($stream)->[-1] };
+
+foreach my $field ('model', 'provider', 'finish', 'gen', 'usage') {
+    my %forged = (%fields, $field => "x$evil");
+
+    $redis->cmd('DEL', $stream);
+    $redis->cmd('XADD', $stream, '*', map { $_ => $forged{$_} }
+                grep { $_ ne 'id' } sort keys %forged);
+
+    my $q = ask($nginx, { question => $known });
+
+    is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
+              "a forged $field: events");
+    headers_ok($q, "a forged $field");
+}
+
+foreach my $forged ([ "a\"}$evil", 'interrupted' ],
+                    [ 'a message', "interrupted\"}$evil" ])
+{
+    my ($message, $code) = @$forged;
+    my $question = "What is forged " . length($code)
+        . "? {{chunks=30;gap=100}}";
+    my $later = ask_later($nginx, { question => $question });
+
+    mid_answer($redis, 2, $question);
+
+    my $gen = '{' . $stream . '}';
+
+    $gen = '{' . stream_key($question) . '}:1:gen:'
+        . live_id($redis, $question);
+
+    my $n = $redis->cmd('XLEN', $gen) + 1;
+
+    foreach ($n .. $n + 3) {
+        $redis->cmd('PUBLISH', $gen, "1 1 $_ 100000 1\ne " . length($message)
+                    . ' ' . length($code) . "\n$message$code\n");
+    }
+
+    my ($q) = results($later);
+
+    is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
+              'a forged message: events');
+    is((grep { ($_->{status} // '') =~ /^(?:completed|error)$/ }
+        @{ $q->{events} }) + 0, 1, 'a forged message: one end');
+}
+
+my $id = live_id($redis, $known);
+
+is($id, undef, 'nothing runs');
+
+my $fp = $fields{fp};
+
+$redis->cmd('DEL', $stream);
+$redis->cmd('SET', "{$stream}:1:live:$fp", "x$evil");
+
+my $q = ask($nginx, { question => $known });
+
+stream_ok($q, 'a forged generation', cache => qr/fwd=miss$/);
+headers_ok($q, 'a forged generation');
+
+done();
