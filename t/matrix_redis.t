@@ -23,7 +23,7 @@ my $BACK = 2 * $COMMAND;
 
 my $provider = start_provider(%answer);
 
-my %down = (ends => '503 redis_down', bound => 2 * $COMMAND);
+my %down = (ends => '503 redis_down', bound => $COMMAND);
 my %unharmed = (at => 5, ends => 'completed', restarts => 0, cached => 1,
                 calls => 1);
 
@@ -185,18 +185,18 @@ sub leave {
             when => sub { 1 }, fault => sub {},
             then => [ 0.3, $set->(half => 0, cut => '') ],
             ends => [ 'completed', '503 redis_down' ], restarts => 0,
-            calls => [ 0, 1 ], bound => 4 + $LONG,
+            calls => [ 0, 1 ], bound => $COMMAND + $LONG,
         } } 'half of them', 'their replies'),
 
         { name => 'silent for 2 s', %unharmed,
           fault => $set->(hole => 1), then => [ 2, $set->(hole => 0) ],
-          meanwhile => [ { at => 0.1, ends => '503 redis_down', bound => 4 } ],
+          meanwhile => [ { at => 0.1, %down } ],
           bound => 2 + $BACK + $LONG },
 
         { name => 'silent for ever',
           at => 5, fault => $set->(hole => 1), after => $set->(hole => 0),
-          meanwhile => [ { at => 0.1, ends => '503 redis_down', bound => 4 },
-                         { at => 3, ends => '503 redis_down', bound => 0.1 } ],
+          meanwhile => [ { at => 0.1, %down },
+                         { at => 3, %down, bound => 0.1 } ],
           ends => 'redis_down', restarts => 0, calls => 1,
           bound => $QUEUE + $SILENCE + $COMMAND },
 

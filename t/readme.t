@@ -226,12 +226,11 @@ foreach my $row (grep { /^\| .* \| `/ } split(/\n/, $waits)) {
 
 my %fixed = (read_file("$root/ngx_chat_module/store/ngx_chat_store.h")
              . read_file("$root/ngx_chat_module/redis/ngx_chat_redis.h")
-             . read_file("$root/ngx_chat_module/hub/ngx_chat_ask.c")
              . read_file("$root/ngx_chat_module/filler/ngx_chat_job.c"))
     =~ /^#define NGX_CHAT_(\w+) +(\d+)000\b/mg;
 
-is_deeply([ @fixed{qw(REDIS_TIMEOUT LEASE MARGIN SILENCE JOB_SPARE
-                      ASK_TIMEOUT)} ], [ 1, 10, 10, 5, 5, 4 ],
+is_deeply([ @fixed{qw(REDIS_TIMEOUT LEASE MARGIN SILENCE JOB_SPARE)} ],
+          [ 1, 10, 10, 5, 5 ],
           'the fixed times are those of the code');
 
 my @shown = $waits =~ /\| `(\w+\.t)`: ([^|]+) \|$/mg;
