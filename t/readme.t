@@ -212,10 +212,10 @@ my %unit = (s => 1, m => 60);
     =~ /^\| `(\w+)` _`(?:time|number)`_ \| (\d+[sm]?) \|/mg);
 
 foreach my $row (grep { /^\| .* \| `/ } split(/\n/, $waits)) {
+    next if $row =~ /`\w+\.t`/;
+
     my ($formula, $said) = $row =~ /^\| .*? \| `(.*?)` \| (.*?) \|/;
     my $sum = $formula =~ s/([a-z]\w{2,})/$default{$1}/gr;
-
-    next if $row =~ /`\w+\.t`/;
 
     $sum =~ s/([\d.]+)([sm])\b/$1 * $unit{$2}/ge;
     $sum =~ s/ x / * /g;

@@ -269,6 +269,23 @@ sub sockets {
 }
 
 
+# what is linked, and may have faults of its own, is known
+
+SKIP: {
+    skip 'the module is part of nginx', 1 if $ENV{CHAT_NGINX};
+
+    my $root = Chat::Nginx::root();
+    my ($table) = read_file("$root/README.md")
+        =~ /^\| needs \| version .*?\n(.*?)\n\n/ms;
+    my %listed = map { $_ => 1 } $table =~ /`(lib\S+\.so\.\S+?)`/g;
+    my @linked = `readelf -d $root/build/ngx_chat_module.so`
+        =~ /\(NEEDED\).*\[(.*?)\]/g;
+
+    is_deeply([ grep { !$listed{$_} } @linked ], [],
+              'README lists all libraries');
+}
+
+
 # headers: none but those that are meant, whatever anybody says
 
 sub headers_ok {
