@@ -270,7 +270,7 @@ sub redis_is_back {
     my $q = ask($nginx, { question => 'Who gets no file?' });
 
     stream_ok($q, 'no file for a call', error => 'internal', restarts => 0);
-    cmp_ok($q->{ended} - $q->{started}, '<', 5, 'is told soon');
+    cmp_ok($q->{ended} - $q->{started}, '<', 10, 'is told soon');
     like($nginx->error_log,
          qr/provider "openai" .* could not be asked for want of connections,/,
          'the log says why');

@@ -349,17 +349,22 @@ stream_ok(scalar ask($nginx, { question => $known }), 'a known answer');
 my %fields = %{ $redis->entries($stream)->[-1] };
 
 foreach my $field ('model', 'provider', 'finish', 'gen', 'usage') {
-    my %forged = (%fields, $field => "x$evil");
+    foreach my $value ("x$evil", "x\r\nX-Evil: 1") {
+        my %forged = (%fields, $field => $value);
 
-    $redis->cmd('DEL', $stream);
-    $redis->cmd('XADD', $stream, '*', map { $_ => $forged{$_} }
-                grep { $_ ne 'id' } sort keys %forged);
+        $redis->cmd('DEL', $stream);
+        $redis->cmd('XADD', $stream, '*', map { $_ => $forged{$_} }
+                    grep { $_ ne 'id' } sort keys %forged);
 
-    my $q = ask($nginx, { question => $known });
+        my $q = ask($nginx, { question => $known });
 
-    is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
-              "a forged $field: events");
-    headers_ok($q, "a forged $field");
+        is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
+                  "a forged $field: events");
+        stream_ok($q, "a forged $field: the stream",
+                  chunks => [ pieces_of($known, chunks => 3) ], restarts => 0)
+            unless $field eq 'finish';
+        headers_ok($q, "a forged $field");
+    }
 }
 
 foreach my $forged ([ "a\"}$evil", 'interrupted' ],
