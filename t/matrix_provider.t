@@ -13,9 +13,9 @@ use Chat::Matrix;
 
 my %answer = (chunks => 10, bytes => 20);
 
-my $FIRST = 0.8;
-my $IDLE = 0.5;
-my $TOTAL = 3;
+my $FIRST = 3;
+my $IDLE = 2;
+my $TOTAL = 4;
 
 my $redis = start_redis();
 my $provider = start_provider(%answer);
@@ -25,15 +25,13 @@ my $mortal = start_provider(%answer, port => $port, gap => 60);
 my $times = "first_token_timeout ${FIRST}s; idle_timeout ${IDLE}s;"
     . " total_timeout ${TOTAL}s;";
 
-$times =~ s/(\d)\.(\d)s/$1$2/g;
-$times =~ s/0(\d);/${1}00ms;/g;
-
 my ($blocks, $locations) = ('', '');
 
 foreach my $block ([ 'short', $provider, $times . ' retries 0;' ],
-                   [ 'again', $provider, $times ],
                    [ 'patient', $provider, 'retries 0;' ],
-                   [ 'mortal', $mortal, '' ])
+                   [ 'again', $provider, '' ],
+                   [ 'mortal', $mortal, '' ],
+                   [ 'often', $mortal, 'retries 5;' ])
 {
     my ($name, $at, $lines) = @$block;
 
@@ -43,7 +41,7 @@ foreach my $block ([ 'short', $provider, $times . ' retries 0;' ],
 }
 
 my $nginx = start_nginx(redis => $redis, provider => $provider,
-    http => $blocks, server => $locations . 'location = /big { chat short;'
+    http => $blocks, server => $locations . 'location = /big { chat patient;'
     . ' chat_max_answer 32m; }');
 
 my $world = { redis => $redis, provider => $provider, nginx => $nginx,
@@ -73,12 +71,12 @@ my $finish = 'data: {"choices": [{"index": 0, "delta": {}, "finish_reason":'
     . ' "stop"}]}' . "\n\n";
 my $done = "data: [DONE]\n\n";
 
-my %short = (ask => { path => '/short' }, again => 0, clients => 2,
-             restarts => 0, cached => 0, calls => 1);
-my %broken = (%short, ends => 'provider_broken', bound => 0.2);
-my %silent = (%short, ends => 'provider_timeout', bound => $IDLE);
-my %patient = (ask => { path => '/patient' });
-my %whole = (%short, ends => 'completed', cached => 1, again => 1,
+my %patient = (ask => { path => '/patient' }, again => 0, clients => 2,
+               restarts => 0, cached => 0, calls => 1);
+my %broken = (%patient, ends => 'provider_broken', bound => 0.2);
+my %silent = (%patient, ends => 'provider_timeout', bound => $IDLE,
+              ask => { path => '/short' });
+my %whole = (%patient, ends => 'completed', cached => 1, again => 1,
              bound => 0.3);
 
 my @stages = (
@@ -97,7 +95,7 @@ foreach my $stage (@stages) {
 
     push(@rows,
         { name => "stalls $where", options => "$options;then=stall",
-          $whole ? (%whole, bound => $IDLE) : %silent,
+          $whole ? (%whole, ask => { path => '/short' }) : %silent,
           bound => $where =~ /header/ ? $FIRST : $IDLE },
         { name => "resets $where", options => "$options;then=reset",
           $whole ? %whole : %broken },
@@ -142,7 +140,7 @@ matrix_at_once($world,
 
 matrix_at_once($world,
     { name => 'one byte at a time', options => 'chunks=3;pace=1',
-      %whole, %patient, bound => 5 },
+      %whole, bound => 5 },
 );
 
 # large ones, which take this provider a while
@@ -153,7 +151,7 @@ matrix_at_once($world,
     { name => 'a chunk of 10 MB, where answers may be as long',
       options => 'fault=huge;size=10485761;at=2', %broken, bound => 1,
       ask => { path => '/big' } },
-    { name => 'a chunk of 3 MB', options => 'chunks=1;bytes=3000000', %short,
+    { name => 'a chunk of 3 MB', options => 'chunks=1;bytes=3000000', %patient,
       ends => 'answer_too_long', bound => 1 },
     { name => 'a chunk of 3 MB, where answers may be as long',
       options => 'chunks=1;bytes=3000001', %whole, bound => 2,
@@ -163,15 +161,17 @@ matrix_at_once($world,
 # what does not end: all it can, and then slowly
 
 matrix_at_once($world,
-    { name => 'chunks for ever', %short, ends => 'answer_too_long',
+    { name => 'chunks for ever', %patient, ends => 'answer_too_long',
       options => 'at=1;times=0;' . raw(delta('x' x 1000)), bound => $TOTAL },
     { name => 'a line for ever', %silent,
       options => 'at=1;times=0;' . raw('x' x 4000) },
-    { name => 'a line of data for ever', %broken, %patient,
+    { name => 'a line of data for ever', %broken,
       options => 'at=1;times=0;' . raw('data: ' . 'x' x 4000),
       bound => $TOTAL },
-    { name => 'lines of one event for ever', %broken, %patient,
+    { name => 'lines of one event for ever', %broken,
       options => 'at=1;times=0;' . raw("data: x\n" x 400), bound => $TOTAL },
+    { name => 'another, while those go on', %whole, options => 'gap=50',
+      bound => 0.5 },
 );
 
 matrix_at_once($world,
@@ -198,8 +198,9 @@ matrix($world,
           $mortal->stop('KILL');
           %$mortal = %{ start_provider(%answer, port => $port, gap => 60) };
       },
-      slow => 1, ends => 'completed', restarts => 1, cached => 1, calls => 1,
-      bound => 2 },
+      slow => 1, ask => { path => '/often' },
+      ends => 'completed', restarts => 1, cached => 1, calls => 1,
+      bound => 4 },
 
     { name => 'killed for good', %mortal,
       fault => sub { $mortal->stop('KILL') },
