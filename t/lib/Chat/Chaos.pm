@@ -37,7 +37,7 @@ my $CONNECTIONS = $INSTANCES * (2 * 2 + 2);
 my $SHUTDOWN = 3;     # s, worker_shutdown_timeout of the last instance
 
 my $QUEUE = 5;        # s, chat_queue_timeout
-my $TOTAL = 6;        # s, total_timeout
+my $TOTAL = 25;       # s, total_timeout
 
 # tries, lease, margin and silence: what README says of the longest wait
 my $BOUND = $QUEUE + 3 * ($TOTAL + 10 + 10) + 5;
@@ -71,11 +71,16 @@ sub _start {
             redis => 'redis://127.0.0.1:' . $proxies[$_]->port,
             main => $_ == $#proxies ? "worker_shutdown_timeout ${SHUTDOWN}s;"
                 : '',
-            http => "chat_queue_timeout ${QUEUE}s; chat_cache_ttl 5s;",
+            http => "chat_queue_timeout ${QUEUE}s; chat_cache_ttl 5s;"
+                . ' chat_provider patient { key sk-test-key; model test;'
+                . ' url http://127.0.0.1:' . $provider->port . '/v1;'
+                . " total_timeout ${TOTAL}s; }",
             provider_lines => "total_timeout ${TOTAL}s; idle_timeout 2s;"
                 . ' first_token_timeout 2s;',
             server => 'add_header X-Worker $pid always;'
-                . ' location = /brief { chat; chat_abandon cancel grace=1s; }')
+                . ' location = /patient { chat patient; }'
+                . ' location = /brief { chat patient;'
+                . ' chat_abandon cancel grace=1s; }')
     } 0 .. $#proxies;
 
     $_->allow_log(qr/exited on signal 9/) foreach @nginx;
@@ -167,8 +172,20 @@ sub _check_rest {
          . ' answers cached');
 
     my @left = left_keys($redis, $QUEUE);
+    my @lines = map { split(/\n/, $_->error_log) } @{ $run->{nginx} };
+    my @ended = grep { /exited with code [1-9]/ } @lines;
 
     is(join("\n", @left), '', 'all keys have an expiry');
+    is(join("\n", @ended), '', 'no process has ended with an error');
+
+    # what the token prevents, unless somebody else writes into our keys
+
+    my @mixed = grep {
+        /is not what was written to it, generation: (\w+)/
+            && !$run->{agent}->was_spoiled($1)
+    } @lines;
+
+    is(join("\n", @mixed), '', 'no generation had two writers');
 
     foreach my $i (0 .. $#{ $run->{nginx} }) {
         is_deeply(levels($run->{nginx}[$i], $run->{provider}),

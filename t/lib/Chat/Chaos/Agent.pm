@@ -22,7 +22,7 @@ my $PAUSE = 0.7;     # seconds between two faults, on an average
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { %opt, later => [], count => {}, busy => {},
-        killed => {}, losses => [], shut => [], down => [],
+        killed => {}, spoiled => {}, losses => [], shut => [], down => [],
         began => time() }, $class;
 
     $self->{dice} = Chat::Chaos::Dice->new($opt{seed}, 'agent');
@@ -34,7 +34,8 @@ sub new {
 }
 
 
-sub dice { return $_[0]{dice} }
+sub dice   { return $_[0]{dice} }
+sub healed { return $_[0]{healed} }
 
 
 # what is due: the end of a fault, or another one
@@ -118,32 +119,73 @@ sub _due {
 # What clients may have noticed.
 
 sub killed {
-    my ($self, @pids) = @_;
+    my ($self, $instance, $pid) = @_;
 
-    $self->{killed}{$_} = time() foreach @pids;
+    $self->{killed}{$pid} = 1;
+    push(@{ $self->{losses} }, [ $instance, time() ]);
 }
 
 
-# was this worker killed; without a pid: was one of the instance in this time
+sub shut {
+    my ($self, $instance) = @_;
+    my %workers = map { $_ => 1 } $self->{nginx}[$instance]->worker_pids;
+
+    push(@{ $self->{shut} },
+         { instance => $instance, at => time(), workers => \%workers });
+}
+
+
+# was this worker killed; without a pid: was one of the instance just then
 
 sub worker_killed {
-    my ($self, $pid, $instance, $from, $to) = @_;
+    my ($self, $pid, $instance, $at) = @_;
 
     return $self->{killed}{$pid} if defined $pid;
     return grep {
-        $_->[0] == $instance && $_->[1] > $from - 1 && $_->[1] < $to + 0.1
+        $_->[0] == $instance && $_->[1] > $at - 2 && $_->[1] < $at + 0.1
     } @{ $self->{losses} };
 }
 
 
-# was the instance away in this time
+# the same for one that was told to end
 
-sub was_down {
-    my ($self, $instance, $from, $to) = @_;
+sub worker_shut {
+    my ($self, $pid, $instance, $at) = @_;
 
     return grep {
-        $_->{instance} == $instance && $_->{from} < $to
-        && ($_->{to} // 1e12) > $from
+        $_->{instance} == $instance
+        && (defined $pid ? $_->{workers}{$pid} && $_->{at} < $at + 0.5
+            : abs($_->{at} - $at) < 2)
+    } @{ $self->{shut} };
+}
+
+
+# keys of a generation were deleted or changed
+
+sub spoiled {
+    my ($self, $gen) = @_;
+
+    $self->{spoiled}{$_} = 1 foreach $gen =~ /[0-9a-f]{32,}/g;
+}
+
+
+# by its hash or its id
+
+sub was_spoiled {
+    my ($self, $name) = @_;
+
+    return $self->{spoiled}{$name};
+}
+
+
+# was the instance away, or about to go
+
+sub was_down {
+    my ($self, $instance, $at) = @_;
+
+    return grep {
+        $_->{instance} == $instance && $_->{from} < $at + 0.1
+        && ($_->{to} // 1e12) > $at - 0.5
     } @{ $self->{down} };
 }
 

@@ -82,12 +82,19 @@ sub _plan {
         my $name = $hot ? "hot $epoch." . $dice->number(1, $HOT)
             : "new $second.$i";
         my $instance = $dice->number(0, $#{ $self->{nginx} });
+        my $question = $self->question($name);
+
+        # a companion that stands still takes its provider for a silent one,
+        # so most locations have more patience than a lease lasts
+
+        my $path = $question =~ /fault=(?:stall|hang)/ ? '/chat'
+            : $dice->pick('/chat', '/patient', '/patient', '/brief');
 
         push(@asks, {
-            question => $self->question($name), instance => $instance,
+            question => $question, instance => $instance,
             port => $self->{nginx}[$instance]->port, hot => $hot,
             delay => $dice->real(0, 1), timeout => $self->{bound},
-            path => $dice->chance(20) ? '/brief' : '/chat',
+            path => $path,
             ($dice->chance(15) ? (use_cache => 0) : ()),
             _behaviour($dice),
         });
@@ -104,7 +111,7 @@ sub _behaviour {
             rst => $dice->chance(50)) if $dice->chance(12);
     return (leaves => 1, timeout => $dice->real(0, 2), rcvbuf => 2048,
             read_rate => $dice->pick(1, 100000)) if $dice->chance(6);
-    return (read_rate => $dice->number(2000, 8000), rcvbuf => 2048)
+    return (read_rate => $dice->number(4000, 16000), rcvbuf => 2048)
         if $dice->chance(6);
     return ();
 }
@@ -120,8 +127,9 @@ sub question {
              first => $dice->number(0, 300));
     my $spec;
 
+    %o = (%o, chunks => 60, gap => 80) if $dice->chance(15);
     %o = (%o, chunks => 200, gap => 2) if $dice->chance(4);
-    %o = (%o, chunks => 4, bytes => 40000) if $dice->chance(4);
+    %o = (%o, chunks => 4, bytes => 12000) if $dice->chance(4);
 
     $spec = join(';', map { "$_=$o{$_}" } sort keys %o);
     $spec .= ';' . $dice->pick(@FAULTS) . ';odds=' . $dice->pick(40, 70, 100)

@@ -9,17 +9,20 @@ use strict;
 use POSIX ();
 use Time::HiRes qw(time);
 
+use Chat::Chaos::Watch;
+
 our %WEIGHT = (
     kill_companion  => 10,    client_kill     => 8,
-    stop_companion  => 6,     drop_instance   => 8,
-    kill_worker_0   => 4,     hole            => 3,
-    kill_worker     => 4,     freeze          => 3,
-    stop_worker     => 3,     latency         => 3,
-    reload          => 5,     cut             => 3,
-    quit            => 3,     client_pause    => 4,
-    redis_stop      => 4,     redis_restart   => 3,
-    flushall        => 2,     script_flush    => 3,
-    redis_full      => 2,     provider_kill   => 3,
+    stop_companion  => 5,     drop_instance   => 8,
+    outlive_lease   => 6,     hole            => 3,
+    kill_worker_0   => 4,     freeze          => 3,
+    kill_worker     => 4,     latency         => 3,
+    stop_worker     => 3,     cut             => 3,
+    reload          => 5,     client_pause    => 3,
+    quit            => 2,     script_flush    => 3,
+    redis_stop      => 3,     flushall        => 2,
+    redis_restart   => 2,     redis_full      => 2,
+    provider_kill   => 2,     spoil           => 5,
 );
 
 
@@ -66,11 +69,11 @@ sub _kill {
     my ($agent, $kind) = @_;
     my ($i, $pid) = _victim($agent, $kind) or return;
 
-    if ($kind ne 'companion') {
-        $agent->killed($pid);
-        push(@{ $agent->{losses} }, [ $i, time() ]);
-    }
+    # most of those that stand still shall go on
 
+    return if $agent->busy("process $pid") && $agent->dice->chance(80);
+
+    $agent->killed($i, $pid) if $kind ne 'companion';
     kill('KILL', $pid);
 
     return "$kind $pid of $i";
@@ -95,14 +98,72 @@ sub _stop {
 }
 
 
-# two of five for longer than the lease
-
 sub stop_companion {
     my ($agent) = @_;
     my $dice = $agent->dice;
 
     return _stop($agent, 'companion',
-                 $dice->chance(40) ? $dice->real(10, 16) : $dice->real(0.2, 4));
+                 $dice->chance(30) ? $dice->real(8, 18) : $dice->real(0.2, 4));
+}
+
+
+# A companion stands still until another has taken over what it writes, and
+# then goes on while that one is at work.
+
+sub outlive_lease {
+    my ($agent) = @_;
+    my ($i, $pid) = _victim($agent, 'companion') or return;
+
+    return if $agent->busy("process $pid");
+
+    kill('STOP', $pid);
+    _await_takeover($agent, $pid, time(), {});
+
+    return "companion $pid of $i";
+}
+
+
+sub _await_takeover {
+    my ($agent, $pid, $from, $before) = @_;
+
+    $agent->later(0.2, "process $pid", sub {
+        my $tokens = _tokens($agent);
+        my @taken = grep {
+            defined $before->{$_} && $before->{$_} ne $tokens->{$_}
+        } keys %$tokens;
+
+        # the time of a lease: others are not of interest
+
+        if (!$agent->healed && time() < $from + 18
+            && (!@taken || time() < $from + 10))
+        {
+            _await_takeover($agent, $pid, $from, { %$before, %$tokens });
+            return;
+        }
+
+        kill('CONT', $pid);
+        $agent->note("companion $pid goes on, taken over: @taken");
+    });
+}
+
+
+# who writes to the generations that somebody follows
+
+sub _tokens {
+    my ($agent) = @_;
+    my $redis = $agent->{redis};
+    my %tokens;
+
+    return {} unless _ready($agent);
+
+    foreach my $gen (@{ $redis->cmd('PUBSUB', 'CHANNELS') }) {
+        my $own = $redis->cmd('HMGET', "$gen:own", 'state', 'token');
+
+        $tokens{$gen} = $own->[1] if ref($own) eq 'ARRAY'
+            && ($own->[0] // '') eq 'r' && ($own->[1] // '') ne '';
+    }
+
+    return \%tokens;
 }
 
 
@@ -118,8 +179,8 @@ sub reload {
     my ($agent) = @_;
     my ($i, $nginx) = _nginx($agent) or return;
 
+    $agent->shut($i);
     $nginx->signal('HUP');
-    push(@{ $agent->{shut} }, [ $i, time() ]);
 
     return $i;
 }
@@ -136,8 +197,8 @@ sub quit {
     my $pause = $agent->dice->real(0, 1.5);
     my $down = { instance => $i, from => time() };
 
+    $agent->shut($i);
     $nginx->signal('QUIT');
-    push(@{ $agent->{shut} }, [ $i, time() ]);
     push(@{ $agent->{down} }, $down);
     $agent->later(0.1, "instance $i",
                   sub { _ended($agent, $nginx, $down, $pause) });
@@ -187,7 +248,8 @@ sub client_kill {
     }
 
     my $own = $redis->cmd('CLIENT', 'ID');
-    my @ids = grep { $_ != $own } $redis->cmd('CLIENT', 'LIST') =~ /^id=(\d+)/mg;
+    my $list = $redis->cmd('CLIENT', 'LIST');
+    my @ids = grep { $_ != $own } $list =~ /^id=(\d+)/mg;
     my $id = $dice->pick(@ids) // return;
 
     $redis->cmd('CLIENT', 'KILL', 'ID', $id);
@@ -223,6 +285,39 @@ sub script_flush {
 
     return unless _ready($agent);
     return $agent->{redis}->cmd('SCRIPT', 'FLUSH');
+}
+
+
+# Somebody else writes into the keys of generations that are followed now.  A
+# cached answer is only deleted, and with it what was known of its order.
+
+sub spoil {
+    my ($agent) = @_;
+    my ($dice, $redis) = ($agent->dice, $agent->{redis});
+    my @ways = (['DEL'], ['SET', 'x', 'PX', 20000], ['XTRIM', 'MAXLEN', 2],
+                ['XADD', 'NOMKSTREAM', '*', 'odd', 1], ['HDEL', 'token'],
+                ['PEXPIRE', 1]);
+    my @done;
+
+    return unless _ready($agent);
+
+    my @followed = @{ $redis->cmd('PUBSUB', 'CHANNELS') };
+
+    foreach (1 .. $dice->number(1, 4)) {
+        my $gen = $dice->pick(@followed) // last;
+        my ($S) = $gen =~ /^\{(.*)\}/ or next;
+        my $live = $redis->cmd('KEYS', "{$S}:1:live:*")->[0] // $gen;
+        my $key = $dice->pick($gen, $gen, "$gen:own", $live, $S);
+        my ($verb, @more) = @{ $dice->pick(@ways) };
+
+        ($verb, @more) = ('DEL', $Chat::Chaos::Watch::SENTINEL) if $key eq $S;
+
+        $redis->cmd($verb, $key, @more);
+        $agent->spoiled($gen);
+        push(@done, "$verb $key");
+    }
+
+    return @done ? join(', ', @done) : undef;
 }
 
 

@@ -8,6 +8,11 @@ use strict;
 use Digest::SHA qw(sha256_hex);
 use IO::Handle;
 
+# how a stream may end; "internal" only where somebody wrote into our keys
+my %ENDS = map { $_ => 1 } ('completed', 'hung up', 'lost', qw(queue_full
+    queue_timeout provider_refused provider_rate_limited provider_timeout
+    provider_broken redis_down interrupted cancelled));
+
 # a client may get these from its own worker while others are served
 my %LOCAL = map { $_ => 1 } qw(redis_down interrupted queue_full);
 
@@ -33,6 +38,10 @@ sub take {
 
     foreach my $r (@records) {
         my @faults = (@{ $r->{faults} }, $self->_lost($r));
+
+        push(@faults, "the end is $r->{outcome}")
+            if !$ENDS{$r->{outcome}} && !($r->{outcome} eq 'internal'
+               && $self->{agent}->was_spoiled(sha256_hex($r->{question})));
 
         $self->_count($r);
         $self->_log($r, @faults);
@@ -83,19 +92,16 @@ sub _count {
 sub _lost {
     my ($self, $r) = @_;
     my $agent = $self->{agent};
-    my ($i, $from, $to) = @$r{qw(instance started ended)};
+    my ($i, $at) = @$r{qw(instance ended)};
 
     return () if $r->{outcome} ne 'lost';
     return 'waits for ever' if $r->{error} eq 'timeout';
 
-    return () if $agent->worker_killed($r->{worker}, $i, $from, $to);
-    return () if !defined $r->{status} && $agent->was_down($i, $from, $to);
+    return () if $agent->worker_killed($r->{worker}, $i, $at);
+    return () if !defined $r->{status} && $agent->was_down($i, $at);
 
-    my $limit = $self->{shutdown}{$i};
-
-    return () if defined $limit && grep {
-        $_->[0] == $i && $_->[1] < $to && $to > $_->[1] + $limit - 0.5
-    } @{ $agent->{shut} };
+    return () if defined $self->{shutdown}{$i}
+        && $agent->worker_shut($r->{worker}, $i, $at - $self->{shutdown}{$i});
 
     return "no end: $r->{error}";
 }

@@ -14,10 +14,6 @@ use Digest::SHA qw(sha256_hex);
 
 our @EXPORT_OK = qw(record_of);
 
-my %CODES = map { $_ => 1 } qw(queue_full queue_timeout provider_refused
-    provider_rate_limited provider_timeout provider_broken redis_down
-    interrupted cancelled);
-
 my @KEPT = qw(question instance hot path use_cache hangup_after read_rate
     started header_at ended status complete hungup error);
 
@@ -28,7 +24,8 @@ my @KEPT = qw(question instance hot path use_cache hangup_after read_rate
 #     gen, cache, worker    from the headers
 #     restarts    how many "processing" after the first
 #     call        the provider's call that the answer is of
-#     faults, raw what is wrong, and if so or if lost all that was read
+#     faults      what is wrong
+#     raw         all that was read, if something is wrong or may be
 
 sub record_of {
     my ($q) = @_;
@@ -54,7 +51,8 @@ sub record_of {
 
     $record{faults} = [ _faults($q) ];
     $record{raw} = $q->{raw}
-        if @{ $record{faults} } || $record{outcome} eq 'lost';
+        if @{ $record{faults} }
+           || $record{outcome} =~ /^(?:lost|none|internal)$/;
 
     return \%record;
 }
@@ -74,9 +72,8 @@ sub _faults {
     return () unless defined $q->{status};
 
     if ($q->{status} != 200) {
-        return () if !$q->{complete} || ($q->{status} == 503
-            && _code($q) =~ /^(?:redis_down|queue_full)$/
-            && defined $q->{headers}{'retry-after'});
+        return () if !$q->{complete} || $q->{status} == 503
+            && defined $q->{headers}{'retry-after'};
         return "status $q->{status}";
     }
 
@@ -88,8 +85,6 @@ sub _faults {
             : (finish => $t->{finish_reason});
 
         push(@faults, Chat::Check::faults($q, %opt));
-        push(@faults, "the code is $t->{code}")
-            if defined $t->{code} && !$CODES{$t->{code}};
     }
 
     return @faults;

@@ -11,8 +11,8 @@ use Time::HiRes qw(sleep time);
 use Chat::Life qw(background value_of);
 use Chat::Sealed qw(seal_fault seal_of);
 
-# gone with a FLUSHALL, or when Redis has lost its data
-my $SENTINEL = 'chaos:sentinel';
+# gone when answers may have been lost
+our $SENTINEL = 'chaos:sentinel';
 
 
 sub new {
