@@ -377,7 +377,7 @@ sub reconnect {
 
 my $log = $first->error_log;
 
-like($log, qr/redis cannot serve chat command "\w+": "NOPERM [^"]*'evalsha'/,
+like($log, qr/redis cannot serve chat command "\w+": "NOPERM /,
      'the log tells of a command');
 like($log, qr/pubsub: a command was refused: "NOPERM /, 'of a subscription');
 like($log, qr/\[warn\].*: (?:INFO|CLIENT SETNAME) was refused: "NOPERM /,
