@@ -372,6 +372,8 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
     rd->failed = 0;
     rd->words.len = 0;
 
+    ngx_chat_redis_where_works(rd);
+
     ngx_del_timer(&rd->timer);
     ngx_chat_bytes_free(&rd->hello);
 

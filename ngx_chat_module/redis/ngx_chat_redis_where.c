@@ -12,6 +12,10 @@ static void ngx_chat_redis_where_moved(ngx_chat_redis_t *rd,
     ngx_addr_t *addr);
 static ngx_int_t ngx_chat_redis_where_begin(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_where_group(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_where_choose(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_chat_redis_where_report(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state);
 static ngx_int_t ngx_chat_redis_where_host(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_where_next(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
@@ -229,7 +233,85 @@ ngx_chat_redis_where_group(ngx_chat_redis_t *rd)
         return NGX_ERROR;
     }
 
+    rd->where.peer = *pc;
+
+    pc->get = ngx_chat_redis_where_choose;
+    pc->free = ngx_chat_redis_where_report;
+    pc->data = rd;
+
     return pc->tries ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_choose(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_chat_redis_t *rd = data;
+
+    ngx_int_t                rc;
+    ngx_uint_t               again;
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+
+    rc = w->peer.get(pc, w->peer.data);
+
+    again = (rc == NGX_OK && pc->tries > 1 && w->shunned_len
+             && ngx_cmp_sockaddr(pc->sockaddr, pc->socklen,
+                                 &w->shunned.sockaddr, w->shunned_len, 1)
+                == NGX_OK);
+
+    w->shunned_len = 0;
+
+    if (!again) {
+        return rc;
+    }
+
+    w->peer.free(pc, w->peer.data, NGX_PEER_FAILED);
+
+    pc->sockaddr = NULL;
+
+    return w->peer.get(pc, w->peer.data);
+}
+
+
+static void
+ngx_chat_redis_where_report(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_chat_redis_t *rd = data;
+
+    rd->where.peer.free(pc, rd->where.peer.data, state);
+}
+
+
+/*
+ * A connection lasts for days, but a group takes a peer that has failed for a
+ * good one only when it is given back: so it is at once.
+ */
+
+void
+ngx_chat_redis_where_works(ngx_chat_redis_t *rd)
+{
+    ngx_connection_t       *c;
+    ngx_peer_connection_t  *pc;
+
+    if (rd->conf->group == NULL) {
+        return;
+    }
+
+    pc = &rd->peer;
+
+    /* with a connection, it might be kept for others */
+
+    c = pc->connection;
+    pc->connection = NULL;
+
+    pc->free(pc, pc->data, 0);
+
+    pc->connection = c;
+
+    rd->where.settled = 1;
 }
 
 
@@ -512,7 +594,8 @@ ngx_chat_redis_where_left(ngx_chat_redis_t *rd)
 void
 ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed)
 {
-    ngx_peer_connection_t  *pc;
+    ngx_peer_connection_t   *pc;
+    ngx_chat_redis_where_t  *w;
 
     pc = &rd->peer;
 
@@ -520,7 +603,20 @@ ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed)
         return;
     }
 
-    pc->free(pc, pc->data, failed ? NGX_PEER_FAILED : 0);
+    w = &rd->where;
+
+    if (!w->settled) {
+        pc->free(pc, pc->data, failed ? NGX_PEER_FAILED : 0);
+
+    } else if (failed) {
+
+        /* it hears of that in the next round */
+
+        w->shunned_len = pc->socklen;
+        ngx_memcpy(&w->shunned, pc->sockaddr, pc->socklen);
+    }
+
+    w->settled = 0;
 
     pc->sockaddr = NULL;
 }

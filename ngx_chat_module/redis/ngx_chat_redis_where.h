@@ -46,7 +46,13 @@ typedef struct {
     ngx_chat_member_t          member;   /* of those who follow it */
     ngx_str_t                  name;     /* host of what it said */
 
+    /* a group's own get, free and data, and whom it is to leave out next */
+    ngx_peer_connection_t      peer;
+    ngx_sockaddr_t             shunned;
+    socklen_t                  shunned_len;
+
     unsigned                   starting:1;
+    unsigned                   settled:1;    /* given back to the group */
 } ngx_chat_redis_where_t;
 
 
@@ -70,6 +76,9 @@ void ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc);
 
 /* has the round anything left to try? */
 ngx_uint_t ngx_chat_redis_where_left(ngx_chat_redis_t *rd);
+
+/* the connection is up */
+void ngx_chat_redis_where_works(ngx_chat_redis_t *rd);
 
 /* the connection, or the attempt, that rd->peer was used for has ended */
 void ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed);

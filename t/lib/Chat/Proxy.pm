@@ -22,13 +22,14 @@ use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY SOMAXCONN);
 use Time::HiRes qw(time);
 
 
-# new(port => where to listen, target => port)
+# new(port => where to listen, target => port), with address => where as well
 
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { %opt }, $class;
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+    my $address = $opt{address} || '127.0.0.1';
+    my $listen = IO::Socket::INET->new(LocalAddr => $address,
         LocalPort => $opt{port}, Listen => SOMAXCONN, ReuseAddr => 1,
         Proto => 'tcp') or die "proxy: cannot listen: $@\n";
 
@@ -73,8 +74,14 @@ sub set {
     my $control = $self->{control};
 
     print $control join(';', map { "$_=$set{$_}" } sort keys %set) . "\n";
-    readline($self->{answers});
+
+    return readline($self->{answers}) + 0;
 }
+
+
+# how many connections go through it now
+
+sub connections { return $_[0]->set }
 
 
 sub stop {
@@ -133,7 +140,7 @@ sub _run {
                 _end(\%half, $_, \%set) foreach (my @all = values %half);
             }
 
-            print $answer "ok\n";
+            print $answer keys(%half) / 2, "\n";
         }
 
         _accept($listen, $target, \%half, \%set)

@@ -33,6 +33,7 @@ use Time::HiRes qw(sleep time);
 use Chat::Answer ();
 use Chat::Check;
 use Chat::Client;
+use Chat::Dns;
 use Chat::Nginx;
 use Chat::Proxy;
 use Chat::Redis;
@@ -42,7 +43,7 @@ our @EXPORT = (@Test::More::EXPORT, @Chat::Client::EXPORT,
     @Chat::Check::EXPORT,
     qw(test_dir free_port start_redis start_provider provider_set
        provider_stats provider_reset start_nginx new_nginx start_proxy
-       start_sentinels wait_for done key_of stream_key pieces_of text_of read_file
+       start_dns start_sentinels wait_for done key_of stream_key pieces_of text_of read_file
        parse_json));
 
 my $owner = $$;
@@ -132,14 +133,28 @@ sub start_sentinels {
 }
 
 
-# start_proxy($port_of_the_target, key => value, ...)
+# a name server: see Chat::Dns
+
+sub start_dns {
+    my (%set) = @_;
+    my $dns = Chat::Dns->new(port => free_port());
+
+    push(@servers, $dns);
+    $dns->set(%set);
+
+    return $dns;
+}
+
+
+# start_proxy($port_of_the_target, key => value, ...); address and port: where
 
 sub start_proxy {
     my ($target, %set) = @_;
 
     $target = $target->port if ref $target;
 
-    my $proxy = Chat::Proxy->new(port => free_port(), target => $target);
+    my $proxy = Chat::Proxy->new(address => delete $set{address},
+        port => delete $set{port} || free_port(), target => $target);
 
     push(@servers, $proxy);
     $proxy->set(%set) if %set;
