@@ -490,15 +490,7 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
             return NGX_ERROR;
         }
 
-        if (rc == NGX_OK
-            && ngx_strncasecmp(url.data, (u_char *) "redis://", 8) != 0
-            && ngx_strncasecmp(url.data, (u_char *) "rediss://", 9) != 0
-            && ngx_strncasecmp(url.data, (u_char *) "redis+sentinel://", 17)
-               != 0
-            && ngx_strncasecmp(url.data, (u_char *) "rediss+sentinel://", 18)
-               != 0
-            && ngx_strncasecmp(url.data, (u_char *) "unix:", 5) != 0)
-        {
+        if (rc == NGX_OK && !ngx_chat_redis_is_url(&url)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "CELERY_BROKER_URL is ignored, since it names no "
                           "Redis: the broker is that of \"chat_redis\"");

@@ -107,6 +107,17 @@ done:
 }
 
 
+ngx_uint_t
+ngx_chat_redis_is_url(ngx_str_t *url)
+{
+    return ngx_chat_redis_url_skip(url, "redis://")
+           || ngx_chat_redis_url_skip(url, "rediss://")
+           || ngx_chat_redis_url_skip(url, "redis+sentinel://")
+           || ngx_chat_redis_url_skip(url, "rediss+sentinel://")
+           || ngx_chat_redis_url_skip(url, "unix:");
+}
+
+
 static ngx_int_t
 ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {

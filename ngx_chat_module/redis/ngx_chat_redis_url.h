@@ -70,6 +70,10 @@ ngx_int_t ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err);
 
 
+/* does it begin as one of those? */
+ngx_uint_t ngx_chat_redis_is_url(ngx_str_t *url);
+
+
 /* ngx_chat_redis_conf.c */
 
 /*
