@@ -3,6 +3,10 @@
 
 
 #define NGX_CHAT_PROVIDER_MAX_AGE  60L     /* s, of an idle connection */
+#define NGX_CHAT_PROVIDER_PROBE    15L     /* s, of silence, and then again */
+
+/* ms, for what was sent to arrive */
+#define NGX_CHAT_PROVIDER_ARRIVAL  20000
 
 #if (NGX_CHAT_FAULT_DETAIL < CURL_ERROR_SIZE)
 #error libcurl would write its words beyond the room for them
@@ -11,6 +15,8 @@
 
 static ngx_int_t ngx_chat_provider_options(CURL *easy,
     ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
+static int ngx_chat_provider_socket(void *data, curl_socket_t s,
+    curlsocktype purpose);
 static ngx_uint_t ngx_chat_provider_route(CURL *easy,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
@@ -119,6 +125,12 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
                                NGX_CHAT_PROVIDER_MAX_AGE);
     failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE,
+                               NGX_CHAT_PROVIDER_PROBE);
+    failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL,
+                               NGX_CHAT_PROVIDER_PROBE);
+    failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION,
+                               ngx_chat_provider_socket);
 
     /* libcurl would change the signals of the process for each call */
     failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -131,6 +143,26 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
                             (long) CURL_HTTP_VERSION_2TLS);
 
     return failed ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * A connection that leads nowhere any more is one that calls over HTTP/2 would
+ * go on to share for as long as the kernel does not give it up.
+ */
+
+static int
+ngx_chat_provider_socket(void *data, curl_socket_t s, curlsocktype purpose)
+{
+    int  ms;
+
+    ms = NGX_CHAT_PROVIDER_ARRIVAL;
+
+    /* without it things just take longer */
+
+    (void) setsockopt(s, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(int));
+
+    return CURL_SOCKOPT_OK;
 }
 
 
