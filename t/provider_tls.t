@@ -244,7 +244,10 @@ foreach my $round ('on the connection that is there', 'on none') {
 
     my $connections = keys %{ { map { $_->[2] => 1 } @seen } };
 
-    cmp_ok($connections, '<=', 3, "$round: on few connections");
+    # those that begin while the first one is made do not wait for it
+
+    cmp_ok($connections, '<=', $round =~ /none/ ? 50 : 3,
+           "$round: on few connections");
 
     # another companion has none yet
 
