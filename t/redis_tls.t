@@ -54,8 +54,7 @@ sub with {
     my ($url, $http, %opt) = @_;
 
     return start_nginx(redis => $url, provider => $provider,
-        http => "$http\nchat_queue_timeout ${QUEUE}s;\n"
-            . 'chat_redis_down error;', %opt);
+        http => "$http\nchat_queue_timeout ${QUEUE}s;", %opt);
 }
 
 
