@@ -51,20 +51,7 @@ my $client = $redis->client;
 
 cmp_ok(scalar @cases, '>=', 300, 'so many streams are malformed');
 
-for (my $from = 0; $from < @cases; $from += 40) {
-    my $to = $from + 39 < $#cases ? $from + 39 : $#cases;
-    my @all = ask($nginx, map { { question => "Case $_" } } $from .. $to);
-
-    foreach my $i ($from .. $to) {
-        my $name = $cases[$i]{name} =~ s/[^\x20-\x7e]/./gr;
-
-        is(fault($cases[$i], $i, shift @all), '', $name)
-            || diag(shown($cases[$i]));
-    }
-
-    stream_ok(scalar ask($nginx, { question => "Once more $from?" }),
-              'a good answer in between', text => 'Fine, thanks.');
-}
+ask_all($nginx, '');
 
 is(companion(), $companion, 'the same companion');
 ok(wait_for { $client->cmd('XLEN', 'chat:tasks:1') eq '0' },
@@ -76,10 +63,42 @@ $redis->cmd('FLUSHALL');
 stream_ok(scalar ask($nginx, { question => 'At last?' }), 'a good answer',
           text => 'Fine, thanks.');
 
+# the same without Redis: the worker itself is as careful
+
+my $direct = start_nginx(redis => 'off', provider => $port, workers => 1,
+    provider_lines => 'retries 0; first_token_timeout 2s; idle_timeout 1s;',
+    location => "chat_max_answer $MAX_ANSWER;");
+my ($worker) = $direct->worker_pids;
+
+ask_all($direct, 'direct: ');
+
+is(join(' ', $direct->worker_pids), $worker, 'the same worker');
+
 kill('KILL', $server);
 waitpid($server, 0);
 
 done();
+
+
+sub ask_all {
+    my ($nginx, $prefix) = @_;
+
+    for (my $from = 0; $from < @cases; $from += 40) {
+        my $to = $from + 39 < $#cases ? $from + 39 : $#cases;
+        my @all = ask($nginx, map { { question => "Case $_" } } $from .. $to);
+
+        foreach my $i ($from .. $to) {
+            my $name = $cases[$i]{name} =~ s/[^\x20-\x7e]/./gr;
+
+            is(fault($cases[$i], $i, shift @all), '', "$prefix$name")
+                || diag(shown($cases[$i]));
+        }
+
+        stream_ok(scalar ask($nginx, { question => "Once more $from?" }),
+                  "${prefix}a good answer in between",
+                  text => 'Fine, thanks.');
+    }
+}
 
 
 sub companion {

@@ -426,6 +426,7 @@ ngx_http_chat_upstream_over(ngx_http_chat_upstream_t *up)
     /* keeps nginx from making a response of what the upstream ended with */
 
     up->request->connection->error = 1;
+    up->request->connection->log->action = "asking a provider";
 
     ngx_post_event(&up->event, &ngx_posted_events);
 }

@@ -1,0 +1,262 @@
+#!/usr/bin/perl
+
+# The direct path when a provider fails, or its host: the codes for clients,
+# lines for the operator, and other providers or servers in its place.
+
+use warnings;
+use strict;
+
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+use lib 't/lib';
+use Chat::Test;
+
+my $provider = start_provider(chunks => 5, gap => 10);
+my $second = start_provider(chunks => 5, gap => 10);
+my $dead = free_port();
+my $number = 0;
+
+
+sub calls {
+    my ($server, $question) = @_;
+
+    return provider_stats($server, $question);
+}
+
+
+# each fault with its code
+
+my $lines = 'connect_timeout 1s; first_token_timeout 1s; idle_timeout 700ms;'
+    . ' total_timeout 2s;';
+my $nginx = start_nginx(redis => 'off', workers => 1, provider => $provider,
+    provider_lines => "$lines retries 0;");
+
+foreach (
+    ['status=400', 'provider_refused', 'refused the request, HTTP status 400'],
+    ['status=401', 'provider_refused', 'HTTP status 401'],
+    ['status=404', 'provider_refused', 'HTTP status 404'],
+    ['status=429', 'provider_rate_limited', 'HTTP status 429'],
+    ['status=408', 'provider_timeout', 'HTTP status 408'],
+    ['status=500', 'provider_refused', 'HTTP status 500'],
+    ['status=503', 'provider_refused', 'HTTP status 503'],
+    ['status=302', 'provider_refused', 'HTTP status 302'],
+    ['fault=hang', 'provider_timeout', 'first_token_timeout'],
+    ['fault=html', 'provider_broken', 'something else than an event stream'],
+    ['first=5000', 'provider_timeout', 'first_token_timeout'],
+    ['fault=stall;at=2', 'provider_timeout', 'idle_timeout'],
+    ['chunks=100;gap=100', 'provider_timeout', 'total_timeout'],
+    ['fault=reset;at=2', 'provider_broken', 'broke the connection off'],
+    ['fault=eof;at=2', 'provider_broken', 'the connection'],
+    ['fault=end;at=2', 'provider_broken', 'before the end'],
+    ['fault=badjson;at=2', 'provider_broken', 'not valid JSON'],
+    ['fault=badutf8;at=2', 'provider_broken', 'not valid JSON'],
+    ['fault=errobj;at=2', 'provider_\w+', 'an error instead of an answer'],
+    ['fault=huge;at=2;size=5000000', 'provider_broken', 'too large'])
+{
+    my ($fault, $code, $line) = @$_;
+    my $question = 'What fails, number ' . ++$number . "? {{$fault}}";
+    my $before = length($nginx->error_log);
+    my $q = ask($nginx, { question => $question });
+    my $got = $q->{terminal}{code} // 'none';
+
+    like($got, qr/^$code$/, "$fault: code");
+    stream_ok($q, "$fault: a stream", error => $got);
+    like(substr($nginx->error_log, $before),
+         qr/\[error\] .*provider "openai" at "127\.0\.0\.1:\d+" .*$line/,
+         "$fault: log");
+    unlike($q->{body}, qr/sk-test-key|127\.0\.0\.1/, "$fault: no secrets");
+}
+
+# answers that are whole all the same
+
+foreach ('fault=nodone', 'fault=nofinish', 'te=close', 'crlf=1', 'split=1',
+         'reasoning=5', 'usage=0', 'chunks=0')
+{
+    my $question = 'What is fine, number ' . ++$number . "? {{$_}}";
+
+    stream_ok(scalar ask($nginx, { question => $question }), $_,
+              text => text_of($question, chunks => 5));
+}
+
+stream_ok(scalar ask($nginx, { question => 'Finish? {{finish=length}}' }),
+          'finish_reason', finish => 'length');
+
+# a host that does not answer, or not at all
+
+my $away = start_nginx(redis => 'off', workers => 1, provider => $dead,
+    provider_lines => "$lines retries 0;");
+
+stream_ok(scalar ask($away, { question => 'Who is there?' }),
+          'connection refused', error => 'provider_refused');
+like($away->error_log, qr/provider "openai" at .* cannot be reached/,
+     'and logged');
+
+my $nowhere = start_nginx(redis => 'off', workers => 1,
+    provider => 'http://no-such-host.invalid/v1',
+    provider_lines => "$lines retries 0;");
+
+like(read_file($nowhere->dir . '/stderr'),
+     qr/\[warn\] .*no-such-host\.invalid/,
+     'a name that is not found is a warning');
+stream_ok(scalar ask($nowhere, { question => 'Who is there?' }),
+          'no address', error => 'provider_refused');
+
+# somebody who accepts and says nothing
+
+my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10)
+    or die "listen: $!\n";
+my $silent = start_nginx(redis => 'off', workers => 1,
+    provider => $mute->sockport, provider_lines => "$lines retries 0;");
+my $q = ask($silent, { question => 'Do you hear me?' });
+
+stream_ok($q, 'silence', error => 'provider_timeout');
+cmp_ok($q->{ended} - $q->{started}, '<', 4, 'in time');
+
+# one after the other
+
+my $two = start_nginx(redis => 'off', workers => 1, http => <<"EOT",
+    chat_provider a {
+        url http://127.0.0.1:@{[$provider->port]}/v1;
+        key sk-test-key; model first; retries 1; $lines
+    }
+    chat_provider b {
+        url http://127.0.0.1:@{[$second->port]}/v1;
+        key sk-test-key; model second; retries 1; $lines
+    }
+    chat_provider dead {
+        url http://127.0.0.1:$dead/v1;
+        key sk-test-key; model third; $lines
+    }
+    log_format chat '\$uri \$chat_provider \$chat_status';
+    access_log %%DIR%%/chat.log chat;
+EOT
+    servers => <<'EOT');
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location = /chat { chat a b; }
+        location = /dead { chat dead b; }
+    }
+EOT
+
+provider_set($provider, status => 503);
+$q = ask($two, { question => 'Who is next?' });
+stream_ok($q, 'the second one', restarts => 0);
+cmp_ok($q->{ended} - $q->{started}, '<', 1, 'at once');
+is(calls($provider, 'Who is next?'), 1, 'the first was asked');
+is(calls($second, 'Who is next?'), 1, 'then the second');
+ok(wait_for { read_file($two->dir . '/chat.log') =~ m!^/chat b completed$!m },
+   'who answered is logged');
+
+stream_ok(scalar ask($two, { path => '/dead', question => 'Dead?' }),
+          'instead of a dead one', restarts => 0);
+
+provider_set($provider, status => 400);
+stream_ok(scalar ask($two, { question => 'Who is to blame?' }),
+          'the question is at fault', error => 'provider_refused');
+is(calls($second, 'Who is to blame?'), 0, 'so nobody else is asked');
+
+provider_set($provider, status => 0, fault => 'reset', at => 2);
+stream_ok(scalar ask($two, { question => 'Who starts over?' }),
+          'after the first chunk', restarts => 1);
+
+# the same once more, when all have failed
+
+provider_set($provider, fault => '', status => 503, fails => 1);
+
+my $once = start_nginx(redis => 'off', workers => 1, provider => $provider,
+    provider_lines => 'retries 2;');
+
+$q = ask($once, { question => 'Once more?' });
+stream_ok($q, 'a retry', restarts => 0);
+is(calls($provider, 'Once more?'), 2, 'the second call');
+cmp_ok($q->{ended} - $q->{started}, '>', 0.15, 'after a while');
+provider_set($provider, status => 0, fails => 0);
+
+# a group of servers, the first of which is dead
+
+my $group = start_nginx(redis => 'off', workers => 1,
+    provider => 'http://group/v1', provider_lines => "$lines retries 0;",
+    http => "upstream group { server 127.0.0.1:$dead; server 127.0.0.1:"
+            . $provider->port . "; keepalive 8; }");
+
+provider_reset($provider);
+stream_ok(scalar ask($group, { question => "Group, $_?" }), 'a group')
+    foreach 1 .. 6;
+like(provider_stats($provider)->{last_headers}, qr/^Host: group\r?$/m,
+     'is asked by its name');
+cmp_ok(provider_stats($provider)->{connections}, '<=', 4,
+       'and connections are kept');
+
+# a name that is resolved when it is asked for
+
+my ($dns, $dns_port, $answers) = name_server();
+my $name = 'http://provider.test:' . $provider->port . '/v1';
+my $late = start_nginx(redis => 'off', workers => 1, provider => $name,
+    provider_lines => "$lines retries 0;",
+    http => "resolver 127.0.0.1:$dns_port valid=1s ipv6=off;");
+
+unlike(read_file($late->dir . '/stderr'), qr/\[warn\].*provider\.test/,
+       'nobody looks for it at start');
+stream_ok(scalar ask($late, { question => "Resolved, $_?" }), 'resolved')
+    foreach 1 .. 3;
+answer_with($answers, '127.0.0.9');
+sleep(2.2);
+stream_ok(scalar ask($late, { question => 'Moved?' }), 'it has moved away',
+          error => 'provider_refused');
+answer_with($answers, '127.0.0.9 127.0.0.1');
+sleep(2.2);
+stream_ok(scalar ask($late, { question => 'Both?' }), 'one of two addresses');
+answer_with($answers, '');
+sleep(2.2);
+stream_ok(scalar ask($late, { question => 'None?' }), 'not found any more',
+          error => 'provider_refused');
+like($late->error_log, qr/cannot be reached, "its name could not be resolved/,
+     'and logged');
+
+kill('KILL', $dns);
+waitpid($dns, 0);
+
+done();
+
+
+# answers each question for an address with those in a file
+
+sub name_server {
+    my $sock = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        Proto => 'udp') or die "socket: $!\n";
+    my $file = test_dir() . '/addresses';
+    my $pid;
+
+    answer_with($file, '127.0.0.1');
+    $pid = fork() // die "fork: $!\n";
+
+    return ($pid, $sock->sockport, $file) if $pid;
+
+    while (defined(my $peer = $sock->recv(my $query, 512))) {
+        my ($id) = unpack('n', $query);
+        my $end = index($query, "\0", 12);
+        my $asked = substr($query, 12, $end - 12 + 5);
+        my @addresses = split(/ /, read_file($file));
+        my $flags = @addresses ? 0x8180 : 0x8183;
+
+        $sock->send(pack('n6', $id, $flags, 1, scalar(@addresses), 0, 0)
+            . $asked
+            . join('', map { pack('n3Nn', 0xc00c, 1, 1, 1, 4)
+                             . pack('C4', split(/\./)) } @addresses),
+            0, $peer);
+    }
+
+    POSIX::_exit(0);
+}
+
+
+sub answer_with {
+    my ($file, $text) = @_;
+
+    open(my $out, '>', "$file.new") or die "$file: $!\n";
+    print $out $text;
+    close($out);
+    rename("$file.new", $file) or die "$file: $!\n";
+}
