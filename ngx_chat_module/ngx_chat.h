@@ -51,6 +51,14 @@ typedef struct {
 } ngx_chat_maker_t;
 
 
+/* how often generations may begin that count under one name */
+typedef struct {
+    u_char                     name[NGX_CHAT_HASH_LEN];
+    uint64_t                   interval;   /* us; 0: as often as they like */
+    ngx_uint_t                 burst;      /* besides, at once */
+} ngx_chat_limit_t;
+
+
 typedef struct ngx_chat_provider_s      ngx_chat_provider_t;
 typedef struct ngx_chat_group_s         ngx_chat_group_t;
 typedef struct ngx_chat_redis_conf_s    ngx_chat_redis_conf_t;

@@ -9,6 +9,7 @@
 #include "http/ngx_http_chat_env.h"
 #include "http/ngx_http_chat_filter.h"
 #include "http/ngx_http_chat_group.h"
+#include "http/ngx_http_chat_limit.h"
 #include "http/ngx_http_chat_provider_conf.h"
 #include "http/ngx_http_chat_target.h"
 #include "http/ngx_http_chat_variables.h"
@@ -252,6 +253,13 @@ static ngx_command_t  ngx_chat_commands[] = {
     { ngx_string("chat_abandon"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_chat_abandon_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_miss_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_chat_miss_limit_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },

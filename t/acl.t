@@ -231,7 +231,8 @@ sub life {
 sub instance {
     my (%opt) = @_;
     my $nginx = start_nginx(provider => $provider, workers => 1, server =>
-        'location = /cancel { chat; chat_abandon cancel grace=500ms; }', %opt);
+        'chat_miss_limit $remote_addr rate=1000r/s burst=1000;
+         location = /cancel { chat; chat_abandon cancel grace=500ms; }', %opt);
 
     $nginx->allow_log(qr/exited on signal 9/);
 

@@ -185,10 +185,6 @@ my %codes = map { $_ => 1 } $codes =~ /ngx_string\("([a-z_]+)"\)/g;
 my %said = map { $_ => 1 }
     part('POST /chat') =~ /^\| (?:\d+ \| )?`([a-z_]+)` \| /mg;
 
-# nothing makes it yet
-
-delete $codes{miss_limit};
-
 # fields of the request
 
 delete @said{qw(question use_cache)};

@@ -187,6 +187,97 @@ unchanged(sub {
 }, 'open: bad number');
 
 
+# open: a limit of one in 10 s, and two besides
+
+my $limit = 'chat:limit:1:' . 'cd' x 32;
+
+
+# opens the generation number n
+
+sub limited {
+    my ($n, %arg) = @_;
+
+    return call('open', [ @{ keys_of(sprintf('%032x', $n), 1) }, $limit ],
+                sprintf('%032x', $n), $arg{cache} // 0, 30000, $fp,
+                $arg{interval} // 10_000_000, $arg{burst} // 2);
+}
+
+
+# what the limit holds, in us from now
+
+sub ahead {
+    my ($seconds, $us) = @{ $redis->cmd('TIME') };
+
+    return $redis->cmd('GET', $limit) - ($seconds * 1_000_000 + $us);
+}
+
+fresh();
+is(limited(1), 'MISS', 'limit: the first');
+near(ahead() / 1000, 10000, 'limit: is counted');
+near($redis->cmd('PTTL', $limit), 10000, 'limit: until it is made up for');
+unchanged(sub { is(limited(1), 'MISS', 'limit: again') }, 'limit: again');
+is(limited($_), 'MISS', "limit: $_ at once") foreach 2, 3;
+near(ahead() / 1000, 30000, 'limit: all are counted');
+near($redis->cmd('PTTL', $limit), 30000, 'limit: until they are made up for');
+
+unchanged(sub {
+    my ($word, $left) = split(/ /, limited(4));
+
+    is($word, 'LIMIT', 'limit: one too many');
+    near($left, 10000, 'limit: when it is not');
+    is(call('open', keys_of('56' x 16, 1), '56' x 16, 'x', 'x', $fp) =~ /^ERR/,
+       1, 'limit: a bad number');
+}, 'limit: one too many');
+
+is(limited(1), 'MISS', 'limit: a repeat is none too many');
+is(opening(0), 'MISS', 'limit: without a limit nothing counts');
+near(ahead() / 1000, 30000, 'limit: nothing did');
+
+fresh();
+is(limited(1, cache => 1), 'MISS', 'limit: one to join');
+unchanged(sub {
+    like(limited(1, cache => 1), qr/^MISS$/, 'limit: again, joinable');
+}, 'limit: again, joinable');
+
+my $counted = $redis->cmd('GET', $limit);
+
+like(limited(2, cache => 1), qr/^JOIN /, 'limit: to join is free');
+is($redis->cmd('GET', $limit), $counted, 'limit: and not counted');
+
+fresh();
+cached(status => 'completed', chunk => 'Hello', cuts => '2 3', v => 1,
+       fp => $fp);
+like(limited(1, cache => 1, burst => 0), qr/^HIT /, 'limit: a hit is free');
+is($redis->cmd('EXISTS', $limit), 0, 'limit: and not counted');
+
+foreach my $value ('x', '', '-5', 'nan', '1e300', '12', '0x10') {
+    fresh();
+    $redis->cmd('SET', $limit, $value, 'PX', 5000);
+    is(limited(1, burst => 0), 'MISS', "limit: '$value' counts for nothing");
+    near(ahead() / 1000, 10000, 'limit: is replaced');
+}
+
+fresh();
+wrong($limit);
+is(limited(1), 'MISS', 'limit: another type counts for nothing');
+near(ahead() / 1000, 10000, 'limit: is replaced');
+
+# a clock that went back: as if all that can be counted had been
+
+$redis->cmd('SET', $limit, '9' x 20, 'PX', 5000);
+near((split(/ /, limited(2)))[1], 10000, 'limit: not beyond what it can be');
+
+# very often, and very rarely
+
+fresh();
+is(limited($_, interval => 1, burst => 1_000_000), 'MISS',
+   'limit: a million a second') foreach 1 .. 3;
+fresh();
+is(limited(1, interval => 86_400_000_000, burst => 364), 'MISS',
+   'limit: one a day');
+ok(abs(ahead() / 86_400_000_000 - 1) < 0.001, 'limit: counted exactly');
+
+
 # open: hits
 
 my @answer = (status => 'completed', chunk => 'Hello', cuts => '2 3', v => 1,

@@ -63,6 +63,14 @@ typedef struct {
 
 
 typedef struct {
+    ngx_http_complex_value_t  key;           /* empty: not limited */
+    ngx_str_t                name;           /* of these settings */
+    uint64_t                 interval;       /* us */
+    ngx_uint_t               burst;
+} ngx_http_chat_limit_t;
+
+
+typedef struct {
     ngx_array_t             *names;          /* of ngx_str_t: "chat a b" */
     ngx_array_t             *providers;      /* of ngx_chat_provider_t *, in
                                                 the same order */
@@ -82,6 +90,7 @@ typedef struct {
     ngx_msec_t               heartbeat;
     ngx_flag_t               cancel;         /* what nobody listens to */
     ngx_msec_t               grace;
+    ngx_http_chat_limit_t   *miss_limit;     /* NULL: none */
     ngx_uint_t               redis_down;
     ngx_uint_t               resolver;       /* names are resolved late */
     ngx_flag_t               cache_status;

@@ -118,6 +118,7 @@ ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
     clcf->heartbeat = NGX_CONF_UNSET_MSEC;
     clcf->cancel = NGX_CONF_UNSET;
     clcf->grace = NGX_CONF_UNSET_MSEC;
+    clcf->miss_limit = NGX_CONF_UNSET_PTR;
     clcf->redis_down = NGX_CONF_UNSET_UINT;
     clcf->cache_status = NGX_CONF_UNSET;
 
@@ -171,6 +172,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 15000);
     ngx_conf_merge_value(conf->cancel, prev->cancel, 0);
     ngx_conf_merge_msec_value(conf->grace, prev->grace, 10000);
+    ngx_conf_merge_ptr_value(conf->miss_limit, prev->miss_limit, NULL);
     ngx_conf_merge_uint_value(conf->redis_down, prev->redis_down,
                               NGX_HTTP_CHAT_REDIS_DOWN_DIRECT);
     ngx_conf_merge_value(conf->cache_status, prev->cache_status, 1);

@@ -75,13 +75,18 @@ static ngx_uint_t  ngx_http_chat_direct_n;
 ngx_uint_t
 ngx_http_chat_is_direct(ngx_http_request_t *r)
 {
+    ngx_http_chat_ctx_t        *ctx;
     ngx_http_chat_loc_conf_t   *clcf;
     ngx_http_chat_main_conf_t  *cmcf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
     cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
-    return !clcf->cache || cmcf->redis_off;
+    /* what is limited is counted by Redis */
+
+    return (!clcf->cache && ctx->asked->limit.interval == 0)
+           || cmcf->redis_off;
 }
 
 

@@ -2,6 +2,7 @@
 #include "ngx_http_chat_handler.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_direct.h"
+#include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_replay.h"
 #include "ngx_http_chat_variables.h"
@@ -32,7 +33,7 @@ static ngx_int_t ngx_http_chat_ask_directly(ngx_http_request_t *r,
 
 static void ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict);
 static ngx_int_t ngx_http_chat_refuse(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e);
+    ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e, ngx_msec_t wait);
 
 
 static ngx_str_t  ngx_http_chat_type = ngx_string("application/json");
@@ -357,6 +358,10 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     qn->grace = clcf->grace;
     qn->direct = ngx_http_chat_may_direct(r);
 
+    if (clcf->miss_limit) {
+        return ngx_http_chat_limit(r, clcf->miss_limit, &qn->limit);
+    }
+
     return NGX_OK;
 }
 
@@ -521,7 +526,7 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     if (ch == NULL) {
         ctx->source = NGX_HTTP_CHAT_NOTHING;
-        return ngx_http_chat_refuse(r, ctx, e);
+        return ngx_http_chat_refuse(r, ctx, e, 0);
     }
 
     if (!ngx_http_chat_is_own(ch)) {
@@ -584,7 +589,8 @@ ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
 
         } else {
             ctx->source = NGX_HTTP_CHAT_NOTHING;
-            rc = ngx_http_chat_refuse(r, ctx, verdict->error);
+            rc = ngx_http_chat_refuse(r, ctx, verdict->error,
+                                      verdict->wait);
         }
 
         if (rc != NGX_OK) {
@@ -596,12 +602,17 @@ ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
 }
 
 
+/* wait: ms until a question would be accepted, where that is known */
+
 static ngx_int_t
 ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_chat_error_e e)
+    ngx_chat_error_e e, ngx_msec_t wait)
 {
-    ngx_str_t   after;
-    ngx_uint_t  level;
+    u_char      *p;
+    ngx_int_t    status;
+    ngx_str_t    after;
+    ngx_uint_t   level;
+    ngx_msec_t   seconds;
 
     ngx_http_chat_ctx_error(ctx, e);
 
@@ -612,23 +623,37 @@ ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_log_error(level, r->connection->log, 0,
                   "question was not accepted: %V", &ctx->code);
 
-    if (e != NGX_CHAT_E_QUEUE_FULL && e != NGX_CHAT_E_REDIS_DOWN) {
+    switch (e) {
+
+    case NGX_CHAT_E_QUEUE_FULL:
+    case NGX_CHAT_E_REDIS_DOWN:
+
+        /* clients that were refused together should not come back together */
+
+        seconds = 1 + ngx_random() % 5;
+        status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        break;
+
+    case NGX_CHAT_E_MISS_LIMIT:
+        seconds = wait / 1000 + (wait % 1000 != 0);
+        status = NGX_HTTP_TOO_MANY_REQUESTS;
+        break;
+
+    default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* clients that were refused together should not come back together */
-
-    after.len = 1;
-    after.data = ngx_pnalloc(r->pool, 1);
-    if (after.data == NULL) {
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    after.data[0] = (u_char) ('1' + ngx_random() % 5);
+    after.data = p;
+    after.len = ngx_sprintf(p, "%M", seconds) - p;
 
     if (ngx_http_chat_add_header(r, "Retry-After", &after) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return NGX_HTTP_SERVICE_UNAVAILABLE;
+    return status;
 }

@@ -28,6 +28,7 @@ struct ngx_chat_ask_s {
 
     ngx_chat_ask_mode_e     mode;
     ngx_chat_task_t         task;
+    ngx_chat_limit_t        limit;
     ngx_chat_error_e        reason;    /* for dropping the task */
 
     unsigned                bound:1;   /* goes on without its asker */
@@ -42,7 +43,7 @@ static void ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a);
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
-    ngx_chat_answer_t *a);
+    ngx_chat_answer_t *a, ngx_msec_t wait);
 static ngx_int_t ngx_chat_ask_follow(ngx_chat_ask_t *ask,
     ngx_uint_t joinable);
 static void ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id);
@@ -104,6 +105,8 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     task->max_answer = question->max_answer;
     task->cancel = question->cancel;
     task->grace = question->grace;
+
+    ask->limit = question->limit;
 
     ask->timer.handler = ngx_chat_ask_timer_handler;
     ask->timer.data = ask;
@@ -216,7 +219,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
     ask->call = ngx_chat_store_open(&hub->store, &ask->task.gen,
                                     ask->mode == NGX_CHAT_ASK_CACHED,
-                                    hub->conf->queue_timeout,
+                                    hub->conf->queue_timeout, &ask->limit,
                                     ngx_chat_ask_open_handler, ask);
     if (ask->call == NULL) {
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
@@ -229,7 +232,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
 static void
 ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
-    ngx_chat_answer_t *a)
+    ngx_chat_answer_t *a, ngx_msec_t wait)
 {
     ngx_chat_ask_t *ask = data;
 
@@ -261,6 +264,12 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
     case NGX_DECLINED:
         ask->opened = 0;
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        return;
+
+    case NGX_AGAIN:
+        ask->opened = 0;
+        ask->verdict.wait = wait;
+        ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
         return;
 
     case NGX_ERROR:

@@ -37,6 +37,7 @@ typedef struct {
     size_t                 max_answer;
     ngx_uint_t             cancel;
     ngx_msec_t             grace;
+    ngx_chat_limit_t       limit;      /* of what is new */
     ngx_uint_t             direct;     /* the asker can do without Redis */
 } ngx_chat_question_t;
 
@@ -53,7 +54,9 @@ typedef struct {
     ngx_chat_verdict_e     verdict;
     ngx_chat_answer_t     *answer;
     ngx_chat_channel_t    *channel;    /* attach inside the handler */
-    ngx_chat_error_e       error;      /* queue_full, redis_down, internal */
+    ngx_chat_error_e       error;      /* queue_full, redis_down, miss_limit,
+                                          internal */
+    ngx_msec_t             wait;       /* miss_limit: not before */
 } ngx_chat_verdict_t;
 
 

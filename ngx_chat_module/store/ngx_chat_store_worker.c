@@ -5,8 +5,8 @@
 #include "../codec/ngx_chat_utf8.h"
 
 
-/* arguments of "open": EVALSHA, sha, 4, four keys, id, cache */
-#define NGX_CHAT_OPEN_CACHE  8
+/* arguments of "open" before cache, but the keys: EVALSHA, sha, nkeys, id */
+#define NGX_CHAT_OPEN_BEFORE_CACHE  4
 
 
 static void ngx_chat_store_lookup_done(ngx_chat_call_t *call,
@@ -31,6 +31,7 @@ static void ngx_chat_store_check_done(ngx_chat_call_t *call,
 static const ngx_chat_word_t  ngx_chat_open_words[] = {
     { "HIT", NGX_DONE },
     { "JOIN", NGX_BUSY },
+    { "LIMIT", NGX_AGAIN },
     { "MISS", NGX_OK },
     { NULL, 0 }
 };
@@ -38,6 +39,13 @@ static const ngx_chat_word_t  ngx_chat_open_words[] = {
 
 static ngx_chat_script_t  ngx_chat_script_open = {
     ngx_string("open"), &ngx_chat_lua_open, 4, ngx_chat_open_words, { 0 }, 0
+};
+
+
+/* the same, with the key of a limit */
+
+static ngx_chat_script_t  ngx_chat_script_open_limited = {
+    ngx_string("open"), &ngx_chat_lua_open, 5, ngx_chat_open_words, { 0 }, 0
 };
 
 
@@ -178,20 +186,38 @@ ngx_chat_store_answer_field(ngx_chat_reply_t *fields, const char *name,
 
 ngx_chat_call_t *
 ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
-    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_open_pt handler,
-    void *data)
+    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_limit_t *limit,
+    ngx_chat_open_pt handler, void *data)
 {
+    u_char           *p, key[NGX_CHAT_KEY_MAX];
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_call_create(st, st->redis, &ngx_chat_script_open);
+    call = ngx_chat_call_create(st, st->redis,
+                                limit->interval ? &ngx_chat_script_open_limited
+                                                : &ngx_chat_script_open);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_gen(call, gen);
+    ngx_chat_call_keys(call, gen);
+
+    if (limit->interval) {
+        p = ngx_cpymem(key, NGX_CHAT_KEY_LIMIT,
+                       sizeof(NGX_CHAT_KEY_LIMIT) - 1);
+        p = ngx_cpymem(p, limit->name, NGX_CHAT_HASH_LEN);
+
+        ngx_chat_call_bytes(call, key, p - key);
+    }
+
+    ngx_chat_call_bytes(call, gen->id, NGX_CHAT_ID_LEN);
     ngx_chat_call_num(call, cache ? 1 : 0);
     ngx_chat_call_num(call, queue_timeout);
     ngx_chat_call_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
+
+    if (limit->interval) {
+        ngx_chat_call_num(call, limit->interval);
+        ngx_chat_call_num(call, limit->burst);
+    }
 
     return ngx_chat_call_send(call, ngx_chat_store_open_done,
                               (ngx_chat_handler_pt) handler, data);
@@ -202,6 +228,7 @@ static void
 ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     int64_t             ttl;
+    uint64_t            wait;
     ngx_int_t           rc;
     ngx_str_t           id;
     ngx_chat_answer_t   a, *answer;
@@ -209,6 +236,7 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
     ngx_str_null(&id);
     answer = NULL;
+    wait = 0;
 
     rc = ngx_chat_call_word(call, reply);
 
@@ -257,12 +285,20 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
         break;
 
+    case NGX_AGAIN:
+
+        if (ngx_chat_call_number(call, reply, 1, &wait) != NGX_OK) {
+            rc = NGX_ABORT;
+        }
+
+        break;
+
     default:
         break;
     }
 
     handler = (ngx_chat_open_pt) call->handler;
-    handler(call->data, rc, id.data, answer);
+    handler(call->data, rc, id.data, answer, (ngx_msec_t) wait);
 }
 
 
@@ -275,15 +311,16 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 static ngx_int_t
 ngx_chat_store_open_alone(ngx_chat_call_t *call)
 {
-    ngx_str_t  *args;
+    ngx_str_t  *args, *cache;
 
     args = call->args.elts;
+    cache = &args[NGX_CHAT_OPEN_BEFORE_CACHE + call->script->nkeys];
 
-    if (args[NGX_CHAT_OPEN_CACHE].data[0] == '0') {
+    if (cache->data[0] == '0') {
         return ngx_chat_call_unexpected(call);
     }
 
-    args[NGX_CHAT_OPEN_CACHE].data[0] = '0';
+    cache->data[0] = '0';
 
     return (ngx_chat_call_again(call) == NGX_OK) ? NGX_AGAIN : NGX_DECLINED;
 }

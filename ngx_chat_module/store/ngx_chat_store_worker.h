@@ -26,20 +26,22 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
 
 /*
  * Opens generation gen->id, or finds what makes that unnecessary.  cache: it
- * may be joined, and another may be joined instead.
+ * may be joined, and another may be joined instead.  What is opened counts
+ * under limit.
  *
  * NGX_OK        MISS: opened, a task is to be pushed
  * NGX_BUSY      JOIN: id is the generation that runs already
  * NGX_DONE      HIT: a is the answer, valid during the call
+ * NGX_AGAIN     LIMIT: it would be one too many, for another wait ms
  * NGX_DECLINED  Redis refuses, as with NGX_ERROR, and nothing was opened
  * NGX_ERROR     it may be open all the same
  */
 typedef void (*ngx_chat_open_pt)(void *data, ngx_int_t rc, u_char *id,
-    ngx_chat_answer_t *a);
+    ngx_chat_answer_t *a, ngx_msec_t wait);
 
 ngx_chat_call_t *ngx_chat_store_open(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_uint_t cache, ngx_msec_t queue_timeout,
-    ngx_chat_open_pt handler, void *data);
+    ngx_chat_limit_t *limit, ngx_chat_open_pt handler, void *data);
 
 
 /* a task as it travels; all strings are the pusher's during the call */

@@ -134,8 +134,8 @@ ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 
 ngx_chat_call_t *
 ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
-    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_open_pt handler,
-    void *data)
+    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_limit_t *limit,
+    ngx_chat_open_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
@@ -329,7 +329,7 @@ fake_answer(ngx_int_t rc)
 
         case FAKE_OPEN:
             ((ngx_chat_open_pt) call->handler)(call->data, rc, call->id,
-                                               answer);
+                                               answer, 0);
             break;
 
         case FAKE_PUSH:

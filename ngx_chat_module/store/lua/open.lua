@@ -1,18 +1,21 @@
 #!lua
 -- Opens generation id, unless an answer is cached or another can be joined.
 --
--- KEYS  S live gen own
--- ARGV  id, cache 0 or 1, queue timeout, fp
+-- KEYS  S live gen own, limit: what is counted, if anything is
+-- ARGV  id, cache 0 or 1, queue timeout, fp, and with limit: interval in us,
+--       burst
 --
 -- {"MISS"}                     opened, now or when this was sent before
 -- {"JOIN", id}                 this one runs already
+-- {"LIMIT", ms left}           it would be one too many until then
 -- {"HIT", ms left, {fields}}   the last entry of S
 
-local S, live, gen, own = unpack(KEYS)
-local id, cache, wait, fp = unpack(ARGV)
+local S, live, gen, own, limit = unpack(KEYS)
+local id, cache, wait, fp, interval, burst = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/answer.lua
+--include lib/limit.lua
 
 local MARGIN = 10000
 
@@ -60,6 +63,16 @@ if cache == '1' then
             return {'JOIN', other}
         end
     end
+end
+
+local left = limit and over(limit, interval, burst) or 0
+
+if left > 0 then
+    return {'LIMIT', left}
+end
+
+if limit then
+    count(limit, interval)
 end
 
 redis.call('DEL', gen, own)

@@ -1,0 +1,238 @@
+#!/usr/bin/perl
+
+# chat_miss_limit: what counts, for whom, on several hosts, and what those get
+# who are over it.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+my $redis = start_redis();
+my $provider = start_provider(chunks => 3);
+
+my %opt = (redis => $redis, provider => $provider, http => <<'EOT',
+    chat_miss_limit $http_x_user rate=6r/h;
+EOT
+    server => <<'EOT');
+        location = /burst   { chat; chat_miss_limit $http_x_user rate=4r/h burst=2; }
+        location = /same    { chat; chat_miss_limit $http_x_user rate=144r/d burst=0; }
+        location = /fast    { chat; chat_miss_limit $http_x_user rate=20r/m; }
+        location = /day     { chat; chat_miss_limit $http_x_user rate=20r/d; }
+        location = /off     { chat; chat_miss_limit off; }
+        location = /key     { chat; chat_miss_limit "$http_x_user" rate=10r/h; }
+        location = /by      { chat; chat_miss_limit $chat_question rate=1r/h; }
+        location = /nocache { chat; chat_cache off; }
+        location = /private { chat; chat_cache_scope $http_x_none; }
+        location = /page    { chat; error_page 429 = @page; }
+        location @page      { return 202 "$chat_error $chat_status"; }
+EOT
+
+my $nginx = start_nginx(%opt);
+my $other = start_nginx(%opt);
+
+my $number = 0;
+my $user = 'nobody yet';
+
+
+# a new question, or one more time the same, of the user
+
+sub question {
+    my ($path, %more) = @_;
+
+    return { question => "Question " . ++$number . '?',
+             path => '/' . ($path || 'chat'),
+             headers => { 'X-User' => $user }, %more };
+}
+
+
+sub limited {
+    my ($q, $name, $min, $max) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is($q->{status}, 429, "$name: refused");
+    is($q->{headers}{'content-type'}, 'application/json', "$name: as JSON");
+    is_deeply(parse_json($q->{body}), { status => 'error',
+        code => 'miss_limit',
+        message => 'Too many new questions. Please try again later.' },
+        "$name: the body");
+
+    my $after = $q->{headers}{'retry-after'} // '';
+
+    like($after, qr/^[1-9]\d*$/, "$name: Retry-After");
+    ok($after >= $min && $after <= $max, "$name: is the time left")
+        or diag("$after is not between $min and $max");
+}
+
+
+sub limit_keys { return @{ $redis->cmd('KEYS', 'chat:limit:*') } }
+
+
+# one in 10 minutes, and on the other host none
+
+$user = 'one';
+
+my $ask = question();
+
+stream_ok(scalar ask($nginx, $ask), 'the first one', cache => qr/fwd=miss$/);
+
+my ($key, @more) = limit_keys();
+
+like($key, qr/^chat:limit:1:[0-9a-f]{64}$/, 'a key without a name in it');
+is(scalar(@more), 0, 'one key');
+
+my $ttl = $redis->cmd('PTTL', $key);
+
+ok($ttl > 0 && $ttl <= 600_000, 'which is gone when it has been made up for');
+
+my $second = question();
+
+limited(scalar ask($nginx, $second), 'the second one', 500, 600);
+limited(scalar ask($other, $second), 'on another host', 500, 600);
+is(provider_stats($provider, $second->{question}), 0, 'nobody was asked');
+is(scalar(grep { /\Q@{[ key_of($second->{question}) ]}\E/ }
+          @{ $redis->cmd('KEYS', '*') }), 0, 'nothing was opened');
+like($nginx->error_log, qr/question was not accepted: miss_limit/, 'logged');
+
+# hits are free, on both; a refresh, no cache and an empty scope are not
+
+stream_ok(scalar ask($_, $ask), 'a hit', cache => qr/hit/)
+    foreach $nginx, $nginx, $other;
+limited(scalar ask($nginx, { %$ask, use_cache => 0 }), 'a refresh', 500, 600);
+limited(scalar ask($nginx, question('nocache')), 'chat_cache off', 500, 600);
+limited(scalar ask($nginx, question('private')), 'an empty scope', 500, 600);
+
+# the same settings elsewhere count together, others apart
+
+limited(scalar ask($nginx, question('same')), 'the same written otherwise',
+        500, 600);
+stream_ok(scalar ask($nginx, question('off')), 'off');
+stream_ok(scalar ask($nginx, question('day')), 'another rate');
+limited(scalar ask($nginx, question('day')), 'another rate: again', 4300, 4320);
+stream_ok(scalar ask($nginx, question('key')), 'another rate and name');
+limited(scalar ask($nginx, question('key')), 'a rate per hour', 350, 360);
+
+# by question: the key is evaluated when the question is known
+
+stream_ok(scalar ask($nginx, question('by')), 'by question');
+stream_ok(scalar ask($nginx, question('by')), 'by question: another');
+
+# others, and those without a name
+
+$user = 'two';
+stream_ok(scalar ask($nginx, question()), 'another user');
+limited(scalar ask($other, question()), 'another user: again', 500, 600);
+$user = '';
+stream_ok(scalar ask($nginx, question()), "without a name, question $_")
+    foreach 1 .. 3;
+
+# error_page
+
+$user = 'two';
+
+my $page = ask($nginx, question('page'));
+
+is("$page->{status} $page->{body}", '202 miss_limit error', 'an error page');
+
+# those who join are free
+
+$user = 'joiner';
+
+my $slow = question('', question => 'What {{gap=150}} is slow?');
+my $seen = 0;
+my ($miss, @joined) = ask($nginx, { %$slow, on_event => sub { $seen++ } },
+    { %$slow, after => sub { $seen } },
+    { %$slow, after => sub { $seen }, nginx => $other });
+
+stream_ok($miss, 'a miss', cache => qr/fwd=miss$/);
+stream_ok($_, 'a join', cache => qr/collapsed/) foreach @joined;
+is(provider_stats($provider, $slow->{question}), 1, 'one call');
+
+# burst: three at once on both together, and one more each 15 minutes
+
+$user = 'burst';
+
+my @all = ask($nginx, map { question('burst', nginx => $_) } ($nginx, $other)
+              x 3);
+
+is(join(' ', sort map { $_->{status} } @all), '200 200 200 429 429 429',
+   'burst: three of six');
+
+foreach (grep { $_->{status} == 429 } @all) {
+    my $after = $_->{headers}{'retry-after'};
+
+    ok($after >= 800 && $after <= 900, 'burst: until the next one');
+}
+
+# Retry-After is right
+
+$user = 'later';
+@all = sort { $a->{status} <=> $b->{status} }
+    ask($nginx, map { question('fast') } 1 .. 3);
+is("$all[0]{status} $all[2]{status}", '200 429', 'one in 3 seconds');
+
+my $after = $all[2]{headers}{'retry-after'};
+
+ok($after >= 1 && $after <= 3, 'after so long');
+select(undef, undef, undef, $after);
+stream_ok(scalar ask($nginx, question('fast')), 'it is accepted');
+
+ok(wait_for(sub {
+    my $keys = () = limit_keys();
+    my $long = grep { $redis->cmd('PTTL', $_) > 4000 } limit_keys();
+
+    $keys == $long;
+}, 15), 'what has been made up for is gone');
+
+is(scalar(grep { $redis->cmd('PTTL', $_) < 0 } limit_keys()), 0,
+   'every key has an end');
+is(scalar(grep { $redis->cmd('GET', $_) !~ /^\d{16}$/ } limit_keys()), 0,
+   'and a time in it');
+
+# a reload keeps what counted
+
+$user = 'reload';
+stream_ok(scalar ask($nginx, question('day')), 'before a reload');
+$nginx->reload;
+limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
+
+# configuration
+
+my $limit = 'chat_miss_limit $remote_addr';
+
+foreach my $line (
+    "$limit rate=1r/s", "$limit rate=1000000r/s burst=1000000",
+    "$limit rate=1r/d burst=364", 'chat_miss_limit all rate=1r/h',
+    'chat_miss_limit off', "$limit rate=10r/m burst=0")
+{
+    my ($status, $text) = new_nginx(provider => $provider,
+        location => "$line;")->test_conf;
+
+    is($status, 0, $line) or diag($text);
+}
+
+foreach my $case (
+    ['rate=1r/s' => 'needs a rate'], ['$remote_addr' => 'needs a rate'],
+    ['on' => 'needs a rate'],
+    map { [ "\$remote_addr $_" => 'invalid value' ] } qw(rate=0r/m rate=r/m
+        rate=1 rate=1r/w rate=1r/mm rate=-1r/m rate=1.5r/m rate=1000001r/s
+        rates=1r/m burst=1 off), 'rate=1r/m burst', 'rate=1r/m burst=',
+        'rate=1r/m burst=-1', 'rate=1r/m burst=1000001',
+        'rate=1r/d burst=365', 'rate=1r/m nodelay')
+{
+    my ($words, $error) = @$case;
+    my ($status, $text) = new_nginx(provider => $provider,
+        location => "chat_miss_limit $words;")->test_conf;
+
+    isnt($status, 0, "chat_miss_limit $words");
+    like($text, qr/\[emerg\](?=.*"chat_miss_limit").*$error/, 'and says why');
+}
+
+my ($status, $text) = new_nginx(provider => $provider,
+    location => "$limit rate=1r/s; chat_miss_limit off;")->test_conf;
+
+like($text, qr/"chat_miss_limit" directive is duplicate/, 'twice');
+
+done();
