@@ -34,9 +34,11 @@ struct ngx_chat_ask_s {
     unsigned                bound:1;   /* goes on without its asker */
     unsigned                direct:1;  /* its asker can do without Redis */
     unsigned                opened:1;  /* perhaps, and has no task yet */
+    unsigned                kept:1;    /* by a subscriber that has joined */
 };
 
 
+static ngx_int_t ngx_chat_ask_begin(ngx_chat_ask_t *ask);
 static u_char *ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p);
 static ngx_uint_t ngx_chat_ask_here(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc,
@@ -81,11 +83,6 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
 
     task = &ask->task;
 
-    if (ngx_chat_key_random(task->gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
-        ngx_free(ask);
-        return NULL;
-    }
-
     ask->hub = hub;
     ask->ident = -1;
     ask->handler = handler;
@@ -116,25 +113,82 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ask->event.data = ask;
     ask->event.log = hub->log;
 
+    if (ngx_chat_ask_begin(ask) != NGX_OK) {
+        ngx_free(ask);
+        return NULL;
+    }
+
+    return ask;
+}
+
+
+static ngx_int_t
+ngx_chat_ask_begin(ngx_chat_ask_t *ask)
+{
+    ngx_chat_hub_t  *hub;
+
+    hub = ask->hub;
+
+    if (ngx_chat_key_random(ask->task.gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_queue_insert_tail(&hub->asks, &ask->queue);
     ngx_add_timer(&ask->timer, NGX_CHAT_ASK_TIMEOUT);
 
     if (ask->mode != NGX_CHAT_ASK_CACHED) {
         ngx_chat_ask_open(ask);
-        return ask;
+        return NGX_OK;
     }
 
     if (ngx_chat_ask_here(ask)) {
-        return ask;
+        return NGX_OK;
     }
 
-    ask->call = ngx_chat_store_lookup(&hub->store, &task->gen,
+    ask->call = ngx_chat_store_lookup(&hub->store, &ask->task.gen,
                                       ngx_chat_ask_lookup_handler, ask);
     if (ask->call == NULL) {
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
     }
 
+    return NGX_OK;
+}
+
+
+ngx_chat_ask_t *
+ngx_chat_ask_keep(ngx_chat_hub_t *hub)
+{
+    ngx_chat_ask_t  *ask;
+
+    ask = hub->telling;
+
+    if (ask == NULL || ask->verdict.verdict != NGX_CHAT_VERDICT_JOIN) {
+        return NULL;
+    }
+
+    ask->kept = 1;
+
     return ask;
+}
+
+
+ngx_int_t
+ngx_chat_ask_again(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
+    ngx_chat_verdict_pt handler, void *data)
+{
+    ask->hub = hub;
+    ask->handler = handler;
+    ask->data = data;
+    ask->kept = 0;
+
+    ngx_memzero(&ask->verdict, sizeof(ngx_chat_verdict_t));
+
+    if (ngx_chat_ask_begin(ask) != NGX_OK) {
+        ask->hub = NULL;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -495,6 +549,12 @@ ngx_chat_ask_event_handler(ngx_event_t *ev)
     ask = ev->data;
 
     ngx_chat_ask_tell(ask);
+
+    if (ask->kept) {
+        ngx_chat_ask_stop(ask);
+        return;
+    }
+
     ngx_chat_ask_free(ask);
 }
 
@@ -541,7 +601,9 @@ ngx_chat_ask_tell(ngx_chat_ask_t *ask)
     ask->handler = NULL;
 
     if (handler) {
+        ask->hub->telling = ask;
         handler(ask->data, &ask->verdict);
+        ask->hub->telling = NULL;
     }
 }
 
@@ -558,6 +620,7 @@ ngx_chat_hub_forget(ngx_chat_ask_t *ask)
 
         /* inside the handler */
 
+        ask->kept = 0;
         return;
     }
 

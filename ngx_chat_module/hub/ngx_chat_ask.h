@@ -76,6 +76,16 @@ ngx_chat_ask_t *ngx_chat_hub_ask(ngx_chat_hub_t *hub,
  */
 void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
 
+/*
+ * Inside the handler: keeps the ask of one who joined, to be asked again or
+ * forgotten later.  NULL: it is none.
+ */
+ngx_chat_ask_t *ngx_chat_ask_keep(ngx_chat_hub_t *hub);
+
+/* once, as if it was asked now; NGX_OK, NGX_ERROR: the handler will not fire */
+ngx_int_t ngx_chat_ask_again(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
+    ngx_chat_verdict_pt handler, void *data);
+
 /* for ngx_chat_hub_close(): no handler fires any more */
 void ngx_chat_hub_close_asks(ngx_chat_hub_t *hub);
 

@@ -13,7 +13,7 @@
 #define _NGX_CHAT_CHANNEL_H_INCLUDED_
 
 
-#include "ngx_chat_hub.h"
+#include "ngx_chat_ask.h"
 #include "../store/ngx_chat_store_worker.h"
 
 #include <ngx_event.h>
@@ -39,6 +39,7 @@ struct ngx_chat_hub_s {
     ngx_uint_t             channels;   /* that are followed */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
+    ngx_chat_ask_t        *telling;    /* its handler runs */
     ngx_queue_t            undos;
     ngx_uint_t             nundos;
     time_t                 late;       /* when that was last logged */
@@ -50,12 +51,14 @@ struct ngx_chat_sub_s {
     ngx_queue_t            queue;      /* in channel->subs */
     ngx_chat_channel_t    *channel;
     ngx_chat_entry_t     **next;       /* the link to the next entry */
+    ngx_chat_ask_t        *ask;        /* to be asked again, until it is fed */
 
     const ngx_chat_dialect_t  *dialect;
     ngx_chat_wake_pt       wake;
     void                  *data;
     ngx_event_t            event;      /* posted: wake is due */
 
+    unsigned               again:1;    /* it is asked again */
     unsigned               done:1;     /* the terminal entry was taken */
 };
 

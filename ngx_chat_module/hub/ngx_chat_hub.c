@@ -9,6 +9,9 @@
 
 
 static void ngx_chat_hub_wake_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_chat_hub_again(ngx_chat_sub_t *sub);
+static void ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v);
+static void ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch);
 
 
 ngx_chat_hub_t *
@@ -218,6 +221,10 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     sub->event.data = sub;
     sub->event.log = ch->pool->log;
 
+    if (ch->hub) {
+        sub->ask = ngx_chat_ask_keep(ch->hub);
+    }
+
     ngx_queue_insert_tail(&ch->subs, &sub->queue);
     ngx_chat_channel_hold(ch);
 
@@ -251,6 +258,10 @@ ngx_chat_hub_detach(ngx_chat_sub_t *sub)
         ngx_delete_posted_event(&sub->event);
     }
 
+    if (sub->ask) {
+        ngx_chat_hub_forget(sub->ask);
+    }
+
     ngx_queue_remove(&sub->queue);
     ngx_free(sub);
 
@@ -268,8 +279,18 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame)
 
         e = *sub->next;
 
-        if (e == NULL) {
+        if (e == NULL || sub->again) {
             return NGX_AGAIN;
+        }
+
+        if (sub->ask) {
+
+            if (ngx_chat_hub_again(sub)) {
+                return NGX_AGAIN;
+            }
+
+            ngx_chat_hub_forget(sub->ask);
+            sub->ask = NULL;
         }
 
         bytes = &e->frame[sub->dialect->index];
@@ -317,6 +338,82 @@ ngx_uint_t
 ngx_chat_hub_lost(ngx_chat_sub_t *sub)
 {
     return ngx_chat_channel_lost(sub->channel);
+}
+
+
+/*
+ * One who joined a generation as it was cancelled, since nobody had listened,
+ * and has seen nothing of it yet, asks again, once.
+ */
+
+static ngx_uint_t
+ngx_chat_hub_again(ngx_chat_sub_t *sub)
+{
+    ngx_str_t           *code;
+    ngx_chat_event_t    *ev;
+    ngx_chat_channel_t  *ch;
+
+    ch = sub->channel;
+    ev = &ch->last->event;
+
+    if (ch->hub == NULL || ev->status != NGX_CHAT_ERROR) {
+        return 0;
+    }
+
+    code = ngx_chat_error_code(NGX_CHAT_E_CANCELLED);
+
+    if (ev->code.len != code->len
+        || ngx_memcmp(ev->code.data, code->data, code->len) != 0
+        || ngx_chat_ask_again(ch->hub, sub->ask, ngx_chat_hub_again_handler,
+                              sub)
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    sub->again = 1;
+
+    return 1;
+}
+
+
+static void
+ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v)
+{
+    ngx_chat_sub_t *sub = data;
+
+    sub->ask = NULL;
+    sub->again = 0;
+
+    /* a hit or an error: the client is told what became of the first one */
+
+    if (v->verdict == NGX_CHAT_VERDICT_MISS
+        || v->verdict == NGX_CHAT_VERDICT_JOIN)
+    {
+        ngx_chat_hub_move(sub, v->channel);
+    }
+
+    if (*sub->next) {
+        ngx_post_event(&sub->event, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch)
+{
+    ngx_chat_channel_t  *old;
+
+    old = sub->channel;
+
+    ngx_queue_remove(&sub->queue);
+    ngx_queue_insert_tail(&ch->subs, &sub->queue);
+    ngx_chat_channel_hold(ch);
+
+    sub->channel = ch;
+    sub->next = ch->base ? &ch->base->next : &ch->first;
+
+    ngx_chat_channel_release(old);
 }
 
 

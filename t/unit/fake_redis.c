@@ -264,6 +264,13 @@ fake_write(fake_write_e what)
             continue;
         }
 
+        if (what == FAKE_CANCEL) {
+            fake_add(g, NGX_CHAT_ERROR)->code = "cancelled";
+            g->own = 'f';
+            fake_publish(g, 1);
+            continue;
+        }
+
         if (g->n > FAKE_EVENTS - 16 || what == FAKE_END
             || (what == FAKE_ANY && fake_random(40) == 0))
         {

@@ -60,7 +60,8 @@ ngx_uint_t fake_traps(void);
 typedef enum {
     FAKE_ANY = 0,                   /* something somewhere */
     FAKE_RESTART,                   /* each starts over */
-    FAKE_END                        /* each ends */
+    FAKE_END,                       /* each ends */
+    FAKE_CANCEL                     /* each is cancelled */
 } fake_write_e;
 
 /* the companion writes */

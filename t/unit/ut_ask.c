@@ -19,6 +19,7 @@ typedef struct {
     ngx_chat_sub_t        *sub;
     ngx_chat_verdict_e     verdict;
     ngx_uint_t             verdicts;
+    ngx_uint_t             frames;
 } ut_client_t;
 
 
@@ -33,6 +34,8 @@ static void ut_leave(ut_client_t *cl);
 static void ut_redis(void);
 static void ut_bad(const char *what);
 static void ut_trap(void);
+static void ut_late(void);
+static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
 static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render };
@@ -54,7 +57,7 @@ ut_bad(const char *what)
 static ngx_int_t
 ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
 {
-    *frame = ev->text;
+    ngx_str_set(frame, "x");
 
     return NGX_OK;
 }
@@ -152,8 +155,16 @@ ut_leave(ut_client_t *cl)
 static void
 ut_redis(void)
 {
-    while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+    ngx_uint_t  n;
+
+    /* a subscription is confirmed at some time */
+
+    for (n = 0; n < 16; n++) {
         fake_loop_run(0);
+
+        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+            fake_loop_run(0);
+        }
     }
 }
 
@@ -238,10 +249,102 @@ ut_trap(void)
 }
 
 
+/* takes all there is: how it ended, or that it has not */
+
+static ngx_chat_status_e
+ut_last(ut_client_t *cl)
+{
+    ngx_chat_frame_t   frame;
+    ngx_chat_status_e  status;
+
+    status = NGX_CHAT_PROCESSING;
+
+    while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
+        status = frame.status;
+        cl->frames++;
+    }
+
+    return status;
+}
+
+
+/* one joins a generation that is cancelled before it has seen anything of it */
+
+static void
+ut_late(void)
+{
+    uint32_t     seed;
+    ngx_uint_t   wrong;
+    ut_client_t  one, other;
+
+    wrong = 0;
+
+    for (seed = 1; seed < UT_SEEDS; seed++) {
+        ut_begin(seed);
+
+        ut_ask(&one);
+        ut_redis();
+        ut_ask(&other);
+        ut_redis();
+
+        if (seed % 2) {
+            fake_write(FAKE_RESTART);
+            ut_redis();
+        }
+
+        fake_write(FAKE_CANCEL);
+        ut_redis();
+
+        /* who opened it is told, who has joined asks again */
+
+        wrong += (other.verdict != NGX_CHAT_VERDICT_JOIN
+                  || ut_last(&one) != NGX_CHAT_ERROR
+                  || ut_last(&other) != NGX_CHAT_PROCESSING || other.frames);
+
+        if (seed % 5 == 0) {
+            fake_loop_run(fake_random(2) * 1500);
+            ut_leave(&other);
+        }
+
+        if (seed % 7 == 0) {
+            ut_leave(&one);
+            ngx_chat_hub_close(ut_hub);
+            ut_leave(&other);
+            fake_free();
+            continue;
+        }
+
+        ut_redis();
+
+        if (other.sub) {
+
+            /* but once */
+
+            fake_write(seed % 3 ? FAKE_RESTART : FAKE_CANCEL);
+            fake_write(FAKE_END);
+            ut_redis();
+
+            wrong += ((seed % 3 == 0) != (ut_last(&other) == NGX_CHAT_ERROR
+                                          && other.frames == 1)
+                      || fake.opened != 2);
+        }
+
+        ut_leave(&one);
+        ut_leave(&other);
+        ut_redis();
+        ut_end();
+    }
+
+    ut_ok(wrong == 0 && ut_wrong == 0,
+          "who joins what is cancelled asks again, once");
+}
+
+
 int
 main(void)
 {
     ut_trap();
+    ut_late();
 
     return ut_done();
 }
