@@ -178,7 +178,8 @@ sub environment {
 
         open(my $file, '>', "$dir/lsan.supp") or die "$dir/lsan.supp: $!\n";
         print $file "leak:$_\n"
-            foreach qw(ngx_event_process_init ngx_regex_malloc);
+            foreach qw(ngx_event_process_init ngx_regex_malloc
+                       ngx_http_upstream_update_random);
         close($file);
         chmod(0644, "$dir/lsan.supp");
     }
