@@ -74,8 +74,8 @@ EOT
     my ($pid) = $nginx->companion_pids;
 
     is_deeply([ sort keys %$full ],
-        [ qw(breaker broker companions eviction live providers queue redis
-             status subscriber) ], 'the fields');
+        [ qw(breaker broker companions direct eviction live providers queue
+             redis status subscriber) ], 'the fields');
     is($full->{status}, 'ok', 'status');
     is($full->{$_}, 'up', $_) foreach qw(redis broker subscriber);
     is($full->{queue}, 0, 'queue');
