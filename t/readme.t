@@ -404,6 +404,10 @@ error_log $dir\/error.log;/m;
 
     my ($status, $output) = $nginx->run('-t');
 
+    # not every machine that tests can resolve names
+
+    $output =~ s/^.*\[warn\].*without "resolver" the direct path.*\n//mg;
+
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     ok($status == 0 && $output !~ /\[(?:warn|error|crit|alert|emerg)\]/,
