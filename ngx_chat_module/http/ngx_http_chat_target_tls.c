@@ -40,14 +40,11 @@ ngx_http_chat_target_tls(ngx_conf_t *cf, ngx_http_chat_target_t *t)
 
     ngx_str_set(&ciphers, "DEFAULT");
 
-    if (ngx_ssl_ciphers(cf, ssl, &ciphers, 0) != NGX_OK
-        || ngx_ssl_client_session_cache(cf, ssl, 1) != NGX_OK)
-    {
+    if (ngx_ssl_ciphers(cf, ssl, &ciphers, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
     t->upstream.ssl = ssl;
-    t->upstream.ssl_session_reuse = 1;
     t->upstream.ssl_server_name = 1;
     t->upstream.ssl_verify = 1;
 
