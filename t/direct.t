@@ -152,6 +152,8 @@ calls_are($abandon, 1, 'which keeps the call');
 
 stream_ok(scalar ask($nginx, { path => '/short', question => 'Too long?' }),
           'chat_max_answer', error => 'answer_too_long');
+like($nginx->error_log,
+     qr/\[error\] .*provider "openai" sent an answer longer than/, 'logged');
 
 # the connection of a client goes on
 

@@ -413,13 +413,17 @@ ngx_http_chat_direct_start_over(ngx_http_chat_direct_t *d)
 static void
 ngx_http_chat_direct_event_handler(ngx_event_t *ev)
 {
-    ngx_http_chat_direct_t  *d;
+    ngx_http_chat_direct_t   *d;
+    ngx_http_chat_target_t  **target;
 
     d = ev->data;
 
     if (d->error == NGX_CHAT_E_ANSWER_TOO_LONG) {
+        target = d->targets->elts;
+
         ngx_log_error(NGX_LOG_ERR, ev->log, 0,
-                      "provider sent an answer longer than chat_max_answer");
+                      "provider \"%V\" sent an answer longer than "
+                      "chat_max_answer", &target[d->target]->provider->name);
     }
 
     ngx_http_chat_direct_fail(d, d->error);
