@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_chat_target_own(ngx_conf_t *cf,
     ngx_http_chat_target_t *t);
 static ngx_int_t ngx_http_chat_target_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
+static ngx_int_t ngx_http_chat_target_wire(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us, ngx_http_module_t *ctx);
 static ngx_int_t ngx_http_chat_target_init(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 
@@ -357,11 +359,7 @@ ngx_http_chat_target_own(ngx_conf_t *cf, ngx_http_chat_target_t *t)
 
     t->upstream.upstream = us;
 
-    if (ngx_http_chat_target_keepalive(cf, us) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return us->peer.init_upstream(cf, us);
+    return ngx_http_chat_target_keepalive(cf, us);
 }
 
 
@@ -396,7 +394,7 @@ ngx_http_chat_target_keepalive(ngx_conf_t *cf,
     }
 
     if (module == NULL) {
-        return NGX_OK;
+        return us->peer.init_upstream(cf, us);
     }
 
     for (cmd = module->commands; cmd->name.len; cmd++) {
@@ -440,7 +438,52 @@ ngx_http_chat_target_keepalive(ngx_conf_t *cf,
 
     *cf = save;
 
-    return NGX_OK;
+    if (us->peer.init_upstream(cf, us) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_chat_target_wire(cf, us, ctx);
+}
+
+
+/*
+ * From nginx 1.29.7 on the module does not take part in init_upstream, but
+ * goes through all groups once they are initialized: this one is late.
+ */
+
+static ngx_int_t
+ngx_http_chat_target_wire(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us,
+    ngx_http_module_t *ctx)
+{
+    char                            *rv;
+    ngx_array_t                      save;
+    ngx_http_upstream_main_conf_t   *umcf;
+    ngx_http_upstream_srv_conf_t   **usp;
+
+    if (ctx->init_main_conf == NULL) {
+        return NGX_OK;
+    }
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+
+    save = umcf->upstreams;
+
+    if (ngx_array_init(&umcf->upstreams, cf->pool, 1,
+                       sizeof(ngx_http_upstream_srv_conf_t *))
+        != NGX_OK)
+    {
+        umcf->upstreams = save;
+        return NGX_ERROR;
+    }
+
+    usp = ngx_array_push(&umcf->upstreams);
+    *usp = us;
+
+    rv = ctx->init_main_conf(cf, NULL);
+
+    umcf->upstreams = save;
+
+    return (rv == NGX_CONF_OK) ? NGX_OK : NGX_ERROR;
 }
 
 
