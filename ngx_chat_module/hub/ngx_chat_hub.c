@@ -363,10 +363,19 @@ ngx_chat_hub_again(ngx_chat_sub_t *sub)
     code = ngx_chat_error_code(NGX_CHAT_E_CANCELLED);
 
     if (ev->code.len != code->len
-        || ngx_memcmp(ev->code.data, code->data, code->len) != 0
-        || ngx_chat_ask_again(ch->hub, sub->ask, ngx_chat_hub_again_handler,
-                              sub)
-           != NGX_OK)
+        || ngx_memcmp(ev->code.data, code->data, code->len) != 0)
+    {
+        return 0;
+    }
+
+    /* inside the handler that attached it: to be woken is posted already */
+
+    if (ch->hub->telling == sub->ask) {
+        return 1;
+    }
+
+    if (ngx_chat_ask_again(ch->hub, sub->ask, ngx_chat_hub_again_handler, sub)
+        != NGX_OK)
     {
         return 0;
     }

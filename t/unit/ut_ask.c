@@ -20,6 +20,7 @@ typedef struct {
     ngx_chat_verdict_e     verdict;
     ngx_uint_t             verdicts;
     ngx_uint_t             frames;
+    ngx_uint_t             hasty;      /* takes what there is at once */
 } ut_client_t;
 
 
@@ -35,6 +36,7 @@ static void ut_redis(void);
 static void ut_bad(const char *what);
 static void ut_trap(void);
 static void ut_late(void);
+static void ut_hasty(void);
 static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
@@ -125,6 +127,10 @@ ut_verdict(void *data, ngx_chat_verdict_t *v)
 
     if (v->channel && v->verdict != NGX_CHAT_VERDICT_ERROR) {
         cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
+
+        if (cl->hasty) {
+            (void) ut_last(cl);
+        }
     }
 }
 
@@ -340,11 +346,55 @@ ut_late(void)
 }
 
 
+/* it was cancelled before the verdict, inside which the first frame is taken */
+
+static void
+ut_hasty(void)
+{
+    ngx_uint_t   wrong;
+    ut_client_t  one, other;
+
+    ut_begin(1);
+
+    ut_ask(&one);
+    ut_redis();
+    ut_ask(&other);
+    other.hasty = 1;
+
+    fake_write(FAKE_CANCEL);
+
+    while (fake_deliver()) {
+        /* void */
+    }
+
+    ut_redis();
+
+    wrong = (other.verdict != NGX_CHAT_VERDICT_JOIN || other.frames);
+
+    (void) ut_last(&other);
+    ut_redis();
+
+    fake_write(FAKE_RESTART);
+    fake_write(FAKE_END);
+    ut_redis();
+
+    wrong += (ut_last(&other) != NGX_CHAT_COMPLETED || fake.opened != 2);
+
+    ut_leave(&one);
+    ut_leave(&other);
+    ut_redis();
+    ut_end();
+
+    ut_ok(wrong == 0 && ut_wrong == 0, "not while it is told of the first one");
+}
+
+
 int
 main(void)
 {
     ut_trap();
     ut_late();
+    ut_hasty();
 
     return ut_done();
 }
