@@ -217,9 +217,8 @@ sub life {
     stream_ok($taken, "$name: taken over");
     cmp_ok(processing_of($taken), '==', 2, "$name: begun again");
 
-    like(get($first, '/')->{body}, qr/"status": "ok"/, "$name: health")
-        if wait_for { get($first, '/')->{body} =~ /"status": "ok"/ } 10,
-            'health';
+    ok(wait_for(sub { get($first, '/')->{body} =~ /"status": "ok"/ }, 10),
+       "$name: health");
 
     ok($second->reload, "$name: reload");
     stream_ok(scalar ask($second, { question => "$q Again?" }),

@@ -364,6 +364,9 @@ foreach my $field ('model', 'provider', 'finish', 'gen', 'usage') {
                   chunks => [ pieces_of($known, chunks => 3) ], restarts => 0)
             unless $field eq 'finish';
         headers_ok($q, "a forged $field");
+        like($q->{headers}{'cache-status'},
+             $field eq 'gen' ? qr/; fwd=miss$/ : qr/; hit$/,
+             "a forged $field: believed or not");
     }
 }
 
@@ -377,11 +380,8 @@ foreach my $forged ([ "a\"}$evil", 'interrupted' ],
 
     mid_answer($redis, 2, $question);
 
-    my $gen = '{' . $stream . '}';
-
-    $gen = '{' . stream_key($question) . '}:1:gen:'
+    my $gen = '{' . stream_key($question) . '}:1:gen:'
         . live_id($redis, $question);
-
     my $n = $redis->cmd('XLEN', $gen) + 1;
 
     foreach ($n .. $n + 3) {
@@ -395,6 +395,8 @@ foreach my $forged ([ "a\"}$evil", 'interrupted' ],
               'a forged message: events');
     is((grep { ($_->{status} // '') =~ /^(?:completed|error)$/ }
         @{ $q->{events} }) + 0, 1, 'a forged message: one end');
+    is($q->{terminal}{code}, $code =~ /^\w+$/ ? $code : 'internal',
+       'a forged message: the code');
 }
 
 my $id = live_id($redis, $known);

@@ -84,8 +84,9 @@ my $question = 'Who is slow?';
 $proxy->set(latency => 400);
 refused_ok(scalar ask($nginx, { question => $question }), $BOUND - 0.1,
            'slow');
-wait_for { @{ $redis->cmd('KEYS', '{' . stream_key($question) . '}*:own') } }
-    5, 'what was opened all the same';
+ok(wait_for(sub {
+    @{ $redis->cmd('KEYS', '{' . stream_key($question) . '}*:own') }
+}, 5), 'slow: it was opened all the same');
 ok(wait_for { !queued($question) } 5, 'slow: it is dropped');
 $proxy->set(latency => 0);
 works_ok($question, 'slow');
