@@ -340,7 +340,9 @@ ngx_chat_companion_gone(ngx_chat_companion_t *co)
 static void
 ngx_chat_companion_respawn_later(ngx_chat_companion_t *co)
 {
-    if (co->spare == NULL) {
+    /* with "poll" each connection has a file */
+
+    if (co->spare == NULL && co->cycle->files == NULL) {
         co->spare = ngx_get_connection((ngx_socket_t) -1, co->cycle->log);
     }
 

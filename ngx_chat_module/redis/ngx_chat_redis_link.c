@@ -131,7 +131,9 @@ ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
 void
 ngx_chat_redis_reserve(ngx_chat_redis_t *rd)
 {
-    if (rd->spare == NULL) {
+    /* with "poll" each connection has a file */
+
+    if (rd->spare == NULL && ngx_cycle->files == NULL) {
         rd->spare = ngx_get_connection((ngx_socket_t) -1, rd->log);
     }
 
