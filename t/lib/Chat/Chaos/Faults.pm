@@ -22,7 +22,7 @@ our %WEIGHT = (
     quit            => 2,     script_flush    => 3,
     redis_stop      => 3,     flushall        => 2,
     redis_restart   => 2,     redis_full      => 2,
-    provider_kill   => 2,     spoil           => 5,
+    provider_kill   => 2,     spoil           => 8,
 );
 
 
@@ -294,9 +294,9 @@ sub script_flush {
 sub spoil {
     my ($agent) = @_;
     my ($dice, $redis) = ($agent->dice, $agent->{redis});
-    my @ways = (['DEL'], ['SET', 'x', 'PX', 20000], ['XTRIM', 'MAXLEN', 2],
-                ['XADD', 'NOMKSTREAM', '*', 'odd', 1], ['HDEL', 'token'],
-                ['PEXPIRE', 1]);
+    my @any = (['DEL'], ['SET', 'x', 'PX', 20000], ['PEXPIRE', 1]);
+    my @stream = (['XTRIM', 'MAXLEN', 2], ['XTRIM', 'MAXLEN', 5],
+                  ['XADD', 'NOMKSTREAM', '*', 'odd', 1]);
     my @done;
 
     return unless _ready($agent);
@@ -308,7 +308,9 @@ sub spoil {
         my ($S) = $gen =~ /^\{(.*)\}/ or next;
         my $live = $redis->cmd('KEYS', "{$S}:1:live:*")->[0] // $gen;
         my $key = $dice->pick($gen, $gen, "$gen:own", $live, $S);
-        my ($verb, @more) = @{ $dice->pick(@ways) };
+        my ($verb, @more) = @{ $dice->pick(@any,
+            $key eq $gen ? @stream : $key eq "$gen:own" ? ['HDEL', 'token']
+            : ()) };
 
         ($verb, @more) = ('DEL', $Chat::Chaos::Watch::SENTINEL) if $key eq $S;
 
