@@ -92,6 +92,10 @@ is_at($first, works_ok(start_nginx(redis => "redis://localhost:$port/0",
                                    provider => $provider), 'localhost'),
       'a name, resolved at start');
 
+is_at($first, works_ok(started('localhost'), 'localhost, with a resolver'),
+      'no name server is asked');
+is($dns->asked('localhost'), 0, 'indeed');
+
 $dns->set('six.test' => '::1');
 works_ok(started('six.test'), 'a name that is an IPv6 address');
 
@@ -168,6 +172,24 @@ like($late->error_log, qr/no address is known: "late\.test could not .* \(3: /,
      'an unknown name is no error at start');
 $dns->set('late.test' => '127.0.0.1');
 works_ok($late, 'it is known now');
+
+# Sentinels whose names take longer than the time for looking
+
+my $trio = start_sentinels();
+my $sentinels = 0;
+my $names = join(',', map { 's' . ++$sentinels . '.test:' . $_->port }
+                      $trio->sentinels);
+
+$dns->set("s$_.test" => '127.0.0.1') foreach 1 .. $sentinels;
+$dns->set(mute => 1);
+
+my $slow = started('', redis => "redis+sentinel://$names/"
+                                . ($trio->path =~ m{/(.+)})[0]);
+
+wait_for { $slow->error_log =~ /sentinel: no address is known: "s3\.test/ } 10,
+    'all three';
+$dns->set(mute => 0);
+works_ok($slow, 'Sentinels that were not found at first');
 
 # reload and quit with names
 $late->reload;

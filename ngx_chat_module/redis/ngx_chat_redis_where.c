@@ -8,6 +8,8 @@
 
 static void ngx_chat_redis_where_told(void *data, ngx_int_t rc,
     ngx_addr_t *addr, ngx_uint_t moved);
+static ngx_addr_t *ngx_chat_redis_where_copy(ngx_pool_t *pool,
+    ngx_addr_t *addr);
 static void ngx_chat_redis_where_moved(ngx_chat_redis_t *rd,
     ngx_addr_t *addr);
 static ngx_int_t ngx_chat_redis_where_begin(ngx_chat_redis_t *rd);
@@ -94,24 +96,13 @@ ngx_chat_redis_where_told(void *data, ngx_int_t rc, ngx_addr_t *addr,
         len--;
     }
 
-    w->addrs = ngx_palloc(w->pool, sizeof(ngx_addr_t));
+    w->addrs = ngx_chat_redis_where_copy(w->pool, addr);
     w->name.data = ngx_pnalloc(w->pool, addr->name.len + 1);
 
     if (w->addrs == NULL || w->name.data == NULL) {
-        goto failed;
+        ngx_chat_redis_found(rd, NGX_ERROR);
+        return;
     }
-
-    *w->addrs = *addr;
-
-    w->addrs->sockaddr = ngx_palloc(w->pool, addr->socklen);
-    w->addrs->name.data = ngx_pnalloc(w->pool, addr->name.len);
-
-    if (w->addrs->sockaddr == NULL || w->addrs->name.data == NULL) {
-        goto failed;
-    }
-
-    ngx_memcpy(w->addrs->sockaddr, addr->sockaddr, addr->socklen);
-    ngx_memcpy(w->addrs->name.data, addr->name.data, addr->name.len);
 
     w->naddrs = 1;
 
@@ -132,12 +123,31 @@ ngx_chat_redis_where_told(void *data, ngx_int_t rc, ngx_addr_t *addr,
 
     ngx_chat_redis_where_list(rd);
     ngx_chat_redis_found(rd, NGX_OK);
+}
 
-    return;
 
-failed:
+static ngx_addr_t *
+ngx_chat_redis_where_copy(ngx_pool_t *pool, ngx_addr_t *addr)
+{
+    ngx_addr_t  *copy;
 
-    ngx_chat_redis_found(rd, NGX_ERROR);
+    copy = ngx_palloc(pool, sizeof(ngx_addr_t));
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    copy->socklen = addr->socklen;
+    copy->sockaddr = ngx_palloc(pool, addr->socklen);
+    copy->name.len = addr->name.len;
+    copy->name.data = ngx_pstrdup(pool, &addr->name);
+
+    if (copy->sockaddr == NULL || copy->name.data == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(copy->sockaddr, addr->sockaddr, addr->socklen);
+
+    return copy;
 }
 
 
@@ -287,12 +297,14 @@ ngx_chat_redis_where_report(ngx_peer_connection_t *pc, void *data,
 
 /*
  * A connection lasts for days, but a group takes a peer that has failed for a
- * good one only when it is given back: so it is at once.
+ * good one only when it is given back: so it is at once.  From then on its
+ * address is a copy, as a group that resolves names may forget the peer.
  */
 
 void
 ngx_chat_redis_where_works(ngx_chat_redis_t *rd)
 {
+    ngx_addr_t              addr, *copy;
     ngx_connection_t       *c;
     ngx_peer_connection_t  *pc;
 
@@ -302,6 +314,15 @@ ngx_chat_redis_where_works(ngx_chat_redis_t *rd)
 
     pc = &rd->peer;
 
+    addr.sockaddr = pc->sockaddr;
+    addr.socklen = pc->socklen;
+    addr.name = *pc->name;
+
+    copy = ngx_chat_redis_where_copy(rd->where.pool, &addr);
+    if (copy == NULL) {
+        return;
+    }
+
     /* with a connection, it might be kept for others */
 
     c = pc->connection;
@@ -310,6 +331,8 @@ ngx_chat_redis_where_works(ngx_chat_redis_t *rd)
     pc->free(pc, pc->data, 0);
 
     pc->connection = c;
+    pc->sockaddr = copy->sockaddr;
+    pc->name = &copy->name;
 
     rd->where.settled = 1;
 }
@@ -597,13 +620,19 @@ ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed)
     ngx_peer_connection_t   *pc;
     ngx_chat_redis_where_t  *w;
 
+    w = &rd->where;
     pc = &rd->peer;
+
+    if (w->ctx) {
+        ngx_resolve_name_done(w->ctx);
+        w->ctx = NULL;
+
+        ngx_chat_redis_where_next(rd);
+    }
 
     if (pc->sockaddr == NULL) {
         return;
     }
-
-    w = &rd->where;
 
     if (!w->settled) {
         pc->free(pc, pc->data, failed ? NGX_PEER_FAILED : 0);
@@ -628,11 +657,6 @@ ngx_chat_redis_where_end(ngx_chat_redis_t *rd)
     ngx_chat_redis_where_t  *w;
 
     w = &rd->where;
-
-    if (w->ctx) {
-        ngx_resolve_name_done(w->ctx);
-        w->ctx = NULL;
-    }
 
     if (w->sentinel) {
         ngx_chat_sentinel_give_up(w->sentinel, &w->member);

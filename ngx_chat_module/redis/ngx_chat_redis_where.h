@@ -80,10 +80,13 @@ ngx_uint_t ngx_chat_redis_where_left(ngx_chat_redis_t *rd);
 /* the connection is up */
 void ngx_chat_redis_where_works(ngx_chat_redis_t *rd);
 
-/* the connection, or the attempt, that rd->peer was used for has ended */
+/*
+ * The connection, or the attempt, that rd->peer was used for has ended, or the
+ * lookup before it: that is given up.
+ */
 void ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed);
 
-/* the round is over; a lookup is given up */
+/* the round is over */
 void ngx_chat_redis_where_end(ngx_chat_redis_t *rd);
 
 /* the process' own, with the name servers of that one; NULL: no memory */
