@@ -1,5 +1,6 @@
 
 #include "ngx_chat_redis_url.h"
+#include "../codec/ngx_chat_str.h"
 
 
 #define NGX_CHAT_REDIS_PORT_CHARS  6     /* ":65535" */
@@ -231,11 +232,17 @@ ngx_chat_redis_conf_init(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
                                         timeout, err, name);
     }
 
-    if (group || resolver) {
+    if (group) {
         return NGX_OK;
     }
 
     for (i = 0; i < rcf->nhosts; i++) {
+
+        /* name servers need not know "localhost" */
+
+        if (resolver && !ngx_chat_str_is(&rcf->hosts[i].name, "localhost")) {
+            continue;
+        }
 
         if (rcf->hosts[i].addrs == NULL
             && ngx_chat_redis_conf_host(pool, &rcf->hosts[i], err) != NGX_OK)

@@ -87,7 +87,8 @@ ngx_int_t ngx_chat_redis_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
 
 /*
  * Once all is known: names belong to group (of the one host; may be NULL), or
- * are left to resolver (NULL: none), or are resolved here and now.
+ * are left to resolver (NULL: none), or are resolved here and now, as
+ * "localhost" always is.
  * NGX_ERROR: *err says why, and *name which host.
  */
 ngx_int_t ngx_chat_redis_conf_init(ngx_pool_t *pool,

@@ -5,7 +5,8 @@ REDIS = ../../ngx_chat_module/redis
 TESTS += $(BUILD)/ut_redis_url
 
 
-$(BUILD)/ut_redis_url: $(BUILD)/ut_redis_url.o $(BUILD)/ut_nginx_url.o $(UT_OBJS)
+$(BUILD)/ut_redis_url: $(BUILD)/ut_redis_url.o $(BUILD)/ut_nginx_url.o \
+                       $(BUILD)/ngx_chat_str.o $(UT_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/ut_redis_url.o: $(REDIS)/ngx_chat_redis_url.c \
