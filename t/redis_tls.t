@@ -348,6 +348,9 @@ foreach my $version ('TLSv1.2', 'TLSv1.3') {
     refused_ok("$version: no client certificate",
         with(tls_url($strict), $trust),
         qr/after the server has asked for a client certificate/);
+    refused_ok("$version: none, and nobody looks at the server's",
+        with(tls_url($strict), 'chat_redis_ssl_verify off;'),
+        qr/after the server has asked for a client certificate/);
     refused_ok("$version: one of another authority",
         with(tls_url($strict), $own->($other->signed("me-$version"))),
         qr/after the server has asked for a client certificate/);

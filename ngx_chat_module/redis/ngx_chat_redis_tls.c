@@ -293,7 +293,7 @@ ngx_chat_redis_tls_failed(ngx_chat_redis_t *rd)
     ssl = rd->peer.connection->ssl->connection;
     verdict = SSL_get_verify_result(ssl);
 
-    if (verdict != X509_V_OK) {
+    if (verdict != X509_V_OK && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE) {
         why = "the server's certificate is refused";
 
         p = ngx_slprintf(text, text + sizeof(text), "%s",
