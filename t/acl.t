@@ -130,15 +130,16 @@ sub start_monitor {
         open(my $out, '>', $file) or die "$file: $!\n";
         $out->autoflush(1);
         $client->cmd('MONITOR');
+        print $out "it looks\n";
 
         while (1) {
             print $out $client->reply . "\n";
         }
     }
 
-    wait_for { -e $file } 5, 'the monitor';
+    wait_for { -s $file } 5, 'the monitor';
 
-    return { pid => $pid, file => $file,
+    return { pid => $pid, file => $file, server => $server,
              own => $server->cmd('CLIENT', 'INFO') =~ / addr=(\S+)/ };
 }
 
@@ -146,6 +147,12 @@ sub start_monitor {
 sub commands_of {
     my ($monitor) = @_;
     my %commands;
+
+    # it has written all that came before this
+
+    $monitor->{server}->cmd('ECHO', 'that is all');
+    wait_for { read_file($monitor->{file}) =~ /"that is all"/ } 10,
+        'the end of what was asked';
 
     kill('KILL', $monitor->{pid});
     waitpid($monitor->{pid}, 0);
