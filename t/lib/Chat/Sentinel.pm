@@ -3,9 +3,13 @@ package Chat::Sentinel;
 # A master, a replica, and three Sentinels that watch them.
 #
 #     my $trio = Chat::Sentinel->new(dir => ..., port => sub { a free one },
-#         password => 'of both servers', sentinel_password => 'of these');
+#         password => 'of both servers', sentinel_password => 'of these',
+#         config => [ lines for both servers ],
+#         tls => [ certificate, key, certificate of the authority ]);
 #
-# Servers and Sentinels are Chat::Redis objects.
+# Servers and Sentinels are Chat::Redis objects.  With TLS they speak it among
+# themselves and want certificates; {tls_port} is where, and the other port is
+# for the test alone.
 
 use warnings;
 use strict;
@@ -23,21 +27,24 @@ sub new {
 
     foreach my $n (0, 1) {
         my $dir = "$opt{dir}/server$n";
-        my @config = ('repl-diskless-sync-delay 0',
-                      'repl-ping-replica-period 1');
+        my ($tls_port, @config) = $self->_tls;
 
+        push(@config, 'repl-diskless-sync-delay 0',
+             'repl-ping-replica-period 1', @{ $opt{config} || [] });
         push(@config, "masterauth $opt{password}") if $opt{password};
-        push(@config, "replicaof 127.0.0.1 $self->{servers}[0]{port}") if $n;
+        push(@config, 'replicaof 127.0.0.1 ' . _at($self->{servers}[0])) if $n;
 
         $self->{servers}[$n] = Chat::Redis->new(dir => $dir,
-            port => $opt{port}->(), password => $opt{password},
-            config => \@config)->start;
+            port => $opt{port}->(), tls_port => $tls_port,
+            password => $opt{password}, config => \@config)->start;
     }
 
-    my $port = $self->{servers}[0]->port;
+    my $port = _at($self->{servers}[0]);
 
     foreach my $n (0 .. 2) {
-        my @config = (
+        my ($tls_port, @config) = $self->_tls;
+
+        push(@config,
             "sentinel monitor $NAME 127.0.0.1 $port 2",
             "sentinel down-after-milliseconds $NAME 500",
             "sentinel failover-timeout $NAME 4000",
@@ -50,13 +57,31 @@ sub new {
 
         $self->{sentinels}[$n] = Chat::Sentinel::One->new(
             dir => "$opt{dir}/sentinel$n", port => $opt{port}->(),
-            password => $opt{sentinel_password}, config => \@config)->start;
+            tls_port => $tls_port, password => $opt{sentinel_password}, config => \@config)->start;
     }
 
     $self->settle;
 
     return $self;
 }
+
+
+# (port, lines of the configuration)
+
+sub _tls {
+    my ($self) = @_;
+    my ($cert, $key, $ca) = @{ $self->{tls} || return };
+    my $port = $self->{port}->();
+
+    return ($port, "tls-port $port", "tls-cert-file $cert",
+            "tls-key-file $key", "tls-ca-cert-file $ca",
+            'tls-replication yes', 'tls-auth-clients yes');
+}
+
+
+# where the others look for it
+
+sub _at { return $_[0]{tls_port} || $_[0]->port }
 
 
 sub sentinels { return @{ $_[0]{sentinels} } }
@@ -68,7 +93,7 @@ sub servers   { return @{ $_[0]{servers} } }
 sub path {
     my ($self) = @_;
 
-    return join(',', map { '127.0.0.1:' . $_->port } $self->sentinels)
+    return join(',', map { '127.0.0.1:' . _at($_) } $self->sentinels)
         . "/$NAME";
 }
 
@@ -79,7 +104,9 @@ sub url {
     my $args = $self->{sentinel_password}
         ? "?sentinel_password=$self->{sentinel_password}" : '';
 
-    return "redis+sentinel://$auth" . $self->path . $args;
+    my $scheme = $self->{tls} ? 'rediss' : 'redis';
+
+    return "$scheme+sentinel://$auth" . $self->path . $args;
 }
 
 
@@ -99,7 +126,7 @@ sub master {
 
     my ($port) = sort { $votes{$b} <=> $votes{$a} } keys %votes;
 
-    return (grep { defined $port && $_->port == $port } $self->servers)[0];
+    return (grep { defined $port && _at($_) == $port } $self->servers)[0];
 }
 
 
@@ -133,7 +160,7 @@ sub settled {
     my $role = eval { $replica->cmd('ROLE') };
 
     return unless ref($role) eq 'ARRAY' && $role->[0] eq 'slave'
-        && $role->[2] == $master->port && $role->[3] eq 'connected';
+        && $role->[2] == _at($master) && $role->[3] eq 'connected';
 
     foreach my $sentinel (grep { $_->{pid} } $self->sentinels) {
         my %info = eval { @{ $sentinel->cmd('SENTINEL', 'MASTER', $NAME) } };
@@ -141,7 +168,7 @@ sub settled {
         return unless ($info{'num-slaves'} || 0) == 1
             && ($info{'num-other-sentinels'} || 0) == 2
             && ($info{flags} || '') eq 'master'
-            && ($info{port} || 0) == $master->port;
+            && ($info{port} || 0) == _at($master);
 
         my $slaves = eval { $sentinel->cmd('SENTINEL', 'REPLICAS', $NAME) };
 
@@ -180,6 +207,34 @@ sub failover {
     }
 
     return 0;
+}
+
+
+# all of them die at once, and are there again, in the same roles
+
+sub crash {
+    my ($self) = @_;
+
+    $self->{last} = $self->master;
+    $_->stop('KILL') foreach $self->sentinels, $self->servers;
+}
+
+
+sub revive {
+    my ($self) = @_;
+    my $last = $self->{last};
+
+    foreach my $server ($last, grep { $_ != $last } $self->servers) {
+        my @config = grep { !/^replicaof / } @{ $server->{config} };
+
+        push(@config, 'replicaof 127.0.0.1 ' . _at($last))
+            if $server != $last;
+        $server->{config} = \@config;
+        $server->start;
+    }
+
+    $_->start foreach $self->sentinels;
+    $self->settle;
 }
 
 
