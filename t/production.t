@@ -154,6 +154,7 @@ my $edge = start_nginx(workers => 1, servers => <<"EOT");
             proxy_ssl_verify on;
             proxy_ssl_name chat.example.com;
             proxy_ssl_server_name on;
+            proxy_ssl_session_reuse off;
             proxy_http_version 1.1;
             proxy_buffering off;
             proxy_read_timeout 120s;

@@ -242,7 +242,7 @@ while (my ($file, $name) = splice(@shown, 0, 2)) {
 
 # that with files of its own is production.t's
 
-my @snippets = $readme =~ /(?<!^<!-- test: production -->\n)
+my @snippets = $readme =~ /(?<!<!--\ test:\ production\ -->\n)
                            ^```nginx\n(.*?)^```/msgx;
 
 ok(@snippets >= 2, 'README has snippets');
