@@ -231,7 +231,7 @@ sub _report {
 
     note($_) foreach $judge->summary;
 
-    cmp_ok($judge->{outcomes}{completed} || 0, '>', $judge->{clients} / 4,
+    cmp_ok($judge->{outcomes}{completed} || 0, '>', $judge->{clients} / 5,
            'work went on meanwhile');
     ok(!@faults, 'no client, answer or generation that no fault explains')
         or diag(join("\n", scalar(@faults) . ' of them', @faults > 20

@@ -23,6 +23,7 @@ our %WEIGHT = (
     redis_stop      => 3,     flushall        => 2,
     redis_restart   => 2,     redis_full      => 2,
     provider_kill   => 2,     spoil           => 8,
+    lose_queue      => 1,
 );
 
 
@@ -277,6 +278,16 @@ sub flushall {
 
     return unless _ready($agent);
     return $agent->{redis}->cmd('FLUSHALL');
+}
+
+
+# what was accepted is not known to anybody any more
+
+sub lose_queue {
+    my ($agent) = @_;
+
+    return unless _ready($agent);
+    return $agent->{redis}->cmd('DEL', 'chat:tasks:1');
 }
 
 
