@@ -211,7 +211,8 @@ sub redis_is_back {
 
     # nginx itself tries to accept when it is quitting already
 
-    $nginx->allow_log(qr/accept4?\(\) failed \(9: /);
+    $nginx->allow_log(qr/accept4?\(\) failed \(9: /,
+                      qr/exited on signal 9/);
 
     my @asks = map { { question => "Who is in $_? {{gap=100}}" } } 1 .. 3;
     my $later = ask_later($nginx, @asks);
@@ -228,6 +229,19 @@ sub redis_is_back {
     ok(redis_is_back($redis, $proxy, 'commands', 'pubsub'),
        'Redis gets its connections back');
     stream_ok($_, 'one who was there before') foreach results($later);
+
+    my ($worker) = $nginx->worker_pids;
+    my $companion = companion($nginx);
+
+    foreach my $when ('at once', 'later') {
+        ok(wait_for(sub { !grep { !-l "/proc/$worker/fd/$_" } 0 .. 39 }, 10),
+           'the last file is taken');
+        kill('KILL', $companion);
+        $companion = another_companion($nginx, $companion);
+        ok($companion, "another companion $when, without a file") or last;
+    }
+
+    ok(is_full($nginx), 'no file left all the time');
     stop_hog($hog);
     stream_ok((results($late))[0], 'the late one has its turn', restarts => 0);
 }

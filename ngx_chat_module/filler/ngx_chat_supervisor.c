@@ -21,7 +21,11 @@ typedef struct {
     ngx_uint_t               number;
     ngx_pid_t                pid;
     ngx_connection_t        *control;   /* NULL: there is no process */
-    ngx_connection_t        *spare;     /* kept from clients for the next */
+
+    /* kept from clients for the next; with a process one file will do */
+    ngx_connection_t        *spare;
+    ngx_socket_t             spare_fd[2];
+
     ngx_event_t              timer;     /* respawn, or waiting for the drain */
     ngx_connection_t         dummy;     /* for debug lines about timer */
     ngx_msec_t               started;
@@ -42,6 +46,9 @@ static void ngx_chat_companion_spawn(ngx_chat_companion_t *co);
 static ngx_int_t ngx_chat_companion_watch(ngx_chat_companion_t *co,
     ngx_socket_t fd);
 static void ngx_chat_companion_control_handler(ngx_event_t *rev);
+static void ngx_chat_companion_reserve(ngx_chat_companion_t *co,
+    ngx_uint_t files);
+static void ngx_chat_companion_release(ngx_chat_companion_t *co);
 static void ngx_chat_companion_drain(ngx_chat_companion_t *co);
 static void ngx_chat_companion_gone(ngx_chat_companion_t *co);
 static void ngx_chat_companion_respawn_later(ngx_chat_companion_t *co);
@@ -92,6 +99,9 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
         co[i].cycle = cycle;
         co[i].number = i;
 
+        co[i].spare_fd[0] = (ngx_socket_t) -1;
+        co[i].spare_fd[1] = (ngx_socket_t) -1;
+
         co[i].dummy.fd = (ngx_socket_t) -1;
         co[i].timer.handler = ngx_chat_companion_timer_handler;
         co[i].timer.data = &co[i].dummy;
@@ -125,6 +135,8 @@ ngx_chat_supervisor_stop(ngx_cycle_t *cycle)
             ngx_close_connection(co->control);
             co->control = NULL;
         }
+
+        ngx_chat_companion_release(co);
     }
 
     ngx_chat_supervisor.n = 0;
@@ -139,10 +151,7 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
 
     log = co->cycle->log;
 
-    if (co->spare) {
-        ngx_free_connection(co->spare);
-        co->spare = NULL;
-    }
+    ngx_chat_companion_release(co);
 
     if (ngx_chat_key_random(co->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
@@ -197,6 +206,9 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
     }
 
     (void) close(fd[1]);
+
+    /* its own end of the sockets will be the other file */
+    ngx_chat_companion_reserve(co, 1);
 
     co->started = ngx_current_msec;
 
@@ -289,6 +301,40 @@ ngx_chat_companion_control_handler(ngx_event_t *rev)
 }
 
 
+static void
+ngx_chat_companion_reserve(ngx_chat_companion_t *co, ngx_uint_t files)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < files; n++) {
+
+        if (co->spare_fd[n] == (ngx_socket_t) -1) {
+            co->spare_fd[n] = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+        }
+    }
+}
+
+
+static void
+ngx_chat_companion_release(ngx_chat_companion_t *co)
+{
+    ngx_uint_t  n;
+
+    if (co->spare) {
+        ngx_free_connection(co->spare);
+        co->spare = NULL;
+    }
+
+    for (n = 0; n < 2; n++) {
+
+        if (co->spare_fd[n] != (ngx_socket_t) -1) {
+            (void) close(co->spare_fd[n]);
+            co->spare_fd[n] = (ngx_socket_t) -1;
+        }
+    }
+}
+
+
 /* the worker stays until its companion has finished what it runs */
 
 static void
@@ -345,6 +391,8 @@ ngx_chat_companion_respawn_later(ngx_chat_companion_t *co)
     if (co->spare == NULL && co->cycle->files == NULL) {
         co->spare = ngx_get_connection((ngx_socket_t) -1, co->cycle->log);
     }
+
+    ngx_chat_companion_reserve(co, 2);
 
     co->delay = ngx_max(co->delay * 2, NGX_CHAT_RESPAWN_MIN);
     co->delay = ngx_min(co->delay, NGX_CHAT_RESPAWN_MAX);
