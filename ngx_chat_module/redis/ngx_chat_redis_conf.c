@@ -102,6 +102,11 @@ ngx_chat_redis_conf_split(ngx_chat_redis_host_t *host, u_char *p,
             return NGX_ERROR;
         }
 
+        if (end - p == 1) {
+            *err = "no host in the Redis URL";
+            return NGX_ERROR;
+        }
+
         end++;
 
         if (end < last && *end != ':') {

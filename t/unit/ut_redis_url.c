@@ -150,6 +150,7 @@ static const ut_bad_t  ut_bads[] = {
     { "rediss+sentinel://a,/m", "no host" },
     { "redis+sentinel://a,,b/m", "no host" },
     { "redis+sentinel://,a/m", "no host" },
+    { "redis+sentinel://a,[],b/m", "no host" },
     { "redis+sentinel://a:0/m", "invalid port" },
     { "redis+sentinel://a:1,b:x/m", "invalid port" },
     { "redis+sentinel://[::1,a/m", "missing" },
