@@ -114,7 +114,9 @@ works_ok($nginx, "by address, $_") foreach 1 .. 5;
 
 my %connections = map { $_->[1] => 1 } seen($front);
 
-is(scalar(keys %connections), 1, 'over one connection');
+# one that comes before the end of the answer before it has one of its own
+
+cmp_ok(scalar(keys %connections), '<', 5, 'over connections that are kept');
 
 my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
 

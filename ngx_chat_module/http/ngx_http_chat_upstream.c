@@ -392,7 +392,8 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
 
     /* nothing of it may turn up in the next response on the connection */
 
-    u->keepalive = (up->eof && !up->close) ? 1 : 0;
+    u->keepalive = (up->eof && !up->close
+                    && up->fault.error == NGX_CHAT_E_NONE) ? 1 : 0;
 
     (*u->cleanup)(r);
 }
