@@ -812,6 +812,7 @@ location = /copy { internal; return 204; }
 === Redis cannot be reached
 --- http_config eval
 "chat_redis redis://127.0.0.1:1;
+chat_redis_down error;
 chat_provider openai { url $ENV{CHAT_PROVIDER}; key k; model test; }"
 --- request eval
 ["POST /chat\n{}", ("POST /chat\n" . '{"question": "down"}') x 2]
