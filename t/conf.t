@@ -176,8 +176,8 @@ line_refused(http => @$_) foreach
 line_refused(http => @$_) foreach
     ['chat_redis off; chat_redis off', 'is duplicate'],
     ['chat_redis off; chat_redis redis://127.0.0.1', 'is duplicate'],
-    ['chat_direct_limit 0', 'between 1 and 10000'],
-    ['chat_direct_limit 10001', 'between 1 and 10000'],
+    ['chat_direct_limit 0', 'must be from 1 to 10000'],
+    ['chat_direct_limit 10001', 'must be from 1 to 10000'],
     ['chat_direct_limit x', 'invalid number'],
     ['chat_redis http://127.0.0.1', 'a Redis URL begins with'],
     ['chat_redis 127.0.0.1:6379', 'a Redis URL begins with'],

@@ -1,0 +1,31 @@
+
+/*
+ * Where Redis and the broker are, as configured: the directives that say so,
+ * the environment's variables where they do not, passwords and TLS.
+ */
+
+
+#ifndef _NGX_CHAT_MODULE_REDIS_H_INCLUDED_
+#define _NGX_CHAT_MODULE_REDIS_H_INCLUDED_
+
+
+#include "http/ngx_http_chat.h"
+
+
+/* chat_redis, chat_broker, and those of passwords by their offset */
+char *ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Once all is read, unless "chat_redis off": fills cmcf->redis and broker.
+ * NGX_ERROR: refused, logged.
+ */
+ngx_int_t ngx_chat_init_redis(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
+
+
+#endif /* _NGX_CHAT_MODULE_REDIS_H_INCLUDED_ */
