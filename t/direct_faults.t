@@ -174,6 +174,40 @@ is(calls($provider, 'Once more?'), 2, 'the second call');
 cmp_ok($q->{ended} - $q->{started}, '>', 0.15, 'after a while');
 provider_set($provider, status => 0, fails => 0);
 
+# a refusal of a question before it was there as a whole: no other is asked
+
+my ($rude, $rude_port) = refuser();
+my $large = start_nginx(redis => 'off', workers => 1, http => <<"EOT",
+    client_max_body_size 16m;
+    chat_max_question 8m;
+    chat_provider a { url http://127.0.0.1:$rude_port/v1; $lines }
+    chat_provider b {
+        url http://127.0.0.1:@{[$second->port]}/v1; key sk-test-key; $lines
+    }
+EOT
+    servers => <<'EOT');
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location = /chat { chat a b; }
+    }
+EOT
+
+stream_ok(scalar ask($large, { question => 'Why? ' . 'x' x 7_000_000,
+                               timeout => 30 }),
+          'refused half way', error => 'provider_refused');
+like($large->error_log, qr/refused the request, HTTP status 413/, 'and logged');
+
+kill('KILL', $rude);
+waitpid($rude, 0);
+
+# what is logged of a call whose asker is served already
+
+my $debug = start_nginx(redis => 'off', workers => 1, provider => $provider,
+    level => 'debug');
+
+stream_ok(scalar ask($debug, { question => "Logged, $_?" }), 'a debug log')
+    foreach 1 .. 3;
+
 # a group of servers, the first of which is dead
 
 my $group = start_nginx(redis => 'off', workers => 1,
@@ -219,6 +253,26 @@ kill('KILL', $dns);
 waitpid($dns, 0);
 
 done();
+
+
+# refuses, and goes, with the first bytes of a request
+
+sub refuser {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10)
+        or die "listen: $!\n";
+    my $pid = fork() // die "fork: $!\n";
+
+    return ($pid, $listen->sockport) if $pid;
+
+    while (my $peer = $listen->accept) {
+        sysread($peer, my $request, 1000);
+        syswrite($peer, "HTTP/1.1 413 Too Large\r\nContent-Length: 100\r\n"
+            . "\r\n{");
+        close($peer);
+    }
+
+    POSIX::_exit(0);
+}
 
 
 # answers each question for an address with those in a file

@@ -390,6 +390,10 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
         return;
     }
 
+    if (up->recv) {
+        u->peer.connection->recv = up->recv;
+    }
+
     /* nothing of it may turn up in the next response on the connection */
 
     u->keepalive = (up->eof && !up->close
@@ -447,6 +451,13 @@ ngx_http_chat_upstream_failed(ngx_http_chat_upstream_t *up, ngx_int_t rc)
 
     } else if (!u->request_sent) {
         ngx_http_chat_upstream_unreachable(up, rc);
+
+    } else if (up->header && up->status.code != NGX_HTTP_OK) {
+
+        /* it did not wait for all of the request, and is gone */
+
+        ngx_chat_provider_fault_status(&up->fault, up->status.code,
+                                       up->stream.temp);
 
     } else if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
         ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
@@ -627,10 +638,7 @@ ngx_http_chat_upstream_tell(ngx_http_chat_upstream_t *up)
     end.retry = up->fault.retry ? 1 : 0;
     end.final = up->fault.final ? 1 : 0;
 
-    /* what the log would tell of the asker may be gone when that returns */
-
-    up->request->connection->log->handler = NULL;
-    up->origin = NULL;
+    ngx_http_chat_upstream_leave(up);
 
     ops->end(up->data, &end);
 }

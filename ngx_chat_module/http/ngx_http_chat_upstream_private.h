@@ -63,6 +63,9 @@ struct ngx_http_chat_upstream_s {
 /* the request, and one way out of ngx_http_upstream for it */
 ngx_int_t ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up);
 
+/* nothing of the origin is looked at any more, not even for a log */
+void ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up);
+
 /* for ngx_http_upstream_srv_conf_t: the addresses of the call */
 ngx_int_t ngx_http_chat_upstream_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);

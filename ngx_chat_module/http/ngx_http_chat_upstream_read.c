@@ -3,6 +3,9 @@
 #include "../codec/ngx_chat_str.h"
 
 
+#define NGX_HTTP_CHAT_UPSTREAM_READS  16    /* of a buffer, at a time */
+
+
 static ngx_int_t ngx_http_chat_upstream_header(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_field(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_after(ngx_http_chat_upstream_t *up,
@@ -140,6 +143,7 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
     /* the answer has begun: nobody else is to be asked by this request */
 
     u->peer.tries = 0;
+    u->peer.cached = 0;
 
     if (up->status.code != NGX_HTTP_OK) {
         ngx_http_chat_upstream_refused(up);
@@ -276,8 +280,9 @@ ngx_http_chat_upstream_body(ngx_http_request_t *r)
 
 
 /*
- * NGX_AGAIN makes nginx read once more before it lets go: that must find
- * nothing, as it would take an end for a failure.
+ * NGX_AGAIN makes nginx read once more before it lets go, and it comes back to
+ * read when a request that took long is sent at last: that must find nothing,
+ * as it would take an end for a failure.
  */
 
 static void
@@ -297,10 +302,8 @@ ngx_http_chat_upstream_take_over(ngx_http_request_t *r)
         ngx_del_timer(c->read);
     }
 
-    if (c->recv != ngx_http_chat_upstream_no_recv) {
-        up->recv = c->recv;
-        c->recv = ngx_http_chat_upstream_no_recv;
-    }
+    up->recv = c->recv;
+    c->recv = ngx_http_chat_upstream_no_recv;
 
     ngx_post_event(&up->event, &ngx_posted_events);
 }
@@ -326,6 +329,7 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 {
     ssize_t               n;
     ngx_buf_t            *b;
+    ngx_uint_t            reads;
     ngx_connection_t     *c;
     ngx_http_upstream_t  *u;
 
@@ -338,12 +342,20 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
     c = u->peer.connection;
     b = &u->buffer;
 
-    c->recv = up->recv;
     c->log->action = "reading upstream";
+
+    reads = 0;
 
     while (!up->eof && up->fault.error == NGX_CHAT_E_NONE) {
 
-        n = c->recv(c, b->start, b->end - b->start);
+        /* one that sends fast does not keep the others waiting */
+
+        if (reads++ == NGX_HTTP_CHAT_UPSTREAM_READS) {
+            ngx_post_event(&up->event, &ngx_posted_next_events);
+            return;
+        }
+
+        n = up->recv(c, b->start, b->end - b->start);
 
         if (n == NGX_AGAIN) {
 

@@ -248,6 +248,32 @@ ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
 }
 
 
+void
+ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = up->request;
+    c = r->connection;
+
+    up->origin = NULL;
+    up->messages = NULL;
+
+    c->log->handler = NULL;
+
+    c->sockaddr = NULL;
+    c->socklen = 0;
+    c->local_sockaddr = NULL;
+    c->local_socklen = 0;
+    ngx_str_null(&c->addr_text);
+
+    ngx_str_null(&r->uri);
+    ngx_str_null(&r->unparsed_uri);
+    ngx_str_null(&r->request_line);
+}
+
+
 /* each call tries the addresses in their order */
 
 ngx_int_t
