@@ -231,7 +231,7 @@ is_deeply([ @fixed{qw(REDIS_TIMEOUT LEASE MARGIN SILENCE JOB_SPARE)} ],
 
 my @shown = $waits =~ /\| `(\w+\.t)`: ([^|]+) \|$/mg;
 
-cmp_ok(@shown / 2, '>', 80, 'faults, each with a test');
+cmp_ok(@shown / 2, '>', 140, 'faults, each with a test');
 
 while (my ($file, $name) = splice(@shown, 0, 2)) {
     like(read_file("$root/t/$file"), qr/\Q$name\E/, "$file shows: $name");
