@@ -255,7 +255,7 @@ waitpid($dns, 0);
 done();
 
 
-# refuses, and goes, with the first bytes of a request
+# refuses with the first bytes of a request, and goes without the others
 
 sub refuser {
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10)
@@ -268,6 +268,10 @@ sub refuser {
         sysread($peer, my $request, 1000);
         syswrite($peer, "HTTP/1.1 413 Too Large\r\nContent-Length: 100\r\n"
             . "\r\n{");
+
+        # what is not read yet would be lost with the connection
+
+        sleep(0.3);
         close($peer);
     }
 
