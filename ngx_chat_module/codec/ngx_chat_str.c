@@ -42,3 +42,16 @@ ngx_chat_str_number(u_char **pos, u_char *last, uint64_t max, uint64_t *n)
 
     return NGX_OK;
 }
+
+
+u_char *
+ngx_chat_str_copy_word(u_char *dst, u_char *src, size_t len)
+{
+    u_char  *last;
+
+    for (last = src + len; src < last; src++) {
+        *dst++ = (*src < 0x20 || *src == 0x7f) ? '?' : *src;
+    }
+
+    return dst;
+}

@@ -21,5 +21,11 @@ ngx_uint_t ngx_chat_str_is(ngx_str_t *s, const char *text);
 ngx_int_t ngx_chat_str_number(u_char **pos, u_char *last, uint64_t max,
     uint64_t *n);
 
+/*
+ * Copies a word that may come to stand in a header: control characters, and
+ * the end of a line among them, become "?".  Returns the end of the copy.
+ */
+u_char *ngx_chat_str_copy_word(u_char *dst, u_char *src, size_t len);
+
 
 #endif /* _NGX_CHAT_STR_H_INCLUDED_ */

@@ -5,6 +5,7 @@
 #include "../codec/ngx_chat_answer.h"
 #include "../codec/ngx_chat_frame.h"
 #include "../codec/ngx_chat_json.h"
+#include "../codec/ngx_chat_str.h"
 
 
 static ngx_int_t ngx_http_chat_answer_meta(ngx_http_request_t *r,
@@ -93,27 +94,18 @@ static ngx_int_t
 ngx_http_chat_answer_word(ngx_http_request_t *r, ngx_str_t *dst,
     ngx_str_t *src)
 {
-    size_t   i;
-    u_char  *p;
-
     if (src->len == 0) {
         return NGX_OK;
     }
 
-    p = ngx_pstrdup(r->pool, src);
-    if (p == NULL) {
+    dst->data = ngx_pnalloc(r->pool, src->len);
+    if (dst->data == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < src->len; i++) {
-
-        if (p[i] < 0x20 || p[i] == 0x7f) {
-            p[i] = '?';
-        }
-    }
-
-    dst->data = p;
     dst->len = src->len;
+
+    (void) ngx_chat_str_copy_word(dst->data, src->data, src->len);
 
     return NGX_OK;
 }

@@ -1,6 +1,7 @@
 
 #include "ngx_chat_channel.h"
 #include "../codec/ngx_chat_error.h"
+#include "../codec/ngx_chat_str.h"
 
 
 #define NGX_CHAT_CHANNEL_POOL    4096
@@ -227,11 +228,11 @@ ngx_chat_channel_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker)
 
     ch->maker.provider.len = provider;
     ch->maker.provider.data = p;
-    p = ngx_cpymem(p, maker->provider.data, provider);
+    p = ngx_chat_str_copy_word(p, maker->provider.data, provider);
 
     ch->maker.model.len = model;
     ch->maker.model.data = p;
-    ngx_memcpy(p, maker->model.data, model);
+    (void) ngx_chat_str_copy_word(p, maker->model.data, model);
 }
 
 

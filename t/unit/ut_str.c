@@ -70,6 +70,27 @@ ut_text(const char *s, const char *text)
 }
 
 
+static ngx_uint_t
+ut_word(const char *text, const char *want)
+{
+    u_char      *last;
+    ngx_str_t    from, to;
+    ngx_uint_t   ok;
+
+    from = ut_str(text);
+    to = ut_repeat("#", from.len);
+
+    last = ngx_chat_str_copy_word(to.data, from.data, from.len);
+
+    ok = (last == to.data + from.len && ut_is(&to, want));
+
+    ut_free(&from);
+    ut_free(&to);
+
+    return ok;
+}
+
+
 int
 main(void)
 {
@@ -101,6 +122,10 @@ main(void)
     ut_ok(!ut_text("stopp", "stop"), "longer");
     ut_ok(!ut_text("Stop", "stop"), "another case");
     ut_ok(!ut_text("", "stop"), "empty");
+
+    ut_ok(ut_word("gpt-4o \xc3\xa9", "gpt-4o \xc3\xa9"), "a word");
+    ut_ok(ut_word("m\r\nX: 1\x7f\t", "m??X: 1??"), "no line ends in a word");
+    ut_ok(ut_word("", ""), "an empty word");
 
     return ut_done();
 }

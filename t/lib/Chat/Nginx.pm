@@ -78,7 +78,8 @@ sub conf {
     my ($self) = @_;
     my %o = (main => '', events => '', http => '', server => '',
              location => '', listen => '', provider_lines => '',
-             health => 'full', redis_down => 'error', connections => 4096, %$self);
+             health => 'full', redis_down => 'error',
+             connections => 4096, %$self);
     my $load = $ENV{CHAT_NGINX} ? ''
         : "load_module $ROOT/build/ngx_chat_module.so;";
     my $user = $> == 0 ? 'user www-data;' : '';
