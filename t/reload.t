@@ -106,7 +106,7 @@ sub settled {
 # companion begins it again, and that does not count as a failure.
 
 {
-    my $question = 'What takes very long? {{chunks=60;gap=50}}';
+    my $question = 'What takes very long? {{chunks=160;gap=50}}';
     my $main = 'worker_shutdown_timeout 1s;';
     my $began = time();
 
