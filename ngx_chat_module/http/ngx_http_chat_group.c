@@ -17,8 +17,6 @@ typedef struct {
 } ngx_http_chat_group_round_t;
 
 
-static ngx_http_upstream_srv_conf_t *ngx_http_chat_group_find(ngx_conf_t *cf,
-    ngx_str_t *host);
 static ngx_uint_t ngx_http_chat_group_usable(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_http_upstream_init_pt ngx_http_chat_group_method(ngx_conf_t *cf,
@@ -70,7 +68,7 @@ ngx_http_chat_group(ngx_conf_t *cf, ngx_str_t *host, ngx_uint_t no_port,
 }
 
 
-static ngx_http_upstream_srv_conf_t *
+ngx_http_upstream_srv_conf_t *
 ngx_http_chat_group_find(ngx_conf_t *cf, ngx_str_t *host)
 {
     ngx_uint_t                       i;

@@ -19,6 +19,10 @@
 ngx_int_t ngx_http_chat_group(ngx_conf_t *cf, ngx_str_t *host,
     ngx_uint_t no_port, const char *what, ngx_chat_group_t **group);
 
+/* the "upstream" block of that name, NULL: there is none */
+ngx_http_upstream_srv_conf_t *ngx_http_chat_group_find(ngx_conf_t *cf,
+    ngx_str_t *host);
+
 /* NULL: http{} has none */
 ngx_resolver_t *ngx_http_chat_resolver(ngx_conf_t *cf, ngx_msec_t *timeout);
 

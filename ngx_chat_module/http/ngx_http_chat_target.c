@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_target.h"
+#include "ngx_http_chat_group.h"
 #include "ngx_http_chat_target_private.h"
 #include "ngx_http_chat_upstream_private.h"
 #include "../codec/ngx_chat_str.h"
@@ -15,8 +16,6 @@ static ngx_http_chat_target_t *ngx_http_chat_target_create(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_target_parse(ngx_conf_t *cf,
     ngx_http_chat_target_t *t, ngx_url_t *u);
-static ngx_http_upstream_srv_conf_t *ngx_http_chat_target_group(
-    ngx_conf_t *cf, ngx_url_t *u);
 static ngx_int_t ngx_http_chat_target_resolve(ngx_conf_t *cf,
     ngx_http_chat_target_t *t, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_target_resolver(ngx_conf_t *cf,
@@ -110,7 +109,7 @@ ngx_http_chat_target(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NULL;
     }
 
-    us = ngx_http_chat_target_group(cf, &u);
+    us = u.no_port ? ngx_http_chat_group_find(cf, &u.host) : NULL;
 
     if (us) {
         t->group = 1;
@@ -237,33 +236,6 @@ ngx_http_chat_target_parse(ngx_conf_t *cf, ngx_http_chat_target_t *t,
     t->port = u->port;
 
     return NGX_OK;
-}
-
-
-static ngx_http_upstream_srv_conf_t *
-ngx_http_chat_target_group(ngx_conf_t *cf, ngx_url_t *u)
-{
-    ngx_uint_t                       i;
-    ngx_http_upstream_srv_conf_t   **us;
-    ngx_http_upstream_main_conf_t   *umcf;
-
-    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
-
-    us = umcf->upstreams.elts;
-
-    for (i = 0; i < umcf->upstreams.nelts; i++) {
-
-        if ((us[i]->flags & NGX_HTTP_UPSTREAM_CREATE)
-            && u->no_port
-            && us[i]->host.len == u->host.len
-            && ngx_strncasecmp(us[i]->host.data, u->host.data, u->host.len)
-               == 0)
-        {
-            return us[i];
-        }
-    }
-
-    return NULL;
 }
 
 
