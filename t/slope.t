@@ -7,6 +7,8 @@
 use warnings;
 use strict;
 
+use POSIX ();
+
 use lib 't/lib';
 use Chat::Test;
 use Chat::Load;
@@ -16,15 +18,12 @@ use Chat::Load;
 my $ASAN = defined $ENV{CHAT_NGINX};
 my $FEWER = $ASAN ? 20 : 1;
 
-# kB of a connection that libcurl keeps
-my $CONNECTION = 40;
-
 my $redis = start_redis();
 my $provider = start_quick(free_port());
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
     http => "chat_fill concurrency=200;\n    keepalive_requests 1000000;");
 
-my @pids;
+my (@pids, $bare);
 
 
 # of the worker and the companion: descriptors, and memory in kB
@@ -103,16 +102,43 @@ sub slope_ok {
 
         note("$name: $who: @rss kB, @fds descriptors");
 
-        # connections to the provider are kept, one for each call at once,
-        # and each has buffers
+        cmp_ok($rss[-1] - $rss[0], '<=', $allowed, "$name: memory of $who")
+            if !$ASAN;
 
-        my $kept = $fds[-1] > $fds[0] ? $fds[-1] - $fds[0] : 0;
+        # connections to the provider are kept, one for each call at once
 
-        cmp_ok($rss[-1] - $rss[0], '<=', $allowed + $kept * $CONNECTION,
-               "$name: memory of $who") if !$ASAN;
-        cmp_ok($fds[-1], '<=', $idle->[$i]{fds} + $i * $connections,
+        cmp_ok($fds[-1], '<=', $bare->[$i]{fds} + $i * $connections,
                "$name: descriptors of $who");
     }
+}
+
+
+# The provider stands still until so many calls wait for it: how many
+# connections are kept, each with its buffers, is no chance any more.
+
+sub all_at_once {
+    my ($calls) = @_;
+
+    # one is kept already
+
+    my $wanted = $bare->[1]{fds} + $calls - 1;
+
+    kill('STOP', $provider->{pid});
+
+    my $pid = fork() // die "fork: $!\n";
+
+    if ($pid == 0) {
+        wait_for { resources()->[1]{fds} >= $wanted } 20, 'all to be asked';
+        kill('CONT', $provider->{pid});
+        POSIX::_exit(0);
+    }
+
+    my $seen = load($nginx, count => $calls, connections => $calls,
+        depth => 1, question => sub { "Who is one of all, $_[0]?" });
+
+    waitpid($pid, 0);
+    is($seen->{completed}, $calls, 'all calls at once');
+    cmp_ok(resources()->[1]{fds}, '>=', $wanted, 'each has a connection');
 }
 
 
@@ -122,11 +148,14 @@ stream_ok(scalar ask($nginx, { question => 'Who is hit?' }), 'at the start');
 
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'its task';
 
+$bare = resources();
+
 my $before = kept();
 
 is($before->{eternal}, 'chat:tasks:1', 'one key has no expiry');
 
 slope_ok('hits', 100000, 4, 16, 512, sub { 'Who is hit?' });
+all_at_once(100);
 slope_ok('misses', 10000, 100, 1, 512, sub { "Who misses $_[0]?" });
 
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the last task';
