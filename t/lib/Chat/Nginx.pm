@@ -234,7 +234,8 @@ sub start {
             last;
         }
 
-        return $self if -s "$self->{dir}/nginx.pid" && $self->answers;
+        return $self if -s "$self->{dir}/nginx.pid" && $self->answers
+                        && $self->settled;
 
         sleep(0.01);
     }
@@ -270,6 +271,22 @@ sub answers {
 }
 
 
+# Whether all workers are there, beside those in %$old: the master listens
+# before it has any. A child without a title of its own is on its way.
+
+sub settled {
+    my ($self, $old) = @_;
+    my $wanted = defined $self->{master} && !$self->{master}
+        ? 0 : $self->{workers};
+    my @titles = map { title($_) }
+                 grep { $_ != $self->{pid} && !$old->{$_} } $self->pids;
+
+    return 0 if grep { /^nginx: master process/ } @titles;
+
+    return $wanted <= grep { /^nginx: worker process$/ } @titles;
+}
+
+
 sub port { return $_[0]{port} }
 sub dir  { return $_[0]{dir} }
 sub pid  { return $_[0]{pid} }
@@ -290,7 +307,7 @@ sub signal {
 
 sub reload {
     my ($self, %opt) = @_;
-    my %old = map { $_ => 1 } $self->worker_pids;
+    my %old = map { $_ => 1 } grep { $_ != $self->{pid} } $self->pids;
 
     $self->write_conf(%opt);
     $self->signal('HUP');
@@ -298,7 +315,7 @@ sub reload {
     my $end = time() + 10;
 
     while (time() < $end) {
-        return 1 if grep { !$old{$_} } $self->worker_pids;
+        return 1 if $self->settled(\%old);
         sleep(0.01);
     }
 
