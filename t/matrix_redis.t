@@ -69,7 +69,12 @@ sub leave {
 
         { name => 'killed, and back without the task that waited',
           before => sub { kill('STOP', $companion) },
-          when => sub { $redis->cmd('XLEN', 'chat:tasks:1') eq '1' },
+          when => sub {
+              my ($w, $row) = @_;
+
+              return all_begun($row)
+                  && $redis->cmd('XLEN', 'chat:tasks:1') eq '1';
+          },
           fault => sub { $restart->(); kill('CONT', $companion) },
           slow => 1,
           ends => [ 'interrupted', 'completed' ], restarts => 0,

@@ -18,8 +18,8 @@ package Chat::Matrix;
 #     ask                more for each of the requests: path, headers, ...
 #     clients            how many ask it at the same time, 3
 #     before             sub: ahead of them
-#     at                 the fault strikes when somebody has so many chunks;
-#                        0: as soon as "processing" is there
+#     at                 the fault strikes when all have begun and somebody
+#                        has so many chunks; 0: when all have "processing"
 #     when               sub: or when this is true
 #     fault              sub: what happens
 #     then               [seconds, sub, ...]: and what else, so long after that
@@ -44,7 +44,7 @@ use Time::HiRes qw(sleep time);
 use Chat::Check ();
 use Chat::Test;
 
-our @EXPORT = qw(matrix matrix_at_once question_of $LEASE $MARGIN $SILENCE
+our @EXPORT = qw(matrix matrix_at_once question_of all_begun $LEASE $MARGIN $SILENCE
     $COMMAND);
 
 # what design fixes: seconds
@@ -117,10 +117,21 @@ sub _clients {
         on_event => sub {
             my ($q) = @_;
 
+            $row->{begun}{$q} = 1;
+
             _strike($w, $row) if defined $row->{at}
-                && @{ $q->{chunks} } >= $row->{at};
+                && @{ $q->{chunks} } >= $row->{at} && all_begun($row);
         },
     } } 1 .. $row->{clients};
+}
+
+
+# whether every client has got "processing"
+
+sub all_begun {
+    my ($row) = @_;
+
+    return keys(%{ $row->{begun} || {} }) == $row->{clients};
 }
 
 
