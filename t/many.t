@@ -11,7 +11,10 @@ use Chat::Test;
 use Time::HiRes qw(sleep time);
 
 my $COUNT = 1000;
-my %provider = (chunks => 10, gap => 300, first => 3000);
+my %provider = (chunks => 10, gap => 400, first => 3000);
+
+# seconds in which they come: a verdict has its time on a slow machine too
+my $COMING = 2.5;
 
 my $provider = start_provider(%provider);
 
@@ -58,7 +61,8 @@ sub run_all {
 
     my $idle = resources($nginx);
     my ($most, $at_work, $seen) = (0, 0, 0);
-    my @asks = map { { question => "$name $_?", timeout => 60 } } 1 .. $COUNT;
+    my @asks = map { { question => "$name $_?", timeout => 60,
+                       delay => $COMING * $_ / $COUNT } } 1 .. $COUNT;
 
     $_->{on_event} = sub {
         return if $_[1]{status} ne 'streaming' || ++$seen != $COUNT;
