@@ -13,7 +13,7 @@
 
 #include "ngx_chat_filler.h"
 #include "ngx_chat_curl.h"
-#include "ngx_chat_peers.h"
+#include "../ngx_chat_peers.h"
 #include "../store/ngx_chat_store_filler.h"
 #include "../store/ngx_chat_store_tasks.h"
 

@@ -60,7 +60,7 @@ ngx_chat_job_ask(ngx_chat_job_t *job)
 {
     ngx_msec_t  delay;
 
-    switch (ngx_chat_job_choose(job, &delay)) {
+    switch (ngx_chat_choice_next(&job->choice, &delay)) {
 
     case NGX_OK:
         ngx_chat_job_start_over(job);
@@ -83,19 +83,10 @@ ngx_chat_job_ask(ngx_chat_job_t *job)
 static void
 ngx_chat_job_call(ngx_chat_job_t *job)
 {
-    ngx_msec_int_t        left;
-    ngx_chat_provider_t  *pv;
-
-    pv = job->option->peer->provider;
-
-    left = (ngx_msec_int_t) (job->deadline - ngx_current_msec);
-    left = ngx_min(left, (ngx_msec_int_t) pv->total_timeout);
-
-    job->started = ngx_current_msec;
-
-    job->call = ngx_chat_provider_call(job->jobs->curl, pv,
+    job->call = ngx_chat_provider_call(job->jobs->curl,
+                                       job->choice.option->peer->provider,
                                        &job->task.messages,
-                                       (ngx_msec_t) ngx_max(left, 1),
+                                       ngx_chat_choice_left(&job->choice),
                                        &ngx_chat_job_ops, job, &job->log);
 
     if (job->call == NULL) {
@@ -130,7 +121,8 @@ ngx_chat_job_delta(void *data, ngx_str_t *text)
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
                       "provider \"%V\" sent an answer longer than "
-                      "chat_max_answer", &job->option->peer->provider->name);
+                      "chat_max_answer",
+                      &job->choice.option->peer->provider->name);
 
         job->error = NGX_CHAT_E_ANSWER_TOO_LONG;
 

@@ -1,8 +1,9 @@
 
 /*
  * A job as its parts see it: ngx_chat_job.c takes the task and claims its
- * generation, ngx_chat_job_ask.c asks a provider, ngx_chat_job_choose.c says
- * which, ngx_chat_job_write.c brings what came into Redis.
+ * generation, ngx_chat_job_options.c says which providers may be asked for it,
+ * ngx_chat_job_ask.c asks them, ngx_chat_job_write.c brings what came into
+ * Redis.
  *
  * A function that may end the job is the last thing its caller does.
  */
@@ -14,6 +15,7 @@
 
 #include "ngx_chat_job.h"
 #include "ngx_chat_provider_call.h"
+#include "../ngx_chat_choice.h"
 #include "../codec/ngx_chat_bytes.h"
 
 #include <ngx_event.h>
@@ -30,22 +32,10 @@ typedef enum {
 } ngx_chat_job_state_e;
 
 
-/* one of the task's providers */
-typedef struct {
-    ngx_chat_peer_t           *peer;
-    ngx_uint_t                 asked;      /* how often */
-    ngx_uint_t                 round;      /* of the next time */
-    ngx_msec_t                 after;      /* and not before this */
-    unsigned                   wait:1;     /* after is set */
-    unsigned                   out:1;      /* not asked any more */
-    unsigned                   foreign:1;  /* it is not what was meant */
-} ngx_chat_job_option_t;
-
-
 struct ngx_chat_job_s {
     ngx_chat_jobs_t           *jobs;
     ngx_pool_t                *pool;
-    ngx_chat_job_option_t     *option;     /* the one that is asked */
+    ngx_chat_provider_call_t  *call;
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t                  ident;
@@ -57,14 +47,8 @@ struct ngx_chat_job_s {
     ngx_chat_grip_t            grip;
 
     /* the providers' side */
-    ngx_chat_job_option_t     *options;    /* in order of preference */
-    ngx_uint_t                 noptions;   /* 0: none of them is known */
-    ngx_uint_t                 round;      /* through the options */
-    ngx_msec_t                 budget;     /* for all calls together */
-    ngx_chat_provider_call_t  *call;
+    ngx_chat_choice_t          choice;     /* of those that are known */
     ngx_chat_provider_end_t    end;
-    ngx_msec_t                 deadline;
-    ngx_msec_t                 started;    /* the call */
     ngx_event_t                again;      /* the next round */
     ngx_event_t                event;      /* posted: something came */
 
@@ -100,21 +84,12 @@ ngx_int_t ngx_chat_job_prepare(ngx_chat_job_t *job);
 
 
 /*
- * The task's providers that are known here, in options; none is no error, but
+ * The task's providers that are known here, in choice; none is no error, but
  * logged.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chat_job_options(ngx_chat_job_t *job);
 
-/* none of them was asked yet, and the time of all begins now */
-void ngx_chat_job_choose_anew(ngx_chat_job_t *job);
-
-/*
- * Sets option.  NGX_OK: to be asked now; NGX_AGAIN: to be called again in
- * *delay ms; NGX_DECLINED: none is left, or no time.
- */
-ngx_int_t ngx_chat_job_choose(ngx_chat_job_t *job, ngx_msec_t *delay);
-
-/* the call to option has ended: what follows for it, and for its peer */
+/* the call has ended: what follows for who was asked */
 void ngx_chat_job_judge(ngx_chat_job_t *job);
 
 

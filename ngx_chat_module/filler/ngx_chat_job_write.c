@@ -179,7 +179,7 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     ngx_chat_finish_t     finish;
     ngx_chat_provider_t  *pv;
 
-    pv = job->option->peer->provider;
+    pv = job->choice.option->peer->provider;
     reason = &job->end.finish;
 
     finish.text.data = job->text.data;
@@ -192,7 +192,7 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.usage = job->end.usage;
     finish.ttl = 0;
 
-    if (job->text.len && !job->option->foreign
+    if (job->text.len && !job->choice.option->foreign
         && ngx_chat_str_is(reason, "stop")) {
         finish.ttl = job->task.ttl;
     }

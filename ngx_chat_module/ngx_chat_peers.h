@@ -1,9 +1,9 @@
 
 /*
- * What a companion knows of each provider's health, from its own calls alone:
- * failures within fail_timeout, and a Retry-After that is not over.  All jobs
- * share it; it decides in which order they try their providers, and nothing
- * else.
+ * What a process that asks providers, companion or worker, knows of the health
+ * of each from its own calls alone: failures within fail_timeout, and a
+ * Retry-After that is not over.  All its questions share it; it decides in
+ * which order they try their providers, and nothing else.
  */
 
 
@@ -11,8 +11,8 @@
 #define _NGX_CHAT_PEERS_H_INCLUDED_
 
 
-#include "../ngx_chat_board.h"
-#include "../ngx_chat_provider.h"
+#include "ngx_chat_board.h"
+#include "ngx_chat_provider.h"
 
 
 typedef struct {
@@ -53,6 +53,9 @@ void ngx_chat_peer_asked(ngx_chat_peer_t *peer);
 void ngx_chat_peer_works(ngx_chat_peer_t *peer, ngx_msec_t started);
 void ngx_chat_peer_failed(ngx_chat_peer_t *peer, ngx_msec_t retry_after);
 
+/* as the health page has it */
+void ngx_chat_peer_show(ngx_chat_peer_t *peer,
+    ngx_chat_slot_provider_t *shown);
 void ngx_chat_peers_show(ngx_array_t *peers, ngx_chat_slot_t *slot);
 
 

@@ -7,6 +7,7 @@
 
 
 static ngx_uint_t ngx_chat_peer_before(ngx_msec_t ms);
+static ngx_atomic_uint_t ngx_chat_peer_until(ngx_msec_t ms);
 
 
 ngx_array_t *
@@ -149,38 +150,40 @@ ngx_chat_peer_failed(ngx_chat_peer_t *peer, ngx_msec_t retry_after)
 void
 ngx_chat_peers_show(ngx_array_t *peers, ngx_chat_slot_t *slot)
 {
-    time_t                      until;
-    ngx_uint_t                  i;
-    ngx_msec_int_t              left;
-    ngx_chat_peer_t            *peer;
-    ngx_chat_slot_provider_t   *shown;
+    ngx_uint_t        i;
+    ngx_chat_peer_t  *peer;
 
     peer = peers->elts;
 
     for (i = 0; i < ngx_min(peers->nelts, NGX_CHAT_BOARD_PROVIDERS); i++) {
-        shown = &slot->providers[i];
-
-        left = 0;
-
-        if (peer[i].down) {
-            left = (ngx_msec_int_t) (peer[i].down_until - ngx_current_msec);
-        }
-
-        until = (left > 0) ? ngx_time() + (left + 999) / 1000 : 0;
-        shown->down_until = (ngx_atomic_uint_t) until;
-
-        left = 0;
-
-        if (peer[i].limited) {
-            left = (ngx_msec_int_t) (peer[i].limited_until
-                                     - ngx_current_msec);
-        }
-
-        until = (left > 0) ? ngx_time() + (left + 999) / 1000 : 0;
-        shown->limited_until = (ngx_atomic_uint_t) until;
-
-        shown->answers = peer[i].answers;
-        shown->failures = peer[i].failures;
-        shown->key = ngx_chat_board_key(&peer[i].provider->name);
+        ngx_chat_peer_show(&peer[i], &slot->providers[i]);
     }
+}
+
+
+void
+ngx_chat_peer_show(ngx_chat_peer_t *peer, ngx_chat_slot_provider_t *shown)
+{
+    shown->down_until = peer->down
+                        ? ngx_chat_peer_until(peer->down_until) : 0;
+    shown->limited_until = peer->limited
+                           ? ngx_chat_peer_until(peer->limited_until) : 0;
+
+    shown->answers = peer->answers;
+    shown->failures = peer->failures;
+    shown->key = ngx_chat_board_key(&peer->provider->name);
+}
+
+
+/* seconds since the epoch; 0: that is over */
+
+static ngx_atomic_uint_t
+ngx_chat_peer_until(ngx_msec_t ms)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (ms - ngx_current_msec);
+
+    return (left > 0) ? (ngx_atomic_uint_t) (ngx_time() + (left + 999) / 1000)
+                      : 0;
 }
