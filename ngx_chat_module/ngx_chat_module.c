@@ -6,6 +6,7 @@
 
 
 #include "ngx_chat_module_redis.h"
+#include "ngx_chat_peers.h"
 #include "http/ngx_http_chat_conf.h"
 #include "http/ngx_http_chat_env.h"
 #include "http/ngx_http_chat_filter.h"
@@ -297,6 +298,7 @@ ngx_module_t  ngx_chat_module = {
 
 
 ngx_chat_hub_t  *ngx_http_chat_hub;
+ngx_array_t     *ngx_http_chat_peers;
 ngx_atomic_t    *ngx_http_chat_requests;
 
 
@@ -411,6 +413,11 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     ngx_http_chat_requests = ngx_chat_board_worker(cmcf->board, ngx_pid);
     if (ngx_http_chat_requests == NULL) {
         ngx_http_chat_requests = &unread;
+    }
+
+    ngx_http_chat_peers = ngx_chat_peers_create(&cmcf->providers, cycle->pool);
+    if (ngx_http_chat_peers == NULL) {
+        return NGX_ERROR;
     }
 
     ngx_http_chat_hub = ngx_chat_hub_create(&cmcf->hub, cycle->log);

@@ -17,6 +17,7 @@ my $provider = start_provider(chunks => 5, gap => 10);
 my $second = start_provider(chunks => 5, gap => 10);
 my $dead = free_port();
 my $number = 0;
+my $passive;
 
 
 sub calls {
@@ -119,7 +120,7 @@ cmp_ok($q->{ended} - $q->{started}, '<', 4, 'in time');
 my $two = start_nginx(redis => 'off', workers => 1, http => <<"EOT",
     chat_provider a {
         url http://127.0.0.1:@{[$provider->port]}/v1;
-        key sk-test-key; model first; retries 1; $lines
+        key sk-test-key; model first; retries 1; max_fails 0; $lines
     }
     chat_provider b {
         url http://127.0.0.1:@{[$second->port]}/v1;
@@ -173,6 +174,152 @@ stream_ok($q, 'a retry', restarts => 0);
 is(calls($provider, 'Once more?'), 2, 'the second call');
 cmp_ok($q->{ended} - $q->{started}, '>', 0.15, 'after a while');
 provider_set($provider, status => 0, fails => 0);
+
+# One that is down is left out, and found again: the first provider by what its
+# model says about its behaviour, and more, the second one, and a location.
+
+my ($blocks, $locations) = ('', '');
+my $busy = 'status=503';
+my $alone = 'fail_timeout 10m; retries 0;';
+
+foreach (
+    [ 'down', $busy, $alone, '' ],
+    [ 'three', $busy, "$alone max_fails 3;", '' ],
+    [ 'never', $busy, "$alone max_fails 0;", '' ],
+    [ 'said', 'status=429;retry_after=600', "$alone max_fails 0;", '' ],
+    [ 'alone', $busy, $alone, undef ],
+    [ 'both', $busy, $alone, $busy, 'retries 0;' ],
+    [ 'few', $busy, 'retries 0; max_fails 0;', $busy, 'retries 2;' ],
+    [ 'many', $busy, 'retries 2; max_fails 0;', $busy, 'retries 0;' ],
+    [ 'clear', '', "$alone max_fails 3;", '' ],
+    [ 'back', '', 'retries 0; fail_timeout 1s;', '' ],
+    [ 'after', '', 'retries 0; max_fails 0;', '' ])
+{
+    my ($name, $options, $more, $others, $theirs) = @$_;
+
+    $blocks .= block("a_$name", $provider, $options, $more);
+    $blocks .= block("b_$name", $second, $others, $theirs || '')
+        if defined $others;
+    $locations .= "location = /$name { chat a_$name"
+        . (defined $others ? " b_$name" : '') . "; }\n";
+}
+
+
+sub block {
+    my ($name, $server, $options, $more) = @_;
+
+    return "chat_provider $name { url http://127.0.0.1:" . $server->port
+        . "/v1; key sk-test-key; model \"$name;$options\"; $more }\n";
+}
+
+
+sub called {
+    my ($question) = @_;
+
+    return calls($provider, $question) . ' ' . calls($second, $question);
+}
+
+
+# calls to the first and to the second for a question that is answered
+
+sub asked_of {
+    my ($name) = @_;
+    my $question = "Who is $name, number " . ++$number . '?';
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok(scalar ask($passive, { path => "/$name",
+                                     question => $question }),
+              "$name: an answer", restarts => 0);
+
+    return called($question);
+}
+
+
+# the same when nobody answers, with the time it takes
+
+sub failed_by {
+    my ($name) = @_;
+    my $question = "Who fails, number " . ++$number . '?';
+    my $q = ask($passive, { path => "/$name", question => $question });
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($q, "$name: an error", error => 'provider_refused',
+              restarts => 0);
+
+    return (called($question), $q->{ended} - $q->{started});
+}
+
+
+provider_reset($provider);
+provider_reset($second);
+
+$passive = start_nginx(redis => 'off', workers => 1, provider => $dead,
+    http => $blocks, server => $locations);
+
+is(asked_of('down'), '1 1', 'down: the first fails');
+is(asked_of('down'), '0 1', "down: left out, $_") foreach 1 .. 3;
+is(asked_of('three'), '1 1', "three: question $_") foreach 1 .. 3;
+is(asked_of('three'), '0 1', 'three: then it is left out');
+is(asked_of('never'), '1 1', "never: question $_") foreach 1 .. 3;
+is(asked_of('said'), '1 1', 'said: leave me alone');
+is(asked_of('said'), '0 1', "said: it is left alone, $_") foreach 1, 2;
+
+like($passive->error_log,
+     qr/provider "b_down" is asked instead of "a_down"/, 'which is logged');
+
+# alone, or with others that are no better, it is asked all the same
+
+is((failed_by('alone'))[0], '1 0', "alone: asked, $_") foreach 1 .. 3;
+is((failed_by('both'))[0], '1 1', "both: asked, $_") foreach 1, 2;
+
+# each as often as it says itself
+
+my ($calls, $took) = failed_by('few');
+
+is($calls, '1 3', 'few: its own retries');
+cmp_ok($took, '>=', 0.55, 'few: with a back-off');
+($calls, $took) = failed_by('many');
+is($calls, '3 1', 'many: its own retries');
+cmp_ok($took, '>=', 0.55, 'many: with a back-off');
+
+# an answer clears what was before it
+
+provider_set($provider, status => 503);
+is(asked_of('clear'), '1 1', "clear: it fails, $_") foreach 1, 2;
+provider_set($provider, status => 0);
+is(asked_of('clear'), '1 0', 'clear: it answers');
+provider_set($provider, status => 503);
+is(asked_of('clear'), '1 1', "clear: it fails again, $_") foreach 1 .. 3;
+is(asked_of('clear'), '0 1', 'clear: then it is left out');
+
+# after fail_timeout, or the time it has said, it is asked again
+
+my $failed = time();
+
+is(asked_of('back'), '1 1', 'back: it fails');
+provider_set($provider, status => 429, retry_after => 2);
+is(asked_of('after'), '1 1', 'after: leave me alone');
+provider_reset($provider);
+
+ok(wait_for(sub { asked_of('back') eq '1 0' }, 20),
+   'back: asked after fail_timeout');
+cmp_ok(time() - $failed, '>=', 0.9, 'back: not before');
+is(asked_of('back'), '1 0', 'back: and it stays');
+ok(wait_for(sub { asked_of('after') eq '1 0' }, 20),
+   'after: asked after Retry-After');
+cmp_ok(time() - $failed, '>=', 1.9, 'after: not before');
+
+# what the worker knows, without a companion
+
+my %shown = map { $_->{name} => "$_->{state} $_->{answers} $_->{failures}" }
+    @{ parse_json(get($passive, '/')->{body})->{providers} };
+
+is($shown{a_down}, 'down 0 1', 'health: down');
+is($shown{b_down}, 'up 4 0', 'health: up');
+is($shown{a_said}, 'limited 0 1', 'health: limited');
+is($shown{a_never}, 'up 0 3', 'health: never down');
 
 # a refusal of a question before it was there as a whole: no other is asked
 

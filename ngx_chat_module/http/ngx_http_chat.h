@@ -157,6 +157,9 @@ extern ngx_module_t  ngx_chat_module;
 /* the worker's hub: set in init_process, NULL elsewhere */
 extern ngx_chat_hub_t  *ngx_http_chat_hub;
 
+/* what the worker knows of the providers that it asks itself: likewise */
+extern ngx_array_t     *ngx_http_chat_peers;
+
 /* the worker's count on the board, or one that nobody reads */
 extern ngx_atomic_t    *ngx_http_chat_requests;
 

@@ -1,11 +1,10 @@
 
 #include "ngx_http_chat_direct.h"
 #include "ngx_http_chat_upstream.h"
+#include "../ngx_chat_choice.h"
 
 
-#define NGX_HTTP_CHAT_DIRECT_LOOK     1000    /* ms: does anybody listen? */
-#define NGX_HTTP_CHAT_DIRECT_BACKOFF  200     /* ms, doubling */
-#define NGX_HTTP_CHAT_DIRECT_AFTER    10000   /* ms, the longest wait */
+#define NGX_HTTP_CHAT_DIRECT_LOOK  1000    /* ms: does anybody listen? */
 
 
 typedef struct {
@@ -23,15 +22,15 @@ typedef struct {
     ngx_http_chat_origin_t     origin;
     ngx_str_t                  messages;
     ngx_array_t               *targets;
-    ngx_uint_t                 target;     /* the one that is asked */
-    ngx_uint_t                 attempts;   /* rounds over all of them */
+    ngx_chat_choice_t          choice;     /* of them, in the same order */
+    ngx_log_t                  log;        /* for it */
 
-    ngx_msec_t                 start;
     ngx_msec_t                 left;       /* when the last one left */
     ngx_msec_t                 grace;
     size_t                     length;
     size_t                     max;
     ngx_chat_error_e           error;
+    ngx_chat_error_e           last;       /* what the last call came to */
 
     unsigned                   cancel:1;   /* what nobody listens to */
     unsigned                   begun:1;    /* a chunk was appended */
@@ -40,12 +39,13 @@ typedef struct {
 
 static ngx_http_chat_direct_t *ngx_http_chat_direct_create(
     ngx_http_request_t *r, ngx_chat_question_t *qn);
+static ngx_int_t ngx_http_chat_direct_options(ngx_http_chat_direct_t *d);
 static ngx_int_t ngx_http_chat_direct_ask(ngx_http_chat_direct_t *d);
+static ngx_http_chat_target_t *ngx_http_chat_direct_target(
+    ngx_http_chat_direct_t *d);
 static void ngx_http_chat_direct_delta(void *data, ngx_str_t *text);
 static void ngx_http_chat_direct_answer(void *data, ngx_http_chat_end_t *end);
-static ngx_int_t ngx_http_chat_direct_next(ngx_http_chat_direct_t *d,
-    ngx_http_chat_end_t *end);
-static ngx_int_t ngx_http_chat_direct_retry(ngx_http_chat_direct_t *d,
+static void ngx_http_chat_direct_judge(ngx_http_chat_direct_t *d,
     ngx_http_chat_end_t *end);
 static void ngx_http_chat_direct_start_over(ngx_http_chat_direct_t *d);
 static void ngx_http_chat_direct_event_handler(ngx_event_t *ev);
@@ -168,7 +168,7 @@ ngx_http_chat_direct(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     /* an error becomes an event of the channel, when somebody listens */
 
     if (ngx_http_chat_direct_ask(d) != NGX_OK) {
-        d->error = NGX_CHAT_E_INTERNAL;
+        d->error = d->last;
         ngx_post_event(&d->event, &ngx_posted_events);
     }
 
@@ -199,16 +199,17 @@ ngx_http_chat_direct_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
     d->pool = pool;
     d->ident = -1;
     d->targets = clcf->targets;
-    d->start = ngx_current_msec;
     d->cancel = qn->cancel ? 1 : 0;
     d->grace = qn->grace;
     d->max = qn->max_answer;
+    d->last = NGX_CHAT_E_INTERNAL;
 
     d->messages.len = qn->messages.len;
     d->messages.data = ngx_pstrdup(pool, &qn->messages);
 
     if (d->messages.data == NULL
-        || ngx_http_chat_origin(&d->origin, r, pool) != NGX_OK)
+        || ngx_http_chat_origin(&d->origin, r, pool) != NGX_OK
+        || ngx_http_chat_direct_options(d) != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return NULL;
@@ -231,22 +232,84 @@ ngx_http_chat_direct_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
 
 
 static ngx_int_t
+ngx_http_chat_direct_options(ngx_http_chat_direct_t *d)
+{
+    ngx_uint_t                i;
+    ngx_chat_peer_t          *peer;
+    ngx_http_chat_target_t  **target;
+
+    /* no request is there for the lines of its handler */
+
+    d->log = d->origin.log;
+    d->log.handler = NULL;
+
+    if (ngx_chat_choice_init(&d->choice, d->targets->nelts, d->pool, &d->log)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    target = d->targets->elts;
+
+    for (i = 0; i < d->targets->nelts; i++) {
+
+        peer = ngx_chat_peers_find(ngx_http_chat_peers,
+                                   &target[i]->provider->name);
+
+        if (peer == NULL || ngx_chat_choice_add(&d->choice, peer) == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_chat_choice_anew(&d->choice);
+
+    return NGX_OK;
+}
+
+
+/* whichever is next, now or in a while; NGX_ERROR: none, and the last error */
+
+static ngx_int_t
 ngx_http_chat_direct_ask(ngx_http_chat_direct_t *d)
 {
-    ngx_msec_int_t            left;
+    ngx_int_t   rc;
+    ngx_msec_t  delay;
+
+    rc = ngx_chat_choice_next(&d->choice, &delay);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_chat_direct_start_over(d);
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(&d->again, delay);
+        return NGX_OK;
+    }
+
+    d->upstream = ngx_http_chat_upstream(&d->origin,
+                                         ngx_http_chat_direct_target(d),
+                                         &d->messages,
+                                         ngx_chat_choice_left(&d->choice),
+                                         &ngx_http_chat_direct_ops, d);
+    if (d->upstream == NULL) {
+        d->last = NGX_CHAT_E_INTERNAL;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_chat_target_t *
+ngx_http_chat_direct_target(ngx_http_chat_direct_t *d)
+{
     ngx_http_chat_target_t  **target;
 
     target = d->targets->elts;
-    target += d->target;
 
-    left = (ngx_msec_int_t) (d->start + (*target)->provider->total_timeout
-                             - ngx_current_msec);
-
-    d->upstream = ngx_http_chat_upstream(&d->origin, *target, &d->messages,
-                                         (ngx_msec_t) ngx_max(left, 1),
-                                         &ngx_http_chat_direct_ops, d);
-
-    return d->upstream ? NGX_OK : NGX_ERROR;
+    return target[d->choice.option - d->choice.options];
 }
 
 
@@ -287,10 +350,9 @@ ngx_http_chat_direct_answer(void *data, ngx_http_chat_end_t *end)
 {
     ngx_http_chat_direct_t *d = data;
 
-    ngx_chat_event_t          ev;
-    ngx_chat_maker_t          maker;
-    ngx_chat_provider_t      *pv;
-    ngx_http_chat_target_t  **target;
+    ngx_chat_event_t      ev;
+    ngx_chat_maker_t      maker;
+    ngx_chat_provider_t  *pv;
 
     d->upstream = NULL;
 
@@ -301,9 +363,10 @@ ngx_http_chat_direct_answer(void *data, ngx_http_chat_end_t *end)
         return;
     }
 
+    ngx_http_chat_direct_judge(d, end);
+
     if (end->error == NGX_CHAT_E_NONE) {
-        target = d->targets->elts;
-        pv = target[d->target]->provider;
+        pv = d->choice.option->peer->provider;
 
         maker.provider = pv->name;
         maker.model = end->model.len ? end->model : pv->model;
@@ -321,69 +384,26 @@ ngx_http_chat_direct_answer(void *data, ngx_http_chat_end_t *end)
         return;
     }
 
-    if (ngx_http_chat_direct_next(d, end) == NGX_OK
-        || ngx_http_chat_direct_retry(d, end) == NGX_OK)
-    {
-        return;
-    }
+    d->last = end->error;
 
-    ngx_http_chat_direct_fail(d, end->error);
+    if (ngx_http_chat_direct_ask(d) != NGX_OK) {
+        ngx_http_chat_direct_fail(d, d->last);
+    }
 }
 
 
-/* another provider is asked at once, unless the question itself is at fault */
-
-static ngx_int_t
-ngx_http_chat_direct_next(ngx_http_chat_direct_t *d, ngx_http_chat_end_t *end)
+static void
+ngx_http_chat_direct_judge(ngx_http_chat_direct_t *d, ngx_http_chat_end_t *end)
 {
-    if (end->final || d->target + 1 >= d->targets->nelts) {
-        return NGX_DECLINED;
-    }
+    ngx_chat_outcome_t  outcome;
 
-    d->target++;
+    outcome.retry_after = end->retry_after;
+    outcome.answered = (end->error == NGX_CHAT_E_NONE);
+    outcome.final = end->final;
+    outcome.innocent = (end->error == NGX_CHAT_E_INTERNAL);
+    outcome.retry = end->retry;
 
-    ngx_http_chat_direct_start_over(d);
-
-    return ngx_http_chat_direct_ask(d);
-}
-
-
-/* all of them once more */
-
-static ngx_int_t
-ngx_http_chat_direct_retry(ngx_http_chat_direct_t *d, ngx_http_chat_end_t *end)
-{
-    ngx_msec_t                delay;
-    ngx_msec_int_t            left;
-    ngx_chat_provider_t      *pv;
-    ngx_http_chat_target_t  **target;
-
-    target = d->targets->elts;
-    pv = target[0]->provider;
-
-    if (!end->retry || d->attempts >= pv->retries
-        || end->retry_after > NGX_HTTP_CHAT_DIRECT_AFTER)
-    {
-        return NGX_DECLINED;
-    }
-
-    delay = NGX_HTTP_CHAT_DIRECT_BACKOFF << ngx_min(d->attempts, 5);
-    delay = ngx_max(delay, end->retry_after);
-
-    left = (ngx_msec_int_t) (d->start + pv->total_timeout - ngx_current_msec);
-
-    if (left <= (ngx_msec_int_t) delay) {
-        return NGX_DECLINED;
-    }
-
-    d->attempts++;
-    d->target = 0;
-
-    ngx_http_chat_direct_start_over(d);
-
-    ngx_add_timer(&d->again, delay);
-
-    return NGX_OK;
+    ngx_chat_choice_judge(&d->choice, &outcome);
 }
 
 
@@ -413,17 +433,15 @@ ngx_http_chat_direct_start_over(ngx_http_chat_direct_t *d)
 static void
 ngx_http_chat_direct_event_handler(ngx_event_t *ev)
 {
-    ngx_http_chat_direct_t   *d;
-    ngx_http_chat_target_t  **target;
+    ngx_http_chat_direct_t  *d;
 
     d = ev->data;
 
     if (d->error == NGX_CHAT_E_ANSWER_TOO_LONG) {
-        target = d->targets->elts;
-
         ngx_log_error(NGX_LOG_ERR, ev->log, 0,
                       "provider \"%V\" sent an answer longer than "
-                      "chat_max_answer", &target[d->target]->provider->name);
+                      "chat_max_answer",
+                      &d->choice.option->peer->provider->name);
     }
 
     ngx_http_chat_direct_fail(d, d->error);
@@ -438,7 +456,7 @@ ngx_http_chat_direct_again_handler(ngx_event_t *ev)
     d = ev->data;
 
     if (ngx_http_chat_direct_ask(d) != NGX_OK) {
-        ngx_http_chat_direct_fail(d, NGX_CHAT_E_INTERNAL);
+        ngx_http_chat_direct_fail(d, d->last);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "ngx_http_chat_health.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_direct.h"
+#include "../ngx_chat_peers.h"
 #include "../codec/ngx_chat_json.h"
 
 
@@ -16,7 +17,7 @@ typedef struct {
 } ngx_http_chat_fleet_t;
 
 
-/* a provider as all companions see it that take tasks */
+/* a provider as all companions see it that take tasks, or as this worker */
 typedef struct {
     ngx_uint_t             companions;
     ngx_uint_t             down;       /* of these */
@@ -42,9 +43,13 @@ static u_char *ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
     ngx_http_chat_fleet_t *fleet);
 static u_char *ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot);
 static u_char *ngx_http_chat_health_providers(u_char *p,
-    ngx_chat_slot_t *slot, ngx_array_t *providers);
+    ngx_chat_slot_t *slot, ngx_array_t *providers, ngx_uint_t own);
 static void ngx_http_chat_health_sum(ngx_chat_slot_t *slot,
     ngx_str_t *name, ngx_http_chat_provider_sum_t *sum);
+static void ngx_http_chat_health_own(ngx_str_t *name,
+    ngx_http_chat_provider_sum_t *sum);
+static void ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
+    ngx_chat_slot_provider_t *pv);
 static ngx_int_t ngx_http_chat_health_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_buf_t *b);
 
@@ -304,7 +309,7 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
     p = ngx_sprintf(p, "], \"providers\": [");
 
     if (slot) {
-        p = ngx_http_chat_health_providers(p, slot, providers);
+        p = ngx_http_chat_health_providers(p, slot, providers, state->off);
     }
 
     p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"direct\": %ui, "
@@ -356,7 +361,7 @@ ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
 
 static u_char *
 ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
-    ngx_array_t *providers)
+    ngx_array_t *providers, ngx_uint_t own)
 {
     const char                     *state;
     ngx_uint_t                      i;
@@ -367,7 +372,14 @@ ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
 
     for (i = 0; i < providers->nelts; i++) {
 
-        ngx_http_chat_health_sum(slot, &pv[i]->name, &sum);
+        /* where there is no companion */
+
+        if (own) {
+            ngx_http_chat_health_own(&pv[i]->name, &sum);
+
+        } else {
+            ngx_http_chat_health_sum(slot, &pv[i]->name, &sum);
+        }
 
         /* as long as one companion asks it first, it is up */
 
@@ -421,16 +433,41 @@ ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
             continue;
         }
 
-        sum->companions++;
-        sum->answers += pv[n].answers;
-        sum->failures += pv[n].failures;
+        ngx_http_chat_health_add(sum, &pv[n]);
+    }
+}
 
-        if ((time_t) pv[n].limited_until > ngx_time()) {
-            sum->limited++;
 
-        } else if ((time_t) pv[n].down_until > ngx_time()) {
-            sum->down++;
-        }
+static void
+ngx_http_chat_health_own(ngx_str_t *name, ngx_http_chat_provider_sum_t *sum)
+{
+    ngx_chat_peer_t           *peer;
+    ngx_chat_slot_provider_t   pv;
+
+    ngx_memzero(sum, sizeof(ngx_http_chat_provider_sum_t));
+
+    peer = ngx_chat_peers_find(ngx_http_chat_peers, name);
+
+    if (peer) {
+        ngx_chat_peer_show(peer, &pv);
+        ngx_http_chat_health_add(sum, &pv);
+    }
+}
+
+
+static void
+ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
+    ngx_chat_slot_provider_t *pv)
+{
+    sum->companions++;
+    sum->answers += pv->answers;
+    sum->failures += pv->failures;
+
+    if ((time_t) pv->limited_until > ngx_time()) {
+        sum->limited++;
+
+    } else if ((time_t) pv->down_until > ngx_time()) {
+        sum->down++;
     }
 }
 
