@@ -70,7 +70,15 @@ EOT
 
     ask($nginx, { question => "Question of the $mode?" });
 
-    my $full = parse_json($health->('/full')->{body});
+    # what a companion runs is told with its next beat
+
+    my $full;
+
+    wait_for {
+        $full = parse_json($health->('/full')->{body});
+        !$full->{companions}[0]{running};
+    } 5, 'the companion to tell that nothing runs';
+
     my ($pid) = $nginx->companion_pids;
 
     is_deeply([ sort keys %$full ],
