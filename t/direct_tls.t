@@ -173,7 +173,7 @@ refused_ok('another authority',
            'cannot be connected to safely, .*certificate');
 
 my $expired = front($tls->signed('expired', 'IP:127.0.0.1,DNS:localhost',
-                                 days => -1));
+                                 expired => 1));
 
 refused_ok('expired', with(url_of($expired), $trust),
            'cannot be connected to safely, "certificate has expired"');

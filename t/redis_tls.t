@@ -242,7 +242,7 @@ my @stranger = $other->signed('stranger', 'IP:127.0.0.1');
 
 foreach (['of another authority', [ @stranger ],
           qr/unable to (?:get local issuer|verify the first) certificate/],
-         ['expired', [ $tls->signed('old', 'IP:127.0.0.1', days => -1) ],
+         ['expired', [ $tls->signed('old', 'IP:127.0.0.1', expired => 1) ],
           qr/certificate has expired/],
          ['self-signed', [ $tls->self_signed('self', 'IP:127.0.0.1') ],
           qr/self-signed certificate/],

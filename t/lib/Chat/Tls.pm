@@ -40,7 +40,7 @@ sub ca { return $_[0]{ca} }
 
 
 # Signed by the authority, for names such as "DNS:localhost,IP:127.0.0.1";
-# days => -1: it has expired.  (certificate, key)
+# expired => 1: not valid any more.  (certificate, key)
 
 sub signed {
     my ($self, $name, $names, %opt) = @_;
@@ -54,12 +54,40 @@ sub signed {
     print $file "basicConstraints=CA:FALSE\n";
     close($file);
 
-    openssl('x509', '-req', '-in', "$base.csr", '-CA', $self->{ca},
-             '-CAkey', $self->{key}, '-days', $opt{days} // 30,
-             '-extfile', "$base.ext", '-set_serial', ++$self->{serial},
-             '-out', "$base.pem");
+    if ($opt{expired}) {
+        $self->sign_expired($base);
+
+    } else {
+        openssl('x509', '-req', '-in', "$base.csr", '-CA', $self->{ca},
+                 '-CAkey', $self->{key}, '-days', 30, '-extfile',
+                 "$base.ext", '-set_serial', ++$self->{serial},
+                 '-out', "$base.pem");
+    }
 
     return ("$base.pem", "$base.key");
+}
+
+
+# "x509" has dates from OpenSSL 3.4 on only, and takes no negative number of
+# days since 3.5; "ca" has had them always, and wants files for them
+
+sub sign_expired {
+    my ($self, $base) = @_;
+
+    open(my $conf, '>', "$base.conf") or die "$base.conf: $!\n";
+    print $conf "[ca]\ndefault_ca = own\n[own]\ndatabase = $base.index\n"
+        . "new_certs_dir = $self->{dir}\nrand_serial = yes\n"
+        . "policy = any\n[any]\ncommonName = supplied\n";
+    close($conf);
+
+    open(my $index, '>', "$base.index") or die "$base.index: $!\n";
+    close($index);
+
+    openssl('ca', '-batch', '-notext', '-config', "$base.conf",
+             '-in', "$base.csr", '-cert', $self->{ca}, '-keyfile',
+             $self->{key}, '-md', 'sha256', '-startdate',
+             '200101000000Z', '-enddate', '210101000000Z', '-extfile',
+             "$base.ext", '-out', "$base.pem");
 }
 
 
