@@ -174,13 +174,16 @@ refused_ok('of another authority',
 
 my @self = $tls->self_signed('self', 'IP:127.0.0.1');
 
-foreach (['expired', [ $tls->signed('old', 'IP:127.0.0.1', days => -1) ],
+# as one version of libcurl or another words it
+my $other_name = qr/target (?i:host name|IPv4 address)|does not match/;
+
+foreach (['expired', [ $tls->signed('old', 'IP:127.0.0.1', expired => 1) ],
           qr/certificate has expired/],
          ['self-signed', [ @self ], qr/self-signed certificate/],
          ['for another address', [ $tls->signed('ten', 'IP:127.0.0.10') ],
-          qr/target host name|does not match/],
+          $other_name],
          ['for a name', [ $tls->signed('dns', 'DNS:provider.test') ],
-          qr/target host name|does not match/])
+          $other_name])
 {
     my ($name, $files, $why) = @$_;
     my $wrong = front(@$files, '', '');
