@@ -40,6 +40,7 @@ struct ngx_chat_provider_call_s {
     ngx_chat_provider_end_t         end;
 
     unsigned                        begun:1;   /* a first token was there */
+    unsigned                        afresh:1;  /* on a new connection */
 };
 
 
@@ -58,6 +59,8 @@ static void ngx_chat_provider_wait(ngx_chat_provider_call_t *call,
 static void ngx_chat_provider_wait_handler(ngx_event_t *ev);
 static void ngx_chat_provider_total_handler(ngx_event_t *ev);
 static void ngx_chat_provider_done(void *data, CURLcode rc);
+static ngx_uint_t ngx_chat_provider_afresh(ngx_chat_provider_call_t *call,
+    CURLcode rc);
 static void ngx_chat_provider_conclude(ngx_chat_provider_call_t *call,
     CURLcode rc);
 static void ngx_chat_provider_refused(ngx_chat_provider_call_t *call,
@@ -384,11 +387,46 @@ ngx_chat_provider_done(void *data, CURLcode rc)
 {
     ngx_chat_provider_call_t *call = data;
 
+    if (ngx_chat_provider_afresh(call, rc)) {
+        return;
+    }
+
     if (!call->stream.done && call->fault.error == NGX_CHAT_E_NONE) {
         ngx_chat_provider_conclude(call, rc);
     }
 
     ngx_chat_provider_finish(call);
+}
+
+
+/*
+ * Kept connections may all have been closed by the provider.  libcurl tries
+ * some and gives up; from 8.22 on it looks at each but once a second before.
+ */
+
+static ngx_uint_t
+ngx_chat_provider_afresh(ngx_chat_provider_call_t *call, CURLcode rc)
+{
+    long   made;
+    CURL  *easy;
+
+    easy = call->request.easy;
+    made = 1;
+
+    if (rc != CURLE_SEND_ERROR || call->afresh
+        || ngx_chat_provider_status(call) != 0
+        || curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &made) != CURLE_OK
+        || made != 0)
+    {
+        return 0;
+    }
+
+    call->afresh = 1;
+    call->fault.words[0] = '\0';
+
+    return curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK
+           && ngx_chat_curl_add(call->curl, easy, ngx_chat_provider_done, call)
+              == NGX_OK;
 }
 
 
