@@ -45,6 +45,7 @@ sub json_string {
 #     hangup_after              leaves after so many chunks (0: after the
 #                               headers); rst => 1: by a reset
 #     on_event                  sub ($result, $event), as events arrive
+#     on_done                   sub ($result), when it has ended
 #     keep                      leaves the connection open in {socket}
 #     socket                    uses such a one
 #     timeout                   seconds, 30 by default
@@ -448,14 +449,16 @@ sub _done {
     $q->{keepalive} = $q->{complete} && !$q->{until_close}
         && lc($q->{headers}{connection} // '') ne 'close' ? 1 : 0;
 
-    my $fh = delete $q->{fh} or return;
+    if (my $fh = delete $q->{fh}) {
+        if ($q->{keep} && $q->{keepalive}) {
+            $q->{socket} = $fh;
 
-    if ($q->{keep} && $q->{keepalive}) {
-        $q->{socket} = $fh;
-
-    } else {
-        close($fh);
+        } else {
+            close($fh);
+        }
     }
+
+    $q->{on_done}->($q) if $q->{on_done};
 }
 
 

@@ -22,7 +22,8 @@ package Chat::Matrix;
 #                        has so many chunks; 0: when all have "processing"
 #     when               sub: or when this is true
 #     fault              sub: what happens
-#     then               [seconds, sub, ...]: and what else, so long after that
+#     then               [seconds, sub, ...]: and what else, so long after that,
+#                        but not while those are under way that came earlier
 #     meanwhile          [{ at, ends, ... }]: other requests, so long after it
 #     after              sub: makes good what is still broken
 #     ends               "completed", the code of an error, "503 code", "cut"
@@ -53,10 +54,6 @@ our $LEASE = 10;
 our $MARGIN = 10;
 our $SILENCE = 5;
 our $COMMAND = 1;
-
-# what a busy machine may take in addition
-
-my $SLACK = $ENV{CHAT_NGINX} ? 6 : 3;
 
 my $number = 0;
 
@@ -155,11 +152,12 @@ sub _meanwhile {
     my ($w, $row) = @_;
     my @then = @{ $row->{then} || [] };
     my $give_up = time() + 60;
-    my @asks;
+    my (@asks, %open);
 
     foreach my $ask (@{ $row->{meanwhile} || [] }) {
         my $at = $ask->{at};
 
+        $open{$at} = 1;
         push(@asks, {
             question => "Meanwhile " . ++$number . ", $row->{name}?"
                 . ' {{chunks=2;gap=0}}',
@@ -168,6 +166,7 @@ sub _meanwhile {
                 return time() > $give_up
                     || $row->{struck} && time() > $row->{struck} + $at;
             },
+            on_done => sub { delete $open{$_[0]{at}} },
         });
     }
 
@@ -180,7 +179,8 @@ sub _meanwhile {
                 if !$row->{struck} && $row->{when} && $row->{when}->($w, $row);
 
             while (@then && $row->{struck}
-                   && time() > $row->{struck} + $then[0])
+                   && time() > $row->{struck} + $then[0]
+                   && !grep { $_ < $then[0] } keys %open)
             {
                 my (undef, $code) = splice(@then, 0, 2);
 
