@@ -15,7 +15,7 @@ use Chat::Test qw(ask stream_key test_dir wait_for provider_stats);
 
 our @EXPORT = qw(ask_later results watch_keys watched live_id written
     mid_answer restarted_at companion another_companion children zombies
-    gone processing_of background value_of);
+    gone stand_still taken_clients processing_of background value_of);
 
 my $number = 0;
 
@@ -234,6 +234,34 @@ sub gone {
 }
 
 
+# stops a process; a signal that was sent may not have arrived
+
+sub stand_still {
+    my ($pid) = @_;
+
+    kill('STOP', $pid);
+
+    return wait_for {
+        Chat::Nginx::read_file("/proc/$pid/stat") =~ /\) T /
+    } 10, "$pid to stop";
+}
+
+
+# how many clients the workers have taken; those in the kernel's queue have no
+# inode yet
+
+sub taken_clients {
+    my ($nginx) = @_;
+    my $at = sprintf('0100007F:%04X', $nginx->port);
+
+    return scalar(grep {
+        my (undef, $local, undef, $state, @more) = split(' ');
+
+        $local eq $at && $state ne '0A' && $more[5] != 0;
+    } split(/\n/, Chat::Nginx::read_file('/proc/net/tcp')));
+}
+
+
 sub children {
     my ($parent) = @_;
     my @pids;
@@ -248,16 +276,24 @@ sub children {
 }
 
 
-# of an instance: children of it, or of its children, that nobody waited for
+# of an instance: children of it, or of its children, that nobody waits for,
+# not even a moment later
 
 sub zombies {
     my ($nginx) = @_;
-    my @family = ($nginx->pid, $nginx->pids);
-    my %seen;
+    my @found;
 
-    return grep {
-        !$seen{$_}++ && Chat::Nginx::read_file("/proc/$_/stat") =~ /\) Z /
-    } map { children($_) } @family;
+    wait_for {
+        my %seen;
+
+        @found = grep {
+            !$seen{$_}++ && Chat::Nginx::read_file("/proc/$_/stat") =~ /\) Z /
+        } map { children($_) } $nginx->pid, $nginx->pids;
+
+        !@found;
+    } 5;
+
+    return @found;
 }
 
 
