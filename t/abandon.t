@@ -15,13 +15,19 @@ use Time::HiRes qw(sleep time);
 my $RENEWAL = 3;
 my $GRACE = 1;
 
+# a grace that is over before an answer is, and not soon
+
+my $PATIENCE = 4;
+
 my %provider = (chunks => 60, gap => 100);
 
 my $redis = start_redis();
 my $provider = start_provider(%provider);
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 2,
     server => "location = /cancel { chat; chat_abandon cancel"
-              . " grace=${GRACE}s; }");
+              . " grace=${GRACE}s; }"
+              . " location = /patient { chat; chat_abandon cancel"
+              . " grace=${PATIENCE}s; }");
 
 
 # how the call for a question ended: [outcome, chunks sent]
@@ -39,7 +45,7 @@ sub cancelled_ok {
     my ($question, $left, $bound, $name) = @_;
     my $calls;
 
-    wait_for { @{ $calls = outcome($question) } } $bound + 2;
+    wait_for { @{ $calls = outcome($question) } } $bound + 10;
 
     my $took = time() - $left;
 
@@ -105,11 +111,9 @@ my @all = ask($nginx,
     leaves('reset', 3, rst => 1, mark('reset', 3)),
     leaves('silent', 3, mark('silent', 3)),
     leaves('waiting', 0),
-    leaves('back', 5, mark('back', 5)),
-    { question => $case{back}, path => '/cancel',
+    leaves('back', 5, mark('back', 5), path => '/patient'),
+    { question => $case{back}, path => '/patient',
       after => sub { $left{back} && time() > $left{back} + 0.6 } });
-
-my $end = time();
 
 stream_ok($all[0], 'one of two leaves: nothing happens', restarts => 0,
           chunks => [ pieces_of($case{one}, %provider) ]);
@@ -125,7 +129,9 @@ foreach my $name ('one', 'back') {
 # those that were left ended long ago
 
 foreach my $name ('all', 'reset', 'silent', 'waiting') {
-    my $calls = outcome($case{$name});
+    my $calls;
+
+    wait_for { @{ $calls = outcome($case{$name}) } } 10;
 
     is_deeply([ map { $_->[0] } @$calls ], [ 'aborted' ],
               "$name: the call was aborted");
@@ -151,8 +157,11 @@ foreach my $options ('', ' {{fault=stall;at=3}}') {
     my $S = stream_key($question);
 
     cancelled_ok($question, $q->{ended},
-                 $GRACE + ($options ? $RENEWAL : 0) + 0.7, $name);
+                 $GRACE + ($options ? $RENEWAL : 0) + $SLACK, $name);
 
+    # the call ends before that is written
+
+    wait_for { !@{ $redis->cmd('KEYS', "{$S}:*:live:*") } } 5;
     is($redis->entries("{$S}:1:gen:$id")->[-1]{code}, 'cancelled',
        "$name: its stream says so");
     is(scalar(@{ $redis->cmd('KEYS', "{$S}:*:live:*") }), 0,
