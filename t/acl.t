@@ -213,7 +213,7 @@ sub life {
 
     # a companion that dies; instances may be two, and each has one
 
-    my $long = "Who may take $name over? {{chunks=20;gap=100}}";
+    my $long = "Who may take $name over? {{chunks=40;gap=100}}";
     my $later = ask_later($first, { question => $long });
 
     mid_answer($cache, 3, $long);
