@@ -12,7 +12,7 @@ use Chat::Life;
 my $PROCESSES = 8;
 
 my $redis = start_redis();
-my $provider = start_provider(chunks => 60, gap => 100);
+my $provider = start_provider(chunks => 90, gap => 100);
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
                         http => "chat_fill processes=$PROCESSES;");
 my @later;
@@ -30,7 +30,7 @@ sub shown {
 }
 
 
-wait_for { shown() == $PROCESSES } 5, 'the first companions';
+wait_for { shown() == $PROCESSES } 15, 'the first companions';
 
 # each one has something to finish when it is to quit
 
@@ -49,7 +49,7 @@ my @wrong = grep { Chat::Check::faults($_) } map { results($_) } @later;
 
 is(scalar(@wrong), 0, 'all are answered');
 
-wait_for { companions() == $PROCESSES && shown() == $PROCESSES } 8,
+wait_for { companions() == $PROCESSES && shown() == $PROCESSES } 20,
     'the last ones';
 is(companions(), $PROCESSES, 'the last ones stay');
 is(shown(), $PROCESSES, 'and are shown');
