@@ -21,6 +21,10 @@ use Chat::Grammar;
 my $HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 my $MAX_ANSWER = 20000;
 
+# the provider serves one call after the other: those behind have to wait
+
+my $LINES = 'retries 0; first_token_timeout 20s; idle_timeout 20s;';
+
 my $g = Chat::Grammar->new(5);
 
 
@@ -43,7 +47,7 @@ my $port = free_port();
 my $server = serve();
 my $redis = start_redis();
 my $nginx = start_nginx(redis => $redis, provider => $port,
-    provider_lines => 'retries 0; first_token_timeout 2s; idle_timeout 1s;',
+    provider_lines => $LINES,
     location => "chat_max_answer $MAX_ANSWER;");
 
 my $companion = companion();
@@ -54,7 +58,7 @@ cmp_ok(scalar @cases, '>=', 300, 'so many streams are malformed');
 ask_all($nginx, '');
 
 is(companion(), $companion, 'the same companion');
-ok(wait_for { $client->cmd('XLEN', 'chat:tasks:1') eq '0' },
+ok(wait_for(sub { $client->cmd('XLEN', 'chat:tasks:1') eq '0' }, 5),
    'no task is left');
 
 # what was an error is asked anew
@@ -66,7 +70,7 @@ stream_ok(scalar ask($nginx, { question => 'At last?' }), 'a good answer',
 # the same without Redis: the worker itself is as careful
 
 my $direct = start_nginx(redis => 'off', provider => $port, workers => 1,
-    provider_lines => 'retries 0; first_token_timeout 2s; idle_timeout 1s;',
+    provider_lines => $LINES,
     location => "chat_max_answer $MAX_ANSWER;");
 my ($worker) = $direct->worker_pids;
 
