@@ -218,6 +218,7 @@ foreach my $case (['noeviction', 0], ['volatile-lru', 0], ['allkeys-lru', 1],
 
     stream_ok(scalar ask($evicting, { question => "What about $policy?" }),
               "$policy: a stream");
+    wait_for { $evicting->error_log =~ /\[warn\].*$policy/ } 5 if $warned;
     is($evicting->error_log =~ /\[warn\].*$policy/ ? 1 : 0, $warned,
        "$policy: " . ($warned ? 'a warning' : 'no warning'));
     $evicting->stop;
