@@ -34,6 +34,11 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
             chat;
             send_timeout 1s;
         }
+
+        location = /pause {
+            chat;
+            send_timeout 3s;
+        }
     }
 
     server {
@@ -201,16 +206,19 @@ $question = 'Who reads slowly? {{chunks=400;bytes=1000;gap=1}}';
 @pieces = pieces_of($question);
 
 @all = ask($nginx,
-    { question => $question, rcvbuf => 16384, read_rate => 200_000 },
+    { question => $question, rcvbuf => 16384, read_rate => 100_000 },
     { question => $question },
     { question => $question, rcvbuf => 16384, read_rate => 400_000 },
     { question => $question });
 
 stream_ok($_, 'fast and slow', chunks => \@pieces, restarts => 0)
     foreach @all;
-ok($all[0]{ended} - $all[0]{started} > 2, 'it was slow');
-ok($all[$_]{ended} - $all[$_]{started} < 2.5, 'the others were not') or
-    diag($all[$_]{ended} - $all[$_]{started}) foreach 1, 3;
+
+my ($slow, @others) = map { $_->{ended} - $_->{started} } @all[0, 1, 3];
+
+ok($slow > 4, 'it was slow');
+ok($_ < 0.8 * $slow, 'the others were not') or diag("$_ of $slow s")
+    foreach @others;
 stream_ok(scalar ask($nginx, { question => $question, rcvbuf => 16384,
                                read_rate => 400_000 }), 'a slow hit',
           chunks => \@pieces, cache => qr/hit/);
@@ -231,7 +239,7 @@ foreach my $what ('a miss', 'a hit') {
 
     like($line, qr/^\/timeout /, "never reads: $what");
     cmp_ok($time, '>', 0.8, 'not before send_timeout');
-    cmp_ok($time, '<', 6, 'but after it');
+    cmp_ok($time, '<', 3 + $SLACK, 'but after it');
     close($sock);
     ok(cached($question), 'the answer is cached');
 }
@@ -240,12 +248,12 @@ foreach my $what ('a miss', 'a hit') {
 
 $question = 'Who pauses? {{chunks=900;bytes=1000;gap=0}}';
 $sock = connected(16384);
-print $sock request($question, '/timeout');
+print $sock request($question, '/pause');
 
 my $text = '';
 
 foreach (1 .. 6) {
-    select(undef, undef, undef, 0.4);
+    select(undef, undef, undef, 0.6);
     $text .= (receive($sock, sub { length($_[0]) > 50_000 }))[0];
 }
 
