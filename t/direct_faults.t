@@ -29,8 +29,10 @@ sub calls {
 
 # each fault with its code
 
-my $lines = 'connect_timeout 1s; first_token_timeout 1s; idle_timeout 700ms;'
-    . ' total_timeout 2s;';
+my $FIRST = 2;
+
+my $lines = "connect_timeout 1s; first_token_timeout ${FIRST}s;"
+    . ' idle_timeout 1500ms; total_timeout 4s;';
 my $nginx = start_nginx(redis => 'off', workers => 1, provider => $provider,
     provider_lines => "$lines retries 0;");
 
@@ -47,7 +49,7 @@ foreach (
     ['fault=html', 'provider_broken', 'something else than an event stream'],
     ['first=5000', 'provider_timeout', 'first_token_timeout'],
     ['fault=stall;at=2', 'provider_timeout', 'idle_timeout'],
-    ['chunks=100;gap=100', 'provider_timeout', 'total_timeout'],
+    ['chunks=200;gap=50', 'provider_timeout', 'total_timeout'],
     ['fault=reset;at=2', 'provider_broken', 'broke the connection off'],
     ['fault=eof;at=2', 'provider_broken', 'the connection'],
     ['fault=end;at=2', 'provider_broken', 'before the end'],
@@ -113,7 +115,7 @@ my $silent = start_nginx(redis => 'off', workers => 1,
 my $q = ask($silent, { question => 'Do you hear me?' });
 
 stream_ok($q, 'silence', error => 'provider_timeout');
-cmp_ok($q->{ended} - $q->{started}, '<', 4, 'in time');
+cmp_ok($q->{ended} - $q->{started}, '<', $FIRST + $SLACK, 'in time');
 
 # one after the other
 
@@ -144,7 +146,7 @@ EOT
 provider_set($provider, status => 503);
 $q = ask($two, { question => 'Who is next?' });
 stream_ok($q, 'the second one', restarts => 0);
-cmp_ok($q->{ended} - $q->{started}, '<', 1, 'at once');
+unlike($two->error_log, qr/is asked again/, 'at once');
 is(calls($provider, 'Who is next?'), 1, 'the first was asked');
 is(calls($second, 'Who is next?'), 1, 'then the second');
 ok(wait_for { read_file($two->dir . '/chat.log') =~ m!^/chat b completed$!m },
@@ -418,7 +420,7 @@ sub refuser {
 
         # what is not read yet would be lost with the connection
 
-        sleep(0.3);
+        sleep(3);
         close($peer);
     }
 
