@@ -141,7 +141,8 @@ stream_ok(scalar ask($long, { question => 'x' x 1_000_000, timeout => 60 }),
 
 $nginx = with(url_of($front, 'localhost'), $trust);
 works_ok($nginx, 'by name');
-is((seen($front))[-1][2], 'localhost.', 'which is told to the server');
+ok(wait_for(sub { (seen($front))[-1][2] eq 'localhost.' }, 5),
+   'which is told to the server');
 
 # by the name of a group
 
@@ -149,7 +150,8 @@ $nginx = with('https://group/v1', $trust,
     http => 'upstream group { server 127.0.0.1:' . $front->port
             . '; keepalive 4; }');
 works_ok($nginx, 'a group');
-is((seen($front))[-1][2], 'group.', 'has its own name');
+ok(wait_for(sub { (seen($front))[-1][2] eq 'group.' }, 5),
+   'has its own name');
 
 # the authority of the system, which here is the file of a variable
 
