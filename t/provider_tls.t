@@ -72,6 +72,17 @@ sub seen {
 }
 
 
+# when so many requests have ended there, a moment after their answers
+
+sub seen_all {
+    my ($front, $count) = @_;
+
+    wait_for { $count <= (my @all = seen($front)) } 5, "$count requests";
+
+    return seen($front);
+}
+
+
 sub url_of {
     my ($front, $host) = @_;
 
@@ -90,8 +101,14 @@ sub with {
 sub works_ok {
     my ($nginx, $name) = @_;
     my $question = 'Who answers, number ' . ++$number . '?';
-    my @pieces = pieces_of($question, %PIECES);
-    my $begun;
+    my (@pieces, $begun);
+
+    # once for each protocol there is time enough to join for certain
+
+    my $slow = $name =~ /^(?:TLS|HTTP\/2)$/;
+
+    $question .= ' {{gap=300}}' if $slow;
+    @pieces = pieces_of($question, %PIECES);
 
     my ($miss, $join) = ask($nginx,
         { question => $question, on_event => sub { $begun = 1 } },
@@ -102,7 +119,7 @@ sub works_ok {
     stream_ok($miss, "$name: a miss", chunks => \@pieces,
               cache => qr/fwd=miss$/);
     stream_ok($join, "$name: a join", chunks => \@pieces,
-              cache => qr/collapsed/);
+              cache => $slow ? qr/collapsed/ : qr/collapsed|; hit/);
     stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
               chunks => \@pieces, cache => qr/; hit/);
     is(provider_stats($provider, $question), 1, "$name: one call");
@@ -138,7 +155,7 @@ my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
 stream_ok(scalar ask($nginx, { question => $large, timeout => 60 }),
           'two million bytes', text => text_of($large));
 
-my @seen = seen($front);
+my @seen = seen_all($front, 3);
 
 is(scalar(@seen), 3, 'three calls');
 ok(!(grep { $_->[0] ne 'HTTP/1.1' || $_->[1] ne 'TLSv1.3' } @seen),
@@ -149,7 +166,7 @@ $nginx->stop;
 
 $nginx = with(url_of($front, 'localhost'), $trust);
 works_ok($nginx, 'by name');
-is((seen($front))[-1][4], 'localhost.', 'the name is sent');
+is((seen_all($front, 4))[-1][4], 'localhost.', 'the name is sent');
 $nginx->stop;
 
 # a file that only root may read
@@ -209,7 +226,7 @@ my $modern = front(@good, '', 'ssl_protocols TLSv1.2;');
 
 $nginx = with(url_of($modern), $trust);
 works_ok($nginx, 'TLS 1.2');
-is((seen($modern))[0][1], 'TLSv1.2', 'it was TLS 1.2');
+is((seen_all($modern, 1))[0][1], 'TLSv1.2', 'it was TLS 1.2');
 $nginx->stop;
 $modern->stop;
 
@@ -241,8 +258,8 @@ foreach my $round ('on the connection that is there', 'on none', 'on those') {
     stream_ok($_, "one of many $round", chunks => [ pieces_of($_->{question}) ])
         foreach ask($nginx, map { { question => $_, timeout => 60 } } @many);
 
-    @seen = seen($two);
     $all += 50;
+    @seen = seen_all($two, $all);
 
     is(scalar(@seen), $all, "$round: all calls");
     ok(!(grep { $_->[0] ne 'HTTP/2.0' } @seen), "$round: all over HTTP/2");
@@ -432,7 +449,7 @@ my $over = front(@good, 'http2', '');
 
 went_through('HTTP/2 through a proxy',
              with(url_of($over), "$trust proxy $via;"), $proxy, $connect);
-is((seen($over))[0][0], 'HTTP/2.0', 'it was HTTP/2');
+is((seen_all($over, 1))[0][0], 'HTTP/2.0', 'it was HTTP/2');
 $over->stop;
 
 foreach ('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY') {
@@ -492,7 +509,7 @@ refused_ok('a proxy that hangs', with($https, "$trust connect_timeout 1s;\n"
         provider_lines => "retries 0; connect_timeout 1s; $trust\n"
         . 'proxy http://127.0.0.1:' . proxy(hang => 1)->port . ';'),
     qr/did not accept the connection in time/, 'provider_timeout');
-cmp_ok(time() - $from, '<', 8, 'a proxy that hangs: in time');
+cmp_ok(time() - $from, '<', 5 + $SLACK, 'a proxy that hangs: in time');
 
 # what nginx -t says
 
