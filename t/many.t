@@ -7,14 +7,17 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Life;
 
 use Time::HiRes qw(sleep time);
 
 my $COUNT = 1000;
-my %provider = (chunks => 10, gap => 400, first => 3000);
 
-# seconds in which they come: a verdict has its time on a slow machine too
-my $COMING = 2.5;
+# so many questions are opened at the same time; Redis has a second for a
+# command, and what it gets at once it has to do within that
+
+my $AHEAD = 50;
+my %provider = (chunks => 6, gap => 600, together => $COUNT);
 
 my $provider = start_provider(%provider);
 
@@ -48,23 +51,46 @@ sub resources {
 }
 
 
+# clients that are gone are forgotten, and so are calls that have ended, if
+# their connections are not kept
+
+sub settled {
+    my ($nginx, $close) = @_;
+
+    wait_for { !taken_clients($nginx) } 15, 'the end of the connections';
+    wait_for { provider_stats($provider)->{open} == 1 } 15, 'the last calls'
+        if $close;
+}
+
+
 sub run_all {
     my ($name, $wanted, $close, $redis, $broker) = @_;
     my $nginx = start_nginx(redis => $redis, provider => $provider,
+        provider_lines => 'first_token_timeout 2m; total_timeout 5m;',
         workers => 1, $broker ? (broker => $broker) : (),
         http => 'chat_fill concurrency=2000;', location => 'chat_cache_ttl 5m;');
 
     # a first answer, so that all is there that is made once
 
-    stream_ok(scalar ask($nginx, { question => "$name? {{first=0;gap=0}}" }),
-              "$name: one");
+    my $one = "$name? {{chunks=10;gap=0;together=0}}";
+
+    stream_ok(scalar ask($nginx, { question => $one }), "$name: one");
+    settled($nginx, $close);
 
     my $idle = resources($nginx);
-    my ($most, $at_work, $seen) = (0, 0, 0);
-    my @asks = map { { question => "$name $_?", timeout => 60,
-                       delay => $COMING * $_ / $COUNT } } 1 .. $COUNT;
+    my ($most, $at_work, $begun, $seen) = (0, 0, 0, 0);
+
+    # each answer begins a little later than the one before
+
+    my @asks = map {
+        my $n = $_;
+
+        { question => "$name $n? {{first=$n}}", timeout => 90,
+          after => sub { $n <= $begun + $AHEAD } }
+    } 1 .. $COUNT;
 
     $_->{on_event} = sub {
+        $begun++ if $_[1]{status} eq 'processing';
         return if $_[1]{status} ne 'streaming' || ++$seen != $COUNT;
 
         $at_work = connections($redis)
@@ -92,12 +118,9 @@ sub run_all {
 
     # descriptors are given back, but for connections kept for the next calls
 
-    my $after;
+    settled($nginx, $close);
 
-    wait_for {
-        $after = resources($nginx);
-        !grep { $after->{fds}{$_} > $idle->{fds}{$_} } $nginx->worker_pids
-    } 10;
+    my $after = resources($nginx);
 
     foreach my $pid ($nginx->worker_pids) {
         is($after->{fds}{$pid}, $idle->{fds}{$pid},
@@ -114,8 +137,9 @@ sub run_all {
     if (!$close) {
         my $open = provider_stats($provider)->{open};
 
-        ask($nginx, map { { question => "$name again $_? {{first=100;gap=1}}" }
-                        } 1 .. 50);
+        ask($nginx, map {
+            { question => "$name again $_? {{together=0;first=100;gap=1}}" }
+        } 1 .. 50);
         cmp_ok(provider_stats($provider)->{open}, '<=', $open,
                "$name: they are used again");
     }
