@@ -86,7 +86,8 @@ sub run_all {
         my $n = $_;
 
         { question => "$name $n? {{first=$n}}", timeout => 90,
-          after => sub { $n <= $begun + $AHEAD } }
+          after => sub { $n <= $begun + $AHEAD },
+          on_done => sub { $begun++ unless @{ $_[0]{events} } } }
     } 1 .. $COUNT;
 
     $_->{on_event} = sub {
