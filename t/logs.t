@@ -30,7 +30,10 @@ sub secrets_in {
 }
 
 
-# everything that may go wrong, once
+# everything that may go wrong, once: so many requests
+
+my $ASKED = 19;
+
 
 sub exercise {
     my ($nginx) = @_;
@@ -77,15 +80,20 @@ is_deeply(secrets_in(join('', map { $_->{raw} } @all), $key, $password, $url,
 
 # the companion's lines carry the id of the request
 
-my @ids = map { /^([0-9a-f]{32}) error/ } split(/\n/,
-    read_file($nginx->dir . '/ids.log'));
+my @ids;
+
+wait_for {
+    @ids = map { /^([0-9a-f]{32}) / } split(/\n/,
+        read_file($nginx->dir . '/ids.log'));
+
+    @ids >= $ASKED;
+} 10, 'a line for each request';
+
 my ($companion) = $nginx->companion_pids;
 my @lines = grep { /\] $companion#/ && /provider/ } split(/\n/, $log);
 
 ok(@lines > 5, 'the companion logs faults of providers');
-is(scalar(grep { my $line = $_; !grep { index($line, $_) >= 0 } @ids,
-                 map { /^([0-9a-f]{32})/ }
-                 split(/\n/, read_file($nginx->dir . '/ids.log')) }
+is(scalar(grep { my $line = $_; !grep { index($line, $_) >= 0 } @ids }
           grep { /\[(?:warn|error)\]/ } @lines), 0,
    'each with the id of a request') or diag(join("\n", @lines));
 
