@@ -191,7 +191,7 @@ my %mortal = (provider => $mortal, answer => { %answer, gap => 60 },
               ask => { path => '/mortal' }, at => 3, clients => 2);
 
 matrix($world,
-    { name => 'killed, and back at once', %mortal,
+    { name => 'killed, and back at once', %mortal, options => 'gap=200',
       fault => sub {
           my ($w, $row) = @_;
 
@@ -202,7 +202,7 @@ matrix($world,
       ends => 'completed', restarts => 1, cached => 1, calls => 1,
       bound => 4 },
 
-    { name => 'killed for good', %mortal,
+    { name => 'killed for good', %mortal, options => 'gap=200',
       fault => sub { $mortal->stop('KILL') },
       after => sub {
           %$mortal = %{ start_provider(%answer, port => $port, gap => 60) };
