@@ -63,6 +63,7 @@ sub leave {
 
     matrix($world,
         { name => 'killed, and back at once without its data',
+          options => 'gap=150',
           at => 5, fault => $restart, slow => 1,
           ends => 'interrupted', restarts => 0, cached => 0, calls => 1,
           bound => $BACK + $SILENCE + $COMMAND },
@@ -80,13 +81,13 @@ sub leave {
           ends => [ 'interrupted', 'completed' ], restarts => 0,
           calls => [ 0, 1 ], bound => $BACK + $SILENCE + $COMMAND + $LONG },
 
-        { name => 'FLUSHALL in mid-answer',
+        { name => 'FLUSHALL in mid-answer', options => 'gap=150',
           at => 5, fault => sub { $redis->cmd('FLUSHALL') },
           ends => 'interrupted', restarts => 0, cached => 0, calls => 1,
           bound => $SILENCE + 2 * $COMMAND },
 
         { name => 'FLUSHALL before the first chunk',
-          options => 'first=1000', at => 0,
+          options => 'first=2000', at => 0,
           fault => sub { $redis->cmd('FLUSHALL') },
           ends => 'interrupted', restarts => 0, cached => 0,
           calls => [ 0, 1 ], bound => $SILENCE + 2 * $COMMAND },
@@ -198,7 +199,7 @@ sub leave {
           meanwhile => [ { at => 0.1, %down } ],
           bound => 2 + $BACK + $LONG },
 
-        { name => 'silent for ever',
+        { name => 'silent for ever', options => 'gap=150',
           at => 5, fault => $set->(hole => 1), after => $set->(hole => 0),
           meanwhile => [ { at => 0.1, %down },
                          { at => 3, %down, bound => 0.1 } ],
@@ -241,7 +242,7 @@ sub leave {
           fault => $master, then => [ 1, $no_master ],
           bound => 1 + $BACK + $LONG },
 
-        { name => 'MASTERDOWN for ever',
+        { name => 'MASTERDOWN for ever', options => 'gap=150',
           at => 5, fault => $master, after => $no_master,
           ends => 'redis_down', restarts => 0, calls => 1,
           bound => $QUEUE + $SILENCE + $COMMAND },
