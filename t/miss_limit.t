@@ -140,7 +140,7 @@ is("$page->{status} $page->{body}", '202 miss_limit error', 'an error page');
 
 $user = 'joiner';
 
-my $slow = question('', question => 'What {{gap=150}} is slow?');
+my $slow = question('', question => 'What {{gap=600}} is slow?');
 my $seen = 0;
 my ($miss, @joined) = ask($nginx, { %$slow, on_event => sub { $seen++ } },
     { %$slow, after => sub { $seen } },
