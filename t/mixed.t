@@ -43,7 +43,7 @@ my $companion = companion($small);
 ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /name=ngx_chat:tasks .*
                                                     cmd=xreadgroup/x }, 5),
    'the companion waits');
-kill('STOP', $companion);
+stand_still($companion);
 
 foreach (split(/\n/, $redis->cmd('CLIENT', 'LIST'))) {
     $redis->cmd('CLIENT', 'KILL', 'ID', /^id=(\d+)/)
