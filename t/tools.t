@@ -132,7 +132,7 @@ provider_set($provider, fault => 'eof', at => 2);
 is(ask($provider, { %ask })->{error}, 'closed early', 'a fault is set');
 provider_set($provider, fault => 'stall');
 is(ask($provider, { %ask })->{error}, 'timeout', 'another one');
-wait_for { provider_stats($provider)->{aborted} } 2, 'an aborted call';
+wait_for { provider_stats($provider)->{aborted} } 10, 'an aborted call';
 ok(provider_stats($provider)->{aborted}, 'a call that its client left');
 
 # Redis

@@ -135,6 +135,7 @@ foreach my $zero (1, 0) {
 
     stream_ok($q, 'an answer', restarts => 0,
               text => text_of($question, %answer));
+    wait_for { $nginx->access_log =~ /POST \/chat/ } 5;
     like($nginx->access_log, qr/POST \/chat/, 'the new access log');
     is(companion($nginx), $companion, 'the same companion');
     ok($nginx->stop, 'it ends');
