@@ -14,6 +14,10 @@ use Time::HiRes qw(sleep time);
 my %provider = (chunks => 20, gap => 60);
 my $QUEUE = 3;
 
+# less than a command may take: nothing was waited for
+
+my $AT_ONCE = 0.9;
+
 my $redis = start_redis();
 my $provider = start_provider(%provider);
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
@@ -62,7 +66,7 @@ sub refused_ok {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     ok($q->{status} == 503 && ($body->{code} || '') eq 'redis_down'
-       && $took < 0.1 && defined $q->{headers}{'retry-after'}, $name)
+       && $took < $AT_ONCE && defined $q->{headers}{'retry-after'}, $name)
         or diag("$took s\n$q->{raw}");
 }
 
@@ -73,7 +77,7 @@ sub works_ok {
     my $question = 'Does it work ' . ++$number . '? {{chunks=3;gap=0}}';
     my $q;
 
-    while (time() < $from + 4) {
+    while (time() < $from + 4 + $SLACK) {
         $q = ask($nginx, { question => $question });
         last if $q->{status} == 200;
         sleep(0.02);
@@ -82,7 +86,7 @@ sub works_ok {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     stream_ok($q, "$name: a miss works", cache => qr/fwd=miss/);
-    ok(time() - $from < 2, "$name: within 2 s");
+    ok(time() - $from < 2 + $SLACK, "$name: within 2 s");
 }
 
 
@@ -102,17 +106,19 @@ my %modes = (
 foreach my $mode (sort keys %modes) {
     my ($on, $off) = @{ $modes{$mode} };
     my ($from, $back);
-    my $now = sub { $from && time() > $from + 0.3 };
+    my $ended = 0;
+    my @now = (after => sub { $from && time() > $from + 0.3 },
+               on_done => sub { $ended++ });
 
     my ($q, $miss, $hit, $afresh) = during('', 5, sub {
             $redis->cmd(@$on);
             $from = time();
         },
-        { question => "Who asks $mode?", after => $now },
-        { question => $cached, after => $now },
-        { question => $cached, use_cache => 0, after => $now },
+        { question => "Who asks $mode?", @now },
+        { question => $cached, @now },
+        { question => $cached, use_cache => 0, @now },
         { method => 'GET', path => '/', after => sub {
-            return 0 unless $from && time() > $from + 1;
+            return 0 unless $ended == 3 && time() > $from + 1;
             $redis->cmd(@$off) unless $back++;
             return 1;
         } });
@@ -126,7 +132,7 @@ foreach my $mode (sort keys %modes) {
 
 # Redis reads its file: a little of it at a time
 
-$redis->cmd('SET', "ballast:$_", 'x' x 4096) foreach 1 .. 60;
+$redis->cmd('SET', "ballast:$_", 'x' x 4096) foreach 1 .. 90;
 $redis->cmd('CONFIG', 'SET', 'rdbcompression', 'no');
 $redis->cmd('CONFIG', 'SET', 'key-load-delay', '25000');
 $redis->cmd('CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024');
@@ -169,7 +175,12 @@ sub connections {
     return \%found;
 }
 
-my $found = connections();
+my $found;
+
+wait_for {
+    $found = connections();
+    2 == grep { @{ $found->{$_} || [] } == 1 } 'pubsub', 'tasks'
+} 5, 'the connections to be known';
 
 is_deeply({ map { $_ => scalar @{ $found->{$_} } } keys %$found },
           { pubsub => 1, tasks => 1, commands => 2 },
