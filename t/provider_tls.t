@@ -11,6 +11,7 @@ use lib 't/lib';
 use Chat::Test;
 use Chat::Connect;
 use Chat::Life;
+use Chat::Proxy;
 use Chat::Tls;
 
 use Time::HiRes qw(sleep time);
@@ -141,6 +142,92 @@ sub refused_ok {
 }
 
 
+# Connections that are there and lead nowhere any more: who waits for an
+# answer to begin loses it, and nobody comes after on any of them.
+
+sub stuck_ok {
+    my ($name, $front) = @_;
+    my $gate = Chat::Proxy->new(port => free_port(), target => $front->port);
+    my $nginx = with('https://127.0.0.1:' . $gate->port . '/v1',
+                     "$trust first_token_timeout 3s;");
+    my ($held, $free, @ended);
+
+    stream_ok($_, "$name, a stuck connection: before",
+              chunks => [ pieces_of($_->{question}) ])
+        foreach ask($nginx, map { { question =>
+            "Who came before on $name, number $_? {{chunks=20;gap=20}}" } }
+            1 .. 4);
+
+    my $ended = sub { push(@ended, $_[0]) if $_[0]{terminal} };
+
+    my ($stays, $lost, @later) = ask($nginx,
+        { question => "Who stays on $name? {{chunks=30;gap=40}}",
+          timeout => 60, on_event => sub {
+              $held ||= $gate->set(hold => 1) if @{ $_[0]{chunks} } == 5;
+          } },
+        { question => "Who is lost on $name? {{chunks=5}}",
+          after => sub { $held }, on_event => $ended },
+        map { { question => "Who comes later on $name, number $_? {{chunks=5}}",
+                after => sub { @ended > 0 },
+                on_event => sub {
+                    $ended->(@_);
+                    $free //= $gate->set(hold => 0) if @ended == 4;
+                } } } 1 .. 3);
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    stream_ok($lost, "$name, a stuck connection: lost",
+              error => 'provider_timeout');
+    stream_ok($_, "$name, a stuck connection: later",
+              chunks => [ pieces_of($_->{question}) ])
+        foreach @later;
+    stream_ok($stays, "$name, a stuck connection: stays", restarts => 0,
+              chunks => [ pieces_of($stays->{question}) ]);
+
+    $nginx->stop;
+    $gate->stop;
+}
+
+
+# Nor where the one who waits is cancelled long before its timeouts.
+
+sub left_ok {
+    my ($name, $front) = @_;
+    my $gate = Chat::Proxy->new(port => free_port(), target => $front->port);
+    my $nginx = with('https://127.0.0.1:' . $gate->port . '/v1', $trust,
+        server => 'location = /cancel { chat; chat_abandon cancel grace=0s; }');
+    my $leaves = "Who is left on $name?";
+    my ($held, $begun);
+
+    my ($stays, $left, $later) = ask($nginx,
+        { question => "Who stays behind on $name? {{chunks=30;gap=40}}",
+          timeout => 60, on_event => sub {
+              $held ||= $gate->set(hold => 1) if @{ $_[0]{chunks} } == 5;
+          } },
+        { question => $leaves, path => '/cancel', hangup_after => 0,
+          after => sub { $held } },
+        { question => "Who comes next on $name? {{chunks=5}}",
+          after => sub {
+              my $id = live_id($redis, $leaves);
+
+              $begun ||= defined $id;
+              return $begun && !defined $id;
+          },
+          on_event => sub { $gate->set(hold => 0) if $_[0]{terminal} } });
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    ok($left->{hungup}, "$name, left behind: left");
+    stream_ok($later, "$name, left behind: the next",
+              chunks => [ pieces_of($later->{question}) ]);
+    stream_ok($stays, "$name, left behind: stays", restarts => 0,
+              chunks => [ pieces_of($stays->{question}) ]);
+
+    $nginx->stop;
+    $gate->stop;
+}
+
+
 # HTTP/1.1 over TLS
 
 my @good = $tls->signed('provider', 'IP:127.0.0.1,DNS:localhost');
@@ -163,6 +250,8 @@ ok(!(grep { $_->[0] ne 'HTTP/1.1' || $_->[1] ne 'TLSv1.3' } @seen),
 is(scalar(keys %{ { map { $_->[2] => 1 } @seen } }), 1, 'on one connection');
 is($seen[0][4], '-.', 'an address is no name to ask for');
 $nginx->stop;
+
+stuck_ok('HTTP/1.1', $front);
 
 $nginx = with(url_of($front, 'localhost'), $trust);
 works_ok($nginx, 'by name');
@@ -372,6 +461,9 @@ stream_ok($_, 'slow', error => 'provider_timeout') foreach @all[0 .. 2];
 stream_ok($_, 'fast', chunks => [ pieces_of($_->{question}) ])
     foreach @all[3 .. 5];
 $nginx->stop;
+
+stuck_ok('HTTP/2', $two);
+left_ok('HTTP/2', $two);
 $two->stop;
 
 

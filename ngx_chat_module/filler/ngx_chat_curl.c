@@ -1,54 +1,21 @@
 
-#include "ngx_chat_curl.h"
-#include <ngx_event.h>
+#include "ngx_chat_curl_private.h"
 
 
 /* a resolver, two attempts to connect, a file of certificates */
-#define NGX_CHAT_CURL_FILES  4
+#define NGX_CHAT_CURL_FILES    4
 
-
-typedef struct {
-    ngx_queue_t               queue;
-    CURL                     *easy;
-    ngx_chat_curl_done_pt     done;
-    void                     *data;
-    unsigned                  failed:1;
-} ngx_chat_curl_transfer_t;
-
-
-struct ngx_chat_curl_s {
-    CURLM                    *multi;
-    ngx_queue_t               transfers;
-    ngx_event_t               timer;
-    ngx_event_t               failure;
-    ngx_connection_t          dummy;   /* what the two events point to */
-    ngx_log_t                *log;
-};
+/* pools with transfers that go on, each with a few open files of its own */
+#define NGX_CHAT_CURL_RETIRED  8
 
 
 static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
-static int ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what,
-    void *data, void *sockp);
-static ngx_connection_t *ngx_chat_curl_open(ngx_chat_curl_t *cu,
-    curl_socket_t s);
-static void ngx_chat_curl_close(ngx_connection_t *c);
-static ngx_int_t ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on);
-static void ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy);
-static int ngx_chat_curl_timeout(CURLM *multi, long ms, void *data);
-static void ngx_chat_curl_event_handler(ngx_event_t *ev);
-static void ngx_chat_curl_timer_handler(ngx_event_t *ev);
-static void ngx_chat_curl_failure_handler(ngx_event_t *ev);
-static void ngx_chat_curl_action(ngx_chat_curl_t *cu, curl_socket_t s,
-    int mask);
-static void ngx_chat_curl_end(ngx_chat_curl_t *cu,
-    ngx_chat_curl_transfer_t *t, CURLcode rc);
+static void ngx_chat_curl_later_handler(ngx_event_t *ev);
 
 
 ngx_chat_curl_t *
 ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log)
 {
-    CURLM            *multi;
-    CURLMcode         rc;
     ngx_chat_curl_t  *cu;
 
     cu = ngx_calloc(sizeof(ngx_chat_curl_t), log);
@@ -56,58 +23,23 @@ ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log)
         return NULL;
     }
 
-    multi = curl_multi_init();
-    if (multi == NULL) {
-        ngx_free(cu);
-        return NULL;
-    }
-
-    cu->multi = multi;
+    cu->max = max;
     cu->log = log;
 
+    ngx_queue_init(&cu->retired);
     ngx_queue_init(&cu->transfers);
 
     cu->dummy.fd = (ngx_socket_t) -1;
     cu->dummy.data = cu;
 
-    cu->timer.handler = ngx_chat_curl_timer_handler;
-    cu->timer.data = &cu->dummy;
-    cu->timer.log = log;
+    cu->later.handler = ngx_chat_curl_later_handler;
+    cu->later.data = &cu->dummy;
+    cu->later.log = log;
 
-    cu->failure.handler = ngx_chat_curl_failure_handler;
-    cu->failure.data = &cu->dummy;
-    cu->failure.log = log;
+    cu->pool = ngx_chat_curl_create_pool(cu);
 
-    rc = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
-                           ngx_chat_curl_socket);
-
-    if (rc == CURLM_OK) {
-        rc = curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, cu);
-    }
-
-    if (rc == CURLM_OK) {
-        rc = curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION,
-                               ngx_chat_curl_timeout);
-    }
-
-    if (rc == CURLM_OK) {
-        rc = curl_multi_setopt(multi, CURLMOPT_TIMERDATA, cu);
-    }
-
-    if (rc == CURLM_OK) {
-        rc = curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) max);
-    }
-
-    if (rc == CURLM_OK) {
-        rc = curl_multi_setopt(multi, CURLMOPT_PIPELINING,
-                               (long) CURLPIPE_MULTIPLEX);
-    }
-
-    if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_CRIT, log, 0,
-                      "libcurl cannot be set up: \"%s\"",
-                      curl_multi_strerror(rc));
-        ngx_chat_curl_destroy(cu);
+    if (cu->pool == NULL) {
+        ngx_free(cu);
         return NULL;
     }
 
@@ -119,6 +51,7 @@ void
 ngx_chat_curl_destroy(ngx_chat_curl_t *cu)
 {
     ngx_queue_t               *q;
+    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
     while (!ngx_queue_empty(&cu->transfers)) {
@@ -128,19 +61,18 @@ ngx_chat_curl_destroy(ngx_chat_curl_t *cu)
         ngx_chat_curl_remove(cu, t->easy);
     }
 
-    /* closes the connections it kept, and calls back for each */
-    (void) curl_multi_cleanup(cu->multi);
+    while (!ngx_queue_empty(&cu->retired)) {
+        q = ngx_queue_head(&cu->retired);
+        pool = ngx_queue_data(q, ngx_chat_curl_pool_t, queue);
 
-    if (cu->timer.timer_set) {
-        ngx_del_timer(&cu->timer);
+        ngx_queue_remove(q);
+        ngx_chat_curl_destroy_pool(pool);
     }
 
-    if (cu->timer.posted) {
-        ngx_delete_posted_event(&cu->timer);
-    }
+    ngx_chat_curl_destroy_pool(cu->pool);
 
-    if (cu->failure.posted) {
-        ngx_delete_posted_event(&cu->failure);
+    if (cu->later.posted) {
+        ngx_delete_posted_event(&cu->later);
     }
 
     ngx_free(cu);
@@ -159,6 +91,7 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
         return NGX_ERROR;
     }
 
+    t->pool = cu->pool;
     t->easy = easy;
     t->done = done;
     t->data = data;
@@ -170,12 +103,13 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
 
     if (!ngx_chat_curl_files(cu)) {
         ngx_queue_insert_tail(&cu->transfers, &t->queue);
+        t->pool->transfers++;
         ngx_chat_curl_fail(cu, easy);
         return NGX_OK;
     }
 
     /* only arms the timer */
-    rc = curl_multi_add_handle(cu->multi, easy);
+    rc = curl_multi_add_handle(t->pool->multi, easy);
 
     if (rc != CURLM_OK) {
         ngx_log_error(NGX_LOG_CRIT, cu->log, 0,
@@ -188,6 +122,7 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
     }
 
     ngx_queue_insert_tail(&cu->transfers, &t->queue);
+    t->pool->transfers++;
 
     return NGX_OK;
 }
@@ -236,6 +171,7 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 {
     char                      *p;
     CURLMcode                  rc;
+    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
     p = NULL;
@@ -247,8 +183,9 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
     }
 
     t = (ngx_chat_curl_transfer_t *) p;
+    pool = t->pool;
 
-    rc = curl_multi_remove_handle(cu->multi, easy);
+    rc = curl_multi_remove_handle(pool->multi, easy);
 
     if (rc != CURLM_OK) {
         ngx_log_error(NGX_LOG_ALERT, cu->log, 0,
@@ -261,135 +198,51 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 
     ngx_queue_remove(&t->queue);
     ngx_free(t);
+
+    if (--pool->transfers == 0 && pool != cu->pool) {
+        ngx_post_event(&cu->later, &ngx_posted_events);
+    }
 }
 
 
-/* libcurl says what it wants to know of a socket: inside its own calls */
-
-static int
-ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what, void *data,
-    void *sockp)
+void
+ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
 {
-    ngx_chat_curl_t *cu = data;
+    char                      *p;
+    ngx_chat_curl_pool_t      *pool;
+    ngx_chat_curl_transfer_t  *t;
 
-    ngx_uint_t         in, out;
-    ngx_connection_t  *c;
+    p = NULL;
 
-    c = sockp;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, cu->log, 0,
-                   "chat curl socket:%d what:%d", s, what);
-
-    if (what == CURL_POLL_REMOVE) {
-
-        if (c) {
-            (void) curl_multi_assign(cu->multi, s, NULL);
-            ngx_chat_curl_close(c);
-        }
-
-        return 0;
-    }
-
-    if (c == NULL) {
-        c = ngx_chat_curl_open(cu, s);
-
-        if (c == NULL) {
-            ngx_chat_curl_fail(cu, easy);
-            return 0;
-        }
-    }
-
-    in = (what & CURL_POLL_IN) ? 1 : 0;
-    out = (what & CURL_POLL_OUT) ? 1 : 0;
-
-    if (ngx_chat_curl_watch(c->read, in) != NGX_OK
-        || ngx_chat_curl_watch(c->write, out) != NGX_OK)
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK
+        || p == NULL)
     {
-        ngx_chat_curl_fail(cu, easy);
+        return;
     }
 
-    return 0;
-}
+    t = (ngx_chat_curl_transfer_t *) p;
 
+    /* of many that wait on one connection the first is enough */
 
-static ngx_connection_t *
-ngx_chat_curl_open(ngx_chat_curl_t *cu, curl_socket_t s)
-{
-    ngx_connection_t  *c;
-
-    c = ngx_get_connection(s, cu->log);
-    if (c == NULL) {
-        return NULL;
+    if (t->pool != cu->pool || cu->nretired == NGX_CHAT_CURL_RETIRED) {
+        return;
     }
 
-    c->data = cu;
-    c->read->handler = ngx_chat_curl_event_handler;
-    c->write->handler = ngx_chat_curl_event_handler;
-    c->read->log = cu->log;
-    c->write->log = cu->log;
-
-    if (curl_multi_assign(cu->multi, s, c) != CURLM_OK) {
-        ngx_chat_curl_close(c);
-        return NULL;
+    pool = ngx_chat_curl_create_pool(cu);
+    if (pool == NULL) {
+        return;
     }
 
-    return c;
-}
+    ngx_log_debug1(NGX_LOG_DEBUG_EVENT, cu->log, 0,
+                   "chat curl renew, transfers left:%ui",
+                   cu->pool->transfers);
 
+    /* what is given back to it is of no more use; 0 would be a default */
+    (void) curl_multi_setopt(cu->pool->multi, CURLMOPT_MAXCONNECTS, 1L);
 
-static void
-ngx_chat_curl_close(ngx_connection_t *c)
-{
-    (void) ngx_chat_curl_watch(c->read, 0);
-    (void) ngx_chat_curl_watch(c->write, 0);
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    /* the descriptor is libcurl's: it closes it, or keeps it for reuse */
-    ngx_free_connection(c);
-
-    c->fd = (ngx_socket_t) -1;
-}
-
-
-/*
- * Always level-triggered: libcurl does not read until nothing is left, and
- * an edge would not come again.
- */
-
-static ngx_int_t
-ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
-{
-    ngx_int_t          event;
-    ngx_uint_t         flags;
-    ngx_connection_t  *c;
-
-    event = ev->write ? NGX_WRITE_EVENT : NGX_READ_EVENT;
-
-    if (on && !ev->active) {
-        return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
-    }
-
-    if (!on && ev->active) {
-        c = ev->data;
-
-        /* a socket that never got connected is closed before we are told */
-
-        flags = (fcntl(c->fd, F_GETFD) == -1) ? NGX_CLOSE_EVENT : 0;
-
-        return ngx_del_event(ev, event, flags);
-    }
-
-    return NGX_OK;
+    ngx_queue_insert_tail(&cu->retired, &cu->pool->queue);
+    cu->nretired++;
+    cu->pool = pool;
 }
 
 
@@ -398,7 +251,7 @@ ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
  * returned to libcurl would end all the others too.
  */
 
-static void
+void
 ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy)
 {
     char                      *p;
@@ -415,74 +268,17 @@ ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy)
     t = (ngx_chat_curl_transfer_t *) p;
     t->failed = 1;
 
-    ngx_post_event(&cu->failure, &ngx_posted_events);
-}
-
-
-static int
-ngx_chat_curl_timeout(CURLM *multi, long ms, void *data)
-{
-    ngx_chat_curl_t *cu = data;
-
-    /* a timer that is set would not be moved by less than 300 ms */
-
-    if (cu->timer.timer_set) {
-        ngx_del_timer(&cu->timer);
-    }
-
-    if (cu->timer.posted) {
-        ngx_delete_posted_event(&cu->timer);
-    }
-
-    if (ms > 0) {
-        ngx_add_timer(&cu->timer, (ngx_msec_t) ms);
-
-    } else if (ms == 0) {
-
-        /*
-         * A timer of 0 that a timer's handler sets expires in the same turn
-         * of the loop, and as long as a provider sends all it can, curl sets
-         * one each time: nothing else would ever be served.
-         */
-
-        ngx_post_event(&cu->timer, &ngx_posted_next_events);
-    }
-
-    return 0;
+    ngx_post_event(&cu->later, &ngx_posted_events);
 }
 
 
 static void
-ngx_chat_curl_event_handler(ngx_event_t *ev)
+ngx_chat_curl_later_handler(ngx_event_t *ev)
 {
-    ngx_chat_curl_t   *cu;
-    ngx_connection_t  *c;
-
-    c = ev->data;
-    cu = c->data;
-
-    ngx_chat_curl_action(cu, c->fd,
-                         ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
-}
-
-
-static void
-ngx_chat_curl_timer_handler(ngx_event_t *ev)
-{
-    ngx_connection_t  *dummy;
-
-    dummy = ev->data;
-
-    ngx_chat_curl_action(dummy->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-
-static void
-ngx_chat_curl_failure_handler(ngx_event_t *ev)
-{
-    ngx_queue_t               *q;
+    ngx_queue_t               *q, *next;
     ngx_chat_curl_t           *cu;
     ngx_connection_t          *dummy;
+    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
     dummy = ev->data;
@@ -503,50 +299,24 @@ ngx_chat_curl_failure_handler(ngx_event_t *ev)
         /* done() may have removed any other */
         q = ngx_queue_head(&cu->transfers);
     }
-}
 
+    for (q = ngx_queue_head(&cu->retired);
+         q != ngx_queue_sentinel(&cu->retired);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        pool = ngx_queue_data(q, ngx_chat_curl_pool_t, queue);
 
-static void
-ngx_chat_curl_action(ngx_chat_curl_t *cu, curl_socket_t s, int mask)
-{
-    int                        n;
-    char                      *p;
-    CURLMsg                   *msg;
-    CURLMcode                  rc;
-
-    rc = curl_multi_socket_action(cu->multi, s, mask, &n);
-
-    if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_ERR, cu->log, 0,
-                      "libcurl failed on its sockets: \"%s\"",
-                      curl_multi_strerror(rc));
-    }
-
-    for ( ;; ) {
-        msg = curl_multi_info_read(cu->multi, &n);
-
-        if (msg == NULL) {
-            break;
-        }
-
-        if (msg->msg != CURLMSG_DONE) {
-            continue;
-        }
-
-        p = NULL;
-
-        if (curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &p)
-            == CURLE_OK
-            && p != NULL)
-        {
-            ngx_chat_curl_end(cu, (ngx_chat_curl_transfer_t *) p,
-                              msg->data.result);
+        if (pool->transfers == 0) {
+            ngx_queue_remove(q);
+            cu->nretired--;
+            ngx_chat_curl_destroy_pool(pool);
         }
     }
 }
 
 
-static void
+void
 ngx_chat_curl_end(ngx_chat_curl_t *cu, ngx_chat_curl_transfer_t *t,
     CURLcode rc)
 {

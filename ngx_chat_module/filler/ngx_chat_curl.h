@@ -32,5 +32,12 @@ ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy,
 /* aborts the transfer; not from inside libcurl's own callbacks */
 void ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy);
 
+/*
+ * The transfer's connection may lead nowhere: no transfer that is added from
+ * now on goes over any that is there.  Those on them go on undisturbed.  Not
+ * from inside libcurl's own callbacks either.
+ */
+void ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy);
+
 
 #endif /* _NGX_CHAT_CURL_H_INCLUDED_ */

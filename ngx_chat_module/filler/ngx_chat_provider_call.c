@@ -30,6 +30,7 @@ struct ngx_chat_provider_call_s {
     const ngx_chat_provider_ops_t  *ops;
     void                           *data;
 
+    ngx_msec_t                      started;
     ngx_msec_t                      heard;     /* when a token came last */
     ngx_event_t                     wait;      /* for what comes next */
     ngx_event_t                     total;
@@ -65,6 +66,7 @@ static void ngx_chat_provider_conclude(ngx_chat_provider_call_t *call,
     CURLcode rc);
 static void ngx_chat_provider_refused(ngx_chat_provider_call_t *call,
     ngx_uint_t status);
+static void ngx_chat_provider_doubt(ngx_chat_provider_call_t *call);
 static void ngx_chat_provider_finish(ngx_chat_provider_call_t *call);
 static void ngx_chat_provider_detach(ngx_chat_provider_call_t *call);
 static void ngx_chat_provider_free(ngx_chat_provider_call_t *call);
@@ -98,6 +100,7 @@ ngx_chat_provider_call(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
     call->provider = pv;
     call->ops = ops;
     call->data = data;
+    call->started = ngx_current_msec;
 
     call->wait.handler = ngx_chat_provider_wait_handler;
     call->wait.data = call;
@@ -124,6 +127,7 @@ ngx_chat_provider_call(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
 void
 ngx_chat_provider_cancel(ngx_chat_provider_call_t *call)
 {
+    ngx_chat_provider_doubt(call);
     ngx_chat_provider_detach(call);
     ngx_chat_provider_free(call);
 }
@@ -359,6 +363,8 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
                                     call->begun
                                     ? "fell silent: idle_timeout"
                                     : "sent nothing: first_token_timeout");
+
+            ngx_chat_curl_renew(call->curl, call->request.easy);
         }
     }
 
@@ -377,6 +383,8 @@ ngx_chat_provider_total_handler(ngx_event_t *ev)
         ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
                                 "took too long: total_timeout");
     }
+
+    ngx_chat_provider_doubt(call);
 
     ngx_chat_provider_finish(call);
 }
@@ -482,6 +490,22 @@ ngx_chat_provider_refused(ngx_chat_provider_call_t *call, ngx_uint_t status)
     }
 
     ngx_chat_provider_fault_status(&call->fault, status, call->stream.temp);
+}
+
+
+/*
+ * It ends before its timeouts tell: not even a header came for longer than it
+ * may take to connect, and as little may come for the next on the connection.
+ */
+
+static void
+ngx_chat_provider_doubt(ngx_chat_provider_call_t *call)
+{
+    if (ngx_current_msec - call->started >= call->provider->connect_timeout
+        && ngx_chat_provider_status(call) == 0)
+    {
+        ngx_chat_curl_renew(call->curl, call->request.easy);
+    }
 }
 
 

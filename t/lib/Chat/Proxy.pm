@@ -10,6 +10,8 @@ package Chat::Proxy;
 #     hole=1       swallows everything and answers nothing
 #     refuse=1     closes new connections at once
 #     drop=1       ends all connections now
+#     hold=1       what there is now goes no further, new ones do; hold=0: it
+#                  goes on
 
 use warnings;
 use strict;
@@ -109,6 +111,8 @@ sub _run {
         vec($r, fileno($reader), 1) = 1;
 
         foreach my $half (my @now = values %half) {
+            next if $half->{held};
+
             vec($r, fileno($half->{from}), 1) = 1
                 if !$half->{eof} && @{ $half->{queue} } < 64;
 
@@ -138,6 +142,10 @@ sub _run {
 
             if (delete $set{drop}) {
                 _end(\%half, $_, \%set) foreach (my @all = values %half);
+            }
+
+            if (defined(my $held = delete $set{hold})) {
+                $_->{held} = $held foreach values %half;
             }
 
             print $answer keys(%half) / 2, "\n";
