@@ -121,7 +121,7 @@ ask($nginx, { question => $question });
 my $old = stored($question);
 
 @all = ask($nginx,
-    { question => $question, read_rate => 400_000, rcvbuf => 8192 },
+    { question => $question, read_rate => 100_000, rcvbuf => 8192 },
     { question => $question, use_cache => 0, delay => 0.3 });
 
 stream_ok($all[0], 'a slow reader of the old answer', text => $old,
@@ -133,7 +133,7 @@ isnt(stored($question), $old, 'and replaced the answer');
 # nobody joins a refresh, and it joins nobody
 
 $question = 'Who joins?';
-provider_set($provider, gap => 30);
+provider_set($provider, gap => 100);
 
 @all = ask($nginx, { question => $question, use_cache => 0 },
            { question => $question, delay => 0.1 },
@@ -154,13 +154,14 @@ foreach my $first_gap (80, 10) {
     provider_set($provider, gap => $first_gap);
 
     my $other = 90 - $first_gap;
+    my $set;
 
     @all = ask($nginx,
         { question => $question, use_cache => 0, on_event => sub {
-              provider_set($provider, gap => $other)
-                  if $_[1]{status} eq 'streaming' && @{ $_[0]{chunks} } == 1;
+              $set ||= provider_set($provider, gap => $other)
+                  if $_[1]{status} eq 'streaming';
           } },
-        { question => $question, use_cache => 0, delay => 0.2 });
+        { question => $question, use_cache => 0, after => sub { $set } });
 
     stream_ok($_, 'one of two refreshes') foreach @all;
 
