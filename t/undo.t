@@ -18,7 +18,7 @@ my $QUEUE = 40;
 # for all round trips together, and what a busy machine adds
 
 my $BOUND = 1;
-my $SPARE = 0.5;
+my $SPARE = $SLACK;
 
 my %provider = (chunks => 3, gap => 0);
 
