@@ -58,7 +58,10 @@ sub with {
 }
 
 
-# a miss, with somebody who joins it, then a hit
+# a miss, with somebody who joins it, then a hit; the first time it is slow
+# enough to join for certain
+
+my $joined = 0;
 
 sub works_ok {
     my ($nginx, $name, $wait) = @_;
@@ -70,7 +73,8 @@ sub works_ok {
 
         sleep(0.02) if $miss;
         $asked = time();
-        $question = 'Is it safe, number ' . ++$number . '?';
+        $question = 'Is it safe, number ' . ++$number . '?'
+            . ($joined ? '' : ' {{gap=300}}');
         ($miss, $join) = ask($nginx,
             { question => $question, on_event => sub { $begun = 1 } },
             { question => $question, after => sub {
@@ -84,7 +88,8 @@ sub works_ok {
     stream_ok($miss, "$name: a miss", chunks => \@pieces,
               cache => qr/fwd=miss$/);
     stream_ok($join, "$name: a join", chunks => \@pieces,
-              cache => qr/fwd=miss; collapsed$/);
+              cache => $joined++ ? qr/fwd=miss; collapsed$|; hit/
+                                 : qr/fwd=miss; collapsed$/);
     stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
               chunks => \@pieces, cache => qr/; hit/);
     is(provider_stats($provider, $question), 1, "$name: one call");
@@ -104,7 +109,7 @@ sub refused_ok {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     ok($q->{status} == 503 && ($body->{code} || '') eq 'redis_down'
-       && $q->{ended} - $q->{started} < 2, "$name: no answer")
+       && $q->{ended} - $q->{started} < 1 + $SLACK, "$name: no answer")
         or diag($q->{raw});
 
     # some more attempts, and yet one line each
