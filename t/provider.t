@@ -17,7 +17,7 @@ my $locked = start_provider(%provider, key => 'sk-right');
 my $closed = free_port();
 
 my %blocks = (
-    short => 'retries 0; first_token_timeout 600ms; idle_timeout 300ms;',
+    short => 'retries 0; first_token_timeout 2500ms; idle_timeout 2s;',
     total => 'retries 0; total_timeout 800ms;',
     nobody => "retries 0; url http://127.0.0.1:$closed/v1;",
     wrong_key => "retries 0; url http://127.0.0.1:$locked->{port}/v1;"
