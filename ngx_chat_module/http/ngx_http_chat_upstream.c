@@ -91,7 +91,9 @@ ngx_http_chat_upstream(ngx_http_chat_origin_t *origin,
     ngx_add_timer(&up->wait, target->provider->first_token_timeout);
     ngx_add_timer(&up->total, total);
 
-    ngx_post_event(&up->event, &ngx_posted_events);
+    /* at once: others that came with it would be in front of an event */
+
+    ngx_http_chat_upstream_start(up);
 
     return up;
 }
@@ -117,12 +119,6 @@ ngx_http_chat_upstream_event_handler(ngx_event_t *ev)
     if (up->closed) {
         ngx_http_chat_upstream_tell(up);
         ngx_http_chat_upstream_free(up);
-        return;
-    }
-
-    if (!up->started) {
-        up->started = 1;
-        ngx_http_chat_upstream_start(up);
         return;
     }
 

@@ -63,8 +63,9 @@ ngx_int_t ngx_http_chat_origin(ngx_http_chat_origin_t *origin,
     ngx_http_request_t *r, ngx_pool_t *pool);
 
 /*
- * Neither callback fires inside this call.  origin and messages must last as
- * long as the call; total: ms left of its whole time.  NULL: no memory.
+ * Asks at once; delta may fire inside this call, end does not.  origin and
+ * messages must last as long as the call; total: ms left of its whole time.
+ * NULL: no memory.
  */
 ngx_http_chat_upstream_t *ngx_http_chat_upstream(
     ngx_http_chat_origin_t *origin, ngx_http_chat_target_t *target,

@@ -50,7 +50,6 @@ struct ngx_http_chat_upstream_s {
     ngx_chat_provider_stream_t           stream;
     ngx_chat_provider_fault_t            fault;
 
-    unsigned                             started:1;
     unsigned                             header:1;  /* was read */
     unsigned                             is_chunked:1;
     unsigned                             close:1;   /* no keep-alive */
