@@ -71,6 +71,11 @@ void ngx_chat_redis_where_close(ngx_chat_redis_t *rd);
  */
 ngx_int_t ngx_chat_redis_where(ngx_chat_redis_t *rd);
 
+/* ngx_chat_redis_where_group.c: as where, of a group; rd->where.pool is new */
+ngx_int_t ngx_chat_redis_where_group(ngx_chat_redis_t *rd);
+
+ngx_addr_t *ngx_chat_redis_where_copy(ngx_pool_t *pool, ngx_addr_t *addr);
+
 /* ngx_chat_redis_link.c: what that had left open */
 void ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc);
 
