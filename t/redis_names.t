@@ -8,6 +8,7 @@ use strict;
 use lib 't/lib';
 use Chat::Test;
 use Chat::Life;
+use Chat::Tls;
 
 use Time::HiRes qw(sleep time);
 
@@ -173,23 +174,68 @@ like($late->error_log, qr/no address is known: "late\.test could not .* \(3: /,
 $dns->set('late.test' => '127.0.0.1');
 works_ok($late, 'it is known now');
 
-# Sentinels whose names take longer than the time for looking
+# Sentinels whose names take longer than the time for looking, and which tell
+# the master's name; all certificates are for names, and none for an address
 
-my $trio = start_sentinels();
+my $tls = Chat::Tls->new(test_dir() . '/tls');
+my @files = $tls->signed('names',
+    'DNS:localhost,DNS:s1.test,DNS:s2.test,DNS:s3.test');
+my $trio = start_sentinels(host => 'localhost', tls => [ @files, $tls->ca ]);
 my $sentinels = 0;
-my $names = join(',', map { 's' . ++$sentinels . '.test:' . $_->port }
+my $names = join(',', map { 's' . ++$sentinels . ".test:$_->{tls_port}" }
                       $trio->sentinels);
 
 $dns->set("s$_.test" => '127.0.0.1') foreach 1 .. $sentinels;
 $dns->set(mute => 1);
 
-my $slow = started('', redis => "redis+sentinel://$names/"
-                                . ($trio->path =~ m{/(.+)})[0]);
+my $files = 'chat_redis_ssl_trusted_certificate ' . $tls->ca . ";
+    chat_redis_ssl_certificate $files[0];
+    chat_redis_ssl_certificate_key $files[1];";
+my $slow = started('', redis => "rediss+sentinel://$names/mymaster",
+    http => 'resolver 127.0.0.1:' . $dns->port . "; $files");
 
 wait_for { $slow->error_log =~ /sentinel: no address is known: "s3\.test/ } 10,
     'all three';
 $dns->set(mute => 0);
+
+wait_for { $slow->error_log =~ /"localhost could not be resolved \(3: / } 5,
+    'the line';
+like($slow->error_log, qr/: "localhost could not be resolved \(3: /,
+     'a name that Sentinel tells, and nobody knows');
+
+# one of its two addresses is of nobody
+
+$dns->set(localhost => '127.0.0.9 127.0.0.1');
 works_ok($slow, 'Sentinels that were not found at first');
+
+my $former = $trio->master;
+
+$trio->failover;
+wait_for { $trio->moved($former) } 15, 'another master';
+
+my $new = $trio->master;
+
+ok(wait_for(sub {
+    my $question = 'Who is it now, number ' . ++$number . '?';
+
+    return ask($slow, { question => $question })->{status} == 200
+        && $new->client->cmd('EXISTS', stream_key($question));
+}, 10, 'the new master'), 'and then at the new one');
+works_ok($slow, 'after a failover');
+like($slow->error_log, qr/\[notice\].*: the master is at localhost:\d+/,
+     'the log tells it by its name');
+
+# without a resolver
+
+my $alone = start_nginx(provider => $provider, workers => 1, http => $files,
+    redis => 'rediss+sentinel://'
+             . ($trio->path =~ s/127\.0\.0\.1/localhost/gr),
+    location => 'chat_redis_down error;');
+
+wait_for { $alone->error_log =~ /localhost is a name, and/ } 5, 'the line';
+like($alone->error_log, qr/\[error\].*: "localhost is a name, and there is no /,
+     'a name that Sentinel tells, and no resolver');
+is(ask($alone, { question => 'Who is asked?' })->{status}, 503, 'no answer');
 
 # reload and quit with names
 $late->reload;

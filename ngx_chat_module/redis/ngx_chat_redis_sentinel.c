@@ -11,13 +11,6 @@
 #define NGX_CHAT_SENTINEL_DOUBTS  8
 
 
-typedef struct {
-    ngx_addr_t              addr;         /* addr.sockaddr NULL: none yet */
-    ngx_sockaddr_t          sockaddr;
-    u_char                  name[NGX_SOCKADDR_STRLEN];
-} ngx_chat_sentinel_addr_t;
-
-
 struct ngx_chat_sentinel_s {
     ngx_queue_t             queue;        /* of the process */
     ngx_chat_redis_conf_t  *conf;
@@ -27,6 +20,7 @@ struct ngx_chat_sentinel_s {
     ngx_chat_pubsub_t      *pubsub;       /* listens */
     ngx_chat_redis_cmd_t   *cmd;
 
+    /* no name: none yet */
     ngx_chat_sentinel_addr_t  master;
     ngx_chat_sentinel_addr_t  former;
     ngx_msec_t              moved;        /* when the former was left */
@@ -54,6 +48,12 @@ static void ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply);
 static void ngx_chat_sentinel_answer(ngx_chat_sentinel_t *s, ngx_int_t rc);
 static ngx_int_t ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s,
     ngx_str_t *host, ngx_str_t *port, ngx_chat_sentinel_addr_t *sa);
+static ngx_int_t ngx_chat_sentinel_address(ngx_chat_sentinel_t *s,
+    ngx_str_t *host, ngx_chat_sentinel_addr_t *sa);
+static ngx_int_t ngx_chat_sentinel_name(ngx_str_t *host,
+    ngx_chat_sentinel_addr_t *sa);
+static void ngx_chat_sentinel_copy(ngx_chat_sentinel_addr_t *to,
+    ngx_chat_sentinel_addr_t *from);
 static void ngx_chat_sentinel_set(ngx_chat_sentinel_t *s,
     ngx_chat_sentinel_addr_t *sa);
 static ngx_uint_t ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a,
@@ -297,8 +297,7 @@ ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply)
         return;
     }
 
-    if (!(s->former.addr.sockaddr
-          && ngx_chat_sentinel_is(&sa, &s->former)
+    if (!(ngx_chat_sentinel_is(&sa, &s->former)
           && ngx_current_msec - s->moved < NGX_CHAT_SENTINEL_LAG))
     {
         ngx_chat_sentinel_set(s, &sa);
@@ -313,7 +312,7 @@ ngx_chat_sentinel_answer(ngx_chat_sentinel_t *s, ngx_int_t rc)
 {
     /* with no Sentinel left the master is still where it was, perhaps */
 
-    s->rc = s->master.addr.sockaddr ? NGX_OK : rc;
+    s->rc = s->master.addr.name.len ? NGX_OK : rc;
     s->answered = 1;
 
     ngx_post_event(&s->notify, &ngx_posted_events);
@@ -324,15 +323,32 @@ static ngx_int_t
 ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s, ngx_str_t *host,
     ngx_str_t *port, ngx_chat_sentinel_addr_t *sa)
 {
-    ngx_int_t   n, rc;
-    ngx_addr_t  addr;
-    ngx_pool_t  *pool;
+    ngx_int_t  n, rc;
 
     n = ngx_atoi(port->data, port->len);
 
     if (n < 1 || n > 65535) {
         return NGX_ERROR;
     }
+
+    ngx_memzero(sa, sizeof(ngx_chat_sentinel_addr_t));
+
+    sa->addr.name.data = sa->name;
+    sa->port = (in_port_t) n;
+
+    rc = ngx_chat_sentinel_address(s, host, sa);
+
+    return rc == NGX_DECLINED ? ngx_chat_sentinel_name(host, sa) : rc;
+}
+
+
+static ngx_int_t
+ngx_chat_sentinel_address(ngx_chat_sentinel_t *s, ngx_str_t *host,
+    ngx_chat_sentinel_addr_t *sa)
+{
+    ngx_int_t    rc;
+    ngx_addr_t   addr;
+    ngx_pool_t  *pool;
 
     pool = ngx_create_pool(NGX_MIN_POOL_SIZE, s->log);
     if (pool == NULL) {
@@ -341,24 +357,64 @@ ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s, ngx_str_t *host,
 
     rc = ngx_parse_addr(pool, &addr, host->data, host->len);
 
-    if (rc != NGX_OK) {
-        ngx_destroy_pool(pool);
-        return NGX_ERROR;
+    if (rc == NGX_OK) {
+        ngx_memcpy(&sa->sockaddr, addr.sockaddr, addr.socklen);
+
+        sa->addr.sockaddr = &sa->sockaddr.sockaddr;
+        sa->addr.socklen = addr.socklen;
+
+        ngx_inet_set_port(sa->addr.sockaddr, sa->port);
+
+        sa->addr.name.len = ngx_sock_ntop(sa->addr.sockaddr, addr.socklen,
+                                          sa->name, sizeof(sa->name), 1);
     }
-
-    ngx_memzero(sa, sizeof(ngx_chat_sentinel_addr_t));
-    ngx_memcpy(&sa->sockaddr, addr.sockaddr, addr.socklen);
-
-    sa->addr.socklen = addr.socklen;
 
     ngx_destroy_pool(pool);
 
-    ngx_inet_set_port(&sa->sockaddr.sockaddr, (in_port_t) n);
+    return rc;
+}
 
-    sa->addr.name.len = ngx_sock_ntop(&sa->sockaddr.sockaddr,
-                                      sa->addr.socklen, sa->name,
-                                      NGX_SOCKADDR_STRLEN, 1);
+
+static ngx_int_t
+ngx_chat_sentinel_name(ngx_str_t *host, ngx_chat_sentinel_addr_t *sa)
+{
+    u_char  ch;
+    size_t  i;
+
+    if (host->len == 0 || host->len > NGX_CHAT_SENTINEL_MAX_HOST) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < host->len; i++) {
+        ch = ngx_tolower(host->data[i]);
+
+        if ((ch < 'a' || ch > 'z') && (ch < '0' || ch > '9')
+            && ch != '-' && ch != '_' && ch != '.')
+        {
+            return NGX_ERROR;
+        }
+
+        sa->name[i] = ch;
+    }
+
+    sa->addr.name.len = ngx_sprintf(&sa->name[i], ":%ui",
+                                    (ngx_uint_t) sa->port)
+                        - sa->name;
     return NGX_OK;
+}
+
+
+static void
+ngx_chat_sentinel_copy(ngx_chat_sentinel_addr_t *to,
+    ngx_chat_sentinel_addr_t *from)
+{
+    *to = *from;
+
+    to->addr.name.data = to->name;
+
+    if (from->addr.sockaddr) {
+        to->addr.sockaddr = &to->sockaddr.sockaddr;
+    }
 }
 
 
@@ -367,7 +423,7 @@ ngx_chat_sentinel_set(ngx_chat_sentinel_t *s, ngx_chat_sentinel_addr_t *sa)
 {
     ngx_uint_t  first, level;
 
-    first = (s->master.addr.sockaddr == NULL);
+    first = (s->master.addr.name.len == 0);
     level = first ? NGX_LOG_INFO : NGX_LOG_NOTICE;
 
     if (!first && ngx_chat_sentinel_is(sa, &s->master)) {
@@ -375,15 +431,12 @@ ngx_chat_sentinel_set(ngx_chat_sentinel_t *s, ngx_chat_sentinel_addr_t *sa)
     }
 
     if (!first) {
-        s->former = s->master;
-        s->former.addr.sockaddr = &s->former.sockaddr.sockaddr;
+        ngx_chat_sentinel_copy(&s->former, &s->master);
         s->moved = ngx_current_msec;
         s->news++;
     }
 
-    s->master = *sa;
-    s->master.addr.sockaddr = &s->master.sockaddr.sockaddr;
-    s->master.addr.name.data = s->master.name;
+    ngx_chat_sentinel_copy(&s->master, sa);
     s->doubts = 0;
 
     ngx_log_error(level, s->log, 0,
@@ -397,9 +450,8 @@ ngx_chat_sentinel_set(ngx_chat_sentinel_t *s, ngx_chat_sentinel_addr_t *sa)
 static ngx_uint_t
 ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a, ngx_chat_sentinel_addr_t *b)
 {
-    return ngx_cmp_sockaddr(&a->sockaddr.sockaddr, a->addr.socklen,
-                            &b->sockaddr.sockaddr, b->addr.socklen, 1)
-           == NGX_OK;
+    return a->addr.name.len == b->addr.name.len
+           && ngx_memcmp(a->name, b->name, a->addr.name.len) == 0;
 }
 
 
@@ -436,7 +488,7 @@ ngx_chat_sentinel_notify(ngx_event_t *ev)
             m->asks = 0;
         }
 
-        m->handler(m->data, moved ? NGX_OK : s->rc, &s->master.addr, moved);
+        m->handler(m->data, moved ? NGX_OK : s->rc, &s->master, moved);
     }
 
     s->busy--;

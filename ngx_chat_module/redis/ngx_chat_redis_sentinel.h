@@ -19,15 +19,31 @@
 #include "ngx_chat_redis_url.h"
 
 
+/* of the domain name system, and a port */
+#define NGX_CHAT_SENTINEL_MAX_HOST  255
+#define NGX_CHAT_SENTINEL_MAX_NAME                                            \
+    (NGX_CHAT_SENTINEL_MAX_HOST + sizeof(":65535") - 1)
+
+
 typedef struct ngx_chat_sentinel_s  ngx_chat_sentinel_t;
 
 
+/* addr.name is "host:port"; without addr.sockaddr the host is a name too */
+
+typedef struct {
+    ngx_addr_t             addr;
+    in_port_t              port;
+    ngx_sockaddr_t         sockaddr;
+    u_char                 name[NGX_CHAT_SENTINEL_MAX_NAME];
+} ngx_chat_sentinel_addr_t;
+
+
 /*
- * NGX_OK: addr is the master, valid during the call; moved: it has become
+ * NGX_OK: sa is the master, valid during the call; moved: it has become
  * another one, and nobody has asked.  NGX_DECLINED: no Sentinel knows it.
  */
 typedef void (*ngx_chat_sentinel_pt)(void *data, ngx_int_t rc,
-    ngx_addr_t *addr, ngx_uint_t moved);
+    ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved);
 
 
 typedef struct {

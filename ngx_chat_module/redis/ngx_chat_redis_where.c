@@ -6,9 +6,11 @@
 
 
 static void ngx_chat_redis_where_told(void *data, ngx_int_t rc,
-    ngx_addr_t *addr, ngx_uint_t moved);
+    ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved);
+static ngx_int_t ngx_chat_redis_where_said(ngx_chat_redis_t *rd,
+    ngx_chat_sentinel_addr_t *sa);
 static void ngx_chat_redis_where_moved(ngx_chat_redis_t *rd,
-    ngx_addr_t *addr);
+    ngx_chat_sentinel_addr_t *sa);
 static ngx_int_t ngx_chat_redis_where_begin(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_where_host(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_where_next(ngx_chat_redis_t *rd);
@@ -16,7 +18,7 @@ static ngx_int_t ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
     ngx_chat_redis_host_t *host);
 static void ngx_chat_redis_where_resolved(ngx_resolver_ctx_t *ctx);
 static ngx_int_t ngx_chat_redis_where_answer(ngx_chat_redis_t *rd,
-    ngx_resolver_ctx_t *ctx, in_port_t port);
+    ngx_resolver_ctx_t *ctx);
 static void ngx_chat_redis_where_list(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_where_get(ngx_peer_connection_t *pc,
     void *data);
@@ -60,61 +62,95 @@ ngx_chat_redis_where_close(ngx_chat_redis_t *rd)
 
 
 static void
-ngx_chat_redis_where_told(void *data, ngx_int_t rc, ngx_addr_t *addr,
-    ngx_uint_t moved)
+ngx_chat_redis_where_told(void *data, ngx_int_t rc,
+    ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved)
 {
     ngx_chat_redis_t *rd = data;
 
-    size_t                   len;
     ngx_chat_redis_where_t  *w;
 
     if (moved) {
-        ngx_chat_redis_where_moved(rd, addr);
+        ngx_chat_redis_where_moved(rd, sa);
         return;
     }
-
-    w = &rd->where;
 
     if (rc != NGX_OK) {
         ngx_chat_redis_found(rd, rc);
         return;
     }
 
-    /* the name of the address is "host:port" */
-
-    len = addr->name.len;
-
-    while (len && addr->name.data[len - 1] != ':') {
-        len--;
+    if (ngx_chat_redis_where_said(rd, sa) != NGX_OK) {
+        ngx_chat_redis_found(rd, NGX_ERROR);
+        return;
     }
 
-    w->addrs = ngx_chat_redis_where_copy(w->pool, addr);
-    w->name.data = ngx_pnalloc(w->pool, addr->name.len + 1);
+    w = &rd->where;
+    rd->host = &w->said.name;
 
-    if (w->addrs == NULL || w->name.data == NULL) {
+    if (sa->addr.sockaddr == NULL) {
+        rc = ngx_chat_redis_where_resolve(rd, &w->said);
+
+        if (rc != NGX_AGAIN) {
+            ngx_chat_redis_found(rd, rc);
+        }
+
+        return;
+    }
+
+    w->addrs = ngx_chat_redis_where_copy(w->pool, &sa->addr);
+    if (w->addrs == NULL) {
         ngx_chat_redis_found(rd, NGX_ERROR);
         return;
     }
 
     w->naddrs = 1;
 
-    /* whom to expect there: without the port, and without brackets */
-
-    w->name.len = len ? len - 1 : addr->name.len;
-
-    ngx_memcpy(w->name.data, addr->name.data, w->name.len);
-    w->name.data[w->name.len] = '\0';
-
-    if (w->name.len > 2 && w->name.data[0] == '[') {
-        w->name.data++;
-        w->name.len -= 2;
-        w->name.data[w->name.len] = '\0';
-    }
-
-    rd->host = &w->name;
-
     ngx_chat_redis_where_list(rd);
     ngx_chat_redis_found(rd, NGX_OK);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_where_said(ngx_chat_redis_t *rd, ngx_chat_sentinel_addr_t *sa)
+{
+    size_t                   len;
+    ngx_str_t               *name, *text;
+    ngx_chat_redis_where_t  *w;
+
+    w = &rd->where;
+    text = &sa->addr.name;
+    name = &w->said.name;
+
+    w->master.data = ngx_pstrdup(w->pool, text);
+    name->data = ngx_pnalloc(w->pool, text->len + 1);
+
+    if (w->master.data == NULL || name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    w->master.len = text->len;
+    w->said.port = sa->port;
+
+    /* whom to expect there: without the port, and without brackets */
+
+    len = text->len;
+
+    while (len && text->data[len - 1] != ':') {
+        len--;
+    }
+
+    name->len = len ? len - 1 : text->len;
+
+    ngx_memcpy(name->data, text->data, name->len);
+    name->data[name->len] = '\0';
+
+    if (name->len > 2 && name->data[0] == '[') {
+        name->data++;
+        name->len -= 2;
+        name->data[name->len] = '\0';
+    }
+
+    return NGX_OK;
 }
 
 
@@ -144,16 +180,15 @@ ngx_chat_redis_where_copy(ngx_pool_t *pool, ngx_addr_t *addr)
 
 
 static void
-ngx_chat_redis_where_moved(ngx_chat_redis_t *rd, ngx_addr_t *addr)
+ngx_chat_redis_where_moved(ngx_chat_redis_t *rd, ngx_chat_sentinel_addr_t *sa)
 {
-    ngx_peer_connection_t  *pc;
+    ngx_str_t  *master;
 
-    pc = &rd->peer;
+    master = &rd->where.master;
 
-    if (pc->sockaddr
-        && ngx_cmp_sockaddr(pc->sockaddr, pc->socklen, addr->sockaddr,
-                            addr->socklen, 1)
-           == NGX_OK)
+    if (rd->peer.sockaddr
+        && master->len == sa->addr.name.len
+        && ngx_memcmp(master->data, sa->addr.name.data, master->len) == 0)
     {
         return;
     }
@@ -163,6 +198,10 @@ ngx_chat_redis_where_moved(ngx_chat_redis_t *rd, ngx_addr_t *addr)
     ngx_chat_redis_lost(rd, 0, 0, "the master is another one now");
 
     if (rd->state == NGX_CHAT_REDIS_WAIT && !rd->closed) {
+
+        /* nor to another address of the former one */
+
+        ngx_chat_redis_where_end(rd);
         ngx_add_timer(&rd->timer, 0);
     }
 
@@ -275,11 +314,28 @@ static ngx_int_t
 ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
     ngx_chat_redis_host_t *host)
 {
+    u_char                   buf[NGX_CHAT_REDIS_MAX_WORDS];
+    ngx_str_t                words;
     ngx_resolver_t          *resolver;
     ngx_resolver_ctx_t      *ctx;
     ngx_chat_redis_where_t  *w;
 
     w = &rd->where;
+
+    if (rd->conf->resolver == NULL) {
+
+        /* what Sentinel says was not known when the others were resolved */
+
+        words.data = buf;
+        words.len = ngx_snprintf(buf, sizeof(buf),
+                                 "%V is a name, and there is no resolver",
+                                 &host->name)
+                    - buf;
+
+        ngx_chat_redis_words(rd, &words);
+
+        return NGX_DECLINED;
+    }
 
     resolver = ngx_chat_redis_resolver(rd->conf->resolver, rd->log);
     if (resolver == NULL) {
@@ -300,6 +356,7 @@ ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
     ctx->cancelable = 1;
 
     w->ctx = ctx;
+    w->port = host->port;
     w->rc = NGX_AGAIN;
     w->starting = 1;
 
@@ -344,8 +401,7 @@ ngx_chat_redis_where_resolved(ngx_resolver_ctx_t *ctx)
         rc = NGX_DECLINED;
 
     } else {
-        rc = ngx_chat_redis_where_answer(rd, ctx,
-                                         rd->conf->hosts[w->host].port);
+        rc = ngx_chat_redis_where_answer(rd, ctx);
     }
 
     ngx_resolve_name_done(ctx);
@@ -370,8 +426,7 @@ ngx_chat_redis_where_resolved(ngx_resolver_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_chat_redis_where_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx,
-    in_port_t port)
+ngx_chat_redis_where_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx)
 {
     u_char                  *p;
     socklen_t                socklen;
@@ -402,7 +457,7 @@ ngx_chat_redis_where_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx,
         }
 
         ngx_memcpy(addrs[i].sockaddr, ctx->addrs[i].sockaddr, socklen);
-        ngx_inet_set_port(addrs[i].sockaddr, port);
+        ngx_inet_set_port(addrs[i].sockaddr, w->port);
 
         addrs[i].name.data = p;
         addrs[i].name.len = ngx_sock_ntop(addrs[i].sockaddr, socklen, p,
@@ -550,6 +605,7 @@ ngx_chat_redis_where_end(ngx_chat_redis_t *rd)
     w->hosts = 0;
     w->addrs = NULL;
     w->naddrs = 0;
+    w->master.len = 0;
 
     ngx_memzero(&rd->peer, sizeof(ngx_peer_connection_t));
 }

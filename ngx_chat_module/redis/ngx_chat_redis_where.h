@@ -9,7 +9,7 @@
  *   the URL      addresses written there, or of a name resolved at start
  *   a resolver   nginx's, with the names servers of http{}, at each round
  *   a group      of http{}, by its own method
- *   Sentinel     the address of the master
+ *   Sentinel     the address of the master, or a name for the resolver
  *
  * All of them end in the interface of nginx's upstreams: pc->get() chooses,
  * pc->free() hears how it went, and pc->tries counts what is left.
@@ -40,11 +40,13 @@ typedef struct {
     ngx_uint_t                 addr;     /* kept while it works */
 
     ngx_resolver_ctx_t        *ctx;      /* a lookup under way */
+    in_port_t                  port;     /* for what it finds */
     ngx_int_t                  rc;       /* of one that ended at once */
 
     ngx_chat_sentinel_t       *sentinel;
     ngx_chat_member_t          member;   /* of those who follow it */
-    ngx_str_t                  name;     /* host of what it said */
+    ngx_str_t                  master;   /* what it said, "host:port" */
+    ngx_chat_redis_host_t      said;     /* and the host of that */
 
     /* a group's own get, free and data, and whom it is to leave out next */
     ngx_peer_connection_t      peer;

@@ -4,12 +4,13 @@ package Chat::Sentinel;
 #
 #     my $trio = Chat::Sentinel->new(dir => ..., port => sub { a free one },
 #         password => 'of both servers', sentinel_password => 'of these',
-#         config => [ lines for both servers ],
+#         config => [ lines for both servers ], host => 'localhost',
 #         tls => [ certificate, key, certificate of the authority ]);
 #
 # Servers and Sentinels are Chat::Redis objects.  With TLS they speak it among
 # themselves and want certificates; {tls_port} is where, and the other port is
-# for the test alone.
+# for the test alone.  With a host the servers are announced by that name, whose
+# first address may be either loopback's.
 
 use warnings;
 use strict;
@@ -24,6 +25,7 @@ my $NAME = 'mymaster';
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { %opt }, $class;
+    my $host = $self->{host} ||= '127.0.0.1';
 
     foreach my $n (0, 1) {
         my $dir = "$opt{dir}/server$n";
@@ -32,7 +34,9 @@ sub new {
         push(@config, 'repl-diskless-sync-delay 0',
              'repl-ping-replica-period 1', @{ $opt{config} || [] });
         push(@config, "masterauth $opt{password}") if $opt{password};
-        push(@config, 'replicaof 127.0.0.1 ' . _at($self->{servers}[0])) if $n;
+        push(@config, "replicaof $host " . _at($self->{servers}[0])) if $n;
+        push(@config, "replica-announce-ip $host", 'bind 127.0.0.1 ::1')
+            if $opt{host};
 
         $self->{servers}[$n] = Chat::Redis->new(dir => $dir,
             port => $opt{port}->(), tls_port => $tls_port,
@@ -44,8 +48,11 @@ sub new {
     foreach my $n (0 .. 2) {
         my ($tls_port, @config) = $self->_tls;
 
+        push(@config, 'sentinel resolve-hostnames yes',
+             'sentinel announce-hostnames yes',
+             'sentinel announce-ip 127.0.0.1') if $opt{host};
         push(@config,
-            "sentinel monitor $NAME 127.0.0.1 $port 2",
+            "sentinel monitor $NAME $host $port 2",
             "sentinel down-after-milliseconds $NAME 500",
             "sentinel failover-timeout $NAME 4000",
             "sentinel parallel-syncs $NAME 1");
@@ -227,7 +234,7 @@ sub revive {
     foreach my $server ($last, grep { $_ != $last } $self->servers) {
         my @config = grep { !/^replicaof / } @{ $server->{config} };
 
-        push(@config, 'replicaof 127.0.0.1 ' . _at($last))
+        push(@config, "replicaof $self->{host} " . _at($last))
             if $server != $last;
         $server->{config} = \@config;
         $server->start;
