@@ -560,6 +560,29 @@ accepted('no cache', http => $differ, servers => location(a => 'chat a;',
 accepted('an "if" in between', http => $differ,
          servers => location(a => 'chat a; if ($arg_x) { set $y 1; }'));
 
+# what would be without effect
+
+my $nowhere = 'no-such-host.invalid';
+my $group = "upstream $nowhere { server 127.0.0.1:80; }
+    chat_provider g { url http://$nowhere/v1; PROXY }";
+
+warned('a group for the companion', qr/"g": upstream "$nowhere" is for the d/,
+       env => \%key, http => $group =~ s/PROXY//r,
+       servers => location(a => 'chat g; chat_cache off;', b => 'chat g;'));
+accepted('a group for the direct path alone', http => $group =~ s/PROXY//r,
+         servers => location(a => 'chat g; chat_cache off;'));
+accepted('a group, without Redis', servers => location(a => 'chat g;'),
+         http => 'chat_redis off; ' . $group =~ s/PROXY//r);
+accepted('a group, and a proxy', servers => location(a => 'chat g;'),
+         http => $group =~ s/PROXY/proxy http:\/\/127.0.0.1:1;/r);
+accepted('a group by a name that is found', servers => location(a => 'chat g;'),
+         http => $group =~ s/PROXY//r =~ s/$nowhere/localhost/gr);
+warned('a limit without Redis', '"chat_miss_limit" limits nothing',
+       env => \%key,
+       http => 'chat_redis off; chat_miss_limit $remote_addr rate=1r/s;');
+accepted('no limit without Redis', http => 'chat_redis off;
+    chat_miss_limit $remote_addr rate=1r/s;', location => 'chat_miss_limit off;');
+
 is_deeply(\@leaks, [], 'no key and no password in any message');
 
 done();

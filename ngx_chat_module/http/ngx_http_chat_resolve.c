@@ -10,6 +10,8 @@ static ngx_int_t ngx_http_chat_default_key(ngx_conf_t *cf,
 static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
 static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *clcf);
+static void ngx_http_chat_warn_limits(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf);
 static void ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf);
 static ngx_uint_t ngx_http_chat_same_value(ngx_http_complex_value_t *a,
@@ -67,6 +69,7 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
                       &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
     }
 
+    ngx_http_chat_warn_limits(cf, cmcf);
     ngx_http_chat_warn_shared_keys(cf, cmcf);
 
     return NGX_OK;
@@ -189,6 +192,32 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
     clcf->provider_list.len = p - clcf->provider_list.data;
 
     return NGX_OK;
+}
+
+
+/* it is Redis that counts */
+
+static void
+ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+{
+    ngx_uint_t                  i;
+    ngx_http_chat_loc_conf_t  **clcf;
+
+    if (!cmcf->redis_off) {
+        return;
+    }
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        if (clcf[i]->miss_limit) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "\"chat_miss_limit\" limits nothing with "
+                          "\"chat_redis off\"");
+            return;
+        }
+    }
 }
 
 

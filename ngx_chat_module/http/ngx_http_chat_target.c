@@ -16,6 +16,10 @@ static ngx_http_chat_target_t *ngx_http_chat_target_create(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_target_parse(ngx_conf_t *cf,
     ngx_http_chat_target_t *t, ngx_url_t *u);
+static void ngx_http_chat_target_group(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_url_t *u);
+static ngx_uint_t ngx_http_chat_target_queued(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_target_resolve(ngx_conf_t *cf,
     ngx_http_chat_target_t *t, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_target_resolver(ngx_conf_t *cf,
@@ -114,6 +118,8 @@ ngx_http_chat_target(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     if (us) {
         t->group = 1;
         t->upstream.upstream = us;
+
+        ngx_http_chat_target_group(cf, pv, &u);
 
     } else if (ngx_http_chat_target_resolve(cf, t, &u) != NGX_OK
                || ngx_http_chat_target_own(cf, t) != NGX_OK)
@@ -236,6 +242,69 @@ ngx_http_chat_target_parse(ngx_conf_t *cf, ngx_http_chat_target_t *t,
     t->port = u->port;
 
     return NGX_OK;
+}
+
+
+/* the companion knows no groups: it asks the system for the name */
+
+static void
+ngx_http_chat_target_group(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_url_t *u)
+{
+    ngx_url_t  name;
+
+    if (pv->proxy.len || !ngx_http_chat_target_queued(cf, pv)) {
+        return;
+    }
+
+    name = *u;
+
+    if (ngx_inet_resolve_host(cf->temp_pool, &name) == NGX_OK) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "%s for the chat provider \"%V\": upstream \"%V\" is for "
+                  "the direct path, and the companion cannot reach it",
+                  name.err ? name.err : "no address", &pv->name, &u->host);
+}
+
+
+/* does a companion ask it too? */
+
+static ngx_uint_t
+ngx_http_chat_target_queued(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_uint_t                   i, n;
+    ngx_chat_provider_t        **pvp;
+    ngx_http_chat_loc_conf_t   **clcf;
+    ngx_http_chat_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    if (cmcf->redis_off) {
+        return 0;
+    }
+
+    clcf = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        if (!clcf[i]->cache && clcf[i]->miss_limit == NULL) {
+            continue;
+        }
+
+        pvp = clcf[i]->providers->elts;
+
+        for (n = 0; n < clcf[i]->providers->nelts; n++) {
+
+            if (pvp[n] == pv) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
