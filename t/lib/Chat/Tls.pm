@@ -4,6 +4,7 @@ package Chat::Tls;
 #
 #     my $tls = Chat::Tls->new(test_dir() . '/tls');
 #     my ($cert, $key) = $tls->signed('redis', 'IP:127.0.0.1');
+#     my %env = $tls->old_versions;
 #
 # Keys are readable by their owner alone.
 
@@ -100,6 +101,30 @@ sub self_signed {
              '-keyout', "$base.key", '-out', "$base.pem");
 
     return ("$base.pem", "$base.key");
+}
+
+
+# The environment of a process whose OpenSSL refuses no version by itself, so
+# that it depends on the process.
+
+sub old_versions {
+    my ($self) = @_;
+    my $conf = "$self->{dir}/openssl.cnf";
+
+    open(my $file, '>', $conf) or die "$conf: $!\n";
+    print $file <<'EOT';
+openssl_conf = main
+[main]
+ssl_conf = modules
+[modules]
+system_default = all
+[all]
+MinProtocol = TLSv1
+CipherString = DEFAULT:@SECLEVEL=0
+EOT
+    close($file);
+
+    return (OPENSSL_CONF => $conf);
 }
 
 
