@@ -205,10 +205,16 @@ works_ok($nginx, 'no Sentinel, and new connections', 5);
 $_->start foreach $trio->sentinels;
 $trio->settle;
 
+# the former one goes on as a master, and is left all the same
+
 my $last = $trio->master;
 
+$last->client->cmd('ACL', 'SETUSER', 'default', '-replicaof', '-slaveof');
 $trio->failover;
 wait_for { $trio->moved($last) } 15, 'another master';
+ok(wait_for(sub { named($last, '(?:commands|tasks|pubsub|broker)') == 0 }, 15,
+            'it to be left'), 'a former master that is none the wiser is left');
+is($last->client->cmd('ROLE')->[0], 'master', 'which it is');
 works_ok($_, 'when they are back', 10) foreach $nginx, $other;
 
 foreach ($nginx, $other) {
