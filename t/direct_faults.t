@@ -45,6 +45,7 @@ foreach (
     ['status=500', 'provider_refused', 'HTTP status 500'],
     ['status=503', 'provider_refused', 'HTTP status 503'],
     ['status=302', 'provider_refused', 'HTTP status 302'],
+    ['status=503;then=stall', 'provider_refused', 'HTTP status 503'],
     ['fault=hang', 'provider_timeout', 'first_token_timeout'],
     ['fault=html', 'provider_broken', 'something else than an event stream'],
     ['first=5000', 'provider_timeout', 'first_token_timeout'],

@@ -47,6 +47,8 @@ struct ngx_chat_provider_call_s {
 
 static ngx_int_t ngx_chat_provider_start(ngx_chat_provider_call_t *call,
     ngx_str_t *messages);
+static size_t ngx_chat_provider_head(char *p, size_t size, size_t n,
+    void *data);
 static size_t ngx_chat_provider_write(char *p, size_t size, size_t n,
     void *data);
 static void ngx_chat_provider_begin(ngx_chat_provider_call_t *call);
@@ -158,8 +160,11 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
 
     easy = call->request.easy;
 
-    failed = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION,
-                              ngx_chat_provider_write);
+    failed = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION,
+                              ngx_chat_provider_head);
+    failed |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION,
+                               ngx_chat_provider_write);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->fault.words);
     failed |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
@@ -169,6 +174,27 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
     }
 
     return ngx_chat_curl_add(call->curl, easy, ngx_chat_provider_done, call);
+}
+
+
+/* a line of a head: behind that of a refusal there may be no body at all */
+
+static size_t
+ngx_chat_provider_head(char *p, size_t size, size_t n, void *data)
+{
+    ngx_chat_provider_call_t *call = data;
+
+    ngx_uint_t  status;
+
+    if (call->body == NGX_CHAT_BODY_UNKNOWN) {
+        status = ngx_chat_provider_status(call);
+
+        if (status != 0 && status != 200) {
+            ngx_chat_provider_begin(call);
+        }
+    }
+
+    return n * size;
 }
 
 
@@ -216,7 +242,7 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
 }
 
 
-/* the first bytes of a body are here, and so are all headers */
+/* the first bytes of a body are here, and so are all headers; or a refusal */
 
 static void
 ngx_chat_provider_begin(ngx_chat_provider_call_t *call)
