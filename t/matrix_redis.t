@@ -149,11 +149,14 @@ sub leave {
                   foreach 1 .. 200;
           }) } 1 .. 5 ],
           after => sub {
+              my ($evicted) = $redis->cmd('INFO', 'stats')
+                  =~ /^evicted_keys:(\d+)/m;
+
+              cmp_ok($evicted, '>', 100, 'keys were evicted');
               $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
-              $redis->cmd('FLUSHALL');
           },
           ends => [ 'completed', 'interrupted' ], calls => [ 1, 2 ],
-          cached => 0, bound => $LONG + $SILENCE + 2 * $COMMAND },
+          announced => 1, bound => $LONG + $SILENCE + 2 * $COMMAND },
     );
 
     leave($world);
@@ -206,8 +209,13 @@ sub leave {
           ends => 'redis_down', restarts => 0, calls => 1,
           bound => $QUEUE + $SILENCE + $COMMAND },
 
+        { name => 'silent to its subscribers', %unharmed,
+          fault => $set->(mute => 1), after => $set->(mute => 0),
+          bound => $LONG + $SILENCE + $COMMAND },
+
         { name => 'slow, 300 ms each way', %unharmed,
           fault => $set->(latency => 300),
+          meanwhile => [ { at => 0.1, %down } ],
           after => $set->(latency => 0), bound => $LONG + 3 * $COMMAND },
     );
 

@@ -13,6 +13,7 @@ use Time::HiRes qw(sleep time);
 
 my %provider = (chunks => 20, gap => 60);
 my $QUEUE = 3;
+my $SILENCE = 5;
 
 # less than a command may take: nothing was waited for
 
@@ -201,6 +202,29 @@ foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
 
     unharmed_ok($q, "lost $kind");
     works_ok("lost $kind");
+}
+
+# The subscriber twice: a connection is made once a second, and so the end is
+# missed.  It is there as soon as there is a connection, sooner than a silent
+# generation would be looked after.
+
+{
+    my $killed;
+
+    sleep(1.05);
+
+    my $q = during('gap=40', 3, sub {
+        my ($id) = @{ connections()->{pubsub} };
+
+        $redis->cmd('CLIENT', 'KILL', 'ID', $id);
+        wait_for { connections()->{pubsub} } 5, 'another subscriber';
+        $redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        $killed = time();
+    });
+
+    unharmed_ok($q, 'the end is missed');
+    cmp_ok($q->{ended} - $killed, '<', $SILENCE - 0.5,
+           'but not for long');
 }
 
 # the subscriber again and again, with many streams

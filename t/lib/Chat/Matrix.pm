@@ -33,6 +33,7 @@ package Chat::Matrix;
 #     restarts           how often "processing" comes again
 #     text, chunks       of the answer; undef: whatever it is
 #     cached             1, 0, undef: as a whole or not
+#     announced          1: the generation may still be, until that expires
 #     calls              of the provider: a number, or [least, most]
 #     again              0: the same question would meet the same fault
 
@@ -45,8 +46,8 @@ use Time::HiRes qw(sleep time);
 use Chat::Check ();
 use Chat::Test;
 
-our @EXPORT = qw(matrix matrix_at_once question_of all_begun $LEASE $MARGIN $SILENCE
-    $COMMAND);
+our @EXPORT = qw(matrix matrix_at_once question_of all_begun $LEASE $MARGIN
+    $SILENCE $COMMAND);
 
 # what design fixes: seconds
 
@@ -330,7 +331,8 @@ sub _redis_faults {
         $tasks = $redis->cmd('XLEN', 'chat:tasks:1');
         $pending = $redis->cmd('XPENDING', 'chat:tasks:1', 'fill');
         $pending = ref($pending) eq 'ARRAY' ? $pending->[0] : 0;
-        $live = @{ $redis->cmd('KEYS', "{$S}:1:live:*") };
+        $live = @{ $redis->cmd('KEYS', "{$S}:1:live:*") }
+            && !$row->{announced};
         $entries = $redis->entries($S);
 
         $tasks eq '0' && $pending eq '0' && !$live

@@ -8,6 +8,7 @@ package Chat::Proxy;
 #     half=1       it ends after half of what comes next towards the target
 #     rst=1        it ends by a reset instead of a close, with cut, half, drop
 #     hole=1       swallows everything and answers nothing
+#     mute=1       a subscriber of Redis gets nothing from the next message on
 #     refuse=1     closes new connections at once
 #     drop=1       ends all connections now
 #     hold=1       what there is now goes no further, new ones do; hold=0: it
@@ -199,6 +200,11 @@ sub _read {
     # what is swallowed stays swallowed, but an end is passed on
 
     return if $n && $set->{hole};
+
+    $half->{mute} = 1
+        if $set->{mute} && $n && $half->{back} && $bytes =~ /\r\nmessage\r\n/;
+
+    return if $n && $half->{mute};
 
     my $at = time() + ($set->{latency} || 0) / 1000;
 
