@@ -62,7 +62,8 @@ sub tasks {
 sub called {
     my ($w, $row) = @_;
 
-    return provider_stats($w->{provider}, $row->{question}) > 0;
+    return all_begun($row)
+        && provider_stats($w->{provider}, $row->{question}) > 0;
 }
 
 
@@ -75,7 +76,7 @@ matrix($world,
           rested();
           stand_still($victim);
       },
-      when => sub { tasks($redis) },
+      when => sub { all_begun($_[1]) && tasks($redis) },
       fault => \&killed,
       ends => 'completed', restarts => 0, cached => 1, calls => 1,
       bound => $TAKEN + $LONG },

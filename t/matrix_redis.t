@@ -193,8 +193,8 @@ sub leave {
             before => $set->(/half/ ? (half => 1) : (cut => 0)),
             when => sub { 1 }, fault => sub {},
             then => [ 0.3, $set->(half => 0, cut => '') ],
-            ends => [ 'completed', '503 redis_down' ], restarts => 0,
-            calls => [ 0, 1 ], bound => $COMMAND + $LONG,
+            ends => [ 'completed', '503 redis_down', 'redis_down' ],
+            restarts => 0, calls => [ 0, 1 ], bound => $COMMAND + $LONG,
         } } 'half of them', 'their replies'),
 
         { name => 'silent for 2 s', %unharmed,
