@@ -330,9 +330,9 @@ my ($rude, $rude_port) = refuser();
 my $large = start_nginx(redis => 'off', workers => 1, http => <<"EOT",
     client_max_body_size 16m;
     chat_max_question 8m;
-    chat_provider a { url http://127.0.0.1:$rude_port/v1; $lines }
+    chat_provider a { url http://127.0.0.1:$rude_port/v1; }
     chat_provider b {
-        url http://127.0.0.1:@{[$second->port]}/v1; key sk-test-key; $lines
+        url http://127.0.0.1:@{[$second->port]}/v1; key sk-test-key;
     }
 EOT
     servers => <<'EOT');
