@@ -226,7 +226,7 @@ sub start {
     unlink("$self->{dir}/nginx.pid");
     $self->{pid} = $self->_spawn("$self->{dir}/stderr");
 
-    my $end = time() + ($ENV{CHAT_NGINX} ? 30 : 10);
+    my $end = time() + 30;
 
     while (time() < $end) {
         if (waitpid($self->{pid}, POSIX::WNOHANG()) == $self->{pid}) {
@@ -312,7 +312,7 @@ sub reload {
     $self->write_conf(%opt);
     $self->signal('HUP');
 
-    my $end = time() + 10;
+    my $end = time() + 30;
 
     while (time() < $end) {
         return 1 if $self->settled(\%old);

@@ -63,14 +63,14 @@ EOT
     $self->{pid} = $pid;
     delete $self->{sock};
 
-    foreach (1 .. 500) {
+    foreach (1 .. 2000) {
         my $pong = eval { $self->cmd('PING') };
 
         return $self if defined $pong && $pong eq 'PONG';
 
         $self->disconnect;
         die "redis-server did not start, see $dir/redis.log\n"
-            if waitpid($pid, 1) == $pid;
+            if waitpid($pid, POSIX::WNOHANG()) == $pid;
 
         select(undef, undef, undef, 0.01);
     }

@@ -301,7 +301,7 @@ EOT
     $self->{pid} = $pid;
     $self->disconnect;
 
-    foreach (1 .. 500) {
+    foreach (1 .. 2000) {
         my $pong = eval { $self->cmd('PING') };
 
         return $self if defined $pong && $pong eq 'PONG';

@@ -193,7 +193,7 @@ sub start_provider {
     my $provider = bless { pid => $pid, dir => $sub }, 'Chat::Test::Provider';
 
     push(@servers, $provider);
-    wait_for(sub { -s "$sub/port" }, 10, 'the provider')
+    wait_for(sub { -s "$sub/port" }, 30, 'the provider')
         or die "the provider did not start:\n" . read_file("$sub/stderr");
     ($provider->{port}) = read_file("$sub/port") =~ /(\d+)/;
 
@@ -312,7 +312,7 @@ sub done {
 
         my @left;
 
-        wait_for { !(@left = $nginx->pids) } 2;
+        wait_for { !(@left = $nginx->pids) } 10;
 
         push(@faults, map { "left behind: $_ " . Chat::Nginx::title($_) }
              @left);
