@@ -126,7 +126,8 @@ sub row {
 
     matrix($world,
         { name => 'reload, and the companion that drains is killed',
-          at => 5, fault => sub { $victim = companion($nginx); $reload->(@_) },
+          options => 'chunks=50', at => 5,
+          fault => sub { $victim = companion($nginx); $reload->(@_) },
           then => [ 0.3, sub { kill('KILL', $victim) } ],
           after => \&settled,
           ends => 'completed', restarts => 1, cached => 1, calls => 2,
