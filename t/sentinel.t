@@ -60,34 +60,6 @@ sub works_ok {
 }
 
 
-# What is wrong with the end of a stream: it has to be its own whole answer,
-# restarted or not, or an error in time.
-
-sub wrong {
-    my ($q) = @_;
-
-    return 'it took ' . ($q->{ended} - $q->{started})
-        if $q->{ended} - $q->{started} > $BOUND;
-
-    if ($q->{status} == 503) {
-        my $code = (eval { parse_json($q->{body}) } || {})->{code} // 'none';
-
-        return $code eq 'redis_down' ? () : "503 $code";
-    }
-
-    my $terminal = $q->{terminal} || {};
-
-    if (($terminal->{status} // '') eq 'error') {
-        return "error $terminal->{code}"
-            if $terminal->{code} !~ /^(?:redis_down|interrupted)$/;
-
-        return Chat::Check::faults($q, error => $terminal->{code});
-    }
-
-    return Chat::Check::faults($q, chunks => [ pieces_of($q->{question}) ]);
-}
-
-
 # Streams in mid-answer and new ones all the time, while code runs.
 
 sub under_load {
@@ -109,8 +81,10 @@ sub under_load {
           delay => $at, timeout => 60 }
     } 1 .. 60;
     my @all = ask($nginx, @early, @late);
-    my @wrong = map { my $q = $_; map { "$q->{question}: $_" } wrong($q) }
-                @all;
+    my @wrong = map {
+        my $q = $_;
+        map { "$q->{question}: $_" } end_faults($q, $BOUND)
+    } @all;
     my %ends;
 
     $ends{$_->{status} == 503 ? 503

@@ -6,9 +6,12 @@ use warnings;
 use strict;
 
 use Exporter qw(import);
+use JSON::PP ();
 use Test::More ();
 
-our @EXPORT = qw(stream_ok);
+use Chat::Answer ();
+
+our @EXPORT = qw(stream_ok end_faults);
 
 
 # One test: the result is a stream as the contract has it.  Options:
@@ -116,6 +119,36 @@ sub faults {
         if defined $opt{restarts} && $processing != $opt{restarts} + 1;
 
     return @faults;
+}
+
+
+# What is wrong with the end of a stream while Redis fails: it has to be its own
+# whole answer, restarted or not, or an error, within so many seconds.
+
+sub end_faults {
+    my ($q, $bound) = @_;
+    my $took = $q->{ended} - $q->{started};
+    my $terminal = $q->{terminal} || {};
+    my $question = $q->{question};
+
+    return "it took $took" if $took > $bound;
+
+    if ($q->{status} == 503) {
+        my $body = eval { JSON::PP->new->utf8->decode($q->{body}) } || {};
+        my $code = $body->{code} // 'none';
+
+        return $code eq 'redis_down' ? () : "503 $code";
+    }
+
+    if (($terminal->{status} // '') eq 'error') {
+        return "error $terminal->{code}"
+            if $terminal->{code} !~ /^(?:redis_down|interrupted)$/;
+
+        return faults($q, error => $terminal->{code});
+    }
+
+    return faults($q, chunks => [ Chat::Answer::pieces_of($question,
+        Chat::Answer::options_of({}, '', $question), 1) ]);
 }
 
 
