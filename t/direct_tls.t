@@ -8,6 +8,7 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Front;
 use Chat::Tls;
 
 my %PIECES = (chunks => 6, gap => 15);
@@ -19,60 +20,11 @@ my $trust = 'trusted_certificate ' . $tls->ca . ';';
 my $number = 0;
 
 
-# nginx in front of the provider
-
-sub front {
-    my ($cert, $key, $lines) = @_;
-    my $port = $provider->port;
-
-    $lines ||= 'ssl_protocols TLSv1.2 TLSv1.3;';
-
-    return start_nginx(workers => 1, http => <<'EOT',
-    log_format tls '$ssl_protocol $connection $ssl_server_name.';
-EOT
-        servers => <<"EOT");
-    upstream provider {
-        server 127.0.0.1:$port;
-    }
-
-    server {
-        listen 127.0.0.1:%%PORT%% ssl;
-        ssl_certificate $cert;
-        ssl_certificate_key $key;
-        access_log %%DIR%%/tls.log tls;
-        client_max_body_size 4m;
-        $lines
-
-        location / {
-            proxy_pass http://provider;
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }
-    }
-EOT
-}
-
-
-sub seen {
-    my ($front) = @_;
-
-    return map { [ split(/ /) ] }
-        split(/\n/, read_file($front->dir . '/tls.log'));
-}
-
-
 sub with {
     my ($url, $lines, %opt) = @_;
 
     return start_nginx(redis => 'off', provider => $url, workers => 1,
         provider_lines => "retries 0; connect_timeout 2s;\n$lines", %opt);
-}
-
-
-sub url_of {
-    my ($front, $host) = @_;
-
-    return 'https://' . ($host // '127.0.0.1') . ':' . $front->port . '/v1';
 }
 
 
@@ -104,7 +56,7 @@ sub refused_ok {
 
 
 my @good = $tls->signed('provider', 'IP:127.0.0.1,DNS:localhost,DNS:group');
-my $front = front(@good);
+my $front = tls_front($provider, @good);
 
 # by address: nginx alone would compare names only
 
@@ -119,7 +71,7 @@ foreach (1 .. 5) {
         'the call to end';
 }
 
-my %connections = map { $_->[1] => 1 } seen($front);
+my %connections = map { $_->[2] => 1 } seen($front, 5);
 
 is(scalar(keys %connections), 1, 'over one connection');
 
@@ -141,7 +93,7 @@ stream_ok(scalar ask($long, { question => 'x' x 1_000_000, timeout => 60 }),
 
 $nginx = with(url_of($front, 'localhost'), $trust);
 works_ok($nginx, 'by name');
-ok(wait_for(sub { (seen($front))[-1][2] eq 'localhost.' }, 5),
+ok(wait_for(sub { (seen($front))[-1][4] eq 'localhost.' }, 5),
    'which is told to the server');
 
 # by the name of a group
@@ -150,7 +102,7 @@ $nginx = with('https://group/v1', $trust,
     http => 'upstream group { server 127.0.0.1:' . $front->port
             . '; keepalive 4; }');
 works_ok($nginx, 'a group');
-ok(wait_for(sub { (seen($front))[-1][2] eq 'group.' }, 5),
+ok(wait_for(sub { (seen($front))[-1][4] eq 'group.' }, 5),
    'has its own name');
 
 # the authority of the system, which here is the file of a variable
@@ -160,10 +112,10 @@ works_ok($nginx, "the system's authorities");
 
 # TLS 1.2 at least
 
-works_ok(with(url_of(front(@good, 'ssl_protocols TLSv1.2;')), $trust),
-         'TLS 1.2');
-refused_ok('TLS 1.1', with(url_of(front(@good,
-    'ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;')), $trust,
+works_ok(with(url_of(tls_front($provider, @good,
+    lines => 'ssl_protocols TLSv1.2;')), $trust), 'TLS 1.2');
+refused_ok('TLS 1.1', with(url_of(tls_front($provider, @good,
+    lines => 'ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;')), $trust,
     env => { $tls->old_versions }), 'cannot be reached');
 
 # wrong ones
@@ -174,15 +126,16 @@ refused_ok('another authority',
            with(url_of($front), 'trusted_certificate ' . $other->ca . ';'),
            'cannot be connected to safely, .*certificate');
 
-my $expired = front($tls->signed('expired', 'IP:127.0.0.1,DNS:localhost',
-                                 expired => 1));
+my $expired = tls_front($provider, $tls->signed('expired',
+    'IP:127.0.0.1,DNS:localhost', expired => 1));
 
 refused_ok('expired', with(url_of($expired), $trust),
            'cannot be connected to safely, "certificate has expired"');
 refused_ok('expired, by name', with(url_of($expired, 'localhost'), $trust),
            'cannot be connected to safely, "certificate has expired"');
 
-my $wrong = front($tls->signed('wrong', 'DNS:wrong.example,IP:127.0.0.9'));
+my $wrong = tls_front($provider, $tls->signed('wrong',
+    'DNS:wrong.example,IP:127.0.0.9'));
 
 refused_ok('another address', with(url_of($wrong), $trust),
            'cannot be connected to safely, "IP address mismatch"');

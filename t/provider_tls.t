@@ -10,6 +10,7 @@ use strict;
 use lib 't/lib';
 use Chat::Test;
 use Chat::Connect;
+use Chat::Front;
 use Chat::Life;
 use Chat::Proxy;
 use Chat::Tls;
@@ -25,70 +26,6 @@ my $redis = start_redis();
 my $provider = start_provider(%PIECES);
 my $trust = 'trusted_certificate ' . $tls->ca . ';';
 my $number = 0;
-
-
-# The provider behind TLS: nginx in front of it.
-
-sub front {
-    my ($cert, $key, $listen, $lines) = @_;
-    my $port = $provider->port;
-
-    $lines ||= 'ssl_protocols TLSv1.2 TLSv1.3;';
-
-    return start_nginx(workers => 1, http => <<'EOT',
-    log_format tls '$server_protocol $ssl_protocol $connection '
-                   '$connection_requests $ssl_server_name. $status';
-EOT
-        servers => <<"EOT");
-    upstream provider {
-        server 127.0.0.1:$port;
-    }
-
-    server {
-        listen 127.0.0.1:%%PORT%% ssl $listen;
-        ssl_certificate $cert;
-        ssl_certificate_key $key;
-        access_log %%DIR%%/tls.log tls;
-        client_max_body_size 4m;
-        $lines
-
-        location / {
-            proxy_pass http://provider;
-            proxy_http_version 1.1;
-            proxy_buffering off;
-            proxy_read_timeout 60s;
-        }
-    }
-EOT
-}
-
-
-# what the front has seen: [protocol, TLS, connection, request on it, SNI]
-
-sub seen {
-    my ($front) = @_;
-
-    return map { [ split(/ /) ] }
-        split(/\n/, read_file($front->dir . '/tls.log'));
-}
-
-
-# when so many requests have ended there, a moment after their answers
-
-sub seen_all {
-    my ($front, $count) = @_;
-
-    wait_for { $count <= (my @all = seen($front)) } 5, "$count requests";
-
-    return seen($front);
-}
-
-
-sub url_of {
-    my ($front, $host) = @_;
-
-    return 'https://' . ($host // '127.0.0.1') . ':' . $front->port . '/v1';
-}
 
 
 sub with {
@@ -231,7 +168,7 @@ sub left_ok {
 # HTTP/1.1 over TLS
 
 my @good = $tls->signed('provider', 'IP:127.0.0.1,DNS:localhost');
-my $front = front(@good, '', '');
+my $front = tls_front($provider, @good);
 my $nginx = with(url_of($front), $trust);
 
 works_ok($nginx, 'TLS');
@@ -242,7 +179,7 @@ my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
 stream_ok(scalar ask($nginx, { question => $large, timeout => 60 }),
           'two million bytes', text => text_of($large));
 
-my @seen = seen_all($front, 3);
+my @seen = seen($front, 3);
 
 is(scalar(@seen), 3, 'three calls');
 ok(!(grep { $_->[0] ne 'HTTP/1.1' || $_->[1] ne 'TLSv1.3' } @seen),
@@ -255,7 +192,8 @@ stuck_ok('HTTP/1.1', $front);
 
 $nginx = with(url_of($front, 'localhost'), $trust);
 works_ok($nginx, 'by name');
-is((seen_all($front, 4))[-1][4], 'localhost.', 'the name is sent');
+ok(wait_for(sub { (seen($front))[-1][4] eq 'localhost.' }, 5),
+   'the name is sent');
 $nginx->stop;
 
 # a file that only root may read
@@ -292,7 +230,7 @@ foreach (['expired', [ $tls->signed('old', 'IP:127.0.0.1', expired => 1) ],
           $other_name])
 {
     my ($name, $files, $why) = @$_;
-    my $wrong = front(@$files, '', '');
+    my $wrong = tls_front($provider, @$files);
 
     refused_ok($name, with(url_of($wrong), $trust), qr/$unsafe$why/);
 
@@ -305,18 +243,18 @@ foreach (['expired', [ $tls->signed('old', 'IP:127.0.0.1', expired => 1) ],
     $wrong->stop;
 }
 
-my $old = front(@good, '', "ssl_protocols TLSv1 TLSv1.1;\n"
-                . "ssl_ciphers ALL:\@SECLEVEL=0;");
+my $old = tls_front($provider, @good, lines =>
+    'ssl_protocols TLSv1 TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;');
 
 refused_ok('TLS 1.1', with(url_of($old), $trust, env => { $tls->old_versions }),
            qr/cannot be reached, "/);
 $old->stop;
 
-my $modern = front(@good, '', 'ssl_protocols TLSv1.2;');
+my $modern = tls_front($provider, @good, lines => 'ssl_protocols TLSv1.2;');
 
 $nginx = with(url_of($modern), $trust);
 works_ok($nginx, 'TLS 1.2');
-is((seen_all($modern, 1))[0][1], 'TLSv1.2', 'it was TLS 1.2');
+is((seen($modern, 1))[0][1], 'TLSv1.2', 'it was TLS 1.2');
 $nginx->stop;
 $modern->stop;
 
@@ -329,7 +267,8 @@ refused_ok('plain text', with(url_of($plain), $trust),
 
 # HTTP/2: answers share a connection
 
-my $two = front(@good, 'http2', 'http2_max_concurrent_streams 100;');
+my $two = tls_front($provider, @good, listen => 'http2',
+    lines => 'http2_max_concurrent_streams 100;');
 
 $nginx = with(url_of($two), "$trust idle_timeout 2s;",
     server => 'location = /cancel { chat; chat_abandon cancel grace=0s; }');
@@ -349,7 +288,7 @@ foreach my $round ('on the connection that is there', 'on none', 'on those') {
         foreach ask($nginx, map { { question => $_, timeout => 60 } } @many);
 
     $all += 50;
-    @seen = seen_all($two, $all);
+    @seen = seen($two, $all);
 
     is(scalar(@seen), $all, "$round: all calls");
     ok(!(grep { $_->[0] ne 'HTTP/2.0' } @seen), "$round: all over HTTP/2");
@@ -538,11 +477,11 @@ went_through('a proxy', with($https, "$trust proxy $via;"), $proxy, $connect);
 went_through('a proxy for plain text', with($http, "proxy $via;"), $proxy,
              $whole);
 
-my $over = front(@good, 'http2', '');
+my $over = tls_front($provider, @good, listen => 'http2');
 
 went_through('HTTP/2 through a proxy',
              with(url_of($over), "$trust proxy $via;"), $proxy, $connect);
-is((seen_all($over, 1))[0][0], 'HTTP/2.0', 'it was HTTP/2');
+is((seen($over, 1))[0][0], 'HTTP/2.0', 'it was HTTP/2');
 $over->stop;
 
 foreach ('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY') {
