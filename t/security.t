@@ -218,9 +218,15 @@ cmp_ok(delete $peers{$port} // 0, '<=', 1, 'a connection to the provider');
 is_deeply(\%peers, { $redis->port => 2 }, 'two to Redis, and no other');
 is_deeply([ grep { $_ ne '/dev/null' && index($_, $nginx->dir) != 0 } @files ],
           [], 'files of nginx alone') or diag(join("\n", @files));
-is_deeply([ sort grep { /^anon_inode/ } @open ],
-          [ 'anon_inode:[eventfd]', 'anon_inode:[eventpoll]' ],
-          'and a loop of its own');
+
+# one eventfd is nginx's; from 8.9 on libcurl has one or two instead of a pair
+
+my @loop = sort grep { /^anon_inode/ } @open;
+
+is(pop(@loop), 'anon_inode:[eventpoll]', 'a loop of its own');
+is_deeply([ grep { $_ ne 'anon_inode:[eventfd]' } @loop ], [],
+          'and what wakes it up');
+cmp_ok(scalar @loop, '<=', 3, 'not more of it than needed');
 
 my @named = grep { ($_->{name} // '') ne '' }
     map { $sockets{$_} // () } map { my $p = $_;
