@@ -4,6 +4,7 @@
 
 #define NGX_CHAT_PROVIDER_MAX_AGE  60L     /* s, of an idle connection */
 #define NGX_CHAT_PROVIDER_PROBE    15L     /* s, of silence, and then again */
+#define NGX_CHAT_PROVIDER_BUFFER   16384L  /* bytes, for what is to be sent */
 
 /* ms, for what was sent to arrive */
 #define NGX_CHAT_PROVIDER_ARRIVAL  20000
@@ -120,6 +121,10 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                                (curl_off_t) body->len);
     failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "ngx_chat");
+
+    /* 64k by default, which newer versions keep for as long as a call lasts */
+    failed |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
+                               NGX_CHAT_PROVIDER_BUFFER);
 
     failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout);
     failed |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
