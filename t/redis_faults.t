@@ -18,6 +18,7 @@ my $SILENCE = 5;
 # less than a command may take: nothing was waited for
 
 my $AT_ONCE = 0.9;
+my @refused;
 
 my $redis = start_redis();
 my $provider = start_provider(%provider);
@@ -63,6 +64,8 @@ sub refused_ok {
     my ($q, $name) = @_;
     my $body = eval { parse_json($q->{body}) } || {};
     my $took = $q->{ended} - $q->{started};
+
+    push(@refused, $took);
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
@@ -330,5 +333,7 @@ foreach my $ask (lose('tasks deleted', 'tasks', @deleted),
 
 wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
 is(provider_stats($provider)->{active}, 0, 'no call goes on');
+
+mostly_ok(\@refused, 0.1, 'refused at once');
 
 done();

@@ -139,6 +139,7 @@ my @cases = (
 my @asks = map { question($_->[1], $_->[2]) } @cases;
 my @all = ask($nginx, @asks);
 my $stats = provider_stats($provider)->{questions};
+my (@more, %ended);
 
 foreach my $i (0 .. $#cases) {
     my ($name, $options, $path, $calls, $min, $code) = @{ $cases[$i] };
@@ -150,11 +151,18 @@ foreach my $i (0 .. $#cases) {
     stream_ok($q, $name, restarts => 0, %want);
     is($stats->{key_of($question)} || 0, $calls, "$name: calls");
     between(took($q), $min, $min + $SLACK, "$name: time");
+    push(@more, took($q) - $min);
+    $ended{$name} = $q->{ended};
     is($redis->cmd('EXISTS', stream_key($question)), defined $code ? 0 : 1,
        "$name: " . (defined $code ? 'not cached' : 'cached'));
     unlike($q->{body}, qr/sk-|127\.0\.0\.1|$closed|secret/,
            "$name: nothing told");
 }
+
+mostly_ok(\@more, 1, 'no longer than that');
+cmp_ok($ended{'not after total_timeout'}, '<',
+       $ended{'as often as total_timeout allows'},
+       'what would be too late is not waited for');
 
 # a date, of whole seconds
 

@@ -79,18 +79,31 @@ stream_ok(scalar ask($nginx, { question => 'Who is first?' }), 'at the start');
 
 # a slow Redis: what needs three round trips is cut in the second
 
-my $question = 'Who is slow?';
+my $took;
 
-$proxy->set(latency => 400);
-refused_ok(scalar ask($nginx, { question => $question }), $BOUND - 0.1,
-           'slow');
-ok(wait_for(sub {
-    @{ $redis->cmd('KEYS', '{' . stream_key($question) . '}*:own') }
-}, 5), 'slow: it was opened all the same');
-ok(wait_for { !queued($question) } 5, 'slow: it is dropped');
-$proxy->set(latency => 0);
-works_ok($question, 'slow');
-is(provider_stats($provider, $question), 1, 'slow: one call');
+# the quickest of several tries: a machine adds to the time, and takes none away
+
+foreach my $try (1 .. 5) {
+    my $question = "Who is slow, at try $try?";
+
+    $proxy->set(latency => 400);
+
+    my $q = ask($nginx, { question => $question });
+
+    refused_ok($q, $BOUND - 0.1, 'slow');
+    ok(wait_for(sub {
+        @{ $redis->cmd('KEYS', '{' . stream_key($question) . '}*:own') }
+    }, 5), 'slow: it was opened all the same');
+    ok(wait_for { !queued($question) } 5, 'slow: it is dropped');
+    $proxy->set(latency => 0);
+    works_ok($question, 'slow');
+    is(provider_stats($provider, $question), 1, 'slow: one call');
+
+    $took = $q->{ended} - $q->{started};
+    last if $took < $BOUND + 0.4;
+}
+
+cmp_ok($took, '<', $BOUND + 0.5, 'slow: one bound for all round trips');
 
 # Redis is lost when it has opened the generation, and then when it has, or is
 # about to have, the task; how long after the opening, in ms
