@@ -392,17 +392,8 @@ EOT
 
 my $companion = companion($other);
 
-ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /name=ngx_chat:tasks .*
-                                                    cmd=xreadgroup/x }, 5),
-   'the companion waits');
-stand_still($companion);
-
-foreach (split(/\n/, $redis->cmd('CLIENT', 'LIST'))) {
-    $redis->cmd('CLIENT', 'KILL', 'ID', /^id=(\d+)/)
-        if /name=ngx_chat:tasks /;
-}
-
-ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /cmd=xreadgroup/ }, 5),
+ok(takes_none($redis, $companion), 'the companion takes nothing');
+ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
    'another companion waits');
 
 my $none = question('none');

@@ -48,16 +48,6 @@ sub nothing_left {
 }
 
 
-# connections that wait for a task
-
-sub reading {
-    my ($redis) = @_;
-
-    return map { /^id=(\d+) .*cmd=xreadgroup/ ? $1 : () }
-        split(/\n/, $redis->cmd('CLIENT', 'LIST'));
-}
-
-
 # All companions stop in mid-answer.  The other cases fit into that time.
 
 my @questions = map { "Who writes this $_?" } 1 .. 6;
@@ -66,7 +56,7 @@ my $later = ask_later($stopped,
     map { { question => $_, timeout => 60 } } @questions);
 
 mid_answer($redis[0], 5, @questions);
-kill('STOP', $companion);
+stand_still($companion);
 
 my $since = time();
 
@@ -86,13 +76,7 @@ my $since = time();
 
     # it is stopped, and does not wait for tasks any more
 
-    wait_for { reading($redis) } 5, 'the companion to wait';
-    stand_still($old);
-
-    wait_for {
-        $redis->cmd('CLIENT', 'KILL', 'ID', $_) foreach reading($redis);
-        !reading($redis);
-    } 5, 'nobody to wait for tasks';
+    takes_none($redis, $old);
 
     my $began = time();
     my $waiting = ask_later($queued, { question => $question });

@@ -69,7 +69,7 @@ sub leave {
           bound => $BACK + $SILENCE + $COMMAND },
 
         { name => 'killed, and back without the task that waited',
-          before => sub { kill('STOP', $companion) },
+          before => sub { stand_still($companion) },
           when => sub {
               my ($w, $row) = @_;
 

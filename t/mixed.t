@@ -40,20 +40,12 @@ my $small = instance('small',
 
 my $companion = companion($small);
 
-ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /name=ngx_chat:tasks .*
-                                                    cmd=xreadgroup/x }, 5),
-   'the companion waits');
-stand_still($companion);
-
-foreach (split(/\n/, $redis->cmd('CLIENT', 'LIST'))) {
-    $redis->cmd('CLIENT', 'KILL', 'ID', /^id=(\d+)/)
-        if /name=ngx_chat:tasks /;
-}
+ok(takes_none($redis, $companion), 'the companion takes nothing');
 
 my $large = instance('large');
 my $question = 'Which model?';
 
-ok(wait_for(sub { $redis->cmd('CLIENT', 'LIST') =~ /cmd=xreadgroup/ }, 5),
+ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
    'another companion waits');
 
 my $q = ask($small, { question => $question });

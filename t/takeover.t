@@ -84,7 +84,7 @@ companion($one);
 
     ok(wait_for(sub {
         !grep { provider_stats($provider, $_) != 2 } @questions
-    }, 16 + $SLACK, 'another to take over'), 'a stopped companion: another takes over');
+    }, 16 + $SLACK), 'a stopped companion: another takes over');
 
     # it finds its connections, leases and answers as it has left them
 

@@ -15,7 +15,8 @@ use Chat::Test qw(ask stream_key test_dir wait_for provider_stats);
 
 our @EXPORT = qw(ask_later results watch_keys watched live_id written
     mid_answer restarted_at companion another_companion children zombies
-    gone stand_still taken_clients processing_of background value_of);
+    gone stand_still takes_none waiting_for_tasks taken_clients processing_of
+    background value_of);
 
 my $number = 0;
 
@@ -244,6 +245,32 @@ sub stand_still {
     return wait_for {
         Chat::Nginx::read_file("/proc/$pid/stat") =~ /\) T /
     } 10, "$pid to stop";
+}
+
+
+# connections that wait for a task
+
+sub waiting_for_tasks {
+    my ($redis) = @_;
+
+    return map { /^id=(\d+) .*name=ngx_chat:tasks .*cmd=xreadgroup/ ? $1 : () }
+        split(/\n/, $redis->cmd('CLIENT', 'LIST'));
+}
+
+
+# Stops a companion so that no task goes to it: one that stands still waits for
+# tasks all the same.  Other companions wait again in a moment.
+
+sub takes_none {
+    my ($redis, $pid) = @_;
+
+    wait_for { waiting_for_tasks($redis) } 10, 'the companion to wait';
+
+    return stand_still($pid) && wait_for {
+        $redis->cmd('CLIENT', 'KILL', 'ID', $_)
+            foreach waiting_for_tasks($redis);
+        !waiting_for_tasks($redis);
+    } 10, 'nobody to wait for tasks';
 }
 
 

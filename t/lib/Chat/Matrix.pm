@@ -157,8 +157,9 @@ sub _meanwhile {
 
     foreach my $ask (@{ $row->{meanwhile} || [] }) {
         my $at = $ask->{at};
+        my $id = @asks;
 
-        $open{$at} = 1;
+        $open{$id} = $at;
         push(@asks, {
             question => "Meanwhile " . ++$number . ", $row->{name}?"
                 . ' {{chunks=2;gap=0}}',
@@ -167,7 +168,7 @@ sub _meanwhile {
                 return time() > $give_up
                     || $row->{struck} && time() > $row->{struck} + $at;
             },
-            on_done => sub { delete $open{$_[0]{at}} },
+            on_done => sub { delete $open{$id} },
         });
     }
 
@@ -181,7 +182,7 @@ sub _meanwhile {
 
             while (@then && $row->{struck}
                    && time() > $row->{struck} + $then[0]
-                   && !grep { $_ < $then[0] } keys %open)
+                   && !grep { $_ < $then[0] } values %open)
             {
                 my (undef, $code) = splice(@then, 0, 2);
 
