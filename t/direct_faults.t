@@ -6,11 +6,13 @@
 use warnings;
 use strict;
 
+use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use lib 't/lib';
+use Chat::Life qw(stand_still);
 use Chat::Test;
 
 my $provider = start_provider(chunks => 5, gap => 10);
@@ -402,7 +404,82 @@ like($late->error_log, qr/cannot be reached, "its name could not be resolved/,
 kill('KILL', $dns);
 waitpid($dns, 0);
 
+# an answer that is there before its question: with accept_mutex the event of
+# the connection is known, but not handled yet, when that is taken again
+
+my $hasty = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10)
+    or die "listen: $!\n";
+my $early = start_nginx(redis => 'off', provider => 'http://hasty/v1',
+    events => 'accept_mutex on;',
+    http => 'upstream hasty { server 127.0.0.1:' . $hasty->sockport
+            . '; keepalive 4; }');
+my ($peer, @early);
+
+wait_for { @early = sort($early->worker_pids); @early == 2 } 10, 'workers';
+
+my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+    PeerPort => $early->port) or die "connect: $!\n";
+
+send_question($client, 'first');
+like(whole($client), qr/"completed"/, 'an answer');
+
+foreach (1 .. 8) {
+    stand_still($_) foreach @early;
+    send_question($client, "early $_");
+    answer_to($peer);
+    kill('CONT', $_) foreach @early;
+    like(whole($client), qr/"completed"/, 'one that comes early');
+}
+
+is_deeply([sort($early->worker_pids)], \@early, 'nothing breaks');
+
 done();
+
+
+sub send_question {
+    my ($sock, $q) = @_;
+    my $body = qq({"question": "$q"});
+
+    syswrite($sock, "POST /chat HTTP/1.1\r\nHost: localhost\r\n"
+        . "Content-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body");
+}
+
+
+sub answer_to {
+    my ($sock) = @_;
+    my $body = qq(data: {"choices":[{"index":0,"delta":{"content":"Early."},)
+        . qq("finish_reason":"stop"}]}\n\ndata: [DONE]\n\n);
+
+    syswrite($sock, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body");
+}
+
+
+# what comes for a question, which is answered on a new connection if it was
+# not before
+
+sub whole {
+    my ($sock) = @_;
+    my $end = time() + 30;
+    my $got = '';
+    my $select = IO::Select->new($sock, $hasty);
+
+    while ($got !~ /\r\n0\r\n\r\n\z/ && time() < $end) {
+        foreach my $ready ($select->can_read(1)) {
+            if ($ready == $hasty) {
+                $peer = $hasty->accept;
+                sysread($peer, my $request, 65536);
+                answer_to($peer);
+                next;
+            }
+
+            sysread($sock, $got, 65536, length($got)) or return $got;
+        }
+    }
+
+    return $got;
+}
 
 
 # refuses with the first bytes of a request, and goes without the others

@@ -93,7 +93,9 @@ ngx_http_chat_upstream(ngx_http_chat_origin_t *origin,
 
     /* at once: others that came with it would be in front of an event */
 
+    up->starting = 1;
     ngx_http_chat_upstream_start(up);
+    up->starting = 0;
 
     return up;
 }
@@ -120,6 +122,10 @@ ngx_http_chat_upstream_event_handler(ngx_event_t *ev)
         ngx_http_chat_upstream_tell(up);
         ngx_http_chat_upstream_free(up);
         return;
+    }
+
+    if (up->stream.done) {
+        ngx_http_chat_upstream_tell(up);
     }
 
     if (up->header) {
@@ -516,7 +522,11 @@ ngx_http_chat_upstream_progress(ngx_http_chat_upstream_t *up)
         /* what is still to come is of interest for keep-alive alone */
 
         ngx_http_chat_upstream_wait(up, NGX_HTTP_CHAT_UPSTREAM_LINGER);
-        ngx_http_chat_upstream_tell(up);
+
+        if (!up->starting) {
+            ngx_http_chat_upstream_tell(up);
+        }
+
         return;
     }
 

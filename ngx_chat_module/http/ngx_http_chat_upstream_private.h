@@ -50,6 +50,7 @@ struct ngx_http_chat_upstream_s {
     ngx_chat_provider_stream_t           stream;
     ngx_chat_provider_fault_t            fault;
 
+    unsigned                             starting:1;  /* not to end yet */
     unsigned                             header:1;  /* was read */
     unsigned                             is_chunked:1;
     unsigned                             close:1;   /* no keep-alive */
