@@ -73,7 +73,9 @@ foreach (1 .. 5) {
 
 my %connections = map { $_->[2] => 1 } seen($front, 5);
 
-is(scalar(keys %connections), 1, 'over one connection');
+# one that is slow to end its answer after [DONE] is not waited for
+
+cmp_ok(scalar(keys %connections), '<', 5, 'over connections that are there');
 
 my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
 
