@@ -577,6 +577,8 @@ accepted('a group, and a proxy', servers => location(a => 'chat g;'),
          http => $group =~ s/PROXY/proxy http:\/\/127.0.0.1:1;/r);
 accepted('a group by a name that is found', servers => location(a => 'chat g;'),
          http => $group =~ s/PROXY//r =~ s/$nowhere/localhost/gr);
+accepted('a group named as an address', servers => location(a => 'chat g;'),
+         http => $group =~ s/PROXY//r =~ s/$nowhere/[::1]/gr);
 warned('a limit without Redis', '"chat_miss_limit" limits nothing',
        env => \%key,
        http => 'chat_redis off; chat_miss_limit $remote_addr rate=1r/s;');

@@ -253,7 +253,9 @@ ngx_http_chat_target_group(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 {
     ngx_url_t  name;
 
-    if (pv->proxy.len || !ngx_http_chat_target_queued(cf, pv)) {
+    /* an address needs no asking, and has no room for what would be found */
+
+    if (u->naddrs || pv->proxy.len || !ngx_http_chat_target_queued(cf, pv)) {
         return;
     }
 
