@@ -39,11 +39,11 @@ typedef struct {
 
 /* what a call came to */
 typedef struct {
-    ngx_msec_t          retry_after;   /* 0: not said */
-    unsigned            answered:1;    /* the whole of it */
-    unsigned            final:1;    /* the question's fault: for all of them */
-    unsigned            innocent:1; /* what was wrong is not the provider */
-    unsigned            retry:1;    /* worth another try */
+    ngx_msec_t          retry_after;  /* 0: not said */
+    unsigned            answered:1;   /* the whole of it */
+    unsigned            final:1;      /* the question's fault: for all */
+    unsigned            innocent:1;   /* what was wrong is not the provider */
+    unsigned            retry:1;      /* worth another try */
 } ngx_chat_outcome_t;
 
 

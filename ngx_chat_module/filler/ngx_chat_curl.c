@@ -10,6 +10,7 @@
 
 
 static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
+static ngx_chat_curl_transfer_t *ngx_chat_curl_transfer(CURL *easy);
 static void ngx_chat_curl_later_handler(ngx_event_t *ev);
 
 
@@ -44,38 +45,6 @@ ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log)
     }
 
     return cu;
-}
-
-
-void
-ngx_chat_curl_destroy(ngx_chat_curl_t *cu)
-{
-    ngx_queue_t               *q;
-    ngx_chat_curl_pool_t      *pool;
-    ngx_chat_curl_transfer_t  *t;
-
-    while (!ngx_queue_empty(&cu->transfers)) {
-        q = ngx_queue_head(&cu->transfers);
-        t = ngx_queue_data(q, ngx_chat_curl_transfer_t, queue);
-
-        ngx_chat_curl_remove(cu, t->easy);
-    }
-
-    while (!ngx_queue_empty(&cu->retired)) {
-        q = ngx_queue_head(&cu->retired);
-        pool = ngx_queue_data(q, ngx_chat_curl_pool_t, queue);
-
-        ngx_queue_remove(q);
-        ngx_chat_curl_destroy_pool(pool);
-    }
-
-    ngx_chat_curl_destroy_pool(cu->pool);
-
-    if (cu->later.posted) {
-        ngx_delete_posted_event(&cu->later);
-    }
-
-    ngx_free(cu);
 }
 
 
@@ -166,23 +135,36 @@ ngx_chat_curl_files(ngx_chat_curl_t *cu)
 }
 
 
+/* NULL: it is not, or no more, under way */
+
+static ngx_chat_curl_transfer_t *
+ngx_chat_curl_transfer(CURL *easy)
+{
+    char  *p;
+
+    p = NULL;
+
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK) {
+        return NULL;
+    }
+
+    return (ngx_chat_curl_transfer_t *) p;
+}
+
+
 void
 ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 {
-    char                      *p;
     CURLMcode                  rc;
     ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
-    p = NULL;
+    t = ngx_chat_curl_transfer(easy);
 
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK
-        || p == NULL)
-    {
+    if (t == NULL) {
         return;
     }
 
-    t = (ngx_chat_curl_transfer_t *) p;
     pool = t->pool;
 
     rc = curl_multi_remove_handle(pool->multi, easy);
@@ -208,19 +190,14 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 void
 ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
 {
-    char                      *p;
     ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
-    p = NULL;
+    t = ngx_chat_curl_transfer(easy);
 
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK
-        || p == NULL)
-    {
+    if (t == NULL) {
         return;
     }
-
-    t = (ngx_chat_curl_transfer_t *) p;
 
     /* of many that wait on one connection the first is enough */
 
@@ -254,18 +231,14 @@ ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
 void
 ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy)
 {
-    char                      *p;
     ngx_chat_curl_transfer_t  *t;
 
-    p = NULL;
+    t = ngx_chat_curl_transfer(easy);
 
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK
-        || p == NULL)
-    {
+    if (t == NULL) {
         return;
     }
 
-    t = (ngx_chat_curl_transfer_t *) p;
     t->failed = 1;
 
     ngx_post_event(&cu->later, &ngx_posted_events);

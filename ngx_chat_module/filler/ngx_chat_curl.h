@@ -21,9 +21,11 @@ typedef struct ngx_chat_curl_s  ngx_chat_curl_t;
 typedef void (*ngx_chat_curl_done_pt)(void *data, CURLcode rc);
 
 
-/* max: connections kept for reuse; NULL: no memory */
+/*
+ * Once a process, and to its end; max: connections kept for reuse.  NULL: no
+ * memory.
+ */
 ngx_chat_curl_t *ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log);
-void ngx_chat_curl_destroy(ngx_chat_curl_t *cu);
 
 /* takes CURLOPT_PRIVATE; NGX_OK, NGX_ERROR */
 ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy,

@@ -193,7 +193,8 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.ttl = 0;
 
     if (job->text.len && !job->choice.option->foreign
-        && ngx_chat_str_is(reason, "stop")) {
+        && ngx_chat_str_is(reason, "stop"))
+    {
         finish.ttl = job->task.ttl;
     }
 

@@ -12,29 +12,29 @@
 
 
 struct ngx_chat_sentinel_s {
-    ngx_queue_t             queue;        /* of the process */
-    ngx_chat_redis_conf_t  *conf;
-    ngx_log_t              *log;
+    ngx_queue_t               queue;        /* of the process */
+    ngx_chat_redis_conf_t    *conf;
+    ngx_log_t                *log;
 
-    ngx_chat_redis_t       *redis;        /* asks */
-    ngx_chat_pubsub_t      *pubsub;       /* listens */
-    ngx_chat_redis_cmd_t   *cmd;
+    ngx_chat_redis_t         *redis;        /* asks */
+    ngx_chat_pubsub_t        *pubsub;       /* listens */
+    ngx_chat_redis_cmd_t     *cmd;
 
     /* no name: none yet */
     ngx_chat_sentinel_addr_t  master;
     ngx_chat_sentinel_addr_t  former;
-    ngx_msec_t              moved;        /* when the former was left */
+    ngx_msec_t                moved;        /* when the former was left */
 
-    ngx_queue_t             members;
-    ngx_event_t             notify;       /* posted */
-    ngx_event_t             poll;
-    ngx_connection_t        dummy;
+    ngx_queue_t               members;
+    ngx_event_t               notify;       /* posted */
+    ngx_event_t               poll;
+    ngx_connection_t          dummy;
 
-    ngx_uint_t              news;         /* moves so far */
-    ngx_uint_t              doubts;
-    ngx_int_t               rc;           /* of the last question */
-    ngx_uint_t              busy;
-    unsigned                answered:1;   /* notify is to say so */
+    ngx_uint_t                news;         /* moves so far */
+    ngx_uint_t                doubts;
+    ngx_int_t                 rc;           /* of the last question */
+    ngx_uint_t                busy;
+    unsigned                  answered:1;   /* notify is to say so */
 };
 
 
