@@ -71,16 +71,21 @@ my $finish = 'data: {"choices": [{"index": 0, "delta": {}, "finish_reason":'
     . ' "stop"}]}' . "\n\n";
 my $done = "data: [DONE]\n\n";
 
+# ms for all clients to come to it, where it fails at once
+
+my $WAIT = 400;
+
 my %patient = (ask => { path => '/patient' }, again => 0, clients => 2,
                restarts => 0, cached => 0, calls => 1);
-my %broken = (%patient, ends => 'provider_broken', bound => 0.2);
+my %broken = (%patient, ends => 'provider_broken',
+              bound => 0.2 + $WAIT / 1000);
 my %silent = (%patient, ends => 'provider_timeout', bound => $IDLE,
               ask => { path => '/short' });
 my %whole = (%patient, ends => 'completed', cached => 1, again => 1,
              bound => 0.3);
 
 my @stages = (
-    [ 'in the header', 'fault=head', undef ],
+    [ 'in the header', "wait=$WAIT;fault=head", undef ],
     [ 'within an event', 'at=3;' . raw('data: {"choi'), undef ],
     [ 'between two events', 'at=3;' . raw(": a comment\n\n"), undef ],
     [ 'behind the last chunk', 'at=10;' . raw(": a comment\n\n"), undef ],
@@ -110,7 +115,8 @@ foreach my $stage (@stages) {
         { name => "resets $where, once",
           options => "$options;then=reset;fails=1", %whole,
           ask => { path => '/again' }, calls => 2,
-          restarts => $where =~ /header/ ? 0 : 1, bound => 0.5 });
+          restarts => $where =~ /header/ ? 0 : 1,
+          bound => 0.5 + 2 * $WAIT / 1000 });
 }
 
 matrix_at_once($world, @rows);
@@ -133,7 +139,8 @@ matrix_at_once($world,
     { name => 'an error object in mid-stream, once',
       options => 'fault=errobj;at=3;gap=30;fails=1', %whole,
       ask => { path => '/again' }, restarts => 1, calls => 2, bound => 0.5 },
-    { name => 'HTML instead of a stream', options => 'fault=html', %broken },
+    { name => 'HTML instead of a stream', %broken,
+      options => "wait=$WAIT;fault=html" },
 );
 
 # slowly
