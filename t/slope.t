@@ -72,7 +72,6 @@ EOT
 
 sub slope_ok {
     my ($name, $count, $connections, $depth, $allowed, $question) = @_;
-    my $idle = resources();
     my $seconds = 0;
     my (%seen, @at);
 
@@ -86,7 +85,7 @@ sub slope_ok {
         $seconds += delete $seen->{seconds};
         $seen{$_} += $seen->{$_} foreach keys %$seen;
 
-        wait_for { resources()->[0]{fds} <= $idle->[0]{fds} } 10,
+        wait_for { resources()->[0]{fds} <= $bare->[0]{fds} } 10,
             'connections of clients to go';
         push(@at, resources());
     }
