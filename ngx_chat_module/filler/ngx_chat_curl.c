@@ -10,7 +10,6 @@
 
 
 static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
-static ngx_chat_curl_transfer_t *ngx_chat_curl_transfer(CURL *easy);
 static void ngx_chat_curl_later_handler(ngx_event_t *ev);
 
 
@@ -135,9 +134,7 @@ ngx_chat_curl_files(ngx_chat_curl_t *cu)
 }
 
 
-/* NULL: it is not, or no more, under way */
-
-static ngx_chat_curl_transfer_t *
+ngx_chat_curl_transfer_t *
 ngx_chat_curl_transfer(CURL *easy)
 {
     char  *p;

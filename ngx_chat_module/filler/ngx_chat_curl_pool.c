@@ -288,11 +288,11 @@ ngx_chat_curl_timer_handler(ngx_event_t *ev)
 static void
 ngx_chat_curl_action(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
 {
-    int               n;
-    char             *p;
-    CURLMsg          *msg;
-    CURLMcode         rc;
-    ngx_chat_curl_t  *cu;
+    int                        n;
+    CURLMsg                   *msg;
+    CURLMcode                  rc;
+    ngx_chat_curl_t           *cu;
+    ngx_chat_curl_transfer_t  *t;
 
     cu = pool->curl;
 
@@ -315,14 +315,10 @@ ngx_chat_curl_action(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
             continue;
         }
 
-        p = NULL;
+        t = ngx_chat_curl_transfer(msg->easy_handle);
 
-        if (curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &p)
-            == CURLE_OK
-            && p != NULL)
-        {
-            ngx_chat_curl_end(cu, (ngx_chat_curl_transfer_t *) p,
-                              msg->data.result);
+        if (t) {
+            ngx_chat_curl_end(cu, t, msg->data.result);
         }
     }
 }

@@ -55,6 +55,9 @@ ngx_chat_curl_pool_t *ngx_chat_curl_create_pool(ngx_chat_curl_t *cu);
 /* without transfers, and not from inside libcurl's callbacks */
 void ngx_chat_curl_destroy_pool(ngx_chat_curl_pool_t *pool);
 
+/* NULL: it is not, or no more, under way */
+ngx_chat_curl_transfer_t *ngx_chat_curl_transfer(CURL *easy);
+
 /* the transfer ends in a while */
 void ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy);
 
