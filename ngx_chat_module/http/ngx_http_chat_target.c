@@ -20,6 +20,8 @@ static void ngx_http_chat_target_group(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_target_queued(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
+static ngx_uint_t ngx_http_chat_target_named(ngx_http_chat_loc_conf_t *clcf,
+    ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_target_resolve(ngx_conf_t *cf,
     ngx_http_chat_target_t *t, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_target_resolver(ngx_conf_t *cf,
@@ -277,8 +279,7 @@ ngx_http_chat_target_group(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 static ngx_uint_t
 ngx_http_chat_target_queued(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
-    ngx_uint_t                   i, n;
-    ngx_chat_provider_t        **pvp;
+    ngx_uint_t                   i;
     ngx_http_chat_loc_conf_t   **clcf;
     ngx_http_chat_main_conf_t   *cmcf;
 
@@ -292,17 +293,30 @@ ngx_http_chat_target_queued(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
     for (i = 0; i < cmcf->locations.nelts; i++) {
 
-        if (!clcf[i]->cache && clcf[i]->miss_limit == NULL) {
-            continue;
+        if ((clcf[i]->cache || clcf[i]->miss_limit)
+            && ngx_http_chat_target_named(clcf[i], pv))
+        {
+            return 1;
         }
+    }
 
-        pvp = clcf[i]->providers->elts;
+    return 0;
+}
 
-        for (n = 0; n < clcf[i]->providers->nelts; n++) {
 
-            if (pvp[n] == pv) {
-                return 1;
-            }
+static ngx_uint_t
+ngx_http_chat_target_named(ngx_http_chat_loc_conf_t *clcf,
+    ngx_chat_provider_t *pv)
+{
+    ngx_uint_t             i;
+    ngx_chat_provider_t  **pvp;
+
+    pvp = clcf->providers->elts;
+
+    for (i = 0; i < clcf->providers->nelts; i++) {
+
+        if (pvp[i] == pv) {
+            return 1;
         }
     }
 
@@ -357,8 +371,7 @@ ngx_http_chat_target_resolve(ngx_conf_t *cf, ngx_http_chat_target_t *t,
 static ngx_uint_t
 ngx_http_chat_target_resolver(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
-    ngx_uint_t                   i, n;
-    ngx_chat_provider_t        **pvp;
+    ngx_uint_t                   i;
     ngx_http_chat_loc_conf_t   **clcf;
     ngx_http_chat_main_conf_t   *cmcf;
 
@@ -368,13 +381,8 @@ ngx_http_chat_target_resolver(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
     for (i = 0; i < cmcf->locations.nelts; i++) {
 
-        pvp = clcf[i]->providers->elts;
-
-        for (n = 0; n < clcf[i]->providers->nelts; n++) {
-
-            if (pvp[n] == pv && !clcf[i]->resolver) {
-                return 0;
-            }
+        if (!clcf[i]->resolver && ngx_http_chat_target_named(clcf[i], pv)) {
+            return 0;
         }
     }
 
