@@ -60,6 +60,47 @@ sub own {
 }
 
 
+# A task that each companion gives back, since it is told to end, ends in an
+# error too; a return is no try.
+
+{
+    my $question = 'Who keeps it? {{chunks=200;gap=100}}';
+    my $later = ask_later($nginx, { question => $question, timeout => 60 });
+    my $companion = companion($nginx);
+    my $end = sub {
+        mid_answer($redis, 2, $question);
+        kill('TERM', $companion);
+        $companion = another_companion($nginx, $companion);
+    };
+
+    mid_answer($redis, 2, $question);
+
+    my $own = '{' . stream_key($question) . '}:1:gen:'
+        . live_id($redis, $question) . ':own';
+
+    $end->();
+    wait_for { (own($question, 'state') // '') eq 'r' } 15, 'another';
+    is(join(' ', @{ $redis->cmd('HMGET', $own, 'returns', 'tries') }), '1 1',
+       'a return, and the first try again');
+
+    # eight more would take their time
+
+    $redis->cmd('HSET', $own, 'returns', 9);
+    $end->();
+    wait_for { (own($question, 'state') // '') eq 'r' } 15, 'another';
+    is($redis->cmd('HGET', $own, 'returns'), 10, 'the last return');
+    $end->();
+
+    my ($q) = results($later);
+
+    stream_ok($q, 'given back once too often', error => 'interrupted',
+              restarts => 2);
+    is(provider_stats($provider, $question), 3, 'three calls');
+    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+}
+
+
 # Innocent tasks that ran beside such a one get their third try as well.
 
 {

@@ -563,6 +563,24 @@ foreach my $case ([ 1, 0, 'RUN 1 0 2' ], [ 2, 0, 'BUSY' ],
        "claim: given back after $tries tries, alone $alone");
 }
 
+# each return is counted, and one too many ends it
+
+running();
+is(own('returns'), '(nil)', 'append: never given back');
+
+foreach my $n (1 .. 2) {
+    append(0, 0, 0);
+    append(0, 0, 0);
+    is(own(qw(returns tries)), "$n 0", "append: given back, return $n");
+    is(claim(returns => 2), 'RUN 1 0 1', "claim: after $n of two returns");
+}
+
+append(0, 0, 0);
+is(claim(returns => 2), 'DONE', 'claim: after one return too many');
+like(entries($gen), qr/ message gone code interrupted$/,
+     'claim: after one return too many, the error');
+ended('claim: after one return too many');
+
 running();
 set_own(till => 1);
 is(append(0, 0, 0), 'OK 1 0', 'append: given back late');
@@ -1144,11 +1162,11 @@ sub hit {
 
 sub claim {
     my %arg = (token => $A, task => '5-1', predecessor => '', max => 3,
-               alone => 1, @_);
+               returns => 2, alone => 1, @_);
 
     return call('claim', keys_of($id), $id, $arg{token}, $arg{task},
                 $arg{predecessor}, 10000, 10000, 600000, $arg{max},
-                $arg{alone}, 'late', 'gone');
+                $arg{returns}, $arg{alone}, 'late', 'gone');
 }
 
 

@@ -31,6 +31,7 @@
 #define NGX_CHAT_SILENCE   5000
 #define NGX_CHAT_RENEWAL   3000
 #define NGX_CHAT_TRIES     3
+#define NGX_CHAT_RETURNS   10      /* of a task by those who are to end */
 
 /* an append carries at most so much, or one larger chunk alone */
 #define NGX_CHAT_APPEND_CHUNKS  16

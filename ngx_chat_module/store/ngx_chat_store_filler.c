@@ -92,6 +92,7 @@ ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
     ngx_chat_call_num(call, NGX_CHAT_MARGIN);
     ngx_chat_call_num(call, claim->budget);
     ngx_chat_call_num(call, NGX_CHAT_TRIES);
+    ngx_chat_call_num(call, NGX_CHAT_RETURNS);
     ngx_chat_call_num(call, claim->alone ? 1 : 0);
     ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
     ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));

@@ -3,8 +3,8 @@
 -- the end of a lease only allows others to claim.
 --
 -- A generation that is given back waits in the queue as it did at first, for
--- as long, and the try does not count.  It keeps the token, which may not
--- write any more, so that a repeat is seen.
+-- as long, and the try does not count, but the return does.  It keeps the
+-- token, which may not write any more, so that a repeat is seen.
 --
 -- KEYS  live gen own
 -- ARGV  id, token, n0, lease ("": as it is, "0": given back), fresh 0 or 1
@@ -68,7 +68,7 @@ redis.call('HSET', own, 'till', till or g.till, 'n', g.n, 'ms', g.ms,
 
 if back then
     redis.call('HSET', own, 'state', 'q', 'tries', g.tries - 1,
-               'due', now + g.wait)
+               'due', now + g.wait, 'returns', returns() + 1)
     keep(g.wait)
 
 elseif till then

@@ -3,7 +3,8 @@
 --
 -- KEYS  live gen own
 -- ARGV  id, token, task, predecessor or "", lease, margin, budget, max tries,
---       alone 0 or 1, message of queue_timeout, message of interrupted
+--       max returns, alone 0 or 1, message of queue_timeout, message of
+--       interrupted
 --
 -- {"RUN", n, ms, tries}   the token's, now or when this was sent before
 -- {"BUSY"}                another has it, or it is left to a process alone
@@ -12,8 +13,8 @@
 -- {"GONE"}
 
 local live, gen, own = unpack(KEYS)
-local id, token, task, predecessor, lease, margin, budget, max, alone,
-      late, interrupted = unpack(ARGV)
+local id, token, task, predecessor, lease, margin, budget, max,
+      max_returns, alone, late, interrupted = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/generation.lua
@@ -45,7 +46,7 @@ elseif g.till > now and string.match(g.token, '^[^.]*') ~= predecessor then
     return {g.task == task and 'BUSY' or 'DUP'}
 end
 
-if g.tries > 0 and left <= 0 then
+if g.tries > 0 and left <= 0 or returns() > tonumber(max_returns) then
     close_failed(interrupted, 'interrupted')
     return {'DONE'}
 

@@ -31,6 +31,12 @@ end
 
 local g = generation()
 
+-- how often it was given back; a field that may be missing
+
+local function returns()
+    return tonumber(redis.call('HGET', own, 'returns')) or 0
+end
+
 -- may others join it
 
 local function announced()
