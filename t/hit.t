@@ -63,6 +63,9 @@ sub key {
 }
 
 
+sub custom { return 'chat:stream:' . sha256_hex("\xfc" . sha256($_[0])) }
+
+
 # the fields of an answer, as our module wrote the first one
 
 sub fields {
@@ -360,7 +363,7 @@ main::put(main::key('scope', 'two'), ['of two']);
 location = /chat { chat; chat_cache_key "$host/$chat_question"; }
 --- init
 main::put(main::key('keyed'), ['of the question']);
-main::put(main::key('localhost/keyed'), ['of both']);
+main::put(main::custom('localhost/keyed'), ['of both']);
 --- request eval
 ::ask('keyed')
 --- response_body eval

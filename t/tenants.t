@@ -39,6 +39,16 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
             chat_cache_key "$http_x_language:$chat_question";
         }
 
+        location = /client_key {
+            chat;
+            chat_cache_key "$http_accept_language$chat_question";
+        }
+
+        location = /braces {
+            chat;
+            chat_cache_key "${chat_question}";
+        }
+
         location = /both {
             chat;
             chat_cache_key "$http_x_language:$chat_question";
@@ -86,6 +96,9 @@ sub scoped {
 
     return sha256_hex("\xff" . sha256($scope) . sha256($key));
 }
+
+
+sub custom { return sha256_hex("\xfc" . sha256($_[0])) }
 
 
 # ask_as($path, $question, headers): one question
@@ -203,15 +216,58 @@ foreach my $language ('en', 'de', '') {
 
     $q = ask_as('/key', $question, %headers);
     stream_ok($q, "language \"$language\"", cache => $miss);
-    is(key_in($q), key_of("$language:$question"), 'has its key');
+    is(key_in($q), custom("$language:$question"), 'has its key');
     stream_ok(ask_as('/key', $question, %headers), 'and its answer',
               cache => $hit, text => $q->{text});
 }
 
-stream_ok(ask_as('/chat', ":$question"), 'the same key, written otherwise',
-          cache => $hit, text => $q->{text});
+stream_ok(ask_as('/chat', ":$question"), 'a question of the same bytes',
+          cache => $miss);
+stream_ok(ask_as('/braces', $question), 'the question alone, in braces',
+          cache => $miss);
+is(stored(key_of($question)), 1, 'is the default');
 is(key_in(ask_as('/both', $question, %a, 'X-Language' => 'en')),
    scoped('a', "en:$question"), 'a key and a scope');
+
+# A key that the client begins: neither is read with it what another kind of
+# key stands for, nor an answer put there.  What is hashed for a scope becomes
+# a header and, with its last byte, a question.
+
+sub forged {
+    my ($word) = @_;
+
+    foreach my $n (1 .. 1000) {
+        my $secret = "What is $word as number $n?";
+        my $bytes = "\xff" . sha256('a') . sha256($secret);
+
+        return [$secret, $1, $2]
+            if $bytes =~ /^([^\x00\r\n]+[^\x00\r\n ])([!-~])$/;
+    }
+
+    die "no question has such a hash\n";
+}
+
+my ($read, $planted) = map { forged($_) } 'read', 'planted';
+
+sub forge {
+    my ($case) = @_;
+
+    return ask_as('/client_key', $case->[2], 'Accept-Language' => $case->[1]);
+}
+
+$first = ask_as('/scope', $read->[0], %a);
+stream_ok($first, 'a secret', cache => $miss);
+
+$q = forge($read);
+stream_ok($q, 'its bytes as a key', cache => $miss);
+unlike($q->{text}, qr/\Q$first->{text}\E/, 'are not answered by it');
+isnt(key_in($q), key_in($first), 'nor kept at its place');
+
+$q = forge($planted);
+stream_ok($q, 'a key for what is not asked yet', cache => $miss);
+is(stored(scoped('a', $planted->[0])), 0, 'plants nothing');
+stream_ok(ask_as('/scope', $planted->[0], %a), 'for the tenant',
+          cache => $miss);
 
 # an early look fixes nothing
 
@@ -233,7 +289,7 @@ foreach my $path ('/limit', '/early') {
 
 is(stored(key_of($_)), 1, 'stored there') foreach @questions;
 is(stored(key_of('')), 0, 'an empty question has no key');
-is(key_in(ask_as('/early_key', $questions[0])), key_of("x$questions[0]"),
+is(key_in(ask_as('/early_key', $questions[0])), custom("x$questions[0]"),
    'a key that was looked at early');
 
 # limit_req sees an empty value, which it does not count

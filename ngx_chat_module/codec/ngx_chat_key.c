@@ -8,39 +8,67 @@
 #define NGX_CHAT_KEY_SHA256  32
 #define NGX_CHAT_KEY_BLOCK   32
 
+/* no UTF-8 has these bytes, so no question enters the domains they lead */
+#define NGX_CHAT_KEY_CUSTOM  0xfc
+#define NGX_CHAT_KEY_SCOPED  0xff
 
+
+static ngx_int_t ngx_chat_key_hex(u_char *h, const u_char *p, size_t len);
 static ngx_int_t ngx_chat_key_sha256(u_char *md, const u_char *p,
     size_t len);
 
 
 ngx_int_t
-ngx_chat_key_hash(u_char *h, ngx_str_t *scope, ngx_str_t *key)
+ngx_chat_key_question(u_char *h, ngx_str_t *question)
 {
-    u_char  md[1 + 2 * NGX_CHAT_KEY_SHA256];
+    return ngx_chat_key_hex(h, question->data, question->len);
+}
 
-    if (scope == NULL) {
 
-        if (ngx_chat_key_sha256(md, key->data, key->len) != NGX_OK) {
-            return NGX_ERROR;
-        }
+ngx_int_t
+ngx_chat_key_custom(u_char *h, ngx_str_t *key)
+{
+    u_char  room[1 + NGX_CHAT_KEY_SHA256];
 
-        (void) ngx_hex_dump(h, md, NGX_CHAT_KEY_SHA256);
+    room[0] = NGX_CHAT_KEY_CUSTOM;
 
-        return NGX_OK;
+    if (ngx_chat_key_sha256(&room[1], key->data, key->len) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    md[0] = 0xff;
+    return ngx_chat_key_hex(h, room, sizeof(room));
+}
 
-    if (ngx_chat_key_sha256(&md[1], scope->data, scope->len) != NGX_OK
-        || ngx_chat_key_sha256(&md[1 + NGX_CHAT_KEY_SHA256], key->data,
+
+ngx_int_t
+ngx_chat_key_scoped(u_char *h, ngx_str_t *scope, ngx_str_t *key)
+{
+    u_char  room[1 + 2 * NGX_CHAT_KEY_SHA256];
+
+    room[0] = NGX_CHAT_KEY_SCOPED;
+
+    if (ngx_chat_key_sha256(&room[1], scope->data, scope->len) != NGX_OK
+        || ngx_chat_key_sha256(&room[1 + NGX_CHAT_KEY_SHA256], key->data,
                                key->len)
-           != NGX_OK
-        || ngx_chat_key_sha256(md, md, sizeof(md)) != NGX_OK)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    (void) ngx_hex_dump(h, md, NGX_CHAT_KEY_SHA256);
+    return ngx_chat_key_hex(h, room, sizeof(room));
+}
+
+
+static ngx_int_t
+ngx_chat_key_hex(u_char *h, const u_char *p, size_t len)
+{
+    u_char  md[NGX_CHAT_KEY_SHA256];
+
+    if (ngx_chat_key_sha256(md, p, len) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(h, md, sizeof(md));
 
     return NGX_OK;
 }

@@ -12,11 +12,17 @@
 
 
 /*
- * h, 64 hex digits without a terminating zero: SHA-256(key), or with a scope
- * SHA-256(0xFF || SHA-256(scope) || SHA-256(key)), which no UTF-8 key can
- * equal.  scope may be NULL.  NGX_OK, NGX_ERROR.
+ * h, 64 hex digits without a terminating zero, of an answer's key:
+ *
+ *     question  SHA-256(question), which is to be valid UTF-8
+ *     custom    SHA-256(0xFC || SHA-256(key)), key being any bytes
+ *     scoped    SHA-256(0xFF || SHA-256(scope) || SHA-256(key)), likewise
+ *
+ * No input of one kind makes a key of another.  NGX_OK, NGX_ERROR.
  */
-ngx_int_t ngx_chat_key_hash(u_char *h, ngx_str_t *scope, ngx_str_t *key);
+ngx_int_t ngx_chat_key_question(u_char *h, ngx_str_t *question);
+ngx_int_t ngx_chat_key_custom(u_char *h, ngx_str_t *key);
+ngx_int_t ngx_chat_key_scoped(u_char *h, ngx_str_t *scope, ngx_str_t *key);
 
 /* the first n hex digits of SHA-256 over parts, each led by its length */
 ngx_int_t ngx_chat_key_digest(u_char *dst, size_t n, ngx_str_t *parts,

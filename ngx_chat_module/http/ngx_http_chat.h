@@ -82,7 +82,7 @@ typedef struct {
     ngx_uint_t               health;
     ngx_flag_t               cache;
     ngx_msec_t               cache_ttl;
-    ngx_http_complex_value_t  *cache_key;
+    ngx_http_complex_value_t  *cache_key;    /* NULL: the question alone */
     ngx_http_complex_value_t  *cache_scope;
     ngx_http_complex_value_t  *bypass;       /* NULL: on */
     size_t                   max_question;

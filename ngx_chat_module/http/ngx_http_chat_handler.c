@@ -370,13 +370,15 @@ static ngx_int_t
 ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_uint_t *private)
 {
+    ngx_int_t                  rc;
     ngx_str_t                  key, scope;
     ngx_http_chat_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
+    *private = 0;
+
     key = ctx->question;
-    ngx_str_null(&scope);
 
     if (clcf->cache_key
         && ngx_http_complex_value(r, clcf->cache_key, &key) != NGX_OK)
@@ -390,25 +392,28 @@ ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (clcf->cache_scope
-        && ngx_http_complex_value(r, clcf->cache_scope, &scope) != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (clcf->cache_scope) {
+
+        if (ngx_http_complex_value(r, clcf->cache_scope, &scope) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        /* a tenant without a name shares nothing */
+
+        *private = (scope.len == 0);
+
+        rc = ngx_chat_key_scoped(ctx->h, &scope, &key);
+
+    } else if (clcf->cache_key) {
+        rc = ngx_chat_key_custom(ctx->h, &key);
+
+    } else {
+        rc = ngx_chat_key_question(ctx->h, &key);
     }
 
-    /* a tenant without a name shares nothing */
+    ctx->hashed = (rc == NGX_OK);
 
-    *private = (clcf->cache_scope && scope.len == 0);
-
-    if (ngx_chat_key_hash(ctx->h, clcf->cache_scope ? &scope : NULL, &key)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ctx->hashed = 1;
-
-    return NGX_OK;
+    return rc;
 }
 
 

@@ -5,8 +5,7 @@
 #include "../codec/ngx_chat_key.h"
 
 
-static ngx_int_t ngx_http_chat_default_key(ngx_conf_t *cf,
-    ngx_http_complex_value_t **cv);
+static ngx_uint_t ngx_http_chat_is_question(ngx_str_t *value);
 static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
 static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *clcf);
@@ -18,13 +17,18 @@ static ngx_uint_t ngx_http_chat_same_value(ngx_http_complex_value_t *a,
     ngx_http_complex_value_t *b);
 
 
+static ngx_str_t  ngx_http_chat_alone[] = {
+    ngx_string("$chat_question"),
+    ngx_string("${chat_question}")
+};
+
+
 ngx_int_t
 ngx_http_chat_resolve(ngx_conf_t *cf)
 {
     ngx_uint_t                   i;
     ngx_msec_t                   ttl;
     ngx_chat_provider_t        **pvp;
-    ngx_http_complex_value_t    *key;
     ngx_http_chat_loc_conf_t   **clcf;
     ngx_http_chat_main_conf_t   *cmcf;
 
@@ -34,17 +38,15 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (ngx_http_chat_default_key(cf, &key) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     ttl = 0;
     clcf = cmcf->locations.elts;
 
     for (i = 0; i < cmcf->locations.nelts; i++) {
 
-        if (clcf[i]->cache_key == NULL) {
-            clcf[i]->cache_key = key;
+        if (clcf[i]->cache_key
+            && ngx_http_chat_is_question(&clcf[i]->cache_key->value))
+        {
+            clcf[i]->cache_key = NULL;
         }
 
         if (clcf[i]->cache_ttl == NGX_CONF_UNSET_MSEC) {
@@ -76,26 +78,25 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
 }
 
 
-static ngx_int_t
-ngx_http_chat_default_key(ngx_conf_t *cf, ngx_http_complex_value_t **cv)
-{
-    ngx_str_t                          value;
-    ngx_http_compile_complex_value_t   ccv;
+/* the question alone, as it is by default */
 
-    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*cv == NULL) {
-        return NGX_ERROR;
+static ngx_uint_t
+ngx_http_chat_is_question(ngx_str_t *value)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < 2; i++) {
+
+        if (value->len == ngx_http_chat_alone[i].len
+            && ngx_strncasecmp(value->data, ngx_http_chat_alone[i].data,
+                               value->len)
+               == 0)
+        {
+            return 1;
+        }
     }
 
-    ngx_str_set(&value, "$chat_question");
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value;
-    ccv.complex_value = *cv;
-
-    return ngx_http_compile_complex_value(&ccv);
+    return 0;
 }
 
 
@@ -254,7 +255,8 @@ ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
                           "differ in provider, model, system text or params: "
                           "their answers replace each other in the cache; "
                           "a \"chat_cache_scope\" of its own avoids that",
-                          &clcf[i]->cache_key->value);
+                          clcf[i]->cache_key ? &clcf[i]->cache_key->value
+                                             : &ngx_http_chat_alone[0]);
             return;
         }
     }
