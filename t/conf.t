@@ -338,10 +338,12 @@ refused("unknown variable: $_", 'unknown "nothing" variable',
     foreach 'chat_cache_key $chat_question$nothing',
         'chat_cache_scope $nothing', 'chat_bypass $nothing';
 
-# a provider
+# a provider, which needs a key of its own unless the lines say so
 
 sub provider {
     my ($lines, $name) = @_;
+
+    $lines .= "\nkey k;" if $lines !~ /^key /m;
 
     return (http => 'chat_provider ' . ($name // 'p') . " {\n$lines\n}",
             servers => location(a => 'chat p;'));
@@ -474,6 +476,48 @@ warned('no key by name', '"key": environment variable "NO_KEY" is not set',
        provider('key env:NO_KEY;'));
 warned('an empty variable is none', 'OPENAI_API_KEY is not set',
        env => { OPENAI_API_KEY => '' });
+warned('that of a command', 'is not set in the environment of this command;',
+       @$_)
+    foreach [], [provider('key env:NO_KEY;')];
+
+# the key of the environment is for the default address alone
+
+my %other = (http => 'chat_provider openai { url http://127.0.0.1:1/v1; }');
+my $elsewhere = 'chat provider "openai" has no key: OPENAI_API_KEY is for'
+    . ' the default "url" alone';
+
+warned('a url of its own', $elsewhere, %other, env => { %$_ })
+    foreach {}, { OPENAI_API_KEY => $secret },
+        { OPENAI_API_KEY => $secret, OPENAI_BASE_URL => 'http://127.0.0.1:2' };
+warned('another url', $elsewhere, env => { OPENAI_API_KEY => $secret }, http =>
+       "chat_provider openai { url $_; }")
+    foreach 'http://api.openai.com/v1', 'https://api.openai.com/v1x',
+        'https://api.openai.com', 'https://api.openai.com.example/v1';
+warned('the default, where there is another', $elsewhere,
+       env => { OPENAI_BASE_URL => 'https://127.0.0.1/v1' },
+       http => 'chat_provider openai { url https://api.openai.com/v1; }');
+accepted('the default url in words',
+         http => 'chat_provider openai { url https://api.openai.com/v1/; }');
+accepted('that of the environment', %other, env => { OPENAI_API_KEY => $secret,
+         OPENAI_BASE_URL => 'http://127.0.0.1:1/v1//' });
+
+# and seen by all on its way, for who wants to know
+
+foreach (['http://10.0.0.5/v1', 1], ['HTTP://llm.internal:80', 1],
+         ['http://localhost.example/v1', 1], ['http://[::2]:8/v1', 1],
+         ['http://127.0.0.1:8/v1', 0], ['http://localhost/v1', 0],
+         ['http://LOCALHOST:8', 0], ['http://[::1]:8/v1', 0],
+         ['https://10.0.0.5/v1', 0])
+{
+    my ($url, $told) = @$_;
+    my ($status, $said) = check(http => 'resolver 127.0.0.1;'
+        . " chat_provider openai { url $url; key k; }");
+
+    is($said =~ /notice.*"openai": its key goes to "\Q$url\E" unencrypted/,
+       $told ? 1 : '', "a key in the clear: $url: " . ($told ? 'told' : 'not'))
+        or diag($said);
+}
+
 accepted('a key that is empty on purpose', provider('key "";'), env => {});
 refused('a key that cannot be a header', 'OPENAI_API_KEY holds control',
         env => { OPENAI_API_KEY => "$secret\r\nX: y" });
@@ -564,7 +608,7 @@ accepted('an "if" in between', http => $differ,
 
 my $nowhere = 'no-such-host.invalid';
 my $group = "upstream $nowhere { server 127.0.0.1:80; }
-    chat_provider g { url http://$nowhere/v1; PROXY }";
+    chat_provider g { url http://$nowhere/v1; key k; PROXY }";
 
 warned('a group for the companion', qr/"g": upstream "$nowhere" is for the d/,
        env => \%key, http => $group =~ s/PROXY//r,

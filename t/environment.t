@@ -114,6 +114,46 @@ ok(!in_environ($_, $key) && !in_environ($_, $password),
    'neither in ' . Chat::Nginx::title($_))
     foreach $nginx->worker_pids, $nginx->companion_pids;
 
+# The key of the environment goes to the default address and to no other, from
+# a worker as from a companion.
+
+my $other = start_provider(chunks => 3);
+my $other_url = 'http://127.0.0.1:' . $other->port . '/v1';
+my $db = 5;
+
+foreach my $way (
+    [ 'elsewhere', { OPENAI_BASE_URL => $url }, '', undef ],
+    [ 'elsewhere, named', { OPENAI_BASE_URL => $url }, 'key env:ONE;', 'one' ],
+    [ 'the default address', { OPENAI_BASE_URL => "$other_url/" }, '', $key ],
+) {
+    my ($name, $env, $word, $sent) = @$way;
+
+    # a queue of its own, as companions of the others do not know this one
+
+    %$env = (%env, ONE => 'one', REDIS_URL => $redis->url($db),
+             CELERY_BROKER_URL => $redis->url($db++), %$env);
+
+    $nginx = start_nginx(env => $env, http => <<"EOT",
+    chat_provider other { url $other_url; $word }
+EOT
+        server => 'location = /queued { chat other; }
+                   location = /direct { chat other; chat_cache off; }');
+
+    foreach my $path ('/queued', '/direct') {
+        my $q = ask($nginx, { question => "$name, $path?", path => $path });
+
+        is($q->{terminal}{status}, 'completed', "$name: $path: answered");
+
+        my $headers = provider_stats($other)->{last_headers};
+
+        is(($headers =~ /^Authorization: (.*?)\r?$/mi)[0],
+           defined $sent ? "Bearer $sent" : undef,
+           "$name: $path: the key that is sent");
+        unlike($headers, qr/\Q$key\E/, "$name: $path: no key of another")
+            if ($sent // '') ne $key;
+    }
+}
+
 # a binary upgrade; nginx ignores USR2 while the parent that has started it is
 # alive, so that is a process which ends
 

@@ -108,7 +108,8 @@ my $password_file = write_secret('password', $password);
 my @messages;
 
 foreach my $way (
-    [ 'env', "$plain/1", provider_block('') . 'chat_redis_password env:RP;',
+    [ 'env', "$plain/1", provider_block('key env:OPENAI_API_KEY;')
+      . 'chat_redis_password env:RP;',
       { OPENAI_API_KEY => $key, RP => $password } ],
     [ 'url', $redis->url(2), provider_block('key env:KEY;')
       . 'chat_broker $REDIS_URL;', { KEY => $key } ],

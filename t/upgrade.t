@@ -19,7 +19,8 @@ my $redis = start_redis();
 my $provider = start_provider(%answer, key => $key);
 my $port = $provider->port;
 my $nginx = new_nginx(redis => $redis, env => { OPENAI_API_KEY => $key },
-    http => "chat_provider openai { url http://127.0.0.1:$port/v1; }");
+    http => "chat_provider openai { url http://127.0.0.1:$port/v1;"
+        . ' key env:OPENAI_API_KEY; }');
 
 # nginx ignores USR2 as long as the process lives that has started it
 

@@ -110,6 +110,18 @@ ngx_http_chat_env_keep(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t secret)
 }
 
 
+const char *
+ngx_http_chat_env_whose(void)
+{
+    if (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER) {
+        return " in the environment of this command; "
+               "the running nginx has its own";
+    }
+
+    return "";
+}
+
+
 ngx_int_t
 ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
     ngx_uint_t secret, ngx_str_t *text, ngx_str_t *value)
@@ -124,7 +136,8 @@ ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
         if (rc == NGX_DECLINED) {
             ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                                "\"%V\": environment variable \"%s\" "
-                               "is not set", directive, text->data + 4);
+                               "is not set%s", directive, text->data + 4,
+                               ngx_http_chat_env_whose());
             return NGX_OK;
         }
 

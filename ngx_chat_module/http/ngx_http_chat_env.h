@@ -21,6 +21,12 @@ ngx_int_t ngx_http_chat_env(ngx_conf_t *cf, const char *name,
     ngx_uint_t secret, ngx_str_t *value);
 
 /*
+ * The end of a line that says "... is not set": for "nginx -t" and "nginx -s",
+ * which read the environment of a shell and not that of the service.
+ */
+const char *ngx_http_chat_env_whose(void);
+
+/*
  * VALUE, env:NAME or file:PATH.  A variable that is not set leaves *value
  * empty, with a warning; a missing file, or one over 1 MB, is an error.  One
  * line end at the end of a secret's file is cut off.

@@ -15,6 +15,11 @@ static ngx_chat_provider_t *ngx_http_chat_provider_create(ngx_conf_t *cf,
     ngx_str_t *name);
 static char *ngx_http_chat_provider_finish(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
+static char *ngx_http_chat_provider_default_model(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static char *ngx_http_chat_provider_default_key(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_str_t *url);
+static ngx_uint_t ngx_http_chat_provider_is_plain(ngx_str_t *url);
 
 
 char *
@@ -151,63 +156,42 @@ static char *
 ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     ngx_int_t  rc;
+    ngx_str_t  url;
+
+    rc = ngx_http_chat_env(cf, "OPENAI_BASE_URL", 0, &url);
+
+    if (rc == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_set(&url, NGX_HTTP_CHAT_DEFAULT_URL);
+    }
 
     if (pv->url.data == NULL) {
-        rc = ngx_http_chat_env(cf, "OPENAI_BASE_URL", 0, &pv->url);
-
-        if (rc == NGX_ERROR) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (rc == NGX_DECLINED) {
-            ngx_str_set(&pv->url, NGX_HTTP_CHAT_DEFAULT_URL);
-        }
+        pv->url = url;
 
         if (ngx_http_chat_provider_check_url(cf, &pv->url) != NGX_CONF_OK) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (pv->model.data == NULL) {
-        rc = ngx_http_chat_env(cf, "OPENAI_MODEL", 0, &pv->model);
-
-        if (rc == NGX_ERROR) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (rc == NGX_DECLINED) {
-            ngx_str_set(&pv->model, NGX_HTTP_CHAT_DEFAULT_MODEL);
-        }
-
-        if (ngx_chat_utf8_check(pv->model.data, pv->model.len) != NGX_OK
-            || !ngx_http_chat_printable(&pv->model))
-        {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "OPENAI_MODEL is not valid UTF-8, "
-                          "or holds control characters");
-            return NGX_CONF_ERROR;
-        }
+    if (pv->model.data == NULL
+        && ngx_http_chat_provider_default_model(cf, pv) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
-    if (pv->key.data == NULL) {
-        rc = ngx_http_chat_env(cf, "OPENAI_API_KEY", 1, &pv->key);
+    if (pv->key.data == NULL
+        && ngx_http_chat_provider_default_key(cf, pv, &url) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
-        if (rc == NGX_ERROR) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (rc == NGX_DECLINED) {
-            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                          "chat provider \"%V\" has no key: OPENAI_API_KEY "
-                          "is not set, requests carry no Authorization",
-                          &pv->name);
-        }
-
-        if (!ngx_http_chat_printable(&pv->key)) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "OPENAI_API_KEY holds control characters");
-            return NGX_CONF_ERROR;
-        }
+    if (pv->key.len && ngx_http_chat_provider_is_plain(&pv->url)) {
+        ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                      "chat provider \"%V\": its key goes to \"%V\" "
+                      "unencrypted", &pv->name, &pv->url);
     }
 
     if (ngx_http_chat_provider_default_proxy(cf, pv) != NGX_CONF_OK) {
@@ -219,4 +203,117 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_default_model(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_chat_env(cf, "OPENAI_MODEL", 0, &pv->model);
+
+    if (rc == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_set(&pv->model, NGX_HTTP_CHAT_DEFAULT_MODEL);
+    }
+
+    if (ngx_chat_utf8_check(pv->model.data, pv->model.len) != NGX_OK
+        || !ngx_http_chat_printable(&pv->model))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "OPENAI_MODEL is not valid UTF-8, "
+                      "or holds control characters");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * The environment's key is meant for the service at url, which is that of the
+ * environment too, or OpenAI's where it names none: no other is sent this key
+ * unless "key" says so.
+ */
+
+static char *
+ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_str_t *url)
+{
+    size_t     len;
+    ngx_int_t  rc;
+
+    for (len = url->len; len && url->data[len - 1] == '/'; len--) {
+        /* void */
+    }
+
+    if (pv->url.len != len || ngx_strncmp(pv->url.data, url->data, len) != 0) {
+        ngx_str_set(&pv->key, "");
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "chat provider \"%V\" has no key: OPENAI_API_KEY is for "
+                      "the default \"url\" alone, \"key\" says what to send "
+                      "elsewhere (\"\": nothing)", &pv->name);
+
+        return NGX_CONF_OK;
+    }
+
+    rc = ngx_http_chat_env(cf, "OPENAI_API_KEY", 1, &pv->key);
+
+    if (rc == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "chat provider \"%V\" has no key: OPENAI_API_KEY "
+                      "is not set%s", &pv->name, ngx_http_chat_env_whose());
+    }
+
+    if (!ngx_http_chat_printable(&pv->key)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "OPENAI_API_KEY holds control characters");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* does it leave this machine, for anybody to read on its way? */
+
+static ngx_uint_t
+ngx_http_chat_provider_is_plain(ngx_str_t *url)
+{
+    u_char     *p, *last;
+    ngx_str_t   host;
+
+    if (ngx_strncasecmp(url->data, (u_char *) "http://", 7) != 0) {
+        return 0;
+    }
+
+    host.data = url->data + 7;
+    last = url->data + url->len;
+
+    for (p = host.data; p < last && *p != ':' && *p != '/'; p++) {
+        /* void */
+    }
+
+    host.len = p - host.data;
+
+    if (last - host.data >= 5 && ngx_strncmp(host.data, "[::1]", 5) == 0) {
+        return 0;
+    }
+
+    if (host.len == 9
+        && ngx_strncasecmp(host.data, (u_char *) "localhost", 9) == 0)
+    {
+        return 0;
+    }
+
+    return (ntohl(ngx_inet_addr(host.data, host.len)) >> 24) != 127;
 }
