@@ -68,6 +68,14 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu)
                                (long) CURLPIPE_MULTIPLEX);
     }
 
+#if (LIBCURL_VERSION_NUM >= 0x081400)
+
+    /* look-ups that were given up are not waited for at the end either */
+
+    (void) curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
+
+#endif
+
     if (rc != CURLM_OK) {
         ngx_log_error(NGX_LOG_CRIT, cu->log, 0,
                       "libcurl cannot be set up: \"%s\"",

@@ -141,6 +141,9 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
 
+    /* the process would stand still until a look-up given up is over */
+    failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+
     failed |= ngx_chat_provider_route(easy, pv);
 
     /* refused by a libcurl that was built without HTTP/2 */

@@ -7,6 +7,7 @@ package Chat::Dns;
 #     $dns->set('redis.test' => '127.0.0.1 ::1');   several addresses
 #     $dns->set('redis.test' => '');                no such name
 #     $dns->set(ttl => 1);                          of what is answered
+#     $dns->set('silent.test' => 'mute');           answers nothing to that
 #     $dns->set(mute => 1);                         answers nothing
 #
 # asked() is how often a name was asked for, both kinds of addresses together.
@@ -154,7 +155,7 @@ sub _reply {
 
     $asked->{$name}++;
 
-    return if $set->{mute};
+    return if $set->{mute} || ($set->{$name} // '') eq 'mute';
 
     my @all = split(/ /, $set->{$name} // '');
     my @records = map {

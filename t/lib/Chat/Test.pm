@@ -137,11 +137,11 @@ sub start_sentinels {
 }
 
 
-# a name server: see Chat::Dns
+# a name server, on such a port: see Chat::Dns
 
 sub start_dns {
     my (%set) = @_;
-    my $dns = Chat::Dns->new(port => free_port());
+    my $dns = Chat::Dns->new(port => delete $set{port} || free_port());
 
     push(@servers, $dns);
     $dns->set(%set);
