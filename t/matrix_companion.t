@@ -138,6 +138,31 @@ matrix($world,
       bound => $LONG },
 );
 
+# Another answer keeps it for a moment while it ends: it asks nobody any more.
+
+{
+    my ($running, $late) = ('Which runs?', 'Which comes late?');
+    my $first = ask_later($nginx, { question => $running });
+
+    mid_answer($redis, 3, $running);
+    rested();
+    wait_for { waiting_for_tasks($redis) } 10, 'it to wait';
+    stand_still($victim);
+
+    my $second = ask_later($nginx, { question => $late });
+
+    wait_for {
+        ($redis->cmd('XPENDING', 'chat:tasks:1', 'fill'))->[0] == 2;
+    } 10, 'both tasks to be taken';
+    kill($_, $victim) foreach 'TERM', 'CONT';
+
+    stream_ok((results($first))[0], 'asked to end: what ran', restarts => 1,
+              text => text_of($running, %answer));
+    stream_ok((results($second))[0], 'asked to end: what came late',
+              restarts => 0, text => text_of($late, %answer));
+    is(provider_stats($provider, $late), 1, 'asked to end: no call is begun');
+}
+
 is(scalar(zombies($nginx)), 0, 'no zombie');
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
 is(provider_stats($provider)->{active}, 0, 'no call goes on');

@@ -529,8 +529,7 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
         }
 
         if (fl->leaving
-            && (fl->jobs.running == 0
-                || (ngx_msec_int_t) (fl->last - ngx_current_msec) <= 0))
+            && (ngx_msec_int_t) (fl->last - ngx_current_msec) <= 0)
         {
             ngx_chat_filler_exit(fl);
         }
@@ -627,7 +626,7 @@ ngx_chat_filler_exit(ngx_chat_filler_t *fl)
 {
     /* who leaves something behind stays on the board, for a successor */
 
-    if (fl->slot && fl->jobs.running == 0) {
+    if (fl->slot && fl->drained && fl->jobs.running == 0) {
         ngx_chat_board_release(fl->slot);
     }
 

@@ -78,6 +78,7 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
     job->jobs = jobs;
     job->pool = pool;
     job->ident = -1;
+    job->give_back = jobs->leaving;
 
     if (ngx_chat_job_copy(job, task) != NGX_OK) {
         ngx_destroy_pool(pool);
@@ -361,6 +362,8 @@ ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs)
 {
     ngx_queue_t     *q;
     ngx_chat_job_t  *job;
+
+    jobs->leaving = 1;
 
     q = ngx_queue_head(&jobs->jobs);
 

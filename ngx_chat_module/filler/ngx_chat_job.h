@@ -37,6 +37,8 @@ typedef struct {
     void                   (*ended)(void *data);
     void                    *data;
     ngx_log_t               *log;
+
+    unsigned                 leaving:1;  /* all are given back */
 } ngx_chat_jobs_t;
 
 
@@ -51,7 +53,7 @@ ngx_int_t ngx_chat_job_start(ngx_chat_jobs_t *jobs,
 ngx_uint_t ngx_chat_job_entries(ngx_chat_jobs_t *jobs, ngx_str_t *entries,
     ngx_uint_t max);
 
-/* gives back whatever still runs; each job ends by itself soon after */
+/* gives back what runs and what comes; each job ends by itself soon after */
 void ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs);
 
 
