@@ -147,6 +147,39 @@ foreach my $zero (1, 0) {
 }
 
 
+# A companion that replaces another does not write what its worker has yet to
+# write to a log.
+
+{
+    my $one = start_nginx(redis => $redis, provider => $provider,
+        workers => 1, location =>
+        'access_log %%DIR%%/lines.log combined buffer=64k flush=1h;');
+    my $log = $one->dir . '/lines.log';
+    my $companion = companion($one);
+
+    $one->allow_log(qr/exited on signal 9/);
+    stream_ok(scalar ask($one, { question => 'One line {{chunks=3}}' }),
+              'a line that waits in a buffer');
+    is(-s $log, 0, 'it waits');
+    kill('KILL', $companion);
+    $companion = another_companion($one, $companion);
+    wait_for {
+        Chat::Nginx::title($companion) eq 'nginx: chat filler process'
+    } 10, 'the other companion';
+
+    rename($log, "$log.1");
+    $one->signal('USR1');
+    wait_for {
+        !grep { (readlink($_) // '') eq "$log.1" }
+            map { glob("/proc/$_/fd/*") } $one->pids;
+    } 5, 'the log to be reopened';
+
+    is(scalar(my @lines = split(/\n/, read_file("$log.1"))), 1,
+       'it is written once');
+    ok($one->stop, 'it ends');
+}
+
+
 # without a master
 
 {

@@ -50,6 +50,7 @@ static void ngx_chat_filler_close_files(ngx_cycle_t *cycle,
     ngx_socket_t control);
 static int ngx_libc_cdecl ngx_chat_filler_cmp_fds(const void *one,
     const void *two);
+static void ngx_chat_filler_forget(ngx_cycle_t *cycle);
 static ngx_uint_t ngx_chat_filler_limits(ngx_chat_filler_conf_t *fcf,
     ngx_log_t *log);
 static ngx_int_t ngx_chat_filler_start(ngx_chat_filler_t *fl,
@@ -84,6 +85,7 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
 
     ngx_chat_filler_detach(cycle);
     ngx_chat_filler_close_files(cycle, control);
+    ngx_chat_filler_forget(cycle);
 
     cycle->listening.nelts = 0;
     cycle->connection_n = ngx_chat_filler_limits(fcf, cycle->log);
@@ -247,6 +249,38 @@ static int ngx_libc_cdecl
 ngx_chat_filler_cmp_fds(const void *one, const void *two)
 {
     return *(const ngx_fd_t *) one - *(const ngx_fd_t *) two;
+}
+
+
+/*
+ * A successor is forked from a worker in full swing.  Connections that can be
+ * reused, log lines that wait in a buffer and the row of random numbers stay
+ * the worker's; timers, posted and free connections are made anew with the
+ * event loop.
+ */
+
+static void
+ngx_chat_filler_forget(ngx_cycle_t *cycle)
+{
+    ngx_uint_t        i;
+    ngx_time_t       *tp;
+    ngx_list_part_t  *part;
+    ngx_open_file_t  *file;
+
+    ngx_queue_init(&cycle->reusable_connections_queue);
+    cycle->reusable_connections_n = 0;
+
+    for (part = &cycle->open_files.part; part; part = part->next) {
+        file = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            file[i].flush = NULL;
+        }
+    }
+
+    tp = ngx_timeofday();
+
+    srandom(((unsigned) ngx_pid << 16) ^ tp->sec ^ tp->msec);
 }
 
 
