@@ -22,6 +22,7 @@ $ROOT = POSIX::getcwd() . "/$ROOT" unless $ROOT =~ m!^/!;
 #     workers, level           2, info
 #     connections              worker_connections, 4096
 #     main, events, http       more lines there
+#     load                     instead of the line that loads the module
 #     redis, broker            a Chat::Redis or a URL
 #     redis_down               error: questions do not get round Redis unless
 #                              a test is about that ('' for nginx's default)
@@ -80,8 +81,8 @@ sub conf {
              location => '', listen => '', provider_lines => '',
              health => 'full', redis_down => 'error',
              connections => 4096, %$self);
-    my $load = $ENV{CHAT_NGINX} ? ''
-        : "load_module $ROOT/build/ngx_chat_module.so;";
+    my $load = $o{load} // ($ENV{CHAT_NGINX} ? ''
+        : "load_module $ROOT/build/ngx_chat_module.so;");
     my $user = $> == 0 ? 'user www-data;' : '';
     my $master = defined $o{master} && !$o{master}
         ? 'master_process off;' : '';
