@@ -129,6 +129,8 @@ our %table = (
         ['{"question": {"a": "b"}}', 'string'],
         ['{"question": ""}', 'empty'], ['{"question": " "}', 'empty'],
         ['{"question": " \\t\\r\\n\\u000b\\f "}', 'empty'],
+        ['{"question": "\\u3000\\u00a0"}', 'empty'],
+        ["{\"question\": \"\xe2\x80\x8b\xef\xbb\xbf\"}", 'empty'],
         ['{"question": "a", "use_cache": 1}', 'bool'],
         ['{"question": "a", "use_cache": null}', 'bool'],
         ['{"question": "a", "use_cache": "true"}', 'bool'],

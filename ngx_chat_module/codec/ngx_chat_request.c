@@ -1,6 +1,7 @@
 
 #include "ngx_chat_request.h"
 #include "ngx_chat_json.h"
+#include "ngx_chat_utf8.h"
 
 #include <yajl/yajl_parse.h>
 
@@ -42,7 +43,6 @@ static int ngx_chat_request_start_array(void *data);
 static int ngx_chat_request_end(void *data);
 
 static void ngx_chat_request_wrong_type(ngx_chat_request_ctx_t *ctx);
-static ngx_uint_t ngx_chat_request_is_blank(const u_char *p, size_t len);
 static int ngx_chat_request_nest(ngx_chat_request_ctx_t *ctx);
 
 
@@ -197,7 +197,7 @@ ngx_chat_request_string(void *data, const u_char *p, size_t len)
         return 1;
     }
 
-    if (ngx_chat_request_is_blank(p, len)) {
+    if (ngx_chat_utf8_is_blank(p, len)) {
         ctx->question = &ngx_chat_request_question_blank;
         return 1;
     }
@@ -316,22 +316,6 @@ ngx_chat_request_wrong_type(ngx_chat_request_ctx_t *ctx)
     default:
         break;
     }
-}
-
-
-static ngx_uint_t
-ngx_chat_request_is_blank(const u_char *p, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-
-        if (p[i] != ' ' && (p[i] < '\t' || p[i] > '\r')) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 

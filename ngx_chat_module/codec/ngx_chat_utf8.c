@@ -2,9 +2,34 @@
 #include "ngx_chat_utf8.h"
 
 
+/* characters that differ in their last byte alone */
+typedef struct {
+    size_t    len;
+    u_char    head[2];
+    u_char    first;
+    u_char    last;
+} ngx_chat_utf8_range_t;
+
+
 static const u_char *ngx_chat_utf8_skip_ascii(const u_char *p,
     const u_char *last);
 static size_t ngx_chat_utf8_char(const u_char *p, size_t len);
+static size_t ngx_chat_utf8_blank(const u_char *p, size_t len);
+
+
+static const ngx_chat_utf8_range_t  ngx_chat_utf8_blanks[] = {
+    { 1, { 0, 0 }, 0x09, 0x0d },
+    { 1, { 0, 0 }, 0x20, 0x20 },
+    { 2, { 0xc2, 0 }, 0x85, 0x85 },        /* U+0085 */
+    { 2, { 0xc2, 0 }, 0xa0, 0xa0 },        /* U+00A0 */
+    { 3, { 0xe1, 0x9a }, 0x80, 0x80 },     /* U+1680 */
+    { 3, { 0xe2, 0x80 }, 0x80, 0x8f },     /* U+2000 to U+200F */
+    { 3, { 0xe2, 0x80 }, 0xa8, 0xaf },     /* U+2028 to U+202F */
+    { 3, { 0xe2, 0x81 }, 0x9f, 0xa4 },     /* U+205F to U+2064 */
+    { 3, { 0xe2, 0x81 }, 0xa6, 0xa9 },     /* U+2066 to U+2069 */
+    { 3, { 0xe3, 0x80 }, 0x80, 0x80 },     /* U+3000 */
+    { 3, { 0xef, 0xbb }, 0xbf, 0xbf }      /* U+FEFF */
+};
 
 
 ngx_int_t
@@ -113,4 +138,48 @@ ngx_chat_utf8_char(const u_char *p, size_t len)
     }
 
     return n;
+}
+
+
+ngx_uint_t
+ngx_chat_utf8_is_blank(const u_char *p, size_t len)
+{
+    size_t         n;
+    const u_char  *last;
+
+    for (last = p + len; p < last; p += n) {
+        n = ngx_chat_utf8_blank(p, last - p);
+
+        if (n == 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* the length of the blank character at p, 0 if it is not one */
+
+static size_t
+ngx_chat_utf8_blank(const u_char *p, size_t len)
+{
+    size_t                        i, n;
+    const ngx_chat_utf8_range_t  *range;
+
+    n = sizeof(ngx_chat_utf8_blanks) / sizeof(ngx_chat_utf8_range_t);
+
+    for (i = 0; i < n; i++) {
+        range = &ngx_chat_utf8_blanks[i];
+
+        if (len >= range->len
+            && ngx_memcmp(p, range->head, range->len - 1) == 0
+            && p[range->len - 1] >= range->first
+            && p[range->len - 1] <= range->last)
+        {
+            return range->len;
+        }
+    }
+
+    return 0;
 }

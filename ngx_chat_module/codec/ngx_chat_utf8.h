@@ -15,5 +15,11 @@
 /* NGX_OK valid, NGX_ERROR not */
 ngx_int_t ngx_chat_utf8_check(const u_char *p, size_t len);
 
+/*
+ * Nothing but white space (Unicode's White_Space) and characters that show
+ * nothing: zero-width ones, marks of direction, a byte order mark.
+ */
+ngx_uint_t ngx_chat_utf8_is_blank(const u_char *p, size_t len);
+
 
 #endif /* _NGX_CHAT_UTF8_H_INCLUDED_ */

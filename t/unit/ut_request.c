@@ -79,6 +79,8 @@ static ut_case_t  ut_declined[] = {
     { "{\"question\": \"\"}", "an empty question", "empty" },
     { "{\"question\": \" \\t\\n\\r\\u000b\\f\"}", "white space alone",
       "empty" },
+    { "{\"question\": \"\\u3000\\u00a0\\ufeff\"}",
+      "white space of other scripts", "empty" },
     { "{\"question\": \"12345678901234567\"}", "a question too long",
       "too long" },
     { "{\"question\": \"123456789012345\\u00e9\"}", "too long when decoded",
@@ -185,8 +187,9 @@ main(void)
           "as long as allowed when decoded");
     ut_ok(ut_good("{\"question\": \"  a \"}", "  a ", 1),
           "white space stays");
-    ut_ok(ut_good("{\"question\": \"\\u00a0\"}", "\xc2\xa0", 1),
-          "other space is text");
+    ut_ok(ut_good("{\"question\": \"\\u00a0a\\u3000\"}",
+                  "\xc2\xa0" "a\xe3\x80\x80", 1),
+          "other space stays too");
     ut_ok(ut_good("{\"question\": \"a\", \"n\": 1e99999, "
                   "\"m\": 99999999999999999999999}", "a", 1),
           "huge numbers in ignored members");

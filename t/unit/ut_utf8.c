@@ -6,6 +6,9 @@
 
 static ngx_uint_t ut_reference(const u_char *p, size_t len);
 static ngx_uint_t ut_check(const void *p, size_t len);
+static size_t ut_encode(u_char *p, uint32_t cp);
+static ngx_uint_t ut_is_blank(uint32_t cp);
+static ngx_uint_t ut_blank(const void *p, size_t len);
 
 
 /* decodes, and looks at the result: written otherwise than the codec */
@@ -78,6 +81,70 @@ ut_check(const void *p, size_t len)
 }
 
 
+static size_t
+ut_encode(u_char *p, uint32_t cp)
+{
+    if (cp < 0x80) {
+        p[0] = (u_char) cp;
+        return 1;
+    }
+
+    if (cp < 0x800) {
+        p[0] = (u_char) (0xc0 | cp >> 6);
+        p[1] = (u_char) (0x80 | (cp & 0x3f));
+        return 2;
+    }
+
+    p[0] = (u_char) (0xe0 | cp >> 12);
+    p[1] = (u_char) (0x80 | (cp >> 6 & 0x3f));
+    p[2] = (u_char) (0x80 | (cp & 0x3f));
+
+    return 3;
+}
+
+
+/* White_Space as Unicode lists it, then what shows nothing */
+
+static ngx_uint_t
+ut_is_blank(uint32_t cp)
+{
+    size_t  i;
+
+    static const uint32_t  list[] = {
+        0x9, 0xa, 0xb, 0xc, 0xd, 0x20, 0x85, 0xa0, 0x1680, 0x2000, 0x2001,
+        0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009,
+        0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000,
+
+        0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c,
+        0x202d, 0x202e, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0x2066,
+        0x2067, 0x2068, 0x2069, 0xfeff
+    };
+
+    for (i = 0; i < sizeof(list) / sizeof(uint32_t); i++) {
+
+        if (list[i] == cp) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ut_blank(const void *p, size_t len)
+{
+    ngx_str_t   s;
+    ngx_uint_t  rc;
+
+    s = ut_bytes(p, len);
+    rc = ngx_chat_utf8_is_blank(s.data, s.len);
+    ut_free(&s);
+
+    return rc;
+}
+
+
 int
 main(void)
 {
@@ -146,6 +213,24 @@ main(void)
     }
 
     ut_ok(ok, "at every place of every length");
+
+    ok = 1;
+
+    for (x = 0; x < 0x10000; x++) {
+        len = ut_encode(p, x);
+        ok &= ut_blank(p, len) == ut_is_blank(x);
+
+        for (k = 1; k < len; k++) {
+            ok &= !ut_blank(p, k);
+        }
+    }
+
+    ut_ok(ok, "blank characters, whole and cut");
+
+    ut_ok(ut_blank("", 0), "nothing is blank");
+    ut_ok(ut_blank(" \xe3\x80\x80\xc2\xa0\n\xef\xbb\xbf", 10), "a row of them");
+    ut_ok(!ut_blank("\xe3\x80\x80x\xc2\xa0", 6), "a letter among them");
+    ut_ok(!ut_blank("\xf0\x9f\x90\x8d", 4), "a snake");
 
     return ut_done();
 }
