@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_filter.h"
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_header.h"
 #include "../codec/ngx_chat_frame.h"
 
 
@@ -26,6 +27,8 @@ static ngx_int_t ngx_http_chat_error_body(ngx_http_request_t *r,
 static ngx_http_output_header_filter_pt  ngx_http_chat_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_chat_next_body_filter;
 
+
+static ngx_str_t  ngx_http_chat_no_store = ngx_string("no-store");
 
 /* what nginx and its modules refuse before, or instead of, our handler */
 
@@ -96,7 +99,9 @@ ngx_http_chat_header_filter(ngx_http_request_t *r)
         ngx_http_chat_reason(r, ctx);
     }
 
-    if (ngx_http_chat_error_body(r, ctx) != NGX_OK) {
+    if (ngx_http_chat_error_body(r, ctx) != NGX_OK
+        || ngx_http_chat_cache_control(r, &ngx_http_chat_no_store) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_handler.h"
+#include "ngx_http_chat_body.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_direct.h"
 #include "ngx_http_chat_limit.h"
@@ -11,12 +12,9 @@
 #include "../codec/ngx_chat_request.h"
 
 
-static ngx_int_t ngx_http_chat_check_type(ngx_http_request_t *r);
 static void ngx_http_chat_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body);
-static ngx_int_t ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p);
 static ngx_int_t ngx_http_chat_parse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_str_t *body, ngx_uint_t *use_cache);
 static ngx_int_t ngx_http_chat_question(ngx_http_request_t *r,
@@ -36,8 +34,6 @@ static ngx_int_t ngx_http_chat_refuse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e, ngx_msec_t wait);
 
 
-static ngx_str_t  ngx_http_chat_type = ngx_string("application/json");
-static ngx_str_t  ngx_http_chat_allow = ngx_string("POST");
 static ngx_str_t  ngx_http_chat_id_name = ngx_string("request_id");
 
 
@@ -58,21 +54,9 @@ ngx_http_chat_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (r->method != NGX_HTTP_POST) {
-        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_METHOD_NOT_ALLOWED);
-
-        if (ngx_http_chat_add_header(r, "Allow", &ngx_http_chat_allow)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        return NGX_HTTP_NOT_ALLOWED;
-    }
-
-    if (ngx_http_chat_check_type(r) != NGX_OK) {
-        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
-        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    rc = ngx_http_chat_check(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     rc = ngx_http_read_client_request_body(r, ngx_http_chat_body_handler);
@@ -82,37 +66,6 @@ ngx_http_chat_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_chat_check_type(ngx_http_request_t *r)
-{
-    size_t      len;
-    ngx_str_t  *type;
-
-    if (r->headers_in.content_type == NULL) {
-        return NGX_DECLINED;
-    }
-
-    type = &r->headers_in.content_type->value;
-    len = ngx_http_chat_type.len;
-
-    if (type->len < len
-        || ngx_strncasecmp(type->data, ngx_http_chat_type.data, len) != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (type->len > len
-        && type->data[len] != ';'
-        && type->data[len] != ' '
-        && type->data[len] != '\t')
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -172,94 +125,6 @@ ngx_http_chat_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ctx->asked = qn;
 
     return ngx_http_chat_ask(r, ctx);
-}
-
-
-/* in one piece, wherever nginx or another module has put it */
-
-static ngx_int_t
-ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body)
-{
-    off_t         len;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    ngx_str_null(body);
-
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        return NGX_OK;
-    }
-
-    cl = r->request_body->bufs;
-    b = cl->buf;
-
-    if (cl->next == NULL && ngx_buf_in_memory(b)) {
-        body->len = b->last - b->pos;
-        body->data = b->pos;
-        return NGX_OK;
-    }
-
-    len = 0;
-
-    for ( /* void */ ; cl; cl = cl->next) {
-        len += ngx_buf_size(cl->buf);
-    }
-
-    if (len > NGX_MAX_INT32_VALUE) {
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-    }
-
-    body->data = ngx_pnalloc(r->pool, (size_t) len);
-    if (body->data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body->len = (size_t) len;
-
-    return ngx_http_chat_copy_body(r, body->data);
-}
-
-
-static ngx_int_t
-ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p)
-{
-    size_t        size;
-    ssize_t       n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-
-        b = cl->buf;
-
-        if (ngx_buf_in_memory(b)) {
-            p = ngx_cpymem(p, b->pos, b->last - b->pos);
-            continue;
-        }
-
-        size = (size_t) ngx_buf_size(b);
-
-        if (size == 0) {
-            continue;
-        }
-
-        n = ngx_read_file(b->file, p, size, b->file_pos);
-
-        if (n == NGX_ERROR) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        if ((size_t) n != size) {
-            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                          "request body in \"%V\" is truncated: "
-                          "%z bytes read of %uz", &b->file->name, n, size);
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        p += size;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -4,7 +4,6 @@
 #include "ngx_http_chat_variables.h"
 
 
-static ngx_int_t ngx_http_chat_cache_control(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_generation(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_cache_status(ngx_http_request_t *r,
@@ -51,7 +50,7 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_http_chat_cache_control(r) != NGX_OK
+    if (ngx_http_chat_cache_control(r, &ngx_http_chat_no_store) != NGX_OK
         || ngx_http_chat_add_header(r, "X-Accel-Buffering", &ngx_http_chat_no)
            != NGX_OK
         || ngx_http_chat_generation(r, ctx) != NGX_OK)
@@ -67,10 +66,8 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 }
 
 
-/* where "expires" and $sent_http_cache_control look for it */
-
-static ngx_int_t
-ngx_http_chat_cache_control(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_chat_cache_control(ngx_http_request_t *r, ngx_str_t *value)
 {
     ngx_table_elt_t   *h;
 #if (nginx_version < 1023000)
@@ -86,7 +83,7 @@ ngx_http_chat_cache_control(ngx_http_request_t *r)
 
     h->hash = 1;
     ngx_str_set(&h->key, "Cache-Control");
-    h->value = ngx_http_chat_no_store;
+    h->value = *value;
 
 #if (nginx_version < 1023000)
 

@@ -1,6 +1,6 @@
 
 /*
- * The header of a stream of events.
+ * The header of a stream of events, and Cache-Control of all we answer.
  */
 
 
@@ -17,6 +17,13 @@
  */
 ngx_int_t ngx_http_chat_send_header(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, off_t length);
+
+/*
+ * Cache-Control: value, which must last, where "expires" and
+ * $sent_http_cache_control look for it.  NGX_OK, NGX_ERROR.
+ */
+ngx_int_t ngx_http_chat_cache_control(ngx_http_request_t *r,
+    ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_CHAT_HEADER_H_INCLUDED_ */

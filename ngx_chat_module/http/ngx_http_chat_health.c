@@ -2,6 +2,7 @@
 #include "ngx_http_chat_health.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_direct.h"
+#include "ngx_http_chat_header.h"
 #include "../ngx_chat_peers.h"
 #include "../codec/ngx_chat_json.h"
 
@@ -490,8 +491,7 @@ ngx_http_chat_health_send(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_http_chat_add_header(r, "Cache-Control",
-                                 &ngx_http_chat_health_no_store)
+    if (ngx_http_chat_cache_control(r, &ngx_http_chat_health_no_store)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

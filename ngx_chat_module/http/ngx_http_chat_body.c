@@ -1,0 +1,217 @@
+
+#include "ngx_http_chat_body.h"
+#include "ngx_http_chat_ctx.h"
+
+
+static ngx_uint_t ngx_http_chat_is_json(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_chat_is_encoded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p);
+
+
+static ngx_str_t  ngx_http_chat_allow = ngx_string("POST");
+static ngx_str_t  ngx_http_chat_type = ngx_string("application/json");
+static ngx_str_t  ngx_http_chat_encoding = ngx_string("Content-Encoding");
+static ngx_str_t  ngx_http_chat_identity = ngx_string("identity");
+static ngx_str_t  ngx_http_chat_encoded =
+    ngx_string("The request body must not be compressed or encoded "
+               "otherwise.");
+
+
+ngx_int_t
+ngx_http_chat_check(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    if (r->method != NGX_HTTP_POST) {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_METHOD_NOT_ALLOWED);
+
+        if (ngx_http_chat_add_header(r, "Allow", &ngx_http_chat_allow)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    if (!ngx_http_chat_is_json(r)) {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
+
+        /* the first by RFC 9110, 15.5.16; the second says: of a POST */
+
+        if (ngx_http_chat_add_header(r, "Accept", &ngx_http_chat_type)
+            != NGX_OK
+            || ngx_http_chat_add_header(r, "Accept-Post", &ngx_http_chat_type)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    }
+
+    if (ngx_http_chat_is_encoded(r)) {
+        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
+        ctx->message = ngx_http_chat_encoded;
+
+        if (ngx_http_chat_add_header(r, "Accept-Encoding",
+                                     &ngx_http_chat_identity)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_chat_is_json(ngx_http_request_t *r)
+{
+    size_t      len;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+    len = ngx_http_chat_type.len;
+
+    if (type->len < len
+        || ngx_strncasecmp(type->data, ngx_http_chat_type.data, len) != 0)
+    {
+        return 0;
+    }
+
+    return type->len == len
+           || type->data[len] == ';'
+           || type->data[len] == ' '
+           || type->data[len] == '\t';
+}
+
+
+/* nginx has no pointer to this header, which may come more than once */
+
+static ngx_uint_t
+ngx_http_chat_is_encoded(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != ngx_http_chat_encoding.len
+                || ngx_strncasecmp(h[i].key.data, ngx_http_chat_encoding.data,
+                                   h[i].key.len)
+                   != 0)
+            {
+                continue;
+            }
+
+            if (h[i].value.len
+                && (h[i].value.len != ngx_http_chat_identity.len
+                    || ngx_strncasecmp(h[i].value.data,
+                                       ngx_http_chat_identity.data,
+                                       h[i].value.len)
+                       != 0))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         len;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    ngx_str_null(body);
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+    b = cl->buf;
+
+    if (cl->next == NULL && ngx_buf_in_memory(b)) {
+        body->len = b->last - b->pos;
+        body->data = b->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for ( /* void */ ; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    if (len > NGX_MAX_INT32_VALUE) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    body->data = ngx_pnalloc(r->pool, (size_t) len);
+    if (body->data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->len = (size_t) len;
+
+    return ngx_http_chat_copy_body(r, body->data);
+}
+
+
+static ngx_int_t
+ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p)
+{
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            continue;
+        }
+
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if ((size_t) n != size) {
+            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                          "request body in \"%V\" is truncated: "
+                          "%z bytes read of %uz", &b->file->name, n, size);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
