@@ -98,9 +98,6 @@ sub scoped {
 }
 
 
-sub custom { return sha256_hex("\xfc" . sha256($_[0])) }
-
-
 # ask_as($path, $question, headers): one question
 
 sub ask_as {
@@ -216,7 +213,7 @@ foreach my $language ('en', 'de', '') {
 
     $q = ask_as('/key', $question, %headers);
     stream_ok($q, "language \"$language\"", cache => $miss);
-    is(key_in($q), custom("$language:$question"), 'has its key');
+    is(key_in($q), custom_key_of("$language:$question"), 'has its key');
     stream_ok(ask_as('/key', $question, %headers), 'and its answer',
               cache => $hit, text => $q->{text});
 }
@@ -289,7 +286,7 @@ foreach my $path ('/limit', '/early') {
 
 is(stored(key_of($_)), 1, 'stored there') foreach @questions;
 is(stored(key_of('')), 0, 'an empty question has no key');
-is(key_in(ask_as('/early_key', $questions[0])), custom("x$questions[0]"),
+is(key_in(ask_as('/early_key', $questions[0])), custom_key_of("x$questions[0]"),
    'a key that was looked at early');
 
 # limit_req sees an empty value, which it does not count

@@ -247,9 +247,9 @@ foreach my $text ('First of all?', 'Then?') {
     is($h->{'x-was'}, 'none early', 'what a map made of it early');
     is($h->{'x-copied'}, '[]', 'was not known early');
     is($h->{'x-status'}, 'MISS', 'the cache status');
-    is($h->{'x-key'}, key_of("localhost $text"), 'the key');
+    is($h->{'x-key'}, custom_key_of("localhost $text"), 'the key');
     is_logged('early', '/early', %all, question => $text,
-              key => key_of("localhost $text"), cache_status => 'MISS',
+              key => custom_key_of("localhost $text"), cache_status => 'MISS',
               generation => qr/^[0-9a-f]{32}\./, bytes => qr/^\d+$/);
 }
 

@@ -19,7 +19,7 @@ package Chat::Test;
 use warnings;
 use strict;
 
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA qw(sha256 sha256_hex);
 use Exporter qw(import);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
@@ -43,8 +43,8 @@ our @EXPORT = (@Test::More::EXPORT, @Chat::Client::EXPORT,
     @Chat::Check::EXPORT,
     qw(test_dir free_port start_redis start_provider provider_set
        provider_stats provider_reset start_nginx new_nginx start_proxy
-       start_dns start_sentinels wait_for done key_of stream_key pieces_of
-       text_of read_file parse_json $SLACK));
+       start_dns start_sentinels wait_for done key_of custom_key_of stream_key
+       pieces_of text_of read_file parse_json $SLACK));
 
 # what a busy machine may take in addition, in seconds
 
@@ -278,10 +278,13 @@ sub wait_for(&;@) {
 }
 
 
-sub key_of     { return sha256_hex($_[0]) }
-sub stream_key { return 'chat:stream:' . sha256_hex($_[0]) }
-sub read_file  { return Chat::Nginx::read_file(@_) }
-sub parse_json { return JSON::PP->new->utf8->decode($_[0]) }
+# of a question, and of what a chat_cache_key came to
+
+sub key_of        { return sha256_hex($_[0]) }
+sub custom_key_of { return sha256_hex("\xfc" . sha256($_[0])) }
+sub stream_key    { return 'chat:stream:' . sha256_hex($_[0]) }
+sub read_file     { return Chat::Nginx::read_file(@_) }
+sub parse_json    { return JSON::PP->new->utf8->decode($_[0]) }
 
 
 # what the provider answers: options as given to start_provider
