@@ -6,7 +6,16 @@
 
 
 /* on the wire an element has three bytes at least: "+\r\n" */
-#define NGX_CHAT_RESP_MIN_ELEMENT  3
+#define NGX_CHAT_RESP_MIN_ELEMENT   3
+
+/* in a reply, each of them about 64 bytes of memory */
+#define NGX_CHAT_RESP_MAX_ELEMENTS  (256 * 1024)
+
+/* arrays in arrays: one less than the limit that hiredis 0.14 has itself */
+#define NGX_CHAT_RESP_MAX_DEPTH     7
+
+/* of a simple string, an error, or a length */
+#define NGX_CHAT_RESP_MAX_LINE      (64 * 1024)
 
 
 #if (HIREDIS_MAJOR >= 1)
@@ -25,12 +34,14 @@ struct ngx_chat_resp_s {
 
     size_t                      max;
     size_t                      fed;    /* since the last whole reply */
+    size_t                      elements;   /* announced in this reply */
     unsigned                    broken:1;
 };
 
 
 static void *ngx_chat_resp_create_array(const redisReadTask *task,
     ngx_chat_resp_count_t n);
+static ngx_uint_t ngx_chat_resp_endless(redisReader *reader);
 
 
 ngx_int_t
@@ -90,7 +101,7 @@ ngx_chat_resp_create(size_t max)
 
     rp->max = max;
 
-    /* hiredis' own functions, but for a look at the size of arrays */
+    /* hiredis' own functions, but for a look at arrays */
 
     rp->fn = *rp->reader->fn;
     rp->create_array = rp->fn.createArray;
@@ -111,18 +122,73 @@ ngx_chat_resp_free(ngx_chat_resp_t *rp)
 }
 
 
-/* "*2000000000" must not take memory before its elements are there */
+/*
+ * "*2000000000" must not take memory before its elements are there, nor many
+ * smaller ones together; and hiredis frees arrays in arrays by recursion.
+ * Maps, sets and pushes come here too, and are not of RESP2.
+ */
 
 static void *
 ngx_chat_resp_create_array(const redisReadTask *task, ngx_chat_resp_count_t n)
 {
-    ngx_chat_resp_t  *rp = task->privdata;
+    size_t                max;
+    ngx_uint_t            depth;
+    ngx_chat_resp_t      *rp = task->privdata;
+    const redisReadTask  *t;
 
-    if ((size_t) n > rp->max / NGX_CHAT_RESP_MIN_ELEMENT) {
+    depth = 0;
+
+    for (t = task; t; t = t->parent) {
+        depth++;
+    }
+
+    if (depth == 1) {
+        rp->elements = 0;
+    }
+
+    max = ngx_min(rp->max / NGX_CHAT_RESP_MIN_ELEMENT,
+                  NGX_CHAT_RESP_MAX_ELEMENTS);
+
+    if (task->type != REDIS_REPLY_ARRAY
+        || depth > NGX_CHAT_RESP_MAX_DEPTH
+        || (size_t) n > max - rp->elements)
+    {
         return NULL;
     }
 
+    rp->elements += n;
+
     return rp->create_array(task, n);
+}
+
+
+/* a line without an end would be searched from its beginning at each feed */
+
+static ngx_uint_t
+ngx_chat_resp_endless(redisReader *reader)
+{
+    u_char  *p, *last;
+
+    if (reader->len - reader->pos <= NGX_CHAT_RESP_MAX_LINE) {
+        return 0;
+    }
+
+    p = (u_char *) reader->buf + reader->pos;
+    last = p + NGX_CHAT_RESP_MAX_LINE;
+
+    for ( ;; ) {
+        p = ngx_strlchr(p, last, CR);
+
+        if (p == NULL) {
+            return 1;
+        }
+
+        p++;
+
+        if (*p == LF) {
+            return 0;
+        }
+    }
 }
 
 
@@ -166,7 +232,7 @@ ngx_chat_resp_next(ngx_chat_resp_t *rp, ngx_chat_reply_t **reply)
 
     if (r == NULL) {
 
-        if (rp->fed > rp->max) {
+        if (rp->fed > rp->max || ngx_chat_resp_endless(rp->reader)) {
             goto broken;
         }
 

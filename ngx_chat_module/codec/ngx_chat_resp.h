@@ -21,7 +21,11 @@ typedef struct ngx_chat_resp_s  ngx_chat_resp_t;
 ngx_int_t ngx_chat_resp_format(ngx_chat_bytes_t *out, ngx_str_t *argv,
     ngx_uint_t argc);
 
-/* max: the most bytes one reply may have on the wire; NULL: no memory */
+/*
+ * max: the most bytes one reply may have on the wire.  Whatever it is, a reply
+ * has at most 262144 elements, in arrays at most 7 deep, and no line of more
+ * than 64 KB.  NULL: no memory.
+ */
 ngx_chat_resp_t *ngx_chat_resp_create(size_t max);
 void ngx_chat_resp_free(ngx_chat_resp_t *rp);
 

@@ -32,6 +32,10 @@ static ngx_uint_t ut_int(const char *wire, int64_t want);
 static ngx_uint_t ut_no_int(const char *wire);
 static void ut_format(void);
 static void ut_access(void);
+static ngx_int_t ut_fed(size_t max, ngx_str_t *wire);
+static ngx_int_t ut_repeated(const char *s, ngx_uint_t n, const char *end);
+static void ut_depth(void);
+static void ut_lines(void);
 static void ut_limits(void);
 
 
@@ -68,6 +72,12 @@ static ut_case_t  ut_cases[] = {
     { "*2000000000\r\n", "!", "an array of two billions" },
     { "*22\r\n", "!", "an array that cannot fit in the limit" },
     { "*1\r\n*1\r\n*22\r\n", "!", "the same further inside" },
+    { "*11\r\n*11\r\n", "!", "arrays that together cannot" },
+    { "*21\r\n*1\r\n", "!", "one element more than can" },
+    { "%1\r\n+a\r\n+b\r\n", "!", "a map" },
+    { "~1\r\n+a\r\n", "!", "a set" },
+    { ">1\r\n+a\r\n", "!", "a push" },
+    { "|1\r\n+a\r\n+b\r\n+c\r\n", "!", "attributes" },
     { "$56\r\n01234567890123456789012345678901234567890123456789012345\r\n",
       "'01234567890123456789012345678901234567890123456789012345' ",
       "less bytes than the limit" },
@@ -382,6 +392,92 @@ ut_access(void)
 }
 
 
+/* in pieces; frees wire */
+
+static ngx_int_t
+ut_fed(size_t max, ngx_str_t *wire)
+{
+    size_t             i;
+    ngx_int_t          rc;
+    ngx_chat_resp_t   *rp;
+    ngx_chat_reply_t  *reply;
+
+    rp = ngx_chat_resp_create(max);
+    rc = NGX_AGAIN;
+
+    for (i = 0; i < wire->len && rc == NGX_AGAIN; i += 65536) {
+
+        rc = ngx_chat_resp_feed(rp, wire->data + i,
+                                ngx_min(65536, wire->len - i));
+
+        if (rc == NGX_OK) {
+            rc = ngx_chat_resp_next(rp, &reply);
+        }
+
+        if (rc == NGX_OK) {
+            ngx_chat_reply_free(reply);
+        }
+    }
+
+    ngx_chat_resp_free(rp);
+    ut_free(wire);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ut_repeated(const char *s, ngx_uint_t n, const char *end)
+{
+    size_t     len;
+    ngx_str_t  all, wire;
+
+    all = ut_repeat(s, n);
+    len = strlen(end);
+
+    wire.len = all.len + len;
+    wire.data = ngx_alloc(wire.len, ngx_cycle->log);
+
+    memcpy(wire.data, all.data, all.len);
+    memcpy(wire.data + all.len, end, len);
+
+    ut_free(&all);
+
+    return ut_fed(64 * 1024 * 1024, &wire);
+}
+
+
+static void
+ut_depth(void)
+{
+    ut_ok(ut_repeated("*1\r\n", 7, ":1\r\n") == NGX_OK, "arrays 7 deep");
+    ut_ok(ut_repeated("*1\r\n", 8, ":1\r\n") == NGX_ERROR, "arrays 8 deep");
+    ut_ok(ut_repeated("*1\r\n", 400000, "") == NGX_ERROR,
+          "arrays 400000 deep");
+    ut_ok(ut_repeated("*2\r\n:1\r\n", 400000, "") == NGX_ERROR,
+          "the same behind an element each");
+
+    ut_ok(ut_repeated("*262144\r\n", 1, "") == NGX_AGAIN,
+          "as many elements as the limit");
+    ut_ok(ut_repeated("*262145\r\n", 1, "") == NGX_ERROR,
+          "one element over the limit");
+    ut_ok(ut_repeated("*100000\r\n", 3, "") == NGX_ERROR,
+          "elements over the limit in arrays in arrays");
+}
+
+
+static void
+ut_lines(void)
+{
+    ut_ok(ut_repeated("+", 65536, "\r\n") == NGX_OK, "a line of 64 KB");
+    ut_ok(ut_repeated("+", 65540, "") == NGX_ERROR, "a line of more");
+    ut_ok(ut_repeated("+\r", 40000, "") == NGX_ERROR,
+          "a line of more with carriage returns in it");
+    ut_ok(ut_repeated("$200000\r\n", 20000, "") == NGX_AGAIN,
+          "a string may be longer than a line");
+}
+
+
 static void
 ut_limits(void)
 {
@@ -465,6 +561,8 @@ main(void)
 
     ut_format();
     ut_access();
+    ut_depth();
+    ut_lines();
     ut_limits();
 
     return ut_done();
