@@ -158,10 +158,18 @@ ok(wait_for { read_file($two->dir . '/chat.log') =~ m!^/chat b completed$!m },
 stream_ok(scalar ask($two, { path => '/dead', question => 'Dead?' }),
           'instead of a dead one', restarts => 0);
 
-provider_set($provider, status => 400);
+provider_set($provider, status => 400,
+             says => '{"error": {"code": "context_length_exceeded"}}');
 stream_ok(scalar ask($two, { question => 'Who is to blame?' }),
           'the question is at fault', error => 'provider_refused');
 is(calls($second, 'Who is to blame?'), 0, 'so nobody else is asked');
+like($two->error_log, qr/HTTP status 400 \(context_length_exceeded\), the /,
+     'the log tells the code');
+
+provider_set($provider, says => '{"error": {"code": "invalid_api_key"}}');
+stream_ok(scalar ask($two, { question => 'Whose key is wrong?' }),
+          'a 400 for another reason', restarts => 0);
+is(calls($second, 'Whose key is wrong?'), 1, 'so the second is asked');
 
 provider_set($provider, status => 0, fault => 'reset', at => 2);
 stream_ok(scalar ask($two, { question => 'Who starts over?' }),

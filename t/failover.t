@@ -80,10 +80,56 @@ my %cases = (
     after_429   => [ 'status=429;retry_after=60', '', 1, 1 ],
     broken_500  => [ 'status=500', '', 1, 1 ],
     broken_503  => [ 'status=503', '', 1, 1 ],
-    wrong_400   => [ 'status=400', '', 1, 0 ],
+    wrong_400   => [ 'status=400', '', 1, 1 ],
     wrong_413   => [ 'status=413', '', 1, 0 ],
-    wrong_422   => [ 'status=422', '', 1, 0 ],
+    wrong_414   => [ 'status=414', '', 1, 1 ],
+    wrong_422   => [ 'status=422', '', 1, 1 ],
+    wrong_431   => [ 'status=431', '', 1, 1 ],
 );
+
+# Whose fault it was is told by the body: status, body, what of it is logged,
+# and whether the next one is asked.
+
+my %said = (
+    context => [ 400, '{"error": {"message": "The maximum context length is'
+        . ' 8192 tokens.", "type": "invalid_request_error", "param":'
+        . ' "messages", "code": "context_length_exceeded"}}',
+        'invalid_request_error context_length_exceeded', 0 ],
+    prompt => [ 400, '{"type": "error", "error": {"type":'
+        . ' "invalid_request_error", "message": "prompt is too long: 209353'
+        . ' tokens > 199999 maximum"}}', 'error invalid_request_error', 0 ],
+    policy => [ 422, '{"error": {"message": "filtered", "type": null, "code":'
+        . ' "content_filter", "status": 422}}', 'content_filter', 0 ],
+    size => [ 500, '{"error": {"code": 500, "message": "too large", "type":'
+        . ' "exceed_context_size_error"}}', 'exceed_context_size_error', 0 ],
+    key => [ 400, '{"code": "Client specified an invalid argument", "error":'
+        . ' "Incorrect API key provided: se***et."}', undef, 1 ],
+    list => [ 400, '[{"error": {"code": 400, "message": "API key not valid.",'
+        . ' "status": "INVALID_ARGUMENT", "details": [{"reason":'
+        . ' "API_KEY_INVALID"}]}}]', 'INVALID_ARGUMENT API_KEY_INVALID', 1 ],
+    credit => [ 400, '{"type": "error", "error": {"type":'
+        . ' "invalid_request_error", "message": "Your credit balance is too'
+        . ' low."}}', 'error invalid_request_error', 1 ],
+    param => [ 400, '{"error": {"message": "Unsupported parameter", "type":'
+        . ' "invalid_request_error", "code": "unsupported_parameter"}}',
+        'invalid_request_error unsupported_parameter', 1 ],
+    extra => [ 422, '{"object": "error", "message": {"detail": [{"type":'
+        . ' "extra_forbidden", "loc": ["body", "stream_options"], "msg":'
+        . ' "Extra inputs are not permitted"}]}, "type":'
+        . ' "invalid_request_error"}',
+        'extra_forbidden invalid_request_error', 1 ],
+    minute => [ 413, '{"error": {"message": "Request too large: tokens per'
+        . ' minute (TPM)", "type": "tokens", "code": "rate_limit_exceeded"}}',
+        'tokens rate_limit_exceeded', 1 ],
+);
+
+foreach my $name (keys %said) {
+    my ($status, $body, $words, $next) = @{ $said{$name} };
+
+    $cases{"said_$name"} = [
+        "status=$status;says=" . option_value($body), '', 1, $next
+    ];
+}
 
 foreach my $name (sort keys %cases) {
     my ($options, $lines) = @{ $cases{$name} };
@@ -215,6 +261,19 @@ unlike($nginx->error_log, qr/is asked again/, 'nobody waits for a back-off');
 like($nginx->error_log,
      qr/\[error\].*provider "a_refused_$_" .*HTTP status $_/,
      "$_ is an error in the log") foreach 401, 403, 404;
+
+foreach my $name (sort keys %said) {
+    my ($status, $body, $words, $next) = @{ $said{$name} };
+    my ($line) = $nginx->error_log =~ /(provider "a_said_$name" at .*)/;
+    my $end = (defined $words ? " ($words)" : '')
+        . ($next ? '' : ', the question is at fault');
+
+    like($line // '', qr/ refused the request, HTTP status $status\Q$end\E,/,
+         "said: $name: types and codes in the log");
+}
+
+unlike($nginx->error_log, qr/credit balance|se\*\*\*et|8192 tokens/,
+       'and nothing else of what was said');
 like($nginx->error_log,
      qr/provider "b_broken_500" is asked instead of "a_broken_500"/,
      'the log tells who is asked instead');

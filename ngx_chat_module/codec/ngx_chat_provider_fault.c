@@ -6,7 +6,10 @@
 #define NGX_CHAT_FAULT_KEY  8
 
 
-static ngx_uint_t ngx_chat_provider_fault_final(ngx_uint_t status);
+static void ngx_chat_provider_fault_read(ngx_chat_provider_fault_t *f,
+    u_char *p, size_t len, ngx_uint_t status, ngx_pool_t *temp);
+static ngx_uint_t ngx_chat_provider_fault_final(ngx_chat_refusal_t *rf,
+    ngx_uint_t status);
 static void ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
     ngx_str_t *message);
 static u_char *ngx_chat_fault_put(u_char *p, u_char *last, const void *s,
@@ -54,19 +57,17 @@ void
 ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
     ngx_uint_t status, ngx_pool_t *temp)
 {
-    ngx_str_t         body;
-    ngx_uint_t        retry;
-    ngx_chat_delta_t  d;
-    ngx_chat_error_e  error;
+    const char        *what;
+    ngx_uint_t         retry;
+    ngx_chat_error_e   error;
 
     f->status = status;
 
-    if (f->error == NGX_CHAT_E_NONE) {
-        f->final = ngx_chat_provider_fault_final(status);
-    }
+    ngx_chat_provider_fault_read(f, f->body.data, f->body.len, status, temp);
 
     error = NGX_CHAT_E_PROVIDER_REFUSED;
     retry = (status >= 500);
+    what = "refused the request";
 
     if (status < 300) {
         error = NGX_CHAT_E_PROVIDER_BROKEN;
@@ -79,44 +80,34 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
         error = NGX_CHAT_E_PROVIDER_TIMEOUT;
         retry = 1;
 
+    } else if (f->final) {
+        retry = 0;
+
     } else if ((status == 401 || status == 403)
                && f->provider->key.len == 0
                && f->provider->headers == NULL)
     {
         /* one of the headers may be the key */
         error = NGX_CHAT_E_NO_KEY;
+        what = "wants a key, and none is configured";
     }
 
-    ngx_chat_provider_fault(f, error, retry,
-                            (error == NGX_CHAT_E_NO_KEY)
-                            ? "wants a key, and none is configured"
-                            : "refused the request");
-
-    if (f->body.len == 0) {
-        return;
-    }
-
-    body.data = f->body.data;
-    body.len = f->body.len;
-
-    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
-
-    if (ngx_chat_delta_parse(&d, &body, temp) == NGX_OK && d.is_error) {
-        ngx_chat_provider_fault_message(f, &d.error);
-    }
+    ngx_chat_provider_fault(f, error, retry, what);
 }
 
 
 void
 ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
-    ngx_chat_delta_t *d)
+    ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *temp)
 {
-    ngx_uint_t        retry;
-    ngx_chat_error_e  error;
+    ngx_uint_t         retry;
+    ngx_chat_error_e   error;
 
-    if (f->error == NGX_CHAT_E_NONE) {
-        f->final = ngx_chat_provider_fault_final(d->error_code);
-    }
+    /* most events are no errors: as much is read as of a refusal */
+
+    ngx_chat_provider_fault_read(f, data->data,
+                                 ngx_min(data->len, NGX_CHAT_FAULT_BODY),
+                                 d->error_code, temp);
 
     error = NGX_CHAT_E_PROVIDER_BROKEN;
     retry = (d->error_code < 400 || d->error_code >= 500
@@ -125,31 +116,64 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
     if (d->error_code == 429) {
         error = NGX_CHAT_E_PROVIDER_RATE_LIMITED;
         retry = 1;
+
+    } else if (f->final) {
+        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        retry = 0;
     }
 
     ngx_chat_provider_fault(f, error, retry,
                             "sent an error instead of an answer");
+}
 
-    ngx_chat_provider_fault_message(f, &d->error);
+
+static void
+ngx_chat_provider_fault_read(ngx_chat_provider_fault_t *f, u_char *p,
+    size_t len, ngx_uint_t status, ngx_pool_t *temp)
+{
+    ngx_str_t            text;
+    ngx_chat_refusal_t  *rf;
+
+    rf = &f->refusal;
+
+    text.data = p;
+    text.len = len;
+
+    ngx_chat_refusal_parse(rf, &text, temp);
+
+    if (f->error == NGX_CHAT_E_NONE) {
+        f->final = ngx_chat_provider_fault_final(rf, status);
+    }
+
+    /* words are short, and so may a key be */
+
+    if (ngx_chat_provider_has_key(f->provider, rf->words, rf->len)) {
+        rf->len = 0;
+    }
+
+    ngx_chat_provider_fault_message(f, &rf->message);
 }
 
 
 /*
- * Is the question itself refused?  What else is below 500 is the fault of a
- * provider's configuration or account, and another may do better.
+ * Is the question itself refused?  A 400 or 422 alone does not say so: they
+ * are also for keys, credit and params that a provider does not like, and
+ * another one may do better.
  */
 
 static ngx_uint_t
-ngx_chat_provider_fault_final(ngx_uint_t status)
+ngx_chat_provider_fault_final(ngx_chat_refusal_t *rf, ngx_uint_t status)
 {
     switch (status) {
 
-    case 400:
     case 413:
-    case 414:
+        return !rf->limit;
+
+    case 0:
+    case 400:
     case 422:
-    case 431:
-        return 1;
+    case 500:
+        return rf->question && !rf->limit;
 
     default:
         return 0;
@@ -186,10 +210,21 @@ ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f, u_char *buf)
         p = ngx_chat_fault_put(p, last, digits, 3);
     }
 
+    if (f->refusal.len) {
+        p = ngx_chat_fault_put(p, last, " (", sizeof(" (") - 1);
+        p = ngx_chat_fault_put(p, last, f->refusal.words, f->refusal.len);
+        p = ngx_chat_fault_put(p, last, ")", 1);
+    }
+
     if (f->detail) {
         p = ngx_chat_fault_put(p, last, ", \"", sizeof(", \"") - 1);
         p = ngx_chat_fault_put(p, last, f->detail, ngx_strlen(f->detail));
         p = ngx_chat_fault_put(p, last, "\"", 1);
+    }
+
+    if (f->final) {
+        p = ngx_chat_fault_put(p, last, ", the question is at fault",
+                               sizeof(", the question is at fault") - 1);
     }
 
     return p;

@@ -12,6 +12,7 @@
 #include "ngx_chat_bytes.h"
 #include "ngx_chat_error.h"
 #include "ngx_chat_provider_json.h"
+#include "ngx_chat_refusal.h"
 
 
 #define NGX_CHAT_FAULT_BODY     8192
@@ -31,6 +32,7 @@ typedef struct {
     ngx_uint_t             status;       /* of HTTP; 0: there was none */
 
     ngx_chat_bytes_t       body;         /* of an error response */
+    ngx_chat_refusal_t     refusal;      /* what that, or an event, says */
     ngx_str_t              message;      /* the provider's own words */
 
     ngx_chat_provider_t   *provider;
@@ -52,14 +54,15 @@ void ngx_chat_provider_fault(ngx_chat_provider_fault_t *f,
 void ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
     ngx_uint_t status, ngx_pool_t *temp);
 
-/* an error object in the stream */
+/* an error object in the stream, d being what was read of data */
 void ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
-    ngx_chat_delta_t *d);
+    ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *temp);
 
 /*
- * One line for the operator, without a zero at its end: what went wrong, not
- * what the provider says, which may repeat the question.  buf has room for
- * NGX_CHAT_FAULT_LINE bytes.  Returns the end.
+ * One line for the operator, without a zero at its end: what went wrong, with
+ * the types and codes that the provider gives, but not its text, which may
+ * repeat the question.  buf has room for NGX_CHAT_FAULT_LINE bytes.  Returns
+ * the end.
  */
 u_char *ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f,
     u_char *buf);

@@ -169,7 +169,7 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
                                 "sent an event that is not valid JSON");
 
     } else if (d.is_error) {
-        ngx_chat_provider_fault_object(st->fault, &d);
+        ngx_chat_provider_fault_object(st->fault, &d, &data, st->temp);
 
     } else {
         ngx_chat_provider_stream_delta(st, &d);

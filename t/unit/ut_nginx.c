@@ -183,6 +183,22 @@ ngx_array_push(ngx_array_t *a)
 }
 
 
+/* n: length of the text without its last byte, as everywhere in nginx */
+
+u_char *
+ngx_strlcasestrn(u_char *s1, u_char *last, u_char *s2, size_t n)
+{
+    for ( /* void */ ; (size_t) (last - s1) > n; s1++) {
+
+        if (strncasecmp((char *) s1, (char *) s2, n + 1) == 0) {
+            return s1;
+        }
+    }
+
+    return NULL;
+}
+
+
 u_char *
 ngx_hex_dump(u_char *dst, u_char *src, size_t len)
 {

@@ -96,22 +96,6 @@ ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
 }
 
 
-/* n: length of the text without its last byte, as everywhere in nginx */
-
-u_char *
-ngx_strlcasestrn(u_char *s1, u_char *last, u_char *s2, size_t n)
-{
-    for ( /* void */ ; (size_t) (last - s1) > n; s1++) {
-
-        if (strncasecmp((char *) s1, (char *) s2, n + 1) == 0) {
-            return s1;
-        }
-    }
-
-    return NULL;
-}
-
-
 /* the few formats that the file uses */
 
 u_char *

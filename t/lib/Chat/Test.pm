@@ -42,9 +42,10 @@ use Chat::Sentinel;
 our @EXPORT = (@Test::More::EXPORT, @Chat::Client::EXPORT,
     @Chat::Check::EXPORT,
     qw(test_dir free_port start_redis start_provider provider_set
-       provider_stats provider_reset start_nginx new_nginx start_proxy
-       start_dns start_sentinels wait_for done key_of custom_key_of stream_key
-       pieces_of text_of read_file parse_json $SLACK));
+       option_value provider_stats provider_reset start_nginx new_nginx
+       start_proxy start_dns start_sentinels wait_for done key_of
+       custom_key_of stream_key pieces_of text_of read_file parse_json
+       $SLACK));
 
 # what a busy machine may take in addition, in seconds
 
@@ -176,7 +177,7 @@ sub start_provider {
                 '--port-file', "$sub/port", '--log', "$sub/log");
 
     push(@args, '--key', delete $opt{key}) if defined $opt{key};
-    push(@args, map { "$_=" . _escape($opt{$_}) } sort keys %opt);
+    push(@args, map { "$_=" . option_value($opt{$_}) } sort keys %opt);
 
     my $pid = fork();
 
@@ -205,11 +206,14 @@ sub provider_set {
     my ($provider, %set) = @_;
 
     return get($provider, '/__set?'
-               . join(';', map { "$_=" . _escape($set{$_}) } sort keys %set));
+               . join(';', map { "$_=" . option_value($set{$_}) }
+                      sort keys %set));
 }
 
 
-sub _escape {
+# any text as the value of an option
+
+sub option_value {
     my ($text) = @_;
 
     utf8::encode($text) if utf8::is_utf8($text);
