@@ -6,8 +6,6 @@
 
 
 static u_char ngx_chat_json_short(u_char ch);
-static ngx_int_t ngx_chat_json_unit(const u_char *p, const u_char *last,
-    ngx_uint_t *unit);
 static int ngx_chat_json_open(void *ctx);
 static int ngx_chat_json_close(void *ctx);
 
@@ -177,9 +175,7 @@ ngx_chat_json_check_text(const u_char *p, size_t len)
 }
 
 
-/* reads one escape by number: \u and four hex digits */
-
-static ngx_int_t
+ngx_int_t
 ngx_chat_json_unit(const u_char *p, const u_char *last, ngx_uint_t *unit)
 {
     u_char      ch;

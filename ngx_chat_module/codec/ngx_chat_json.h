@@ -25,6 +25,10 @@ size_t ngx_chat_json_escaped_len(const u_char *p, size_t len);
 /* writes it, without quotes, and returns the end */
 u_char *ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len);
 
+/* reads one escape by number: \u and four hex digits.  NGX_OK, NGX_ERROR */
+ngx_int_t ngx_chat_json_unit(const u_char *p, const u_char *last,
+    ngx_uint_t *unit);
+
 /*
  * Checks a whole JSON text before yajl reads it: strict UTF-8 (RFC 3629) and
  * every surrogate escape inside strings one of a pair.  NGX_OK, NGX_ERROR.

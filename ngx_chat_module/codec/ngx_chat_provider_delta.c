@@ -1,170 +1,148 @@
 
 #include "ngx_chat_provider_json.h"
 #include "ngx_chat_json.h"
-
-#include <yajl/yajl_parse.h>
-
-
-#define NGX_CHAT_DELTA_DEPTH       4       /* of the deepest path wanted */
-#define NGX_CHAT_DELTA_FINISH_MAX  32
-#define NGX_CHAT_DELTA_CODE_MAX    9       /* digits */
+#include "ngx_chat_json_walk.h"
+#include "ngx_chat_provider_reason.h"
+#include "ngx_chat_str.h"
 
 
-/* a key of an object, or an element of an array, in four bits */
+#define NGX_CHAT_DELTA_CODE_MAX  999999999
+
+
+/* the members that are wanted of an event */
 
 enum {
-    ngx_chat_delta_key_other = 1,
-    ngx_chat_delta_key_element,
-    ngx_chat_delta_key_choices,
-    ngx_chat_delta_key_index,
-    ngx_chat_delta_key_delta,
-    ngx_chat_delta_key_content,
-    ngx_chat_delta_key_reasoning,
-    ngx_chat_delta_key_finish,
-    ngx_chat_delta_key_model,
-    ngx_chat_delta_key_usage,
-    ngx_chat_delta_key_object,
-    ngx_chat_delta_key_error,
-    ngx_chat_delta_key_message,
-    ngx_chat_delta_key_code,
-    ngx_chat_delta_key_status
+    ngx_chat_event_choices = 0,
+    ngx_chat_event_model,
+    ngx_chat_event_usage,
+    ngx_chat_event_object,
+    ngx_chat_event_type,
+    ngx_chat_event_error,
+    ngx_chat_event_error_code,
+    ngx_chat_event_error_type,
+    ngx_chat_event_message,
+    ngx_chat_event_code,
+    ngx_chat_event_status,
+    ngx_chat_event_members
 };
 
 
-/* a path: the keys from the top down, which are never 0 */
-
-enum {
-    ngx_chat_delta_model = ngx_chat_delta_key_model,
-    ngx_chat_delta_usage = ngx_chat_delta_key_usage,
-    ngx_chat_delta_object = ngx_chat_delta_key_object,
-    ngx_chat_delta_message = ngx_chat_delta_key_message,
-    ngx_chat_delta_code = ngx_chat_delta_key_code,
-    ngx_chat_delta_status = ngx_chat_delta_key_status,
-    ngx_chat_delta_error = ngx_chat_delta_key_error,
-
-    ngx_chat_delta_error_message = ngx_chat_delta_error << 4
-                                   | ngx_chat_delta_key_message,
-
-    ngx_chat_delta_error_code = ngx_chat_delta_error << 4
-                                | ngx_chat_delta_key_code,
-
-    ngx_chat_delta_error_status = ngx_chat_delta_error << 4
-                                  | ngx_chat_delta_key_status,
-
-    ngx_chat_delta_choice = ngx_chat_delta_key_choices << 4
-                            | ngx_chat_delta_key_element,
-
-    ngx_chat_delta_index = ngx_chat_delta_choice << 4
-                           | ngx_chat_delta_key_index,
-
-    ngx_chat_delta_finish = ngx_chat_delta_choice << 4
-                            | ngx_chat_delta_key_finish,
-
-    ngx_chat_delta_content = ngx_chat_delta_choice << 8
-                             | ngx_chat_delta_key_delta << 4
-                             | ngx_chat_delta_key_content,
-
-    ngx_chat_delta_reasoning = ngx_chat_delta_choice << 8
-                               | ngx_chat_delta_key_delta << 4
-                               | ngx_chat_delta_key_reasoning
+static ngx_str_t  ngx_chat_event_names[] = {
+    ngx_string("choices"),
+    ngx_string("model"),
+    ngx_string("usage"),
+    ngx_string("object"),
+    ngx_string("type"),
+    ngx_string("error"),
+    ngx_string("error_code"),
+    ngx_string("error_type"),
+    ngx_string("message"),
+    ngx_string("code"),
+    ngx_string("status")
 };
 
 
-typedef struct {
-    ngx_str_t             name;
-    ngx_uint_t            key;
-} ngx_chat_delta_name_t;
+/* of a choice */
+
+enum {
+    ngx_chat_choice_index = 0,
+    ngx_chat_choice_delta,
+    ngx_chat_choice_message,
+    ngx_chat_choice_finish,
+    ngx_chat_choice_error,
+    ngx_chat_choice_members
+};
 
 
-typedef struct {
-    ngx_str_t             text;
-    ngx_str_t             finish;
-    unsigned              reasoning:1;
-    unsigned              ignored:1;       /* its index is not 0 */
-} ngx_chat_delta_choice_t;
+static ngx_str_t  ngx_chat_choice_names[] = {
+    ngx_string("index"),
+    ngx_string("delta"),
+    ngx_string("message"),
+    ngx_string("finish_reason"),
+    ngx_string("error")
+};
 
 
-typedef struct {
-    ngx_chat_delta_t         *delta;
-    ngx_str_t                *data;
-    ngx_pool_t               *pool;
-    yajl_handle               handle;
+/* of a part of a text */
 
-    ngx_uint_t                keys[NGX_CHAT_JSON_DEPTH];
-    ngx_uint_t                depth;
+enum {
+    ngx_chat_part_type = 0,
+    ngx_chat_part_text,
+    ngx_chat_part_members
+};
 
-    ngx_chat_delta_choice_t   choice;
-    size_t                    usage;       /* where it starts */
 
-    /* of an error, beside its object or without one */
-    ngx_str_t                 message;
-    ngx_uint_t                code;
+static ngx_str_t  ngx_chat_part_names[] = {
+    ngx_string("type"),
+    ngx_string("text")
+};
 
-    unsigned                  is_object:1;
-    unsigned                  has_choice:1;
-} ngx_chat_delta_ctx_t;
+
+/* of an error, or of an event that is one; the first of a kind counts */
+
+enum {
+    ngx_chat_error_message = 0,
+    ngx_chat_error_error_message,
+    ngx_chat_error_error_msg,
+    ngx_chat_error_code,
+    ngx_chat_error_error_code,
+    ngx_chat_error_status,
+    ngx_chat_error_type,
+    ngx_chat_error_error_type,
+    ngx_chat_error_members
+};
+
+
+static ngx_str_t  ngx_chat_error_names[] = {
+    ngx_string("message"),
+    ngx_string("error_message"),
+    ngx_string("error_msg"),
+    ngx_string("code"),
+    ngx_string("error_code"),
+    ngx_string("status"),
+    ngx_string("type"),
+    ngx_string("error_type")
+};
+
+
+static ngx_str_t  ngx_chat_replacement = ngx_string("\xef\xbf\xbd");
 
 
 static ngx_str_t ngx_chat_delta_trim(ngx_str_t *data);
-
-static int ngx_chat_delta_on_number(void *data, const char *p, size_t len);
-static int ngx_chat_delta_on_string(void *data, const u_char *p, size_t len);
-static int ngx_chat_delta_on_start_map(void *data);
-static int ngx_chat_delta_on_key(void *data, const u_char *p, size_t len);
-static int ngx_chat_delta_on_end_map(void *data);
-static int ngx_chat_delta_on_start_array(void *data);
-static int ngx_chat_delta_on_end_array(void *data);
-
-static ngx_uint_t ngx_chat_delta_path(ngx_chat_delta_ctx_t *ctx);
-static int ngx_chat_delta_nest(ngx_chat_delta_ctx_t *ctx, ngx_uint_t key);
-static int ngx_chat_delta_keep(ngx_chat_delta_ctx_t *ctx, ngx_str_t *s,
-    const u_char *p, size_t len);
-static int ngx_chat_delta_keep_finish(ngx_chat_delta_ctx_t *ctx,
-    const u_char *p, size_t len);
-static ngx_uint_t ngx_chat_delta_number(const char *p, size_t len);
-
-
-static const yajl_callbacks  ngx_chat_delta_callbacks = {
-    NULL,                          /* null */
-    NULL,                          /* boolean */
-    NULL,                          /* integer */
-    NULL,                          /* double */
-    ngx_chat_delta_on_number,
-    ngx_chat_delta_on_string,
-    ngx_chat_delta_on_start_map,
-    ngx_chat_delta_on_key,
-    ngx_chat_delta_on_end_map,
-    ngx_chat_delta_on_start_array,
-    ngx_chat_delta_on_end_array
-};
-
-
-static ngx_chat_delta_name_t  ngx_chat_delta_names[] = {
-    { ngx_string("choices"), ngx_chat_delta_key_choices },
-    { ngx_string("index"), ngx_chat_delta_key_index },
-    { ngx_string("delta"), ngx_chat_delta_key_delta },
-    { ngx_string("content"), ngx_chat_delta_key_content },
-    { ngx_string("reasoning_content"), ngx_chat_delta_key_reasoning },
-    { ngx_string("reasoning"), ngx_chat_delta_key_reasoning },
-    { ngx_string("finish_reason"), ngx_chat_delta_key_finish },
-    { ngx_string("model"), ngx_chat_delta_key_model },
-    { ngx_string("usage"), ngx_chat_delta_key_usage },
-    { ngx_string("object"), ngx_chat_delta_key_object },
-    { ngx_string("error"), ngx_chat_delta_key_error },
-    { ngx_string("message"), ngx_chat_delta_key_message },
-    { ngx_string("code"), ngx_chat_delta_key_code },
-    { ngx_string("status"), ngx_chat_delta_key_status },
-    { ngx_null_string, 0 }
-};
+static ngx_int_t ngx_chat_delta_event(ngx_chat_delta_t *d, ngx_str_t *event,
+    ngx_pool_t *pool);
+static ngx_uint_t ngx_chat_delta_is_error(ngx_str_t *v);
+static ngx_int_t ngx_chat_delta_choices(ngx_chat_delta_t *d,
+    ngx_str_t *choices, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_delta_choice(ngx_chat_delta_t *d, ngx_str_t *v,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_chat_delta_body(ngx_chat_delta_t *d, ngx_str_t *body,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_chat_delta_content(ngx_chat_delta_t *d,
+    ngx_str_t *content, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_delta_part(ngx_chat_delta_t *d, ngx_str_t *part,
+    u_char **pos, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_delta_put(ngx_chat_delta_t *d, ngx_str_t *value,
+    u_char **pos);
+static ngx_int_t ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_chat_delta_error(ngx_chat_delta_t *d, ngx_str_t *error,
+    ngx_pool_t *pool);
+static ngx_uint_t ngx_chat_delta_number(ngx_str_t *value);
 
 
 ngx_int_t
 ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *pool)
 {
-    ngx_str_t             text;
-    ngx_chat_delta_ctx_t  ctx;
+    ngx_int_t   rc;
+    ngx_str_t   text, event, rest;
+    ngx_uint_t  half;
+
+    half = d->half;
 
     ngx_memzero(d, sizeof(ngx_chat_delta_t));
+
+    d->half = half;
 
     text = ngx_chat_delta_trim(data);
 
@@ -172,41 +150,32 @@ ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *pool)
         return NGX_OK;
     }
 
-    if (text.len == sizeof("[DONE]") - 1
-        && ngx_memcmp(text.data, "[DONE]", sizeof("[DONE]") - 1) == 0)
-    {
+    if (ngx_chat_str_is(&text, "[DONE]")) {
         return NGX_DONE;
     }
 
-    ngx_memzero(&ctx, sizeof(ngx_chat_delta_ctx_t));
-
-    ctx.delta = d;
-    ctx.data = data;
-    ctx.pool = pool;
-
-    ctx.handle = yajl_alloc(&ngx_chat_delta_callbacks, NULL, &ctx);
-    if (ctx.handle == NULL) {
+    if (ngx_chat_json_walk(&event, &text, pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_chat_json_run(ctx.handle, data->data, data->len) != NGX_OK
-        || !ctx.is_object)
+    if (event.data[0] == '{') {
+        return ngx_chat_delta_event(d, &event, pool);
+    }
+
+    /* an error may come in an array */
+
+    rest = event;
+
+    if (event.data[0] != '['
+        || ngx_chat_json_element(&rest, &event) != NGX_OK
+        || event.data[0] != '{')
     {
         return NGX_ERROR;
     }
 
-    if (d->is_error) {
+    rc = ngx_chat_delta_event(d, &event, pool);
 
-        if (d->error.len == 0) {
-            d->error = ctx.message;
-        }
-
-        if (d->error_code == 0) {
-            d->error_code = ctx.code;
-        }
-    }
-
-    return NGX_OK;
+    return (rc == NGX_OK && d->is_error) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -243,304 +212,434 @@ ngx_chat_delta_trim(ngx_str_t *data)
 }
 
 
-static int
-ngx_chat_delta_on_number(void *data, const char *p, size_t len)
+static ngx_int_t
+ngx_chat_delta_event(ngx_chat_delta_t *d, ngx_str_t *event, ngx_pool_t *pool)
 {
-    ngx_chat_delta_ctx_t  *ctx = data;
+    ngx_int_t   rc;
+    ngx_str_t   v[ngx_chat_event_members], *usage;
 
-    switch (ngx_chat_delta_path(ctx)) {
-
-    case ngx_chat_delta_index:
-        ctx->choice.ignored = (len != 1 || *p != '0');
-        break;
-
-    case ngx_chat_delta_error_code:
-        ctx->delta->error_code = ngx_chat_delta_number(p, len);
-        break;
-
-    case ngx_chat_delta_error_status:
-    case ngx_chat_delta_code:
-    case ngx_chat_delta_status:
-        ctx->code = ngx_chat_delta_number(p, len);
-        break;
-
-    default:
-        break;
+    if (ngx_chat_json_members(v, event, ngx_chat_event_names,
+                              ngx_chat_event_members, pool)
+        != NGX_OK
+        || ngx_chat_json_first(&d->model, &v[ngx_chat_event_model], 1, pool)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    return 1;
-}
+    usage = &v[ngx_chat_event_usage];
 
-
-static int
-ngx_chat_delta_on_string(void *data, const u_char *p, size_t len)
-{
-    ngx_chat_delta_ctx_t  *ctx = data;
-
-    if (len == 0) {
-        return 1;
+    if (usage->len && usage->data[0] == '{'
+        && ngx_chat_json_check_value(usage->data, usage->len) == NGX_OK)
+    {
+        d->usage = *usage;
     }
 
-    switch (ngx_chat_delta_path(ctx)) {
+    rc = ngx_chat_delta_choices(d, &v[ngx_chat_event_choices], pool);
 
-    case ngx_chat_delta_content:
-        return ngx_chat_delta_keep(ctx, &ctx->choice.text, p, len);
-
-    case ngx_chat_delta_reasoning:
-        ctx->choice.reasoning = 1;
-        return 1;
-
-    case ngx_chat_delta_finish:
-        return ngx_chat_delta_keep_finish(ctx, p, len);
-
-    case ngx_chat_delta_model:
-        return ngx_chat_delta_keep(ctx, &ctx->delta->model, p, len);
-
-    case ngx_chat_delta_error:
-        ctx->delta->is_error = 1;
-
-        /* fall through */
-
-    case ngx_chat_delta_error_message:
-        return ngx_chat_delta_keep(ctx, &ctx->delta->error, p, len);
-
-    case ngx_chat_delta_message:
-        return ngx_chat_delta_keep(ctx, &ctx->message, p, len);
-
-    case ngx_chat_delta_object:
-        if (len == sizeof("error") - 1
-            && ngx_memcmp(p, "error", sizeof("error") - 1) == 0)
-        {
-            ctx->delta->is_error = 1;
-        }
-
-        return 1;
-
-    default:
-        return 1;
-    }
-}
-
-
-static int
-ngx_chat_delta_on_start_map(void *data)
-{
-    ngx_chat_delta_ctx_t  *ctx = data;
-
-    if (ctx->depth == 0) {
-        ctx->is_object = 1;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    switch (ngx_chat_delta_path(ctx)) {
-
-    case ngx_chat_delta_usage:
-        ctx->usage = yajl_get_bytes_consumed(ctx->handle) - 1;
-        break;
-
-    case ngx_chat_delta_choice:
-        ngx_memzero(&ctx->choice, sizeof(ngx_chat_delta_choice_t));
-        break;
-
-    case ngx_chat_delta_error:
-        ctx->delta->is_error = 1;
-        break;
-
-    default:
-        break;
+    if (!d->is_error && !ngx_chat_delta_is_error(v)) {
+        return NGX_OK;
     }
 
-    return ngx_chat_delta_nest(ctx, ngx_chat_delta_key_other);
-}
+    d->is_error = 1;
 
-
-static int
-ngx_chat_delta_on_key(void *data, const u_char *p, size_t len)
-{
-    ngx_uint_t              key;
-    ngx_chat_delta_ctx_t   *ctx = data;
-    ngx_chat_delta_name_t  *name;
-
-    key = ngx_chat_delta_key_other;
-
-    for (name = ngx_chat_delta_names; name->name.len; name++) {
-
-        if (name->name.len == len
-            && ngx_memcmp(name->name.data, p, len) == 0)
-        {
-            key = name->key;
-            break;
-        }
+    if (ngx_chat_delta_error(d, &v[ngx_chat_event_error], pool) != NGX_OK
+        || ngx_chat_delta_error(d, event, pool) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    ctx->keys[ctx->depth - 1] = key;
-
-    return 1;
-}
-
-
-static int
-ngx_chat_delta_on_end_map(void *data)
-{
-    ngx_chat_delta_t      *d;
-    ngx_chat_delta_ctx_t  *ctx = data;
-
-    d = ctx->delta;
-
-    ctx->depth--;
-
-    switch (ngx_chat_delta_path(ctx)) {
-
-    case ngx_chat_delta_usage:
-        d->usage.data = ctx->data->data + ctx->usage;
-        d->usage.len = yajl_get_bytes_consumed(ctx->handle) - ctx->usage;
-        break;
-
-    case ngx_chat_delta_choice:
-        if (ctx->choice.ignored || ctx->has_choice) {
-            break;
-        }
-
-        ctx->has_choice = 1;
-
-        d->text = ctx->choice.text;
-        d->finish = ctx->choice.finish;
-        d->reasoning = ctx->choice.reasoning;
-
-        break;
-
-    default:
-        break;
+    if ((d->error_code < 400 || d->error_code > 599)
+        && ngx_chat_provider_is_limit(d))
+    {
+        d->error_code = 429;
     }
 
-    return 1;
+    return NGX_OK;
 }
 
-
-static int
-ngx_chat_delta_on_start_array(void *data)
-{
-    return ngx_chat_delta_nest(data, ngx_chat_delta_key_element);
-}
-
-
-static int
-ngx_chat_delta_on_end_array(void *data)
-{
-    ngx_chat_delta_ctx_t  *ctx = data;
-
-    ctx->depth--;
-
-    return 1;
-}
-
-
-/* where the value at hand stands, 0 if nothing is wanted so deep */
 
 static ngx_uint_t
-ngx_chat_delta_path(ngx_chat_delta_ctx_t *ctx)
+ngx_chat_delta_is_error(ngx_str_t *v)
 {
-    ngx_uint_t  i, path;
+    ngx_str_t  *error;
 
-    if (ctx->depth > NGX_CHAT_DELTA_DEPTH) {
-        return 0;
-    }
+    error = &v[ngx_chat_event_error];
 
-    path = 0;
-
-    for (i = 0; i < ctx->depth; i++) {
-        path = path << 4 | ctx->keys[i];
-    }
-
-    return path;
-}
-
-
-static int
-ngx_chat_delta_nest(ngx_chat_delta_ctx_t *ctx, ngx_uint_t key)
-{
-    if (ctx->depth == NGX_CHAT_JSON_DEPTH) {
-        return 0;
-    }
-
-    ctx->keys[ctx->depth++] = key;
-
-    return 1;
-}
-
-
-static int
-ngx_chat_delta_keep(ngx_chat_delta_ctx_t *ctx, ngx_str_t *s, const u_char *p,
-    size_t len)
-{
-    u_char  *start, *end;
-
-    start = ctx->data->data;
-    end = start + ctx->data->len;
-
-    /* without escapes yajl points into its input */
-
-    if (p >= start && p < end) {
-        s->data = start + (p - start);
-        s->len = len;
-
+    if (ngx_chat_json_given(error)
+        || (error->len && error->data[0] == '{')
+        || ngx_chat_str_is(&v[ngx_chat_event_object], "\"error\"")
+        || ngx_chat_str_is(&v[ngx_chat_event_type], "\"error\""))
+    {
         return 1;
     }
 
-    s->data = ngx_pnalloc(ctx->pool, len);
-    if (s->data == NULL) {
+    if (ngx_chat_json_given(&v[ngx_chat_event_choices])) {
         return 0;
     }
 
-    ngx_memcpy(s->data, p, len);
-    s->len = len;
-
-    return 1;
+    return ngx_chat_json_given(&v[ngx_chat_event_error_code])
+           || ngx_chat_json_given(&v[ngx_chat_event_error_type])
+           || (ngx_chat_json_given(&v[ngx_chat_event_message])
+               && (ngx_chat_delta_number(&v[ngx_chat_event_code]) >= 400
+                   || ngx_chat_delta_number(&v[ngx_chat_event_status])
+                      >= 400));
 }
 
 
-static int
-ngx_chat_delta_keep_finish(ngx_chat_delta_ctx_t *ctx, const u_char *p,
-    size_t len)
-{
-    size_t  i;
+/* the first one whose index is 0, or not given */
 
-    for (i = 0; i < len; i++) {
-        if (p[i] != '_' && (p[i] < 'a' || p[i] > 'z')) {
-            break;
+static ngx_int_t
+ngx_chat_delta_choices(ngx_chat_delta_t *d, ngx_str_t *choices,
+    ngx_pool_t *pool)
+{
+    ngx_str_t  rest, choice, *index, v[ngx_chat_choice_members];
+
+    if (choices->len == 0 || choices->data[0] != '[') {
+        return NGX_OK;
+    }
+
+    rest = *choices;
+    index = &v[ngx_chat_choice_index];
+
+    while (ngx_chat_json_element(&rest, &choice) == NGX_OK) {
+
+        if (choice.data[0] != '{') {
+            continue;
+        }
+
+        if (ngx_chat_json_members(v, &choice, ngx_chat_choice_names,
+                                  ngx_chat_choice_members, pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (index->len == 0 || ngx_chat_str_is(index, "0")
+            || (index->data[0] != '-'
+                && (index->data[0] < '0' || index->data[0] > '9')))
+        {
+            return ngx_chat_delta_choice(d, v, pool);
         }
     }
 
-    if (i < len || len > NGX_CHAT_DELTA_FINISH_MAX) {
-        ngx_str_set(&ctx->choice.finish, "other");
-        return 1;
-    }
-
-    return ngx_chat_delta_keep(ctx, &ctx->choice.finish, p, len);
+    return NGX_OK;
 }
 
 
-/* 0 for what is not a natural number of a few digits */
+static ngx_int_t
+ngx_chat_delta_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *error;
+
+    rc = ngx_chat_delta_body(d, &v[ngx_chat_choice_delta], pool);
+
+    /* a message beside a delta repeats what was said so far */
+
+    if (rc == NGX_OK && d->text.len == 0 && d->half == 0) {
+        rc = ngx_chat_delta_body(d, &v[ngx_chat_choice_message], pool);
+        d->whole = (d->text.len != 0);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_chat_delta_finish(d, &v[ngx_chat_choice_finish], pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    error = &v[ngx_chat_choice_error];
+
+    if (ngx_chat_json_given(error)
+        || (error->len && error->data[0] == '{'))
+    {
+        d->is_error = 1;
+        return ngx_chat_delta_error(d, error, pool);
+    }
+
+    return NGX_OK;
+}
+
+
+/* a delta or a message */
+
+static ngx_int_t
+ngx_chat_delta_body(ngx_chat_delta_t *d, ngx_str_t *body, ngx_pool_t *pool)
+{
+    ngx_str_t  rest, name, value, content;
+
+    if (body->len == 0 || body->data[0] != '{') {
+        return NGX_OK;
+    }
+
+    ngx_str_null(&content);
+
+    rest = *body;
+
+    while (ngx_chat_json_member(&rest, &name, &value) == NGX_OK) {
+
+        if (ngx_chat_json_string(&name, &name, pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_chat_str_is(&name, "content")) {
+            content = value;
+
+        } else if (ngx_chat_provider_is_reasoning(&name)
+                   && ngx_chat_json_given(&value))
+        {
+            d->reasoning = 1;
+        }
+    }
+
+    return ngx_chat_delta_content(d, &content, pool);
+}
+
+
+static ngx_int_t
+ngx_chat_delta_content(ngx_chat_delta_t *d, ngx_str_t *content,
+    ngx_pool_t *pool)
+{
+    u_char     *p;
+    ngx_int_t   rc;
+    ngx_str_t   rest, part;
+
+    if (content->len == 0 || ngx_chat_str_is(content, "null")) {
+        return NGX_OK;
+    }
+
+    /* without escapes it is there already */
+
+    if (content->data[0] == '"' && d->half == 0
+        && memchr(content->data, '\\', content->len) == NULL)
+    {
+        return ngx_chat_json_string(&d->text, content, pool);
+    }
+
+    p = ngx_pnalloc(pool, content->len + ngx_chat_replacement.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    d->text.data = p;
+
+    if (content->data[0] != '[') {
+        rc = ngx_chat_delta_put(d, content, &p);
+
+    } else {
+        rest = *content;
+        rc = NGX_OK;
+
+        while (rc == NGX_OK && ngx_chat_json_element(&rest, &part) == NGX_OK) {
+            rc = ngx_chat_delta_part(d, &part, &p, pool);
+        }
+    }
+
+    d->text.len = p - d->text.data;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_chat_delta_part(ngx_chat_delta_t *d, ngx_str_t *part, u_char **pos,
+    ngx_pool_t *pool)
+{
+    ngx_str_t  type, v[ngx_chat_part_members];
+
+    if (part->data[0] != '{') {
+        return ngx_chat_str_is(part, "null") ? NGX_OK
+                                             : ngx_chat_delta_put(d, part, pos);
+    }
+
+    if (ngx_chat_json_members(v, part, ngx_chat_part_names,
+                              ngx_chat_part_members, pool)
+        != NGX_OK
+        || ngx_chat_json_first(&type, &v[ngx_chat_part_type], 1, pool)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (v[ngx_chat_part_type].len ? !ngx_chat_str_is(&type, "text")
+                                  : v[ngx_chat_part_text].len == 0)
+    {
+        d->reasoning = 1;
+        return NGX_OK;
+    }
+
+    if (v[ngx_chat_part_text].len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_chat_delta_put(d, &v[ngx_chat_part_text], pos);
+}
+
+
+/* NGX_DECLINED: neither a string nor a number */
+
+static ngx_int_t
+ngx_chat_delta_put(ngx_chat_delta_t *d, ngx_str_t *value, u_char **pos)
+{
+    u_char  ch;
+
+    ch = value->data[0];
+
+    if (ch == '"') {
+        *pos = ngx_chat_json_decode(*pos, value, &d->half);
+        return NGX_OK;
+    }
+
+    /* a minus may also stand in front of "Infinity" */
+
+    if (ch == '-') {
+        ch = value->data[1];
+    }
+
+    if (ch < '0' || ch > '9') {
+        return NGX_DECLINED;
+    }
+
+    *pos = ngx_chat_json_decode_end(*pos, &d->half);
+    *pos = ngx_cpymem(*pos, value->data, value->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value, ngx_pool_t *pool)
+{
+    u_char     *p;
+    ngx_int_t   rc;
+    ngx_str_t   word;
+
+    if (ngx_chat_json_first(&word, value, 1, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_chat_provider_reason(&d->finish, &word, pool);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        d->is_error = 1;
+        d->error_word = word;
+        return NGX_OK;
+    }
+
+    if (d->finish.len == 0 || d->half == 0) {
+        return NGX_OK;
+    }
+
+    /* no text is to follow: there is room, as for any other lone half */
+
+    if (d->text.len == 0) {
+        d->text = ngx_chat_replacement;
+        d->half = 0;
+
+    } else {
+        p = d->text.data + d->text.len;
+        d->text.len = ngx_chat_json_decode_end(p, &d->half) - d->text.data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what an error tells and was not told by one further inside */
+
+static ngx_int_t
+ngx_chat_delta_error(ngx_chat_delta_t *d, ngx_str_t *error, ngx_pool_t *pool)
+{
+    ngx_str_t   v[ngx_chat_error_members], *message, *code, *type;
+    ngx_uint_t  i, n;
+
+    if (error->len == 0) {
+        return NGX_OK;
+    }
+
+    if (error->data[0] == '"' && d->error.len == 0) {
+        return ngx_chat_json_string(&d->error, error, pool);
+    }
+
+    if (ngx_chat_json_members(v, error, ngx_chat_error_names,
+                              ngx_chat_error_members, pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    message = &v[ngx_chat_error_message];
+    code = &v[ngx_chat_error_code];
+    type = &v[ngx_chat_error_type];
+
+    for (i = 0; &code[i] < type; i++) {
+        n = ngx_chat_delta_number(&code[i]);
+
+        if (n == 0) {
+            continue;
+        }
+
+        if (d->error_code == 0) {
+            d->error_code = n;
+        }
+
+        ngx_str_null(&code[i]);
+    }
+
+    if (d->error.len == 0
+        && ngx_chat_json_first(&d->error, message, code - message, pool)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (d->error_word.len == 0
+        && ngx_chat_json_first(&d->error_word, code, type - code, pool)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (d->error_type.len) {
+        return NGX_OK;
+    }
+
+    return ngx_chat_json_first(&d->error_type, type,
+                               &v[ngx_chat_error_members] - type, pool);
+}
+
+
+/* a natural number of a few digits, which may be in quotes, else 0 */
 
 static ngx_uint_t
-ngx_chat_delta_number(const char *p, size_t len)
+ngx_chat_delta_number(ngx_str_t *value)
 {
-    size_t      i;
-    ngx_uint_t  n;
+    u_char    *p, *last;
+    uint64_t   n;
 
-    if (len > NGX_CHAT_DELTA_CODE_MAX) {
+    p = value->data;
+    last = value->data + value->len;
+
+    if (value->len > 2 && *p == '"') {
+        p++;
+        last--;
+    }
+
+    if (ngx_chat_str_number(&p, last, NGX_CHAT_DELTA_CODE_MAX, &n) != NGX_OK
+        || p != last)
+    {
         return 0;
     }
 
-    n = 0;
-
-    for (i = 0; i < len; i++) {
-
-        if (p[i] < '0' || p[i] > '9') {
-            return 0;
-        }
-
-        n = n * 10 + (p[i] - '0');
-    }
-
-    return n;
+    return (ngx_uint_t) n;
 }

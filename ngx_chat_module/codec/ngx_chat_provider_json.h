@@ -30,24 +30,37 @@ ngx_str_t ngx_chat_user_message(ngx_str_t *question, ngx_pool_t *pool);
 
 
 typedef struct {
-    ngx_str_t        text;         /* delta.content of choice 0, decoded */
+    ngx_str_t        text;         /* content of choice 0, decoded */
     ngx_str_t        finish;       /* finish_reason, of [a-z_] only */
     ngx_str_t        model;        /* as the provider names it */
     ngx_str_t        usage;        /* the usage object, a slice of the input */
-    ngx_str_t        error;        /* error.message, for the log only */
-    ngx_uint_t       error_code;   /* error.code or error.status, if a number */
-    unsigned         is_error:1;   /* an error object instead of a chunk */
+
+    /* of an error, in the provider's words, which may repeat the question */
+    ngx_str_t        error;        /* its message */
+    ngx_str_t        error_type;
+    ngx_str_t        error_word;   /* its code or status, unless a number */
+    ngx_uint_t       error_code;   /* its code or status, if a number, or 429 */
+
+    /*
+     * In and out: the first half of a surrogate pair, to which the text of
+     * the next delta may bring the second; 0: none.
+     */
+    ngx_uint_t       half;
+
+    unsigned         is_error:1;   /* an error, whatever its form */
     unsigned         reasoning:1;  /* a reasoning delta: progress, no text */
+    unsigned         whole:1;      /* text is a message, not a delta */
 } ngx_chat_delta_t;
 
 
 /*
- * Reads the data of one event.
+ * Reads the data of one event; all but half is zeroed first.
  *
- * NGX_OK     d is filled in; its strings are in pool or in the input; white
- *            space alone is a chunk without anything
- * NGX_DONE   "[DONE]"
- * NGX_ERROR  not JSON, not an object, bad UTF-8, or no memory
+ * NGX_OK        d is filled in; its strings are in pool or in the input;
+ *               white space alone is a chunk without anything
+ * NGX_DONE      "[DONE]"
+ * NGX_DECLINED  its content is of a type that cannot be text
+ * NGX_ERROR     not JSON, not an object, bad UTF-8, or no memory
  */
 ngx_int_t ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data,
     ngx_pool_t *pool);

@@ -157,12 +157,18 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
         return;
     }
 
-    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
+    d.half = st->half;
 
     rc = ngx_chat_delta_parse(&d, &data, st->temp);
 
+    st->half = d.half;
+
     if (rc == NGX_DONE) {
         st->done = 1;
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                "sent content of a type that is no text");
 
     } else if (rc != NGX_OK) {
         ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,

@@ -24,6 +24,7 @@ typedef struct {
     ngx_str_t                   model;     /* as the provider named it */
     ngx_str_t                   usage;     /* JSON or empty */
     ngx_uint_t                  tokens;    /* events that were progress */
+    ngx_uint_t                  half;      /* see ngx_chat_provider_json.h */
 
     /* text is not empty and valid during the call */
     void                      (*delta)(void *data, ngx_str_t *text);

@@ -3,6 +3,11 @@
 #include "ut.h"
 
 
+#define D(x)  "data: {\"choices\":[{\"index\":0,\"delta\":" x "}]}\n\n"
+#define C(x)  D("{\"content\":" x "}")
+#define DONE  "data: [DONE]\n\n"
+
+
 static char    ut_texts[256];
 static size_t  ut_len;
 
@@ -157,6 +162,16 @@ main(void)
 
     ut_stream("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
               "a|", 0, NGX_CHAT_E_PROVIDER_BROKEN, "an end in the middle");
+
+    ut_stream(C("[{\"type\":\"text\",\"text\":\"7\"}]") C("\"21\"") DONE,
+              "7|21|", 1, NGX_CHAT_E_NONE, "an array of parts");
+
+    ut_stream(C("\"a\"") C("true") DONE, "a|", 0,
+              NGX_CHAT_E_PROVIDER_BROKEN, "content that cannot be text");
+
+    ut_stream(C("\"ok \\ud83d\"") D("{}") C("\"\\ude00 end\"") DONE,
+              "ok |\xf0\x9f\x98\x80 end|", 1, NGX_CHAT_E_NONE,
+              "a surrogate pair cut in two");
 
     ut_stream("data: {\"choices\":\n\n", "", 0, NGX_CHAT_E_PROVIDER_BROKEN,
               "broken JSON");

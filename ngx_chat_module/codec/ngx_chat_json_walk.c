@@ -1,0 +1,542 @@
+
+#include "ngx_chat_json_walk.h"
+#include "ngx_chat_json.h"
+#include "ngx_chat_utf8.h"
+
+
+#define NGX_CHAT_JSON_KINDS  16    /* bytes, a bit for each level */
+
+
+typedef enum {
+    sw_value = 0,
+    sw_first,                      /* a value, or the end of an array */
+    sw_first_key,                  /* a key, or the end of an object */
+    sw_key,
+    sw_after
+} ngx_chat_json_state_e;
+
+
+typedef struct {
+    u_char      *pos;
+    u_char      *last;
+    ngx_pool_t  *pool;
+
+    /* which levels are objects */
+    u_char      *kinds;
+    size_t       depth;
+    size_t       max;
+
+    u_char       room[NGX_CHAT_JSON_KINDS];
+} ngx_chat_json_walk_t;
+
+
+static ngx_int_t ngx_chat_json_walk_value(ngx_chat_json_walk_t *w);
+static ngx_int_t ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w,
+    ngx_chat_json_state_e *state);
+static ngx_int_t ngx_chat_json_walk_open(ngx_chat_json_walk_t *w,
+    ngx_chat_json_state_e *state);
+static ngx_int_t ngx_chat_json_walk_close(ngx_chat_json_walk_t *w);
+static ngx_uint_t ngx_chat_json_walk_in_object(ngx_chat_json_walk_t *w);
+static ngx_int_t ngx_chat_json_walk_key(ngx_chat_json_walk_t *w);
+static ngx_int_t ngx_chat_json_walk_string(ngx_chat_json_walk_t *w);
+static ngx_int_t ngx_chat_json_walk_escape(ngx_chat_json_walk_t *w);
+static ngx_int_t ngx_chat_json_walk_number(ngx_chat_json_walk_t *w);
+static ngx_uint_t ngx_chat_json_walk_digits(ngx_chat_json_walk_t *w);
+static ngx_int_t ngx_chat_json_walk_word(ngx_chat_json_walk_t *w);
+static u_char *ngx_chat_json_blank(u_char *p, u_char *last);
+static u_char *ngx_chat_json_pass(u_char *p, u_char *last);
+static u_char *ngx_chat_json_pass_string(u_char *p, u_char *last);
+static ngx_int_t ngx_chat_json_next(ngx_str_t *rest);
+
+
+static ngx_str_t  ngx_chat_json_words[] = {
+    ngx_string("null"),
+    ngx_string("true"),
+    ngx_string("false"),
+    ngx_string("NaN"),
+    ngx_string("Infinity"),
+    ngx_string("-Infinity"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_chat_json_walk(ngx_str_t *value, ngx_str_t *text, ngx_pool_t *pool)
+{
+    u_char                *start;
+    ngx_chat_json_walk_t   w;
+
+    if (ngx_chat_utf8_check(text->data, text->len) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    w.last = text->data + text->len;
+    w.pos = ngx_chat_json_blank(text->data, w.last);
+    w.pool = pool;
+    w.kinds = w.room;
+    w.depth = 0;
+    w.max = NGX_CHAT_JSON_KINDS * 8;
+
+    start = w.pos;
+
+    if (ngx_chat_json_walk_value(&w) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value->data = start;
+    value->len = w.pos - start;
+
+    return (ngx_chat_json_blank(w.pos, w.last) == w.last) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_value(ngx_chat_json_walk_t *w)
+{
+    ngx_chat_json_state_e  state;
+
+    state = sw_value;
+
+    do {
+        w->pos = ngx_chat_json_blank(w->pos, w->last);
+
+        if (w->pos == w->last
+            || ngx_chat_json_walk_byte(w, &state) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } while (w->depth || state != sw_after);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
+{
+    u_char  ch;
+
+    ch = *w->pos;
+
+    switch (*state) {
+
+    case sw_after:
+        if (ch == ',') {
+            w->pos++;
+            *state = ngx_chat_json_walk_in_object(w) ? sw_key : sw_value;
+            return NGX_OK;
+        }
+
+        return ngx_chat_json_walk_close(w);
+
+    case sw_first_key:
+        if (ch == '}') {
+            *state = sw_after;
+            return ngx_chat_json_walk_close(w);
+        }
+
+        /* fall through */
+
+    case sw_key:
+        *state = sw_value;
+        return ngx_chat_json_walk_key(w);
+
+    case sw_first:
+        if (ch == ']') {
+            *state = sw_after;
+            return ngx_chat_json_walk_close(w);
+        }
+
+        /* fall through */
+
+    default: /* sw_value */
+        break;
+    }
+
+    if (ch == '{' || ch == '[') {
+        return ngx_chat_json_walk_open(w, state);
+    }
+
+    *state = sw_after;
+
+    if (ch == '"') {
+        return ngx_chat_json_walk_string(w);
+    }
+
+    if (ngx_chat_json_walk_word(w) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    return ngx_chat_json_walk_number(w);
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_open(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
+{
+    u_char  *kinds, bit;
+
+    if (w->depth == w->max) {
+
+        if (w->kinds != w->room) {
+            return NGX_ERROR;
+        }
+
+        /* each level that is closed again takes two bytes */
+
+        w->max += (w->last - w->pos) / 2;
+
+        kinds = ngx_pcalloc(w->pool, w->max / 8 + 1);
+        if (kinds == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(kinds, w->room, NGX_CHAT_JSON_KINDS);
+        w->kinds = kinds;
+    }
+
+    bit = (u_char) (1 << w->depth % 8);
+
+    if (*w->pos++ == '{') {
+        w->kinds[w->depth / 8] |= bit;
+        *state = sw_first_key;
+
+    } else {
+        w->kinds[w->depth / 8] &= (u_char) ~bit;
+        *state = sw_first;
+    }
+
+    w->depth++;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_close(ngx_chat_json_walk_t *w)
+{
+    if (*w->pos != (ngx_chat_json_walk_in_object(w) ? '}' : ']')) {
+        return NGX_ERROR;
+    }
+
+    w->pos++;
+    w->depth--;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_chat_json_walk_in_object(ngx_chat_json_walk_t *w)
+{
+    size_t  n;
+
+    n = w->depth - 1;
+
+    return w->kinds[n / 8] >> n % 8 & 1;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_key(ngx_chat_json_walk_t *w)
+{
+    if (*w->pos != '"' || ngx_chat_json_walk_string(w) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    w->pos = ngx_chat_json_blank(w->pos, w->last);
+
+    if (w->pos == w->last || *w->pos != ':') {
+        return NGX_ERROR;
+    }
+
+    w->pos++;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_string(ngx_chat_json_walk_t *w)
+{
+    w->pos++;
+
+    while (w->pos < w->last) {
+
+        switch (*w->pos) {
+
+        case '"':
+            w->pos++;
+            return NGX_OK;
+
+        case '\\':
+            if (ngx_chat_json_walk_escape(w) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            break;
+
+        default:
+            if (*w->pos++ < 0x20) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_escape(ngx_chat_json_walk_t *w)
+{
+    ngx_uint_t  unit;
+
+    if (w->last - w->pos < 2) {
+        return NGX_ERROR;
+    }
+
+    if (w->pos[1] == 'u') {
+
+        if (ngx_chat_json_unit(w->pos, w->last, &unit) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        w->pos += 6;
+
+        return NGX_OK;
+    }
+
+    if (ngx_strchr("\"\\/bfnrt", w->pos[1]) == NULL || w->pos[1] == '\0') {
+        return NGX_ERROR;
+    }
+
+    w->pos += 2;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_number(ngx_chat_json_walk_t *w)
+{
+    if (*w->pos == '-') {
+        w->pos++;
+    }
+
+    if (w->pos < w->last && *w->pos == '0') {
+        w->pos++;
+
+    } else if (!ngx_chat_json_walk_digits(w)) {
+        return NGX_ERROR;
+    }
+
+    if (w->pos < w->last && *w->pos == '.') {
+        w->pos++;
+
+        if (!ngx_chat_json_walk_digits(w)) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (w->pos < w->last && (*w->pos | 0x20) == 'e') {
+        w->pos++;
+
+        if (w->pos < w->last && (*w->pos == '+' || *w->pos == '-')) {
+            w->pos++;
+        }
+
+        if (!ngx_chat_json_walk_digits(w)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_chat_json_walk_digits(ngx_chat_json_walk_t *w)
+{
+    u_char  *start;
+
+    start = w->pos;
+
+    while (w->pos < w->last && *w->pos >= '0' && *w->pos <= '9') {
+        w->pos++;
+    }
+
+    return w->pos > start;
+}
+
+
+static ngx_int_t
+ngx_chat_json_walk_word(ngx_chat_json_walk_t *w)
+{
+    ngx_str_t  *word;
+
+    for (word = ngx_chat_json_words; word->len; word++) {
+
+        if ((size_t) (w->last - w->pos) >= word->len
+            && ngx_memcmp(w->pos, word->data, word->len) == 0)
+        {
+            w->pos += word->len;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static u_char *
+ngx_chat_json_blank(u_char *p, u_char *last)
+{
+    while (p < last
+           && (*p == ' ' || *p == '\t' || *p == CR || *p == LF))
+    {
+        p++;
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_chat_json_member(ngx_str_t *rest, ngx_str_t *name, ngx_str_t *value)
+{
+    u_char  *last;
+
+    if (ngx_chat_json_next(rest) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    last = rest->data + rest->len;
+
+    name->data = rest->data;
+    rest->data = ngx_chat_json_pass_string(rest->data, last);
+    name->len = rest->data - name->data;
+
+    /* the colon is what the value stands behind */
+
+    rest->data = ngx_chat_json_blank(rest->data, last);
+    rest->len = last - rest->data;
+
+    return ngx_chat_json_element(rest, value);
+}
+
+
+ngx_int_t
+ngx_chat_json_element(ngx_str_t *rest, ngx_str_t *value)
+{
+    u_char  *last;
+
+    if (ngx_chat_json_next(rest) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    last = rest->data + rest->len;
+
+    value->data = rest->data;
+    rest->data = ngx_chat_json_pass(rest->data, last);
+    value->len = rest->data - value->data;
+
+    rest->data = ngx_chat_json_blank(rest->data, last);
+    rest->len = last - rest->data;
+
+    return NGX_OK;
+}
+
+
+/* over what opens or separates; NGX_DONE: nothing follows */
+
+static ngx_int_t
+ngx_chat_json_next(ngx_str_t *rest)
+{
+    u_char  *p, *last;
+
+    p = rest->data;
+    last = rest->data + rest->len;
+
+    if (p < last && *p != '}' && *p != ']') {
+        p = ngx_chat_json_blank(p + 1, last);
+    }
+
+    rest->data = p;
+    rest->len = last - p;
+
+    return (p < last && *p != '}' && *p != ']') ? NGX_OK : NGX_DONE;
+}
+
+
+/* over one value: the text was checked before */
+
+static u_char *
+ngx_chat_json_pass(u_char *p, u_char *last)
+{
+    size_t  depth;
+
+    depth = 0;
+
+    while (p < last) {
+
+        switch (*p) {
+
+        case '"':
+            p = ngx_chat_json_pass_string(p, last);
+            break;
+
+        case '{':
+        case '[':
+            depth++;
+            p++;
+            break;
+
+        case '}':
+        case ']':
+            if (depth == 0) {
+                return p;
+            }
+
+            depth--;
+            p++;
+            break;
+
+        case ',':
+        case ' ':
+        case '\t':
+        case CR:
+        case LF:
+            if (depth == 0) {
+                return p;
+            }
+
+            /* fall through */
+
+        default:
+            p++;
+            continue;
+        }
+
+        if (depth == 0) {
+            return p;
+        }
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_chat_json_pass_string(u_char *p, u_char *last)
+{
+    for (p++; p < last && *p != '"'; p++) {
+
+        if (*p == '\\') {
+            p++;
+        }
+    }
+
+    return (p < last) ? p + 1 : last;
+}
