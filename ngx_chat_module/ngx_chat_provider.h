@@ -26,6 +26,7 @@ struct ngx_chat_provider_s {
     ngx_str_t        trusted;      /* what the file holds, in PEM */
 
     ngx_array_t     *params;       /* of ngx_keyval_t: name, JSON value */
+    ngx_uint_t       no_usage;     /* is not asked for token counts */
     ngx_array_t     *headers;      /* of ngx_keyval_t; or NULL, as params */
 
     ngx_msec_t       connect_timeout;

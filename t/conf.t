@@ -362,6 +362,7 @@ accepted("provider: $_", provider($_)) foreach
     'param user \'"a b"\';', 'param seed -1;', 'param logprobs true;',
     'param x null;',
     'param a \'"x\\\\ny"\';', "param response_format file:$json;",
+    'usage on;', 'usage off;', 'usage off; param stream_options "{}";',
     'param a 1; param b 2;', 'header X-Title chat;',
     "header X-Key file:$file;", 'header X-A a; header X-B b;',
     'connect_timeout 1s;', 'first_token_timeout 500ms;', 'idle_timeout 1m;',
@@ -405,6 +406,8 @@ foreach (
     ['param messages [];', '"param messages" .* is set by the module'],
     ['param stream false;', '"param stream" .* is set by the module'],
     ["param a 1;\nparam a 2;", '"param a" .* is duplicate'],
+    ['usage;', 'number of arguments in "usage"'],
+    ['usage yes;', '"usage" of "chat_provider" is "on" or "off", not "yes"'],
     ['header "X Y" z;', '"header" .* invalid name "X Y"'],
     ['header "X:" z;', '"header" .* invalid name'],
     ["header X \"a\nb: c\";", '"header" .* control'],
@@ -421,7 +424,7 @@ foreach (
     (map { ["$_->[0] $_->[1];\n$_->[0] $_->[1];",
             "\"$_->[0]\" of \"chat_provider\" is duplicate"] }
      ['url', 'http://a'], ['key', 'a'], ['model', 'a'], ['system', 'a'],
-     ['retries', 1], ['total_timeout', '1s']),
+     ['retries', 1], ['total_timeout', '1s'], ['usage', 'on']),
 ) {
     refused("provider: refused: " . join(' ', split(/\s+/, $_->[0])), $_->[1],
             provider($_->[0]));

@@ -73,6 +73,7 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
         key "";
         model m;
         system "You are a test.";
+        usage off;
     }
 EOT
         listen 127.0.0.1:%%PORT_1%% ssl;
@@ -87,6 +88,7 @@ EOT
         location = /short { chat; chat_cache_ttl 2s; }
         location = /full { chat full; chat_cache_scope full; }
         location = /text { chat text; chat_cache_scope text; }
+        location = /bare { chat text; chat_cache off; }
         location = /disk { chat; client_body_in_file_only clean;
                            client_body_temp_path %%DIR%%/gone; }
         location = /page { chat; error_page 500 =503 \@page;
@@ -148,6 +150,14 @@ is(parse_json($stats->{last_request})->{messages}[0]{content},
 unlike($stats->{last_headers}, qr/^Authorization/mi, 'an empty key is none');
 like($stats->{last_headers}, qr/^POST \/v1\/chat\/completions /,
      'a slash at the end of the URL');
+is_deeply([ sort keys %{ parse_json($stats->{last_request}) } ],
+          [ qw(messages model stream) ], 'no usage is asked for');
+
+stream_ok(scalar ask($nginx, { question => $question, path => '/bare' }),
+          'and directly', cache => qr/fwd=bypass/);
+is_deeply([ sort keys %{ parse_json(provider_stats($provider)
+                                    ->{last_request}) } ],
+          [ qw(messages model stream) ], 'nor there');
 
 # real_ip, as in front of any other handler
 

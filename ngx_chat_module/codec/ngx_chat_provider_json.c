@@ -139,7 +139,8 @@ ngx_chat_provider_suffix(ngx_chat_provider_t *pv, ngx_chat_bytes_t *b)
         return NGX_ERROR;
     }
 
-    if (ngx_chat_provider_param(pv, "stream_options") == NULL
+    if (!pv->no_usage
+        && ngx_chat_provider_param(pv, "stream_options") == NULL
         && ngx_chat_provider_put(b, ", \"stream_options\": "
                                     "{\"include_usage\": true}")
            != NGX_OK)

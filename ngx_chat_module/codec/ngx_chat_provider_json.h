@@ -21,7 +21,8 @@
 /*
  * Fills prefix, suffix and fp from url, model, system and params; a param
  * named as one of the members above replaces it, except "messages" and
- * "stream".  NGX_ERROR: no memory.
+ * "stream".  With no_usage there are no "stream_options", which makes no
+ * other answers: fp is the same.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chat_provider_prepare(ngx_chat_provider_t *pv, ngx_pool_t *pool);
 

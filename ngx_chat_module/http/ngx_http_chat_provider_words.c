@@ -26,6 +26,8 @@ static char *ngx_http_chat_provider_text(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 static char *ngx_http_chat_provider_param(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_usage(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 static char *ngx_http_chat_provider_header(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 static char *ngx_http_chat_provider_proxy_word(ngx_conf_t *cf,
@@ -51,6 +53,8 @@ static ngx_http_chat_provider_word_t  ngx_http_chat_provider_words[] = {
       offsetof(ngx_chat_provider_t, system) },
 
     { ngx_string("param"), 2, 1, ngx_http_chat_provider_param, 0 },
+
+    { ngx_string("usage"), 1, 0, ngx_http_chat_provider_usage, 0 },
 
     { ngx_string("header"), 2, 1, ngx_http_chat_provider_header, 0 },
 
@@ -276,6 +280,31 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
                            "\"param %V\" of \"chat_provider\" is not a JSON "
                            "value; nginx itself resolves \\n, \\t and \\\\ "
                            "in quotes, \"file:PATH\" avoids that", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_usage(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        pv->no_usage = 0;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        pv->no_usage = 1;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"usage\" of \"chat_provider\" is \"on\" or "
+                           "\"off\", not \"%V\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 

@@ -143,6 +143,15 @@ ut_prepare(void)
                   "\"stream\": true}"),
           "parameters that replace members, and those that may not");
 
+    pv = ut_provider("a", NULL);
+    pv->no_usage = 1;
+
+    ut_ok(ut_body(pv, "q",
+                  "{\"model\": \"a\", \"messages\": ["
+                  "{\"role\": \"user\", \"content\": \"q\"}"
+                  "], \"stream\": true}"),
+          "a body without usage");
+
     ok = 1;
 
     for (i = 1; ; i++) {
@@ -193,6 +202,7 @@ ut_fingerprint(void)
     ngx_str_set(&same->name, "other");
     ngx_str_set(&same->key, "secret");
     same->retries = 7;
+    same->no_usage = 1;
 
     ok = ngx_chat_provider_prepare(same, ut_p) == NGX_OK;
 
@@ -206,7 +216,7 @@ ut_fingerprint(void)
 
     ut_ok(ok, "url, model, system and parameters make the fingerprint");
     ut_ok(memcmp(pv[0]->fp, same->fp, NGX_CHAT_FP_LEN) == 0,
-          "name, key and retries do not");
+          "name, key, retries and usage do not");
 }
 
 
