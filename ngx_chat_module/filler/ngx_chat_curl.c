@@ -1,29 +1,51 @@
 
 #include "ngx_chat_curl_private.h"
 
+#include <sys/resource.h>
+
 
 /* a resolver, two attempts to connect, a file of certificates */
-#define NGX_CHAT_CURL_FILES    4
+#define NGX_CHAT_CURL_FILES  4
 
-/* pools with transfers that go on, each with a few open files of its own */
-#define NGX_CHAT_CURL_RETIRED  8
+/* ms; the age from which on connections are not used again */
+#define NGX_CHAT_CURL_IDLE   60000
 
 
+static ngx_uint_t ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins);
+static ngx_chat_curl_pool_t *ngx_chat_curl_pool(ngx_chat_curl_t *cu,
+    ngx_chat_provider_t *pv);
+static void ngx_chat_curl_begin(ngx_chat_curl_transfer_t *t);
 static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
 static void ngx_chat_curl_later_handler(ngx_event_t *ev);
 
 
 ngx_chat_curl_t *
-ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log)
+ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max, ngx_log_t *log)
 {
-    ngx_chat_curl_t  *cu;
+    ngx_uint_t             i;
+    ngx_chat_curl_t       *cu;
+    ngx_chat_provider_t  **pvp;
 
     cu = ngx_calloc(sizeof(ngx_chat_curl_t), log);
     if (cu == NULL) {
         return NULL;
     }
 
-    cu->max = max;
+    cu->norigins = providers->nelts;
+    cu->origins = ngx_calloc(ngx_max(cu->norigins, 1)
+                             * sizeof(ngx_chat_curl_origin_t), log);
+    if (cu->origins == NULL) {
+        ngx_free(cu);
+        return NULL;
+    }
+
+    pvp = providers->elts;
+
+    for (i = 0; i < cu->norigins; i++) {
+        cu->origins[i].provider = pvp[i];
+    }
+
+    cu->max = ngx_chat_curl_max(max, cu->norigins);
     cu->log = log;
 
     ngx_queue_init(&cu->retired);
@@ -36,30 +58,52 @@ ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log)
     cu->later.data = &cu->dummy;
     cu->later.log = log;
 
-    cu->pool = ngx_chat_curl_create_pool(cu);
-
-    if (cu->pool == NULL) {
-        ngx_free(cu);
-        return NULL;
-    }
-
     return cu;
 }
 
 
+/* one each that a transfer may want again, out of half of the open files */
+
+static ngx_uint_t
+ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins)
+{
+    rlim_t         files;
+    struct rlimit  rlmt;
+
+    if (getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
+        return max;
+    }
+
+    files = rlmt.rlim_cur / 2 / ngx_max(norigins, 1);
+
+    if (max > files) {
+        max = (ngx_uint_t) files;
+    }
+
+    /* 0 would be a default of libcurl */
+    return ngx_max(max, 1);
+}
+
+
 ngx_int_t
-ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
-    void *data)
+ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv, CURL *easy,
+    ngx_chat_curl_done_pt done, void *data)
 {
     CURLMcode                  rc;
+    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
+
+    pool = ngx_chat_curl_pool(cu, pv);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
 
     t = ngx_calloc(sizeof(ngx_chat_curl_transfer_t), cu->log);
     if (t == NULL) {
         return NGX_ERROR;
     }
 
-    t->pool = cu->pool;
+    t->pool = pool;
     t->easy = easy;
     t->done = done;
     t->data = data;
@@ -70,14 +114,13 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
     }
 
     if (!ngx_chat_curl_files(cu)) {
-        ngx_queue_insert_tail(&cu->transfers, &t->queue);
-        t->pool->transfers++;
+        ngx_chat_curl_begin(t);
         ngx_chat_curl_fail(cu, easy);
         return NGX_OK;
     }
 
     /* only arms the timer */
-    rc = curl_multi_add_handle(t->pool->multi, easy);
+    rc = curl_multi_add_handle(pool->multi, easy);
 
     if (rc != CURLM_OK) {
         ngx_log_error(NGX_LOG_CRIT, cu->log, 0,
@@ -89,10 +132,49 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy, ngx_chat_curl_done_pt done,
         return NGX_ERROR;
     }
 
-    ngx_queue_insert_tail(&cu->transfers, &t->queue);
-    t->pool->transfers++;
+    ngx_chat_curl_begin(t);
 
     return NGX_OK;
+}
+
+
+static ngx_chat_curl_pool_t *
+ngx_chat_curl_pool(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv)
+{
+    ngx_uint_t               i;
+    ngx_chat_curl_origin_t  *origin;
+
+    for (i = 0; i < cu->norigins; i++) {
+        origin = &cu->origins[i];
+
+        if (origin->provider != pv) {
+            continue;
+        }
+
+        if (origin->pool == NULL) {
+            origin->pool = ngx_chat_curl_create_pool(cu, origin);
+        }
+
+        return origin->pool;
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_chat_curl_begin(ngx_chat_curl_transfer_t *t)
+{
+    ngx_chat_curl_pool_t  *pool;
+
+    pool = t->pool;
+
+    ngx_queue_insert_tail(&pool->curl->transfers, &t->queue);
+    pool->transfers++;
+
+    if (pool->idle.timer_set) {
+        ngx_del_timer(&pool->idle);
+    }
 }
 
 
@@ -178,7 +260,14 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
     ngx_queue_remove(&t->queue);
     ngx_free(t);
 
-    if (--pool->transfers == 0 && pool != cu->pool) {
+    if (--pool->transfers) {
+        return;
+    }
+
+    if (pool == pool->origin->pool) {
+        ngx_add_timer(&pool->idle, NGX_CHAT_CURL_IDLE);
+
+    } else {
         ngx_post_event(&cu->later, &ngx_posted_events);
     }
 }
@@ -196,27 +285,25 @@ ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
         return;
     }
 
+    pool = t->pool;
+
     /* of many that wait on one connection the first is enough */
 
-    if (t->pool != cu->pool || cu->nretired == NGX_CHAT_CURL_RETIRED) {
+    if (pool != pool->origin->pool) {
         return;
     }
 
-    pool = ngx_chat_curl_create_pool(cu);
-    if (pool == NULL) {
-        return;
-    }
-
-    ngx_log_debug1(NGX_LOG_DEBUG_EVENT, cu->log, 0,
-                   "chat curl renew, transfers left:%ui",
-                   cu->pool->transfers);
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, cu->log, 0,
+                   "chat curl renew \"%V\", transfers left:%ui",
+                   &pool->origin->provider->name, pool->transfers);
 
     /* what is given back to it is of no more use; 0 would be a default */
-    (void) curl_multi_setopt(cu->pool->multi, CURLMOPT_MAXCONNECTS, 1L);
+    (void) curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, 1L);
 
-    ngx_queue_insert_tail(&cu->retired, &cu->pool->queue);
-    cu->nretired++;
-    cu->pool = pool;
+    /* each of them has a transfer, and there are only so many of these */
+
+    ngx_queue_insert_tail(&cu->retired, &pool->queue);
+    pool->origin->pool = NULL;
 }
 
 
@@ -279,7 +366,6 @@ ngx_chat_curl_later_handler(ngx_event_t *ev)
 
         if (pool->transfers == 0) {
             ngx_queue_remove(q);
-            cu->nretired--;
             ngx_chat_curl_destroy_pool(pool);
         }
     }

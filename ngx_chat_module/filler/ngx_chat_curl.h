@@ -12,7 +12,7 @@
 #define _NGX_CHAT_CURL_H_INCLUDED_
 
 
-#include "../ngx_chat.h"
+#include "../ngx_chat_provider.h"
 #include <curl/curl.h>
 
 
@@ -22,22 +22,23 @@ typedef void (*ngx_chat_curl_done_pt)(void *data, CURLcode rc);
 
 
 /*
- * Once a process, and to its end; max: connections kept for reuse.  NULL: no
- * memory.
+ * Once a process, and to its end; providers: of ngx_chat_provider_t *, each
+ * with connections of its own; max: transfers at once.  NULL: no memory.
  */
-ngx_chat_curl_t *ngx_chat_curl_create(ngx_uint_t max, ngx_log_t *log);
+ngx_chat_curl_t *ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max,
+    ngx_log_t *log);
 
 /* takes CURLOPT_PRIVATE; NGX_OK, NGX_ERROR */
-ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, CURL *easy,
-    ngx_chat_curl_done_pt done, void *data);
+ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
+    CURL *easy, ngx_chat_curl_done_pt done, void *data);
 
 /* aborts the transfer; not from inside libcurl's own callbacks */
 void ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy);
 
 /*
  * The transfer's connection may lead nowhere: no transfer that is added from
- * now on goes over any that is there.  Those on them go on undisturbed.  Not
- * from inside libcurl's own callbacks either.
+ * now on goes over any that its provider has.  Those on them go on
+ * undisturbed.  Not from inside libcurl's own callbacks either.
  */
 void ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy);
 

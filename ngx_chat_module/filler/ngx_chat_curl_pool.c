@@ -11,12 +11,13 @@ static ngx_int_t ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on);
 static int ngx_chat_curl_timeout(CURLM *multi, long ms, void *data);
 static void ngx_chat_curl_event_handler(ngx_event_t *ev);
 static void ngx_chat_curl_timer_handler(ngx_event_t *ev);
+static void ngx_chat_curl_idle_handler(ngx_event_t *ev);
 static void ngx_chat_curl_action(ngx_chat_curl_pool_t *pool, curl_socket_t s,
     int mask);
 
 
 ngx_chat_curl_pool_t *
-ngx_chat_curl_create_pool(ngx_chat_curl_t *cu)
+ngx_chat_curl_create_pool(ngx_chat_curl_t *cu, ngx_chat_curl_origin_t *origin)
 {
     CURLM                 *multi;
     CURLMcode              rc;
@@ -33,7 +34,10 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu)
         return NULL;
     }
 
+    ngx_queue_init(&pool->sockets);
+
     pool->curl = cu;
+    pool->origin = origin;
     pool->multi = multi;
 
     pool->dummy.fd = (ngx_socket_t) -1;
@@ -42,6 +46,10 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu)
     pool->timer.handler = ngx_chat_curl_timer_handler;
     pool->timer.data = &pool->dummy;
     pool->timer.log = cu->log;
+
+    pool->idle.handler = ngx_chat_curl_idle_handler;
+    pool->idle.data = &pool->dummy;
+    pool->idle.log = cu->log;
 
     rc = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
                            ngx_chat_curl_socket);
@@ -91,8 +99,20 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu)
 void
 ngx_chat_curl_destroy_pool(ngx_chat_curl_pool_t *pool)
 {
+    ngx_queue_t       *q;
+    ngx_connection_t  *c;
+
     /* closes the connections it kept, and calls back for each */
     (void) curl_multi_cleanup(pool->multi);
+
+    /* but not for what newer versions wake themselves up with */
+
+    while (!ngx_queue_empty(&pool->sockets)) {
+        q = ngx_queue_head(&pool->sockets);
+        c = ngx_queue_data(q, ngx_connection_t, queue);
+
+        ngx_chat_curl_close(c);
+    }
 
     if (pool->timer.timer_set) {
         ngx_del_timer(&pool->timer);
@@ -100,6 +120,10 @@ ngx_chat_curl_destroy_pool(ngx_chat_curl_pool_t *pool)
 
     if (pool->timer.posted) {
         ngx_delete_posted_event(&pool->timer);
+    }
+
+    if (pool->idle.timer_set) {
+        ngx_del_timer(&pool->idle);
     }
 
     ngx_free(pool);
@@ -172,6 +196,9 @@ ngx_chat_curl_open(ngx_chat_curl_pool_t *pool, curl_socket_t s)
     c->read->log = pool->curl->log;
     c->write->log = pool->curl->log;
 
+    /* else for connections that nginx may close, which this one is not */
+    ngx_queue_insert_tail(&pool->sockets, &c->queue);
+
     if (curl_multi_assign(pool->multi, s, c) != CURLM_OK) {
         ngx_chat_curl_close(c);
         return NULL;
@@ -197,6 +224,8 @@ ngx_chat_curl_close(ngx_connection_t *c)
 
     c->read->closed = 1;
     c->write->closed = 1;
+
+    ngx_queue_remove(&c->queue);
 
     /* the descriptor is libcurl's: it closes it, or keeps it for reuse */
     ngx_free_connection(c);
@@ -290,6 +319,23 @@ ngx_chat_curl_timer_handler(ngx_event_t *ev)
     dummy = ev->data;
 
     ngx_chat_curl_action(dummy->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+
+/* connections that nobody would use again are not looked at by libcurl */
+
+static void
+ngx_chat_curl_idle_handler(ngx_event_t *ev)
+{
+    ngx_connection_t      *dummy;
+    ngx_chat_curl_pool_t  *pool;
+
+    dummy = ev->data;
+    pool = dummy->data;
+
+    pool->origin->pool = NULL;
+
+    ngx_chat_curl_destroy_pool(pool);
 }
 
 

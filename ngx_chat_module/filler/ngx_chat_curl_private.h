@@ -14,16 +14,34 @@
 #include <ngx_event.h>
 
 
-/* transfers, and the connections that they share or leave to one another */
+typedef struct ngx_chat_curl_pool_s  ngx_chat_curl_pool_t;
+
+
+/* a provider as its connections see it */
 
 typedef struct {
-    ngx_queue_t               queue;
+    ngx_chat_provider_t      *provider;
+    ngx_chat_curl_pool_t     *pool;    /* for new transfers; NULL: none yet */
+} ngx_chat_curl_origin_t;
+
+
+/*
+ * Transfers of one provider, and the connections that they share or leave to
+ * one another.  One that is not its origin's any more is retired, and gone
+ * with its last transfer.
+ */
+
+struct ngx_chat_curl_pool_s {
+    ngx_queue_t               queue;   /* retired ones */
     ngx_chat_curl_t          *curl;
+    ngx_chat_curl_origin_t   *origin;
     CURLM                    *multi;
+    ngx_queue_t               sockets; /* of ngx_connection_t */
     ngx_uint_t                transfers;
     ngx_event_t               timer;
-    ngx_connection_t          dummy;   /* what the timer points to */
-} ngx_chat_curl_pool_t;
+    ngx_event_t               idle;    /* without transfers */
+    ngx_connection_t          dummy;   /* what the timers point to */
+};
 
 
 typedef struct {
@@ -37,10 +55,10 @@ typedef struct {
 
 
 struct ngx_chat_curl_s {
-    ngx_chat_curl_pool_t     *pool;    /* for new transfers */
+    ngx_chat_curl_origin_t   *origins;
+    ngx_uint_t                norigins;
     ngx_queue_t               retired;
-    ngx_uint_t                nretired;
-    ngx_uint_t                max;
+    ngx_uint_t                max;     /* connections kept for each */
 
     ngx_queue_t               transfers;
     ngx_event_t               later;   /* what libcurl must not call */
@@ -50,7 +68,8 @@ struct ngx_chat_curl_s {
 
 
 /* NULL: no memory */
-ngx_chat_curl_pool_t *ngx_chat_curl_create_pool(ngx_chat_curl_t *cu);
+ngx_chat_curl_pool_t *ngx_chat_curl_create_pool(ngx_chat_curl_t *cu,
+    ngx_chat_curl_origin_t *origin);
 
 /* without transfers, and not from inside libcurl's callbacks */
 void ngx_chat_curl_destroy_pool(ngx_chat_curl_pool_t *pool);

@@ -370,7 +370,8 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
     ngx_memcpy(fl->jobs.token, token, NGX_CHAT_TOKEN_LEN);
     ngx_queue_init(&fl->jobs.jobs);
 
-    fl->jobs.curl = ngx_chat_curl_create(fl->conf->concurrency, log);
+    fl->jobs.curl = ngx_chat_curl_create(fl->conf->providers,
+                                         fl->conf->concurrency, log);
     if (fl->jobs.curl == NULL) {
         return NGX_ERROR;
     }

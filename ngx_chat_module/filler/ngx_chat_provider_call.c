@@ -173,7 +173,8 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
         return NGX_ERROR;
     }
 
-    return ngx_chat_curl_add(call->curl, easy, ngx_chat_provider_done, call);
+    return ngx_chat_curl_add(call->curl, call->provider, easy,
+                             ngx_chat_provider_done, call);
 }
 
 
@@ -459,7 +460,8 @@ ngx_chat_provider_afresh(ngx_chat_provider_call_t *call, CURLcode rc)
     call->fault.words[0] = '\0';
 
     return curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK
-           && ngx_chat_curl_add(call->curl, easy, ngx_chat_provider_done, call)
+           && ngx_chat_curl_add(call->curl, call->provider, easy,
+                                ngx_chat_provider_done, call)
               == NGX_OK;
 }
 
