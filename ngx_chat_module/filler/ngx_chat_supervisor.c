@@ -427,14 +427,15 @@ ngx_chat_companion_timer_handler(ngx_event_t *ev)
 static void
 ngx_chat_companion_tell(ngx_chat_companion_t *co, u_char what)
 {
-    ssize_t  n;
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, co->cycle->log, 0,
+                   "chat filler process %P told '%c'", co->pid, what);
 
     /* a full buffer or a dead process: the end of the socket tells the rest */
 
-    n = send(co->control->fd, &what, 1, MSG_NOSIGNAL);
-
-    ngx_log_debug3(NGX_LOG_DEBUG_CORE, co->cycle->log, 0,
-                   "chat filler process %P told '%c': %z", co->pid, what, n);
+    if (send(co->control->fd, &what, 1, MSG_NOSIGNAL) == -1) {
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, co->cycle->log, ngx_socket_errno,
+                       "chat filler process %P not told", co->pid);
+    }
 }
 
 

@@ -7,8 +7,10 @@ BUILD=$ROOT/build
 # nginx is there, which is not where a user who is not root looks
 PATH=$PATH:/usr/sbin:/sbin
 
-BUILD_PACKAGES="nginx nginx-dev gcc make libc6-dev dpkg-dev libhiredis-dev
-    libyajl-dev libcurl4-openssl-dev libssl-dev"
+# what the module is made with and from, and Debian's nginx to make it for
+MODULE_PACKAGES="gcc make libc6-dev libhiredis-dev libyajl-dev
+    libcurl4-openssl-dev libssl-dev"
+BUILD_PACKAGES="$MODULE_PACKAGES nginx nginx-dev dpkg-dev"
 
 
 say() {
@@ -71,6 +73,28 @@ apt_install() {
 }
 
 
+# logged LOG COMMAND ...: an apt-get whose words go to the log, and one line
+# of what it does every few seconds to the user.
+logged() {
+    local log=$1
+
+    shift
+
+    "$@" 2>&1 | tee -a "$log" | perl -ne '
+        BEGIN { $| = 1; $next = 0 }
+
+        if (/^(?:Get:|Need to get|Fetched|Unpacking|Setting up)/
+            && time() >= $next)
+        {
+            print "    $_";
+            $next = time() + 3;
+        }
+    '
+
+    return "${PIPESTATUS[0]}"
+}
+
+
 # need PACKAGE ...: installs those that are missing.
 need() {
     local missing log
@@ -83,17 +107,20 @@ need() {
 
     mkdir -p "$BUILD"
     log=$BUILD/apt.log
+    : >"$log"
 
     # the lists may be absent or too old: ask for them only then
 
     # shellcheck disable=SC2086
-    apt_install $missing >"$log" 2>&1 && return 0
+    logged "$log" apt_install $missing && return 0
 
-    as_root apt-get update -q >>"$log" 2>&1 \
+    say "updating the lists of packages"
+
+    logged "$log" as_root apt-get update -q \
         || say "apt-get update had errors, see $log"
 
     # shellcheck disable=SC2086
-    apt_install $missing >>"$log" 2>&1 && return 0
+    logged "$log" apt_install $missing && return 0
 
     tail -n 20 "$log" >&2
     die "cannot install: $missing"
@@ -156,4 +183,34 @@ private_apt() {
 debian_codename() {
     # shellcheck disable=SC1091
     (. /etc/os-release && printf '%s\n' "$VERSION_CODENAME")
+}
+
+
+# Downloads and unpacks nginx's own source once, prints where it is.
+nginx_source() {
+    local dir=$BUILD/nginx-source line found
+
+    line="deb-src [signed-by=KEYRING] MIRROR $(debian_codename) main"
+
+    found=$(find "$dir" -mindepth 2 -maxdepth 2 -name configure 2>/dev/null \
+            | head -n 1)
+
+    if [ -z "$found" ]; then
+        rm -rf "$dir"
+        mkdir -p "$dir"
+
+        {
+            private_apt source "$line" update \
+            && cd "$dir" && private_apt source "$line" source nginx
+        } >"$BUILD/nginx-source.log" 2>&1 \
+            || {
+                tail -n 20 "$BUILD/nginx-source.log" >&2
+                rm -rf "$dir"
+                die "cannot get the source of nginx"
+            }
+
+        found=$(find "$dir" -mindepth 2 -maxdepth 2 -name configure)
+    fi
+
+    dirname "$found"
 }
