@@ -9,6 +9,7 @@ use strict;
 use lib 't/lib';
 use POSIX ();
 use Chat::Test;
+use Chat::Life;
 
 my $key = 'sk-from-the-environment';
 my $password = 'p4ssw0rd';
@@ -187,7 +188,7 @@ ok(!in_environ($new, 'PLAIN='), 'what the module did not read is not');
 wait_for { grep { Chat::Nginx::parent($_) == $new } $nginx->worker_pids } 10,
     'the new workers';
 kill('QUIT', $pid);
-wait_for { !kill(0, $pid) } 10, 'the end of the old master';
+wait_for { gone($pid) } 10, 'the end of the old master';
 answered('the key after a binary upgrade');
 wait_for { $nginx->companion_pids == 1 } 10, 'one companion';
 
@@ -200,7 +201,7 @@ wait_for { $nginx->error_log =~ /\] $new#.*reconfiguring/ } 10, 'a reload';
 answered('the key after a reload of that');
 
 kill('QUIT', $new);
-ok(wait_for(sub { !kill(0, $new) && !$nginx->pids }, 10, 'the end'),
+ok(wait_for(sub { gone($new) && !$nginx->pids }, 10, 'the end'),
    'all have ended');
 
 done();

@@ -8,6 +8,7 @@ use strict;
 use lib 't/lib';
 use Chat::Apart;
 use Chat::Test;
+use Chat::Life;
 
 use Time::HiRes qw(time);
 
@@ -119,7 +120,7 @@ foreach my $signal ('TERM', 'HUP', 'QUIT') {
             $nginx->signal($signal);
         } });
 
-    ok(wait_for(sub { !grep { -e "/proc/$_" } @old }, 5 + $SLACK, 'the end'),
+    ok(wait_for(sub { !grep { !gone($_) } @old }, 5 + $SLACK, 'the end'),
        "$signal: it ends");
     $took = time() - $from;
     cmp_ok($took, '<', 5, "$signal: in time");
