@@ -105,7 +105,8 @@ stream_ok($all[7], 'to join one that waits needs no place',
 stream_ok(scalar ask($nginx, { question => $all[5]{question} }),
           'later it is taken', cache => qr/fwd=miss$/);
 
-# those who joined before it was refused: the task is slow on its way
+# those who joined before it was refused, here and elsewhere: the task is slow
+# on its way
 
 my $proxy = start_proxy($redis, latency => 150);
 my $slow = start_nginx(%common, broker => 'redis://127.0.0.1:' . $proxy->port,
@@ -126,13 +127,15 @@ my $question = 'Who joins what is refused?';
     { question => $question, nginx => $slow, after => state_is(4, 7) },
     map {
         my $late = state_is(-1, 0);
-        { question => $question,
+        { question => $question, nginx => $_,
           after => sub { $seen->($question) || $late->() } }
-    } 1 .. 3);
+    } $nginx, $nginx, $slow);
 
 refused_ok($all[7], 'the one who opened it');
 stream_ok($_, 'one who joined', error => 'queue_full', restarts => 0,
           cache => qr/collapsed$/) foreach @all[8 .. 10];
+ok($_->{ended} - $all[7]{ended} < $SLACK, 'is told at once')
+    foreach @all[8 .. 10];
 is(provider_stats($provider, $question), 0, 'no call');
 $slow->stop;
 $nginx->stop;

@@ -98,22 +98,22 @@ unchanged(sub { is(opening(0), 'MISS', 'open again, no cache') },
           'open again, no cache');
 
 set_own(joined => 1);
-is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
+is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
    'open: join');
 near(abs($redis->cmd('HGET', $own, 'joined') - now()), 0, 'open: joined now');
 is($redis->cmd('EXISTS', $gen2, $own2), 0, 'open: a joiner makes nothing');
 near($redis->cmd('PTTL', $own), 90000, 'open: joining keeps the expiry');
 
 set_own(due => now() + 1000);
-is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
+is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
    'open: join what is not due');
 
 claim();
 set_own(due => now() - 5);
-is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
+is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
    'open: join what runs');
 
-is(call('open', keys_of($other, 1), $other, 0, 30000, $fp), 'MISS',
+is(call('open', keys_of($other, 1), $other, 0, 0, 30000, $fp), 'MISS',
    'open: no cache joins nobody');
 is($redis->cmd('GET', $live), $id, 'open: no cache is not announced');
 
@@ -121,7 +121,7 @@ foreach my $gone ([ 'own', $own ], [ 'gen', $gen ]) {
     fresh();
     opening();
     $redis->cmd('DEL', $gone->[1]);
-    is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), 'MISS',
+    is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
        "open: no join without $gone->[0]");
     is($redis->cmd('GET', $live), $other, 'open: live is the new one');
 }
@@ -130,7 +130,7 @@ foreach my $state (qw(d f x)) {
     fresh();
     opening();
     set_own(state => $state);
-    is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), 'MISS',
+    is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
        "open: no join in state $state");
 }
 
@@ -138,7 +138,7 @@ foreach my $due (sub { now() - 5 }, sub { 'x' }) {
     fresh();
     opening();
     set_own(due => $due->());
-    is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), 'MISS',
+    is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
        'open: no join past due');
     is($redis->cmd('GET', $live), $other, 'open: live is the new one');
 }
@@ -182,9 +182,38 @@ is(opening(), 'MISS', 'open: a gen without own');
 is(entries($gen), '0-1 status processing', 'open: is replaced');
 
 unchanged(sub {
-    like(call('open', keys_of($other, 1), $other, 1, 'x', $fp), qr/^ERR/,
+    like(call('open', keys_of($other, 1), $other, 1, 0, 'x', $fp), qr/^ERR/,
          'open: bad number');
 }, 'open: bad number');
+
+
+# open: S is known to hold no answer, or there is no room for a task
+
+fresh();
+cached(status => 'completed', chunk => 'Hello', cuts => '2 3', v => 1,
+       fp => $fp);
+is(opening(2), 'MISS', 'open: no look at S');
+is($redis->cmd('GET', $live), $id, 'open: no look at S, announced');
+is(call('open', keys_of($other, 1), $other, 2, 0, 30000, $fp), "JOIN $id",
+   'open: no look at S, join');
+
+fresh();
+unchanged(sub { is(no_room($_), 'FULL', "open: no room, cache $_")
+                    foreach 0 .. 2 }, 'open: no room');
+opening();
+is(no_room(1), "JOIN $id", 'open: no room, join');
+is($redis->cmd('EXISTS', $gen2, $own2), 0, 'open: no room, nothing made');
+cached(status => 'completed', chunk => 'Hello', cuts => '2 3', v => 1,
+       fp => $fp);
+like(no_room(1), qr/^HIT /, 'open: no room, a hit');
+
+# one who joins in the same ms is seen to have joined
+
+fresh();
+opening();
+set_own(opened => now() + 1000, joined => now() + 1000);
+is(no_room(1), "JOIN $id", 'open: join at once');
+is(own('joined') - own('opened'), 1, 'open: joined later than opened');
 
 
 # open: a limit of one in 10 s, and two besides
@@ -198,8 +227,8 @@ sub limited {
     my ($n, %arg) = @_;
 
     return call('open', [ @{ keys_of(sprintf('%032x', $n), 1) }, $limit ],
-                sprintf('%032x', $n), $arg{cache} // 0, 30000, $fp,
-                $arg{interval} // 10_000_000, $arg{burst} // 2);
+                sprintf('%032x', $n), $arg{cache} // 0, $arg{full} // 0,
+                30000, $fp, $arg{interval} // 10_000_000, $arg{burst} // 2);
 }
 
 
@@ -225,15 +254,18 @@ unchanged(sub {
 
     is($word, 'LIMIT', 'limit: one too many');
     near($left, 10000, 'limit: when it is not');
-    is(call('open', keys_of('56' x 16, 1), '56' x 16, 'x', 'x', $fp) =~ /^ERR/,
+    is(call('open', keys_of('56' x 16, 1), '56' x 16, 0, 0, 'x', $fp) =~ /^ERR/,
        1, 'limit: a bad number');
 }, 'limit: one too many');
 
+like(limited(4, full => 1), qr/^LIMIT /, 'limit: before there is no room');
 is(limited(1), 'MISS', 'limit: a repeat is none too many');
 is(opening(0), 'MISS', 'limit: without a limit nothing counts');
 near(ahead() / 1000, 30000, 'limit: nothing did');
 
 fresh();
+unchanged(sub { is(limited(1, full => 1), 'FULL', 'limit: no room') },
+          'limit: no room');
 is(limited(1, cache => 1), 'MISS', 'limit: one to join');
 unchanged(sub {
     like(limited(1, cache => 1), qr/^MISS$/, 'limit: again, joinable');
@@ -533,7 +565,7 @@ unchanged(sub {
     is(call('append', keys_of($id), $id, $B, 0, 0, 0), 'LOST',
        'append: given back by another');
 }, 'append: what was given back');
-is(call('open', keys_of($other, 1), $other, 1, 30000, $fp), "JOIN $id",
+is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
    'open: join what was given back');
 is(check('queue_full'), 'LIVE 9', 'check: a task that was taken is there');
 set_own(till => now() - 11000, deadline => now() - 5);
@@ -799,6 +831,32 @@ foreach my $case ([ 'dropped', 0, 'queue_full', 'full' ],
     unchanged(sub { is(check('queue_full'), 'ENDED 2', "check: $name again") },
               "check: $name again");
 }
+
+# what nobody has joined leaves no trace
+
+fresh();
+opening();
+is(check('queue_full', 1), 'ENDED 1', 'check: erased');
+is($redis->cmd('DBSIZE'), 0, 'check: erased, nothing is left');
+published('check: erased');
+is(check('queue_full', 1), 'GONE', 'check: erased again');
+
+opening();
+$redis->cmd('SET', $live, $other, 'PX', 5000);
+is(check('queue_full', 1), 'ENDED 1', 'check: erased, another announced');
+is(join(' ', @{ $redis->cmd('KEYS', '*') }), $live,
+   'check: that one stays');
+
+fresh();
+opening();
+set_own(opened => now() + 1000, joined => now() + 1000);
+no_room(1);
+is(check('queue_full', 1), 'ENDED 2', 'check: not erased, joined');
+like(entries($gen), qr/ code queue_full$/, 'check: not erased, the error');
+ended('check: not erased, joined');
+
+written();
+is(check('queue_full', 1), 'LIVE 3', 'check: what runs is not erased');
 
 written();
 is(check(), 'LIVE 3', 'check: running');
@@ -1148,7 +1206,14 @@ sub fresh {
 sub opening {
     my ($cache) = @_;
 
-    return call('open', keys_of($id, 1), $id, $cache // 1, 30000, $fp);
+    return call('open', keys_of($id, 1), $id, $cache // 1, 0, 30000, $fp);
+}
+
+
+sub no_room {
+    my ($cache) = @_;
+
+    return call('open', keys_of($other, 1), $other, $cache, 1, 30000, $fp);
 }
 
 
@@ -1193,10 +1258,10 @@ sub finish {
 
 
 sub check {
-    my ($drop) = @_;
+    my ($drop, $erase) = @_;
 
-    return call('check', keys_of($id), $id, $drop // '', 'full', 10000,
-                'late', 'gone');
+    return call('check', keys_of($id), $id, $drop // '', 'full', $erase // 0,
+                10000, 'late', 'gone');
 }
 
 

@@ -1,6 +1,5 @@
 
-#include "ngx_chat_ask.h"
-#include "ngx_chat_channel.h"
+#include "ngx_chat_ask_private.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_undo.h"
 #include "../codec/ngx_chat_key.h"
@@ -8,34 +7,6 @@
 
 /* connecting and all round trips together */
 #define NGX_CHAT_ASK_TIMEOUT  NGX_CHAT_REDIS_TIMEOUT
-
-
-struct ngx_chat_ask_s {
-    ngx_chat_hub_t         *hub;       /* NULL: closed */
-    ngx_chat_call_t        *call;
-    ngx_chat_channel_t     *channel;   /* one hold on it */
-
-    /* event ident must be after 3 pointers as in ngx_connection_t */
-    ngx_int_t               ident;
-
-    ngx_event_t             timer;
-    ngx_event_t             event;     /* posted: verdict is to be told */
-    ngx_queue_t             queue;     /* in hub->asks */
-
-    ngx_chat_verdict_pt     handler;   /* NULL: told, or forgotten */
-    void                   *data;
-    ngx_chat_verdict_t      verdict;
-
-    ngx_chat_ask_mode_e     mode;
-    ngx_chat_task_t         task;
-    ngx_chat_limit_t        limit;
-    ngx_chat_error_e        reason;    /* for dropping the task */
-
-    unsigned                bound:1;   /* goes on without its asker */
-    unsigned                direct:1;  /* its asker can do without Redis */
-    unsigned                opened:1;  /* perhaps, and has no task yet */
-    unsigned                kept:1;    /* by a subscriber that has joined */
-};
 
 
 static ngx_int_t ngx_chat_ask_begin(ngx_chat_ask_t *ask);
@@ -46,17 +17,11 @@ static void ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc,
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
     ngx_chat_answer_t *a, ngx_msec_t wait);
-static ngx_int_t ngx_chat_ask_follow(ngx_chat_ask_t *ask,
+static ngx_int_t ngx_chat_ask_channel(ngx_chat_ask_t *ask,
     ngx_uint_t joinable);
 static void ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id);
-static void ngx_chat_ask_push(ngx_chat_ask_t *ask);
-static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc);
-static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
-static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
 static void ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a);
-static void ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e);
 static void ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e);
-static void ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v);
 static void ngx_chat_ask_event_handler(ngx_event_t *ev);
 static void ngx_chat_ask_timer_handler(ngx_event_t *ev);
 static void ngx_chat_ask_tell(ngx_chat_ask_t *ask);
@@ -261,26 +226,35 @@ ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
 static void
 ngx_chat_ask_open(ngx_chat_ask_t *ask)
 {
-    ngx_chat_hub_t  *hub;
+    ngx_chat_hub_t      *hub;
+    ngx_chat_opening_t   opening;
 
     hub = ask->hub;
+
+    opening.cache = (ask->mode == NGX_CHAT_ASK_CACHED);
+    opening.full = ngx_chat_ask_full(ask);
+    opening.queue_timeout = hub->conf->queue_timeout;
+    opening.limit = &ask->limit;
+
+    if (opening.full && !opening.cache && ask->limit.interval == 0) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        return;
+    }
 
     ngx_chat_undo_first(hub, &ask->task.gen);
 
     /* what is opened must get its task: others may wait for it already */
 
-    ask->bound = 1;
+    ask->bound = opening.full ? 0 : 1;
 
-    ask->call = ngx_chat_store_open(&hub->store, &ask->task.gen,
-                                    ask->mode == NGX_CHAT_ASK_CACHED,
-                                    hub->conf->queue_timeout, &ask->limit,
+    ask->call = ngx_chat_store_open(&hub->store, &ask->task.gen, &opening,
                                     ngx_chat_ask_open_handler, ask);
     if (ask->call == NULL) {
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
     }
 
-    ask->opened = 1;
+    ask->opened = opening.full ? 0 : 1;
 }
 
 
@@ -295,10 +269,10 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
     switch (rc) {
 
     case NGX_OK:
-        if (ngx_chat_ask_follow(ask, ask->mode == NGX_CHAT_ASK_CACHED)
+        if (ngx_chat_ask_channel(ask, ask->mode == NGX_CHAT_ASK_CACHED)
             != NGX_OK)
         {
-            ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL);
+            ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
             return;
         }
 
@@ -326,6 +300,10 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
         return;
 
+    case NGX_CHAT_OPEN_FULL:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        return;
+
     case NGX_ERROR:
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
@@ -338,23 +316,12 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
 
 
 static ngx_int_t
-ngx_chat_ask_follow(ngx_chat_ask_t *ask, ngx_uint_t joinable)
+ngx_chat_ask_channel(ngx_chat_ask_t *ask, ngx_uint_t joinable)
 {
-    ngx_chat_channel_t  *ch;
+    ask->channel = ngx_chat_channel_create(ask->hub, &ask->task.gen,
+                                           joinable);
 
-    ch = ngx_chat_channel_create(ask->hub, &ask->task.gen, joinable);
-    if (ch == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_chat_follow_start(ch) != NGX_OK) {
-        ngx_chat_channel_release(ch);
-        return NGX_ERROR;
-    }
-
-    ask->channel = ch;
-
-    return NGX_OK;
+    return ask->channel ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -377,99 +344,15 @@ ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id)
     } else {
         ngx_memcpy(ask->task.gen.id, id, NGX_CHAT_ID_LEN);
 
-        if (ngx_chat_ask_follow(ask, 1) != NGX_OK) {
+        if (ngx_chat_ask_channel(ask, 1) != NGX_OK
+            || ngx_chat_follow_start(ask->channel) != NGX_OK)
+        {
             ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
             return;
         }
     }
 
     ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_JOIN);
-}
-
-
-static void
-ngx_chat_ask_push(ngx_chat_ask_t *ask)
-{
-    ngx_chat_hub_t  *hub;
-
-    hub = ask->hub;
-
-    ask->call = ngx_chat_store_push(&hub->store, &ask->task,
-                                    hub->conf->queue_limit,
-                                    ngx_chat_ask_push_handler, ask);
-    if (ask->call == NULL) {
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN);
-    }
-}
-
-
-static void
-ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
-{
-    ngx_chat_ask_t *ask = data;
-
-    ask->call = NULL;
-
-    switch (rc) {
-
-    case NGX_OK:
-        ask->opened = 0;
-        ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
-        return;
-
-    case NGX_DECLINED:
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL);
-        return;
-
-    case NGX_ERROR:
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN);
-        return;
-
-    default:
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL);
-        return;
-    }
-}
-
-
-/* those who joined get the reason as an event of the generation */
-
-static void
-ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason)
-{
-    ask->reason = reason;
-
-    if (ask->channel) {
-        ngx_chat_channel_hide(ask->channel);
-    }
-
-    ask->call = ngx_chat_store_check(&ask->hub->store, &ask->task.gen, reason,
-                                     ngx_chat_ask_drop_handler, ask);
-    if (ask->call == NULL) {
-        ngx_chat_ask_error(ask, reason);
-    }
-}
-
-
-static void
-ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
-{
-    ngx_chat_ask_t *ask = data;
-
-    ask->call = NULL;
-
-    if (rc != NGX_ERROR) {
-        ask->opened = 0;
-    }
-
-    /* it lives, so the task arrived although the reply to the push did not */
-
-    if (rc == NGX_OK && ask->channel) {
-        ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
-        return;
-    }
-
-    ngx_chat_ask_error(ask, ask->reason);
 }
 
 
@@ -486,7 +369,7 @@ ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a)
 }
 
 
-static void
+void
 ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 {
     ngx_chat_ask_undo(ask, e);
@@ -500,23 +383,35 @@ ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 static void
 ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 {
-    if (!ask->opened) {
-        return;
+    ngx_chat_event_t     ev;
+    ngx_chat_channel_t  *ch;
+
+    ch = ask->channel;
+
+    if (ch && ch->holds == 1) {
+        ngx_chat_channel_close(ch);
+
+    } else if (ch) {
+        ngx_chat_channel_hide(ch);
+
+        /* those who have joined it here hear from Redis what became of it */
+
+        if (ngx_chat_follow_start(ch) != NGX_OK) {
+            ngx_chat_error_event(&ev, NGX_CHAT_E_INTERNAL);
+            (void) ngx_chat_channel_append(ch, &ev);
+        }
     }
 
-    ask->opened = 0;
-
-    if (ask->channel) {
-        ngx_chat_channel_hide(ask->channel);
+    if (ask->opened) {
+        ask->opened = 0;
+        ngx_chat_undo(ask->hub, &ask->task.gen, e);
     }
-
-    ngx_chat_undo(ask->hub, &ask->task.gen, e);
 }
 
 
 /* the rest is done outside of what called us */
 
-static void
+void
 ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v)
 {
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ask->hub->log, 0,
@@ -668,6 +563,8 @@ ngx_chat_ask_free(ngx_chat_ask_t *ask)
 static void
 ngx_chat_ask_stop(ngx_chat_ask_t *ask)
 {
+    ngx_chat_ask_unprobed(ask);
+
     ngx_chat_call_cancel(ask->call);
     ask->call = NULL;
 

@@ -43,6 +43,8 @@ struct ngx_chat_hub_s {
     ngx_queue_t            undos;
     ngx_uint_t             nundos;
     time_t                 late;       /* when that was last logged */
+    ngx_msec_t             full_until; /* with full */
+    ngx_uint_t             full;       /* the queue, a moment ago */
     ngx_log_t             *log;
 };
 

@@ -24,11 +24,15 @@ static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
     ngx_chat_event_t *ev);
 static ngx_int_t ngx_chat_store_maker(ngx_chat_reply_t *fields,
     ngx_chat_maker_t *maker);
+static ngx_chat_call_t *ngx_chat_store_check_drop(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_chat_error_e drop, ngx_uint_t erase,
+    ngx_chat_check_pt handler, void *data);
 static void ngx_chat_store_check_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 
 
 static const ngx_chat_word_t  ngx_chat_open_words[] = {
+    { "FULL", NGX_CHAT_OPEN_FULL },
     { "HIT", NGX_DONE },
     { "JOIN", NGX_BUSY },
     { "LIMIT", NGX_AGAIN },
@@ -186,11 +190,13 @@ ngx_chat_store_answer_field(ngx_chat_reply_t *fields, const char *name,
 
 ngx_chat_call_t *
 ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
-    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_limit_t *limit,
-    ngx_chat_open_pt handler, void *data)
+    ngx_chat_opening_t *opening, ngx_chat_open_pt handler, void *data)
 {
-    u_char           *p, key[NGX_CHAT_KEY_MAX];
-    ngx_chat_call_t  *call;
+    u_char            *p, key[NGX_CHAT_KEY_MAX];
+    ngx_chat_call_t   *call;
+    ngx_chat_limit_t  *limit;
+
+    limit = opening->limit;
 
     call = ngx_chat_call_create(st, st->redis,
                                 limit->interval ? &ngx_chat_script_open_limited
@@ -210,8 +216,9 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     }
 
     ngx_chat_call_bytes(call, gen->id, NGX_CHAT_ID_LEN);
-    ngx_chat_call_num(call, cache ? 1 : 0);
-    ngx_chat_call_num(call, queue_timeout);
+    ngx_chat_call_num(call, opening->cache ? 1 : 0);
+    ngx_chat_call_num(call, opening->full ? 1 : 0);
+    ngx_chat_call_num(call, opening->queue_timeout);
     ngx_chat_call_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
 
     if (limit->interval) {
@@ -304,8 +311,8 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 /*
  * The script sees a hit where we do not, since it cannot check UTF-8.  That
- * counts as absent: the generation is opened without a look at the cache,
- * and what it makes replaces what is there.
+ * counts as absent: the generation is opened without a look at S, and what
+ * it makes replaces what is there.
  */
 
 static ngx_int_t
@@ -316,11 +323,11 @@ ngx_chat_store_open_alone(ngx_chat_call_t *call)
     args = call->args.elts;
     cache = &args[NGX_CHAT_OPEN_BEFORE_CACHE + call->script->nkeys];
 
-    if (cache->data[0] == '0') {
+    if (cache->data[0] != '1') {
         return ngx_chat_call_unexpected(call);
     }
 
-    cache->data[0] = '0';
+    cache->data[0] = '2';
 
     return (ngx_chat_call_again(call) == NGX_OK) ? NGX_AGAIN : NGX_DECLINED;
 }
@@ -564,6 +571,23 @@ ngx_chat_call_t *
 ngx_chat_store_check(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
 {
+    return ngx_chat_store_check_drop(st, gen, drop, 0, handler, data);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_erase(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
+{
+    return ngx_chat_store_check_drop(st, gen, drop, 1, handler, data);
+}
+
+
+static ngx_chat_call_t *
+ngx_chat_store_check_drop(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_error_e drop, ngx_uint_t erase, ngx_chat_check_pt handler,
+    void *data)
+{
     ngx_chat_call_t  *call;
 
     call = ngx_chat_call_create(st, st->redis, &ngx_chat_script_check);
@@ -582,6 +606,7 @@ ngx_chat_store_check(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
         ngx_chat_call_str(call, ngx_chat_error_message(drop));
     }
 
+    ngx_chat_call_num(call, erase);
     ngx_chat_call_num(call, NGX_CHAT_MARGIN);
     ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
     ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));

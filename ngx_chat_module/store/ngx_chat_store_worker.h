@@ -24,24 +24,33 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_chat_lookup_pt handler, void *data);
 
 
+typedef struct {
+    ngx_uint_t             cache;  /* it may join another, and be joined */
+    ngx_uint_t             full;   /* no task would be taken: do not open */
+    ngx_msec_t             queue_timeout;
+    ngx_chat_limit_t      *limit;  /* what is opened counts under it */
+} ngx_chat_opening_t;
+
+#define NGX_CHAT_OPEN_FULL  1
+
 /*
- * Opens generation gen->id, or finds what makes that unnecessary.  cache: it
- * may be joined, and another may be joined instead.  What is opened counts
- * under limit.
+ * Opens generation gen->id, or finds what makes that unnecessary.
  *
  * NGX_OK        MISS: opened, a task is to be pushed
  * NGX_BUSY      JOIN: id is the generation that runs already
  * NGX_DONE      HIT: a is the answer, valid during the call
  * NGX_AGAIN     LIMIT: it would be one too many, for another wait ms
  * NGX_DECLINED  Redis refuses, as with NGX_ERROR, and nothing was opened
- * NGX_ERROR     it may be open all the same
+ * NGX_ERROR     it may be open all the same, unless full
+ *
+ * NGX_CHAT_OPEN_FULL: with full, none of these
  */
 typedef void (*ngx_chat_open_pt)(void *data, ngx_int_t rc, u_char *id,
     ngx_chat_answer_t *a, ngx_msec_t wait);
 
 ngx_chat_call_t *ngx_chat_store_open(ngx_chat_store_t *st,
-    ngx_chat_gen_t *gen, ngx_uint_t cache, ngx_msec_t queue_timeout,
-    ngx_chat_limit_t *limit, ngx_chat_open_pt handler, void *data);
+    ngx_chat_gen_t *gen, ngx_chat_opening_t *opening,
+    ngx_chat_open_pt handler, void *data);
 
 
 /* a task as it travels; all strings are the pusher's during the call */
@@ -107,6 +116,11 @@ ngx_int_t ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev);
 typedef void (*ngx_chat_check_pt)(void *data, ngx_int_t rc, uint64_t n);
 
 ngx_chat_call_t *ngx_chat_store_check(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_chat_error_e drop, ngx_chat_check_pt handler,
+    void *data);
+
+/* check with drop, which leaves no trace of what nobody has joined */
+ngx_chat_call_t *ngx_chat_store_erase(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_chat_error_e drop, ngx_chat_check_pt handler,
     void *data);
 

@@ -164,9 +164,15 @@ fake_open(ngx_chat_call_t *call)
 
         if (*live && ((*live)->own == 'q' || (*live)->own == 'r')) {
             memcpy(call->id, (*live)->gen.id, NGX_CHAT_ID_LEN);
+            (*live)->joined = 1;
             call->rc = NGX_BUSY;
             return;
         }
+    }
+
+    if (call->full) {
+        call->rc = NGX_CHAT_OPEN_FULL;
+        return;
     }
 
     g = calloc(1, sizeof(fake_gen_t));
@@ -209,6 +215,13 @@ fake_check(ngx_chat_call_t *call)
 
     if (g->own == 'q' && ngx_current_msec > g->since + FAKE_QUEUE_TIMEOUT) {
         code = "queue_timeout";
+
+    } else if (g->own == 'q' && call->arg && call->erase && !g->joined) {
+        g->own = 0;
+        g->stream = 0;
+        fake.erased++;
+        call->rc = NGX_DONE;
+        return;
 
     } else if (g->own == 'q' && call->arg) {
         code = "dropped";
@@ -595,6 +608,22 @@ fake_traps(void)
 
     for (g = fake_gens; g; g = g->next) {
         n += (g->own == 'q' && !g->pushed);
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+fake_kept(void)
+{
+    ngx_uint_t   n;
+    fake_gen_t  *g;
+
+    n = 0;
+
+    for (g = fake_gens; g; g = g->next) {
+        n += (g->own || g->stream);
     }
 
     return n;

@@ -39,6 +39,7 @@ struct fake_gen_s {
     ngx_uint_t             serial;
     ngx_uint_t             cache;
     ngx_uint_t             pushed;
+    ngx_uint_t             joined;
     ngx_uint_t             own;        /* 'q', 'r', 'd', 'f', 0: gone */
     ngx_uint_t             stream;
     ngx_uint_t             attempt;
@@ -68,6 +69,8 @@ struct ngx_chat_call_s {
     ngx_chat_gen_t         gen;
     uint64_t               n;
     ngx_uint_t             arg;
+    ngx_uint_t             full;
+    ngx_uint_t             erase;
     ngx_uint_t             executed;
 
     ngx_int_t              rc;

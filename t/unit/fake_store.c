@@ -86,6 +86,7 @@ fake_call(fake_verb_e verb, ngx_chat_gen_t *gen, void (*handler)(void),
 
     *last = call;
     fake.calls++;
+    fake.sent++;
 
     return call;
 }
@@ -134,15 +135,15 @@ ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 
 ngx_chat_call_t *
 ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
-    ngx_uint_t cache, ngx_msec_t queue_timeout, ngx_chat_limit_t *limit,
-    ngx_chat_open_pt handler, void *data)
+    ngx_chat_opening_t *opening, ngx_chat_open_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
     call = fake_call(FAKE_OPEN, gen, (void (*)(void)) handler, data);
 
     if (call) {
-        call->arg = cache;
+        call->arg = opening->cache;
+        call->full = opening->full;
     }
 
     return call;
@@ -231,6 +232,23 @@ ngx_chat_store_check(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 }
 
 
+ngx_chat_call_t *
+ngx_chat_store_erase(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = fake_call(FAKE_CHECK, gen, (void (*)(void)) handler, data);
+
+    if (call) {
+        call->arg = drop;
+        call->erase = 1;
+    }
+
+    return call;
+}
+
+
 ngx_chat_pubsub_sub_t *
 ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     const ngx_chat_pubsub_ops_t *ops, void *data)
@@ -242,6 +260,8 @@ ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     }
 
     sub = calloc(1, sizeof(ngx_chat_pubsub_sub_t));
+
+    fake.subscribed++;
 
     sub->ops = ops;
     sub->data = data;

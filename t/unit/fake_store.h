@@ -26,8 +26,11 @@ typedef struct {
     ngx_uint_t       queue_full;
     ngx_uint_t       tasks;        /* that were pushed */
     ngx_uint_t       opened;
+    ngx_uint_t       erased;
+    ngx_uint_t       subscribed;   /* ever */
     ngx_uint_t       checks;
     ngx_uint_t       calls;        /* under way */
+    ngx_uint_t       sent;         /* ever */
     ngx_uint_t       subs;
     ngx_uint_t       bad;          /* broken rules of the interface */
 } fake_store_t;
@@ -56,6 +59,9 @@ void fake_orphan(void);             /* a companion dies */
 
 /* generations that wait for a task nobody has pushed */
 ngx_uint_t fake_traps(void);
+
+/* generations of which there is something in Redis */
+ngx_uint_t fake_kept(void);
 
 typedef enum {
     FAKE_ANY = 0,                   /* something somewhere */

@@ -18,8 +18,10 @@ typedef struct {
     ngx_msec_t             asked;
     ngx_chat_sub_t        *sub;
     ngx_chat_verdict_e     verdict;
+    ngx_chat_error_e       error;
     ngx_uint_t             verdicts;
     ngx_uint_t             frames;
+    ngx_uint_t             dropped;    /* an error says so */
     ngx_uint_t             hasty;      /* takes what there is at once */
 } ut_client_t;
 
@@ -29,6 +31,8 @@ static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
 static void ut_begin(uint32_t seed);
 static void ut_end(void);
 static void ut_ask(ut_client_t *cl);
+static void ut_question(ut_client_t *cl, u_char key,
+    ngx_chat_ask_mode_e mode);
 static void ut_verdict(void *data, ngx_chat_verdict_t *v);
 static void ut_wake(void *data);
 static void ut_leave(ut_client_t *cl);
@@ -37,6 +41,11 @@ static void ut_bad(const char *what);
 static void ut_trap(void);
 static void ut_late(void);
 static void ut_hasty(void);
+static void ut_full(void);
+static ngx_uint_t ut_refused(ut_client_t *cl);
+static void ut_full_joined(void);
+static void ut_full_over(void);
+static void ut_unheard(void);
 static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
@@ -94,14 +103,22 @@ ut_end(void)
 static void
 ut_ask(ut_client_t *cl)
 {
+    ut_question(cl, 'a', NGX_CHAT_ASK_CACHED);
+}
+
+
+static void
+ut_question(ut_client_t *cl, u_char key, ngx_chat_ask_mode_e mode)
+{
     ngx_chat_question_t  q;
 
     memset(cl, 0, sizeof(ut_client_t));
     memset(&q, 0, sizeof(ngx_chat_question_t));
 
-    memset(q.h, 'a', NGX_CHAT_HASH_LEN);
+    memset(q.h, key, NGX_CHAT_HASH_LEN);
     memset(q.fp, 'f', NGX_CHAT_FP_LEN);
 
+    q.mode = mode;
     q.ttl = 900000;
     q.messages = ut_str("messages");
 
@@ -119,6 +136,7 @@ ut_verdict(void *data, ngx_chat_verdict_t *v)
 
     cl->ask = NULL;
     cl->verdict = v->verdict;
+    cl->error = v->error;
     cl->verdicts++;
 
     if (ngx_current_msec - cl->asked > 1000) {
@@ -268,6 +286,8 @@ ut_last(ut_client_t *cl)
     while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
         status = frame.status;
         cl->frames++;
+        cl->dropped = (frame.code.len == 7
+                       && memcmp(frame.code.data, "dropped", 7) == 0);
     }
 
     return status;
@@ -389,12 +409,243 @@ ut_hasty(void)
 }
 
 
+/* a queue that is full: the first one finds out, those behind it are refused */
+
+static void
+ut_full(void)
+{
+    ngx_uint_t   n, calls, wrong;
+    ut_client_t  one, other;
+
+    ut_begin(2);
+
+    /* one runs, and one has been answered */
+
+    ut_question(&one, 'a', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    fake_write(FAKE_RESTART);
+    fake_write(FAKE_END);
+    ut_redis();
+    ut_leave(&one);
+
+    ut_question(&one, 'b', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    fake_write(FAKE_RESTART);
+    ut_leave(&one);
+
+    fake.queue_full = 1;
+    fake.subscribed = 0;
+
+    ut_question(&other, 'c', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(ut_refused(&other) && fake.opened == 3 && fake.erased == 1
+          && fake_kept() == 2,
+          "what was opened in vain is gone");
+    ut_ok(fake.subscribed == 0, "nothing was subscribed");
+
+    wrong = 0;
+    calls = fake.sent;
+
+    for (n = 0; n < 20; n++) {
+        ut_question(&other, 'c', NGX_CHAT_ASK_CACHED);
+        ut_redis();
+        wrong += !ut_refused(&other);
+    }
+
+    ut_ok(wrong == 0 && fake.opened == 3 && fake.sent - calls == 40,
+          "those behind are refused without opening anything");
+
+    calls = fake.sent;
+
+    for (n = 0; n < 20; n++) {
+        ut_question(&other, n % 3 + 'a', NGX_CHAT_ASK_REFRESH + n % 2);
+        ut_redis();
+        wrong += !ut_refused(&other);
+    }
+
+    ut_ok(wrong == 0 && fake.sent == calls,
+          "a refresh is refused without a command");
+
+    ut_question(&one, 'a', NGX_CHAT_ASK_CACHED);
+    ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(one.verdict == NGX_CHAT_VERDICT_HIT && one.verdicts == 1,
+          "what is cached is a hit");
+    ut_ok(other.verdict == NGX_CHAT_VERDICT_JOIN && other.sub
+          && fake.opened == 3,
+          "what runs is joined");
+
+    ut_leave(&other);
+    ut_redis();
+    ut_end();
+}
+
+
+static ngx_uint_t
+ut_refused(ut_client_t *cl)
+{
+    return cl->verdicts == 1
+           && cl->verdict == NGX_CHAT_VERDICT_ERROR
+           && cl->error == NGX_CHAT_E_QUEUE_FULL;
+}
+
+
+/* one has joined here what gets no task */
+
+static void
+ut_full_joined(void)
+{
+    uint32_t     seed;
+    ngx_uint_t   n, wrong;
+    ut_client_t  one, other;
+
+    wrong = 0;
+
+    for (seed = 1; seed < UT_SEEDS; seed++) {
+        ut_begin(seed);
+        fake.queue_full = 1;
+
+        ut_ask(&one);
+
+        /* the replies to the lookup and to open, and push is sent */
+
+        for (n = 0; n < 2; n++) {
+            fake_execute();
+            fake_answer(NGX_OK);
+        }
+
+        ut_ask(&other);
+
+        if (seed % 2) {
+            fake_cut_commands();
+            fake.redis_down = (seed % 4 == 1);
+        }
+
+        fake_loop_run(0);
+        wrong += (other.verdict != NGX_CHAT_VERDICT_JOIN || !other.sub);
+
+        if (seed % 3 == 0) {
+            ut_leave(&one);
+        }
+
+        ut_redis();
+        fake_loop_run(1500);
+        fake.redis_down = 0;
+
+        for (n = 0; n < 60 && ut_last(&other) == NGX_CHAT_PROCESSING; n++) {
+            ut_redis();
+            fake_loop_run(n ? 1000 : 0);
+        }
+
+        /* at once, and why, if nothing fails */
+
+        wrong += (other.frames != 1
+                  || (seed % 2 == 0 && (n > 1 || !other.dropped)));
+
+        ut_leave(&one);
+        ut_leave(&other);
+        ut_redis();
+        fake_loop_run(60000);
+        ut_redis();
+        ut_end();
+    }
+
+    ut_ok(wrong == 0 && ut_wrong == 0, "who has joined is told");
+}
+
+
+/* one at a time finds out whether there is room again */
+
+static void
+ut_full_over(void)
+{
+    ut_client_t  one, other;
+
+    ut_begin(1);
+    fake.queue_full = 1;
+
+    ut_ask(&one);
+    ut_redis();
+
+    fake_loop_run(1000);
+    ut_ask(&one);
+    ut_redis();
+
+    ut_ok(ut_refused(&one) && fake.opened == 2, "it is tried again");
+
+    fake_loop_run(1000);
+    ut_ask(&one);
+    ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(ut_refused(&one) && ut_refused(&other) && fake.opened == 3,
+          "by one alone");
+
+    fake.queue_full = 0;
+    ut_ask(&one);
+    ut_redis();
+    ut_ok(ut_refused(&one) && fake.opened == 3, "but not for a moment");
+
+    /* one that fails before it has found out leaves that to the next one */
+
+    fake_loop_run(1000);
+    ut_question(&one, 'a', NGX_CHAT_ASK_REFRESH);
+    fake_cut_commands();
+    fake_loop_run(0);
+    ut_ok(one.verdict == NGX_CHAT_VERDICT_ERROR && !ut_refused(&one),
+          "one fails");
+
+    ut_ask(&one);
+    ut_redis();
+
+    ut_ok(one.verdict == NGX_CHAT_VERDICT_MISS && one.sub, "there is room");
+
+    ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(other.verdict == NGX_CHAT_VERDICT_MISS, "for all");
+
+    ut_leave(&one);
+    ut_leave(&other);
+    ut_redis();
+    ut_end();
+}
+
+
+/* its asker leaves before the task is accepted */
+
+static void
+ut_unheard(void)
+{
+    ut_client_t  one;
+
+    ut_begin(1);
+
+    ut_ask(&one);
+    fake_execute();
+    fake_answer(NGX_OK);
+    ut_leave(&one);
+    ut_redis();
+
+    ut_ok(fake.tasks == 1 && fake.subscribed == 0,
+          "what nobody listens to is not subscribed");
+
+    ut_end();
+}
+
+
 int
 main(void)
 {
     ut_trap();
     ut_late();
     ut_hasty();
+    ut_full();
+    ut_full_joined();
+    ut_full_over();
+    ut_unheard();
 
     return ut_done();
 }

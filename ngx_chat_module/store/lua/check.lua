@@ -4,14 +4,15 @@
 -- back (it has a token) has its task for sure, and is not dropped.
 --
 -- KEYS  live gen own
--- ARGV  id, code to drop it with or "", message for that, margin, message of
+-- ARGV  id, code to drop it with or "", message for that, erase 0 or 1 (what
+--       is dropped is deleted if nobody has joined it), margin, message of
 --       queue_timeout, message of interrupted
 --
 -- {"LIVE", n}, {"ENDED", n}   n: number of its last event
 -- {"GONE"}
 
 local live, gen, own = unpack(KEYS)
-local id, drop, dropped, margin, late, interrupted = unpack(ARGV)
+local id, drop, dropped, erase, margin, late, interrupted = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/generation.lua
@@ -21,10 +22,7 @@ local id, drop, dropped, margin, late, interrupted = unpack(ARGV)
 local limit = now - margin
 
 if not g then
-
-    if announced() then
-        redis.call('DEL', live)
-    end
+    hide()
 
     return {'GONE'}
 end
@@ -37,7 +35,14 @@ if g.state == 'q' and now > g.due then
     close_failed(late, 'queue_timeout')
 
 elseif g.state == 'q' and g.token == '' and drop ~= '' then
-    close_failed(dropped, drop)
+
+    if erase == '1' and g.joined <= g.opened then
+        hide()
+        redis.call('DEL', gen, own)
+
+    else
+        close_failed(dropped, drop)
+    end
 
 elseif g.state == 'r' and (g.till < limit or g.deadline < now) then
     close_failed(interrupted, 'interrupted')

@@ -2,16 +2,18 @@
 -- Opens generation id, unless an answer is cached or another can be joined.
 --
 -- KEYS  S live gen own, limit: what is counted, if anything is
--- ARGV  id, cache 0 or 1, queue timeout, fp, and with limit: interval in us,
---       burst
+-- ARGV  id, cache 0 or 1 (2: S is known to hold no answer), no room 0 or 1 (a
+--       task would not be taken, so nothing is opened), queue timeout, fp, and
+--       with limit: interval in us, burst
 --
 -- {"MISS"}                     opened, now or when this was sent before
 -- {"JOIN", id}                 this one runs already
 -- {"LIMIT", ms left}           it would be one too many until then
+-- {"FULL"}                     it would be opened, if there was room
 -- {"HIT", ms left, {fields}}   the last entry of S
 
 local S, live, gen, own, limit = unpack(KEYS)
-local id, cache, wait, fp, interval, burst = unpack(ARGV)
+local id, cache, no_room, wait, fp, interval, burst = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/answer.lua
@@ -26,15 +28,24 @@ local function exists(key, kind)
     return redis.call('TYPE', key).ok == kind
 end
 
--- what waits past its time is as good as ended, and will be by whoever looks
+-- What waits past its time is as good as ended, and will be by whoever looks.
+-- One that was joined can be told from one that was just opened.
 
-local function running(key)
-    local state, due = unpack(redis.pcall('HMGET', key .. ':own', 'state',
-                                          'due'))
+local function join(key)
+    local own = key .. ':own'
+    local state, due, opened = unpack(redis.pcall('HMGET', own, 'state', 'due',
+                                                  'opened'))
 
-    return exists(key, 'stream')
-           and (state == 'r'
-                or state == 'q' and (tonumber(due) or 0) >= now)
+    if not exists(key, 'stream')
+       or state ~= 'r' and (state ~= 'q' or (tonumber(due) or 0) < now)
+    then
+        return false
+    end
+
+    redis.call('HSET', own, 'joined',
+               math.max(now, (tonumber(opened) or 0) + 1))
+
+    return true
 end
 
 -- a repeat comes first: what was opened must get its task
@@ -49,7 +60,9 @@ if cache == '1' then
     if found and found.fp == fp then
         return {'HIT', redis.call('PTTL', S), fields}
     end
+end
 
+if cache ~= '0' then
     local other = redis.pcall('GET', live)
 
     if type(other) == 'string' and #other == #id
@@ -57,9 +70,7 @@ if cache == '1' then
     then
         local key = string.sub(gen, 1, -#id - 1) .. other
 
-        if running(key) then
-            redis.call('HSET', key .. ':own', 'joined', now)
-
+        if join(key) then
             return {'JOIN', other}
         end
     end
@@ -69,6 +80,10 @@ local left = limit and over(limit, interval, burst) or 0
 
 if left > 0 then
     return {'LIMIT', left}
+end
+
+if no_room == '1' then
+    return {'FULL'}
 end
 
 if limit then
@@ -87,7 +102,7 @@ redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
            'opened', now, 'due', due, 'deadline', due + MARGIN, 'wait', wait)
 redis.call('PEXPIRE', own, life)
 
-if cache == '1' then
+if cache ~= '0' then
     redis.call('SET', live, id, 'PX', life)
 end
 

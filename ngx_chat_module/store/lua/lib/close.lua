@@ -5,10 +5,7 @@ local function close(state, line, ...)
 
     redis.call('HSET', own, 'state', state, 'n', g.n, 'ms', g.ms)
 
-    if announced() then
-        redis.call('DEL', live)
-    end
-
+    hide()
     keep()
     publish()
 end

@@ -43,6 +43,12 @@ local function announced()
     return redis.pcall('GET', live) == id
 end
 
+local function hide()
+    if announced() then
+        redis.call('DEL', live)
+    end
+end
+
 -- has this token the right to write
 
 local function writes(token)

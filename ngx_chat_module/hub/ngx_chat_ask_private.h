@@ -1,0 +1,67 @@
+
+/*
+ * An ask under way, and its two halves: ngx_chat_ask.c finds out what the
+ * question is, ngx_chat_ask_push.c gets its task to the companions.
+ *
+ * Private to hub/.
+ */
+
+
+#ifndef _NGX_CHAT_ASK_PRIVATE_H_INCLUDED_
+#define _NGX_CHAT_ASK_PRIVATE_H_INCLUDED_
+
+
+#include "ngx_chat_ask.h"
+#include "ngx_chat_channel.h"
+
+
+struct ngx_chat_ask_s {
+    ngx_chat_hub_t         *hub;       /* NULL: closed */
+    ngx_chat_call_t        *call;
+    ngx_chat_channel_t     *channel;   /* one hold on it */
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t               ident;
+
+    ngx_event_t             timer;
+    ngx_event_t             event;     /* posted: verdict is to be told */
+    ngx_queue_t             queue;     /* in hub->asks */
+
+    ngx_chat_verdict_pt     handler;   /* NULL: told, or forgotten */
+    void                   *data;
+    ngx_chat_verdict_t      verdict;
+
+    ngx_chat_ask_mode_e     mode;
+    ngx_chat_task_t         task;
+    ngx_chat_limit_t        limit;
+    ngx_chat_error_e        reason;    /* for dropping the task */
+
+    unsigned                bound:1;   /* goes on without its asker */
+    unsigned                probe:1;   /* of a queue that was full */
+    unsigned                direct:1;  /* its asker can do without Redis */
+    unsigned                opened:1;  /* perhaps, and has no task yet */
+    unsigned                kept:1;    /* by a subscriber that has joined */
+};
+
+
+/*
+ * Pushes the task of a generation that was just opened, and follows it once
+ * the task is accepted.  Ends in settle or error.
+ */
+void ngx_chat_ask_push(ngx_chat_ask_t *ask);
+
+/*
+ * Was the queue full a moment ago?  One ask at a time is told that it was
+ * not, and finds out.
+ */
+ngx_uint_t ngx_chat_ask_full(ngx_chat_ask_t *ask);
+
+/* the ask ends without having found out */
+void ngx_chat_ask_unprobed(ngx_chat_ask_t *ask);
+
+/* the verdict is told outside of what called us; the ask may be free */
+void ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v);
+void ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e);
+
+
+#endif /* _NGX_CHAT_ASK_PRIVATE_H_INCLUDED_ */

@@ -1,0 +1,176 @@
+
+#include "ngx_chat_ask_private.h"
+#include "ngx_chat_follow.h"
+
+
+/*
+ * How long a full queue is remembered: who is refused meanwhile costs Redis
+ * no generation, and room that comes free is not left empty for long.
+ */
+#define NGX_CHAT_ASK_FULL  200        /* ms */
+
+
+static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc);
+static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
+    ngx_uint_t queued);
+static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
+static void ngx_chat_ask_accepted(ngx_chat_ask_t *ask);
+
+
+void
+ngx_chat_ask_push(ngx_chat_ask_t *ask)
+{
+    ngx_chat_hub_t  *hub;
+
+    hub = ask->hub;
+
+    ask->call = ngx_chat_store_push(&hub->store, &ask->task,
+                                    hub->conf->queue_limit,
+                                    ngx_chat_ask_push_handler, ask);
+    if (ask->call == NULL) {
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN, 0);
+    }
+}
+
+
+static void
+ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ngx_chat_hub_t  *hub;
+
+    hub = ask->hub;
+    ask->call = NULL;
+
+    switch (rc) {
+
+    case NGX_OK:
+        hub->full = 0;
+        ask->probe = 0;
+        ask->opened = 0;
+        ngx_chat_ask_accepted(ask);
+        return;
+
+    case NGX_DECLINED:
+        hub->full = 1;
+        hub->full_until = ngx_current_msec + NGX_CHAT_ASK_FULL;
+        ask->probe = 0;
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL, 0);
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN, 1);
+        return;
+
+    default:
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL, 1);
+        return;
+    }
+}
+
+
+/*
+ * Those who joined get the reason as an event of the generation; Redis does
+ * not know of those who did so here.  queued: the task may have arrived.
+ */
+
+static void
+ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
+    ngx_uint_t queued)
+{
+    ngx_chat_gen_t    *gen;
+    ngx_chat_store_t  *st;
+
+    st = &ask->hub->store;
+    gen = &ask->task.gen;
+
+    ask->reason = reason;
+
+    ngx_chat_channel_hide(ask->channel);
+
+    if (queued || ask->channel->holds > 1) {
+        ask->call = ngx_chat_store_check(st, gen, reason,
+                                         ngx_chat_ask_drop_handler, ask);
+
+    } else {
+        ask->call = ngx_chat_store_erase(st, gen, reason,
+                                         ngx_chat_ask_drop_handler, ask);
+    }
+
+    if (ask->call == NULL) {
+        ngx_chat_ask_error(ask, reason);
+    }
+}
+
+
+static void
+ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ask->call = NULL;
+
+    if (rc != NGX_ERROR) {
+        ask->opened = 0;
+    }
+
+    /* it lives, so the task arrived although the reply to the push did not */
+
+    if (rc == NGX_OK) {
+        ngx_chat_ask_accepted(ask);
+        return;
+    }
+
+    ngx_chat_ask_error(ask, ask->reason);
+}
+
+
+/* what is written before the subscription is read from the stream */
+
+static void
+ngx_chat_ask_accepted(ngx_chat_ask_t *ask)
+{
+    ngx_uint_t  heard;
+
+    heard = (ask->handler || ask->channel->holds > 1);
+
+    if (heard && ngx_chat_follow_start(ask->channel) != NGX_OK) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+
+    ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
+}
+
+
+ngx_uint_t
+ngx_chat_ask_full(ngx_chat_ask_t *ask)
+{
+    ngx_chat_hub_t  *hub;
+
+    hub = ask->hub;
+
+    if (!hub->full) {
+        return 0;
+    }
+
+    if ((ngx_msec_int_t) (hub->full_until - ngx_current_msec) > 0) {
+        return 1;
+    }
+
+    hub->full_until = ngx_current_msec + NGX_CHAT_ASK_FULL;
+    ask->probe = 1;
+
+    return 0;
+}
+
+
+void
+ngx_chat_ask_unprobed(ngx_chat_ask_t *ask)
+{
+    if (ask->probe) {
+        ask->probe = 0;
+        ask->hub->full_until = ngx_current_msec;
+    }
+}
