@@ -5,6 +5,9 @@
 
 #define NGX_CHAT_JOB_SPARE  5000     /* ms, to write what came last */
 
+/* ms: who has just asked does not listen yet, least of all from far away */
+#define NGX_CHAT_JOB_GRACE  500
+
 
 static ngx_chat_job_t *ngx_chat_job_create(ngx_chat_jobs_t *jobs,
     ngx_chat_task_entry_t *task);
@@ -109,6 +112,7 @@ ngx_chat_job_copy(ngx_chat_job_t *job, ngx_chat_task_entry_t *task)
     ngx_str_t   *strings[4];
 
     job->task = *task;
+    job->task.grace = ngx_max(task->grace, NGX_CHAT_JOB_GRACE);
 
     strings[0] = &job->task.entry;
     strings[1] = &job->task.providers;
