@@ -106,8 +106,12 @@ my $nowhere = start_nginx(redis => 'off', workers => 1,
 like(read_file($nowhere->dir . '/stderr'),
      qr/\[warn\] .*no-such-host\.invalid/,
      'a name that is not found is a warning');
-stream_ok(scalar ask($nowhere, { question => 'Who is there?' }),
-          'no address', error => 'provider_refused');
+
+my $q = ask($nowhere, { question => 'Who is there?' });
+
+stream_ok($q, 'no address', error => 'provider_refused');
+like($q->{terminal}{message}, qr/^The provider cannot be reached/,
+     'no address: the client hears that');
 
 # somebody who accepts and says nothing
 
@@ -115,7 +119,8 @@ my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10)
     or die "listen: $!\n";
 my $silent = start_nginx(redis => 'off', workers => 1,
     provider => $mute->sockport, provider_lines => "$lines retries 0;");
-my $q = ask($silent, { question => 'Do you hear me?' });
+
+$q = ask($silent, { question => 'Do you hear me?' });
 
 stream_ok($q, 'silence', error => 'provider_timeout');
 cmp_ok($q->{ended} - $q->{started}, '<', $FIRST + $SLACK, 'in time');

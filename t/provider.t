@@ -16,10 +16,15 @@ my $provider = start_provider(%provider);
 my $locked = start_provider(%provider, key => 'sk-right');
 my $closed = free_port();
 
+# not a name, without asking anybody
+
+my $unknown = 'a' x 70 . '.invalid';
+
 my %blocks = (
     short => 'retries 0; first_token_timeout 2500ms; idle_timeout 2s;',
     total => 'retries 0; total_timeout 800ms;',
     nobody => "retries 0; url http://127.0.0.1:$closed/v1;",
+    unknown => "retries 0; url http://$unknown/v1;",
     wrong_key => "retries 0; url http://127.0.0.1:$locked->{port}/v1;"
         . ' key sk-wrong;',
     no_key => "retries 0; url http://127.0.0.1:$locked->{port}/v1;",
@@ -171,6 +176,7 @@ my @faults = (
     ['status=403', 'provider_refused', 0],
     ['status=404', 'provider_refused', 0],
     ['status=408', 'provider_timeout', 0],
+    ['status=413', 'provider_refused', 0],
     ['status=429', 'provider_rate_limited', 0],
     ['status=500', 'provider_refused', 0],
     ['status=503', 'provider_refused', 0],
@@ -180,6 +186,7 @@ my @faults = (
     ['chunks=1;bytes=201', 'answer_too_long', 0, '/small'],
     ['a=1', 'provider_refused', 0, '/nobody'],
     ['a=2', 'provider_refused', 0, '/wrong_key'],
+    ['a=4', 'provider_refused', 0, '/unknown'],
     ['a=3', 'no_key', 0, '/no_key'],
 );
 
@@ -202,6 +209,24 @@ foreach my $i (0 .. $#faults) {
     unlike($all[$i]{body}, qr/sk-|127\.0\.0\.1|status \d|html|overloaded|http/,
            "$name: tells nothing of the provider");
     nothing_left($ask, $name);
+}
+
+# one code, but not the same for who reads it
+
+my %message = (
+    'a=1' => 'The provider cannot be reached. Please try again later.',
+    'a=4' => 'The provider cannot be reached. Please try again later.',
+    'a=2' => 'The provider did not accept the request. Please try again later.',
+    'status=400' =>
+        'The provider did not accept the request. Please try again later.',
+    'status=503' =>
+        'The provider did not accept the request. Please try again later.',
+    'status=413' => 'The provider refused the question.',
+);
+
+foreach my $i (grep { $message{$faults[$_][0]} } 0 .. $#faults) {
+    is($all[$i]{terminal}{message}, $message{$faults[$i][0]},
+       "$faults[$i][0]: the message");
 }
 
 # as long as it may be

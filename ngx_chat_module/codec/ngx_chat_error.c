@@ -17,7 +17,7 @@ static ngx_chat_error_t  ngx_chat_errors[] = {
       ngx_null_string },
 
     { ngx_string("queue_full"),
-      ngx_string("The service is busy: too many questions are waiting. "
+      ngx_string("The service is busy: too many questions are being asked. "
                  "Please try again later.") },
 
     { ngx_string("queue_timeout"),
@@ -25,10 +25,17 @@ static ngx_chat_error_t  ngx_chat_errors[] = {
                  "Please try again later.") },
 
     { ngx_string("provider_refused"),
+      ngx_string("The provider did not accept the request. "
+                 "Please try again later.") },
+
+    { ngx_string("provider_refused"),
+      ngx_string("The provider cannot be reached. Please try again later.") },
+
+    { ngx_string("provider_refused"),
       ngx_string("The provider refused the question.") },
 
     { ngx_string("provider_rate_limited"),
-      ngx_string("The provider is receiving too many questions. "
+      ngx_string("The provider takes no more questions at the moment. "
                  "Please try again later.") },
 
     { ngx_string("provider_timeout"),

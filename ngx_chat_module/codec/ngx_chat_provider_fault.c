@@ -81,6 +81,7 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
         retry = 1;
 
     } else if (f->final) {
+        error = NGX_CHAT_E_QUESTION_REFUSED;
         retry = 0;
 
     } else if ((status == 401 || status == 403)
@@ -118,7 +119,7 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
         retry = 1;
 
     } else if (f->final) {
-        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        error = NGX_CHAT_E_QUESTION_REFUSED;
         retry = 0;
     }
 

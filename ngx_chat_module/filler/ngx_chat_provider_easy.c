@@ -343,7 +343,7 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
-        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        error = NGX_CHAT_E_PROVIDER_AWAY;
         what = "cannot be reached";
         break;
 
@@ -351,7 +351,7 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_URL_MALFORMAT:
-        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        error = NGX_CHAT_E_PROVIDER_AWAY;
         what = "cannot be connected to safely";
         retry = 0;
         break;
@@ -381,7 +381,7 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
         == CURLE_OK
         && status >= 300)
     {
-        error = NGX_CHAT_E_PROVIDER_REFUSED;
+        error = NGX_CHAT_E_PROVIDER_AWAY;
         what = "cannot be reached through the proxy";
         retry = (status >= 500);
     }

@@ -166,7 +166,7 @@ ngx_http_chat_upstream_start(ngx_http_chat_upstream_t *up)
     }
 
     up->fault.detail = "its address is not known";
-    ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_REFUSED, 1,
+    ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_AWAY, 1,
                             "cannot be reached");
     ngx_http_chat_upstream_close(up);
 }
@@ -250,7 +250,7 @@ ngx_http_chat_upstream_addrs(ngx_http_chat_upstream_t *up,
                             "its name could not be resolved: %s%Z", what);
 
         up->fault.detail = up->fault.words;
-        ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_REFUSED, 1,
+        ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_AWAY, 1,
                                 "cannot be reached");
         return NGX_ERROR;
     }
@@ -503,13 +503,13 @@ ngx_http_chat_upstream_unreachable(ngx_http_chat_upstream_t *up, ngx_int_t rc)
         }
 
         if (up->fault.detail) {
-            ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_REFUSED,
+            ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_AWAY,
                                     0, "cannot be connected to safely");
             return;
         }
     }
 
-    ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_REFUSED, 1,
+    ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_AWAY, 1,
                             "cannot be reached");
 }
 

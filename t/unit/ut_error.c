@@ -7,10 +7,11 @@
 
 static const char  *ut_codes[] = {
     "", "queue_full", "queue_timeout", "provider_refused",
-    "provider_rate_limited", "provider_timeout", "provider_broken",
-    "answer_too_long", "redis_down", "no_key", "interrupted", "cancelled",
-    "stopped", "internal", "method_not_allowed", "unsupported_media_type",
-    "body_too_large", "bad_request", "invalid_field", "miss_limit"
+    "provider_refused", "provider_refused", "provider_rate_limited",
+    "provider_timeout", "provider_broken", "answer_too_long", "redis_down",
+    "no_key", "interrupted", "cancelled", "stopped", "internal",
+    "method_not_allowed", "unsupported_media_type", "body_too_large",
+    "bad_request", "invalid_field", "miss_limit"
 };
 
 
@@ -22,7 +23,7 @@ main(void)
     ngx_chat_event_t   ev;
 
     ut_ok(sizeof(ut_codes) / sizeof(ut_codes[0]) == NGX_CHAT_E_MAX,
-          "as many codes as the contract has");
+          "as many errors, with the codes that the contract has");
 
     for (i = 0; i < NGX_CHAT_E_MAX; i++) {
         code = ngx_chat_error_code(i);
@@ -47,7 +48,7 @@ main(void)
     ngx_chat_error_event(&ev, NGX_CHAT_E_QUEUE_FULL);
 
     ut_ok(ut_is(&ev.text, "The service is busy: too many questions are "
-                          "waiting. Please try again later."),
+                          "being asked. Please try again later."),
           "a message");
 
     return ut_done();

@@ -52,7 +52,7 @@ ut_final(ngx_uint_t status, const char *body)
 {
     ut_status(status, body);
 
-    return ut_f.error == NGX_CHAT_E_PROVIDER_REFUSED && ut_f.final
+    return ut_f.error == NGX_CHAT_E_QUESTION_REFUSED && ut_f.final
            && !ut_f.retry;
 }
 
@@ -119,7 +119,7 @@ main(void)
     ut_ok(ut_f.message.len == 0, "and no message");
 
     ut_object("{\"error\":{\"code\":\"context_length_exceeded\"}}");
-    ut_ok(ut_f.error == NGX_CHAT_E_PROVIDER_REFUSED && ut_f.final
+    ut_ok(ut_f.error == NGX_CHAT_E_QUESTION_REFUSED && ut_f.final
           && !ut_f.retry, "in the stream: the context");
     ut_object("{\"error\":{\"code\":400,\"message\":\"no context here\"}}");
     ut_ok(ut_f.error == NGX_CHAT_E_PROVIDER_BROKEN && !ut_f.final
