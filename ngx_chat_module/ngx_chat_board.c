@@ -3,21 +3,23 @@
 
 
 /* the slab allocator needs room for its own pages too */
-#define NGX_CHAT_BOARD_SIZE    (16 * ngx_pagesize)
+#define NGX_CHAT_BOARD_SIZE                                                   \
+    (sizeof(ngx_chat_board_shared_t) + 16 * ngx_pagesize)
 
 #define NGX_CHAT_BOARD_ROUNDS  3
 
 
 typedef struct {
-    ngx_atomic_t         pid;
-    ngx_atomic_t         requests;
+    pthread_mutex_t          life;      /* held as long as the worker lives */
+    ngx_atomic_t             requests;
 } ngx_chat_board_worker_t;
 
 
-/* what is shared */
+/* what is shared; no master has more workers at once, of all generations */
 typedef struct {
     ngx_chat_slot_t          slots[NGX_CHAT_BOARD_SLOTS];
-    ngx_chat_board_worker_t  workers[NGX_CHAT_BOARD_WORKERS];
+    ngx_chat_board_worker_t  workers[NGX_MAX_PROCESSES];
+    ngx_atomic_t             wanted;    /* 1: somebody found no slot */
 } ngx_chat_board_shared_t;
 
 
@@ -27,11 +29,10 @@ struct ngx_chat_board_s {
 
 
 static ngx_int_t ngx_chat_board_init(ngx_shm_zone_t *zone, void *data);
-static ngx_int_t ngx_chat_board_init_slots(ngx_chat_slot_t *slots);
+static ngx_int_t ngx_chat_board_init_lives(ngx_chat_board_shared_t *shared);
 static ngx_uint_t ngx_chat_board_fits(ngx_chat_slot_t *slot, ngx_uint_t round,
     ngx_str_t *predecessor);
-static ngx_int_t ngx_chat_board_seize(ngx_chat_slot_t *slot);
-static ngx_uint_t ngx_chat_board_alive(ngx_atomic_uint_t pid);
+static ngx_int_t ngx_chat_board_seize(pthread_mutex_t *life);
 
 
 ngx_int_t
@@ -86,7 +87,7 @@ ngx_chat_board_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    if (ngx_chat_board_init_slots(board->shared->slots) != NGX_OK) {
+    if (ngx_chat_board_init_lives(board->shared) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "no locks for the chat board");
         return NGX_ERROR;
@@ -99,12 +100,12 @@ ngx_chat_board_init(ngx_shm_zone_t *zone, void *data)
 
 
 /*
- * Whether a companion lives is told by a lock, which the kernel takes from the
+ * Whether a process lives is told by a lock, which the kernel takes from the
  * dead at once: a pid may be another's by now, or a zombie's for long.
  */
 
 static ngx_int_t
-ngx_chat_board_init_slots(ngx_chat_slot_t *slots)
+ngx_chat_board_init_lives(ngx_chat_board_shared_t *shared)
 {
     ngx_int_t            rc;
     ngx_uint_t           i;
@@ -124,7 +125,14 @@ ngx_chat_board_init_slots(ngx_chat_slot_t *slots)
 
     for (i = 0; i < NGX_CHAT_BOARD_SLOTS && rc == NGX_OK; i++) {
 
-        if (pthread_mutex_init(&slots[i].life, &attr) != 0) {
+        if (pthread_mutex_init(&shared->slots[i].life, &attr) != 0) {
+            rc = NGX_ERROR;
+        }
+    }
+
+    for (i = 0; i < NGX_MAX_PROCESSES && rc == NGX_OK; i++) {
+
+        if (pthread_mutex_init(&shared->workers[i].life, &attr) != 0) {
             rc = NGX_ERROR;
         }
     }
@@ -146,7 +154,7 @@ ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
         slot = &board->shared->slots[i % NGX_CHAT_BOARD_SLOTS];
 
         if (!ngx_chat_board_fits(slot, i / NGX_CHAT_BOARD_SLOTS, predecessor)
-            || ngx_chat_board_seize(slot) != NGX_OK)
+            || ngx_chat_board_seize(&slot->life) != NGX_OK)
         {
             continue;
         }
@@ -164,6 +172,8 @@ ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid, ngx_uint_t number,
 
         return slot;
     }
+
+    board->shared->wanted = 1;
 
     return NULL;
 }
@@ -203,7 +213,25 @@ ngx_chat_board_release(ngx_chat_slot_t *slot)
 
 
 ngx_int_t
-ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
+ngx_chat_board_yield(ngx_chat_board_t *board, ngx_chat_slot_t *slot)
+{
+    /* one for each who asks */
+
+    if (!board->shared->wanted
+        || !ngx_atomic_cmp_set(&board->shared->wanted, 1, 0))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_chat_board_release(slot);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
+    ngx_uint_t processes, u_char *token)
 {
     ngx_uint_t        i;
     ngx_chat_slot_t  *slot;
@@ -212,8 +240,8 @@ ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
         slot = &board->shared->slots[i];
 
         if (slot->pid == 0
-            || slot->number != number
-            || ngx_chat_board_seize(slot) != NGX_OK)
+            || slot->number % processes != number
+            || ngx_chat_board_seize(&slot->life) != NGX_OK)
         {
             continue;
         }
@@ -231,16 +259,15 @@ ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number, u_char *token)
 /* NGX_DECLINED: its process lives */
 
 static ngx_int_t
-ngx_chat_board_seize(ngx_chat_slot_t *slot)
+ngx_chat_board_seize(pthread_mutex_t *life)
 {
-    switch (pthread_mutex_trylock(&slot->life)) {
+    switch (pthread_mutex_trylock(life)) {
 
     case 0:
         return NGX_OK;
 
     case EOWNERDEAD:
-        return pthread_mutex_consistent(&slot->life) == 0 ? NGX_OK
-                                                          : NGX_DECLINED;
+        return pthread_mutex_consistent(life) == 0 ? NGX_OK : NGX_DECLINED;
 
     default:
         return NGX_DECLINED;
@@ -281,7 +308,7 @@ ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid)
             continue;
         }
 
-        if (ngx_chat_board_seize(slot) != NGX_OK) {
+        if (ngx_chat_board_seize(&slot->life) != NGX_OK) {
             return 1;
         }
 
@@ -293,21 +320,15 @@ ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid)
 
 
 ngx_atomic_t *
-ngx_chat_board_worker(ngx_chat_board_t *board, ngx_pid_t pid)
+ngx_chat_board_worker(ngx_chat_board_t *board)
 {
     ngx_uint_t                i;
-    ngx_atomic_uint_t         owner;
     ngx_chat_board_worker_t  *worker;
 
-    for (i = 0; i < NGX_CHAT_BOARD_WORKERS; i++) {
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
         worker = &board->shared->workers[i];
-        owner = worker->pid;
 
-        if (owner && ngx_chat_board_alive(owner)) {
-            continue;
-        }
-
-        if (ngx_atomic_cmp_set(&worker->pid, owner, (ngx_atomic_uint_t) pid)) {
+        if (ngx_chat_board_seize(&worker->life) == NGX_OK) {
             worker->requests = 0;
             return &worker->requests;
         }
@@ -325,24 +346,24 @@ ngx_chat_board_requests(ngx_chat_board_t *board)
 
     n = 0;
 
-    for (i = 0; i < NGX_CHAT_BOARD_WORKERS; i++) {
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
         worker = &board->shared->workers[i];
 
-        if (worker->pid && worker->requests
-            && ngx_chat_board_alive(worker->pid))
-        {
-            n += worker->requests;
+        if (worker->requests == 0) {
+            continue;
         }
+
+        if (ngx_chat_board_seize(&worker->life) != NGX_OK) {
+            n += worker->requests;
+            continue;
+        }
+
+        /* they died with their worker */
+
+        worker->requests = 0;
+
+        (void) pthread_mutex_unlock(&worker->life);
     }
 
     return n;
-}
-
-
-static ngx_uint_t
-ngx_chat_board_alive(ngx_atomic_uint_t pid)
-{
-    /* EPERM: a process of another user, and so alive */
-
-    return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH;
 }

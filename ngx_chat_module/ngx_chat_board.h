@@ -8,6 +8,11 @@
  * Workers write how many requests they have, so that a companion that is to
  * quit, and has no successor, stays for the tasks of those.
  *
+ * The size is fixed, as nginx keeps a zone on reload only at its size: there
+ * is room for all workers that one master can have, of whatever generations,
+ * and for companions of some generations.  Are these more, those that drain
+ * make room.
+ *
  * Each slot has one writer, the process that took it; words are written whole,
  * readers take what they see.  Nothing on the board decides anything about
  * answers.
@@ -23,8 +28,8 @@
 #include <pthread.h>
 
 
-#define NGX_CHAT_BOARD_SLOTS      16
-#define NGX_CHAT_BOARD_WORKERS    64
+#define NGX_CHAT_BOARD_FILLERS    8      /* of one generation, at most */
+#define NGX_CHAT_BOARD_SLOTS      (4 * NGX_CHAT_BOARD_FILLERS)
 #define NGX_CHAT_BOARD_PROVIDERS  32     /* those beyond are not shown */
 
 
@@ -71,7 +76,8 @@ ngx_int_t ngx_chat_board_add(ngx_conf_t *cf, void *tag,
 /*
  * Takes the slot of the predecessor, which may be empty, else a free one, else
  * that of anybody who has died.  NULL: all are taken; the companion works
- * without one, is missing from the page, and asks again.
+ * without one, is missing from the page, and asks again, as those that drain
+ * make room (ngx_chat_board_yield).
  */
 ngx_chat_slot_t *ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid,
     ngx_uint_t number, u_char *token, ngx_str_t *predecessor);
@@ -79,11 +85,19 @@ ngx_chat_slot_t *ngx_chat_board_take(ngx_chat_board_t *board, ngx_pid_t pid,
 void ngx_chat_board_release(ngx_chat_slot_t *slot);
 
 /*
- * Copies the token of a companion with this number that has died, and frees
- * its slot.  NGX_DECLINED: there is none.
+ * Releases the slot if somebody found none; for a companion that drains, and
+ * is missing from the page then.  NGX_OK, NGX_DECLINED: it is not needed.
+ */
+ngx_int_t ngx_chat_board_yield(ngx_chat_board_t *board,
+    ngx_chat_slot_t *slot);
+
+/*
+ * Copies the token of a companion that has died and is this one's to replace,
+ * and frees its slot: the one with its number, or with a number beyond those
+ * of this configuration.  NGX_DECLINED: there is none.
  */
 ngx_int_t ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
-    u_char *token);
+    ngx_uint_t processes, u_char *token);
 
 /* all NGX_CHAT_BOARD_SLOTS slots, for reading */
 ngx_chat_slot_t *ngx_chat_board_slots(ngx_chat_board_t *board);
@@ -102,7 +116,7 @@ ngx_uint_t ngx_chat_board_successor(ngx_chat_board_t *board, ngx_pid_t pid);
  * A worker's count of requests, from their first handler call to their end,
  * for the worker to write.  NULL: no room, and nobody waits for them.
  */
-ngx_atomic_t *ngx_chat_board_worker(ngx_chat_board_t *board, ngx_pid_t pid);
+ngx_atomic_t *ngx_chat_board_worker(ngx_chat_board_t *board);
 
 /* of all workers that live */
 ngx_uint_t ngx_chat_board_requests(ngx_chat_board_t *board);

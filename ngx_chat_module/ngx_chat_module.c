@@ -410,7 +410,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_http_chat_requests = ngx_chat_board_worker(cmcf->board, ngx_pid);
+    ngx_http_chat_requests = ngx_chat_board_worker(cmcf->board);
     if (ngx_http_chat_requests == NULL) {
         ngx_http_chat_requests = &unread;
     }

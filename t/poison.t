@@ -70,7 +70,8 @@ sub own {
     my $end = sub {
         mid_answer($redis, 2, $question);
         kill('TERM', $companion);
-        $companion = another_companion($nginx, $companion);
+        wait_for { gone($companion) } 15, 'its end';
+        $companion = companion($nginx);
     };
 
     mid_answer($redis, 2, $question);

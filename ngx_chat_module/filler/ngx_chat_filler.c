@@ -474,6 +474,12 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
     dummy = ev->data;
     fl = dummy->data;
 
+    if (fl->slot && fl->quit
+        && ngx_chat_board_yield(fl->conf->board, fl->slot) == NGX_OK)
+    {
+        fl->slot = NULL;
+    }
+
     /* the board may have been full of those who were to quit */
 
     if (fl->slot == NULL && !fl->quit && !fl->leaving) {
@@ -518,7 +524,9 @@ ngx_chat_filler_inherit(ngx_chat_filler_t *fl)
     u_char  token[NGX_CHAT_TOKEN_LEN];
 
     if (ngx_chat_intake_inheriting(fl->intake)
-        || ngx_chat_board_dead(fl->conf->board, fl->number, token) != NGX_OK)
+        || ngx_chat_board_dead(fl->conf->board, fl->number,
+                               fl->conf->processes, token)
+           != NGX_OK)
     {
         return;
     }

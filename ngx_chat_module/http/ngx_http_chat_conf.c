@@ -521,7 +521,7 @@ ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strncmp(value[i].data, "processes=", 10) == 0) {
             prefix = 10;
             field = &cmcf->processes;
-            max = NGX_CHAT_BOARD_SLOTS / 2;
+            max = NGX_CHAT_BOARD_FILLERS;
 
         } else if (ngx_strncmp(value[i].data, "concurrency=", 12) == 0) {
             prefix = 12;
