@@ -2,28 +2,15 @@
 #include "ngx_chat_redis_private.h"
 
 
-struct ngx_chat_redis_cmd_s {
-    ngx_queue_t                queue;
-    ngx_chat_redis_reply_pt    handler;
-    void                      *data;
-    ngx_msec_t                 deadline;
-    size_t                     len;         /* on the wire */
-};
-
-
 static void ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_chat_redis_timer_handler(ngx_event_t *ev);
 static void ngx_chat_redis_probe(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_deadline_handler(ngx_event_t *ev);
 static void ngx_chat_redis_flush_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_chat_redis_try_next(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_drop(ngx_chat_redis_t *rd,
     ngx_chat_redis_state_e state);
 static void ngx_chat_redis_schedule(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_fail_all(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
-    ngx_chat_reply_t *reply);
 static void ngx_chat_redis_free(ngx_chat_redis_t *rd);
 
 
@@ -140,74 +127,6 @@ ngx_chat_redis_policy(ngx_chat_redis_t *rd)
 }
 
 
-ngx_chat_redis_cmd_t *
-ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
-    ngx_msec_t timeout, ngx_chat_redis_reply_pt handler, void *data)
-{
-    size_t                 len;
-    ngx_uint_t             first;
-    ngx_chat_redis_cmd_t  *cmd;
-
-    if (ngx_chat_redis_down(rd)) {
-        return NULL;
-    }
-
-    cmd = ngx_alloc(sizeof(ngx_chat_redis_cmd_t), rd->log);
-    if (cmd == NULL) {
-        return NULL;
-    }
-
-    len = rd->out.len;
-
-    if (ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK) {
-        ngx_free(cmd);
-        return NULL;
-    }
-
-    cmd->handler = handler;
-    cmd->data = data;
-    cmd->deadline = ngx_current_msec + timeout;
-    cmd->len = rd->out.len - len;
-
-    first = ngx_queue_empty(&rd->cmds);
-
-    ngx_queue_insert_tail(&rd->cmds, &cmd->queue);
-
-    if (first) {
-        ngx_chat_redis_arm(rd);
-    }
-
-    if (rd->state == NGX_CHAT_REDIS_UP) {
-        ngx_post_event(&rd->flush, &ngx_posted_events);
-    }
-
-    return cmd;
-}
-
-
-void
-ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
-{
-    /* the place in line stays, as the reply will come */
-    cmd->handler = NULL;
-}
-
-
-ngx_int_t
-ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc)
-{
-    if (rd->state != NGX_CHAT_REDIS_UP
-        || ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_post_event(&rd->flush, &ngx_posted_events);
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_chat_redis_timer_handler(ngx_event_t *ev)
 {
@@ -237,7 +156,12 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
                             "the TLS handshake timed out");
         return;
 
-    default:
+    case NGX_CHAT_REDIS_HELLO:
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                            "AUTH and other first commands timed out");
+        return;
+
+    default: /* NGX_CHAT_REDIS_CONNECT */
         ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
                             "connecting timed out");
         return;
@@ -266,53 +190,6 @@ ngx_chat_redis_probe(ngx_chat_redis_t *rd)
 
 
 static void
-ngx_chat_redis_deadline_handler(ngx_event_t *ev)
-{
-    ngx_queue_t           *q;
-    ngx_connection_t      *c;
-    ngx_chat_redis_t      *rd;
-    ngx_chat_redis_cmd_t  *cmd;
-
-    c = ev->data;
-    rd = c->data;
-
-    ngx_chat_redis_enter(rd);
-
-    /* after a stall of this process the replies are there, but unread */
-
-    if (rd->state == NGX_CHAT_REDIS_UP && rd->peer.connection->read->ready) {
-        ngx_chat_redis_read(rd);
-    }
-
-    while (!ngx_queue_empty(&rd->cmds)) {
-
-        q = ngx_queue_head(&rd->cmds);
-        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
-
-        if ((ngx_msec_int_t) (cmd->deadline - ngx_current_msec) > 0) {
-            break;
-        }
-
-        if (rd->state == NGX_CHAT_REDIS_UP) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
-                                "a command timed out");
-            break;
-        }
-
-        /* not sent yet, so nobody else has to suffer */
-
-        ngx_queue_remove(&cmd->queue);
-        rd->sent += cmd->len;
-
-        ngx_chat_redis_finish(cmd, NULL);
-    }
-
-    ngx_chat_redis_arm(rd);
-    ngx_chat_redis_leave(rd);
-}
-
-
-static void
 ngx_chat_redis_flush_handler(ngx_event_t *ev)
 {
     ngx_connection_t  *c;
@@ -328,42 +205,6 @@ ngx_chat_redis_flush_handler(ngx_event_t *ev)
 
 
 void
-ngx_chat_redis_arm(ngx_chat_redis_t *rd)
-{
-    ngx_queue_t           *q;
-    ngx_msec_int_t         left;
-    ngx_chat_redis_cmd_t  *cmd;
-
-    if (ngx_queue_empty(&rd->cmds)) {
-
-        if (rd->deadline.timer_set) {
-            ngx_del_timer(&rd->deadline);
-        }
-
-        return;
-    }
-
-    q = ngx_queue_head(&rd->cmds);
-    cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
-
-    if (rd->deadline.timer_set) {
-
-        /* too early is cheaper than moving it with each reply */
-
-        if ((ngx_msec_int_t) (rd->deadline.timer.key - cmd->deadline) <= 0) {
-            return;
-        }
-
-        ngx_del_timer(&rd->deadline);
-    }
-
-    left = (ngx_msec_int_t) (cmd->deadline - ngx_current_msec);
-
-    ngx_add_timer(&rd->deadline, (ngx_msec_t) ngx_max(left, 0));
-}
-
-
-void
 ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
 {
     ngx_uint_t  level;
@@ -373,6 +214,7 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
     rd->words.len = 0;
 
     ngx_chat_redis_where_works(rd);
+    ngx_chat_redis_grant(rd);
 
     ngx_del_timer(&rd->timer);
     ngx_chat_bytes_free(&rd->hello);
@@ -394,60 +236,6 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
 
     if (rd->on_state) {
         rd->on_state(rd->on_state_data, 1);
-    }
-}
-
-
-void
-ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
-{
-    ngx_str_t              s;
-    ngx_uint_t             readonly;
-    ngx_queue_t           *q;
-    ngx_chat_redis_cmd_t  *cmd;
-
-    if (rd->on_push) {
-        rd->on_push(rd->on_push_data, reply);
-        return;
-    }
-
-    if (ngx_queue_empty(&rd->cmds)) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
-                            "a reply that answers no command");
-        return;
-    }
-
-    q = ngx_queue_head(&rd->cmds);
-    cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
-
-    ngx_queue_remove(&cmd->queue);
-
-    readonly = ngx_chat_reply_error(reply, &s) == NGX_OK
-               && ngx_chat_redis_begins(&s, "READONLY");
-
-    ngx_chat_redis_finish(cmd, reply);
-
-    /* a master that has become a replica and lives on */
-
-    if (readonly && ngx_chat_redis_where_moves(rd)) {
-        ngx_chat_redis_blame(rd, "it is a replica now");
-    }
-}
-
-
-static void
-ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd, ngx_chat_reply_t *reply)
-{
-    void                     *data;
-    ngx_chat_redis_reply_pt   handler;
-
-    handler = cmd->handler;
-    data = cmd->data;
-
-    ngx_free(cmd);
-
-    if (handler) {
-        handler(data, reply);
     }
 }
 
@@ -528,6 +316,35 @@ ngx_chat_redis_try_next(ngx_chat_redis_t *rd)
 
 
 void
+ngx_chat_redis_moved(ngx_chat_redis_t *rd, const char *why)
+{
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        ngx_chat_redis_lost(rd, 0, 0, why);
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_SHUT) {
+        return;
+    }
+
+    /*
+     * An attempt under way ends unblamed, and commands go on waiting: for the
+     * new address, and not for another one of the former.
+     */
+
+    ngx_chat_redis_disconnect(rd, 1);
+    ngx_chat_redis_where_end(rd);
+
+    rd->state = NGX_CHAT_REDIS_WAIT;
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    ngx_add_timer(&rd->timer, 0);
+}
+
+
+void
 ngx_chat_redis_blame(ngx_chat_redis_t *rd, const char *why)
 {
     if (rd->state != NGX_CHAT_REDIS_UP) {
@@ -598,33 +415,6 @@ ngx_chat_redis_schedule(ngx_chat_redis_t *rd)
                              - ngx_current_msec);
 
     ngx_add_timer(&rd->timer, (ngx_msec_t) ngx_max(left, 0));
-}
-
-
-static void
-ngx_chat_redis_fail_all(ngx_chat_redis_t *rd)
-{
-    ngx_queue_t           *q;
-    ngx_chat_redis_cmd_t  *cmd;
-
-    /* commands sent by the callbacks are of the next connection */
-
-    if (!ngx_queue_empty(&rd->cmds)) {
-        ngx_queue_add(&rd->failing, &rd->cmds);
-        ngx_queue_init(&rd->cmds);
-    }
-
-    ngx_chat_redis_arm(rd);
-
-    while (!ngx_queue_empty(&rd->failing)) {
-
-        q = ngx_queue_head(&rd->failing);
-        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
-
-        ngx_queue_remove(&cmd->queue);
-
-        ngx_chat_redis_finish(cmd, NULL);
-    }
 }
 
 

@@ -23,7 +23,9 @@
 #include "ngx_chat_redis_url.h"
 
 
-#define NGX_CHAT_REDIS_CONNECT_TIMEOUT  500     /* ms */
+/* ms: for TCP; for TLS, and then for AUTH and so on; for a command */
+#define NGX_CHAT_REDIS_CONNECT_TIMEOUT  500
+#define NGX_CHAT_REDIS_STEP_TIMEOUT     1000
 #define NGX_CHAT_REDIS_TIMEOUT          1000
 #define NGX_CHAT_REDIS_RECONNECT        1000
 
@@ -58,7 +60,8 @@ ngx_uint_t ngx_chat_redis_up(ngx_chat_redis_t *rd);
 /*
  * Is it known to be down: has the last attempt failed?  Then commands are
  * refused at once; while it connects for the first time or again after a
- * loss they wait in line, within their timeout.
+ * loss they wait in line, within their timeout, and have at least a second
+ * once they are sent.
  */
 ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
 

@@ -259,6 +259,21 @@ ngx_chat_redis_connected(ngx_chat_redis_t *rd)
 
 
 void
+ngx_chat_redis_step(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
+{
+    rd->state = state;
+
+    /* a timer that is set would be kept if it ends about as late */
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_STEP_TIMEOUT);
+}
+
+
+void
 ngx_chat_redis_greet(ngx_chat_redis_t *rd)
 {
     ngx_connection_t  *c;
@@ -277,7 +292,7 @@ ngx_chat_redis_greet(ngx_chat_redis_t *rd)
         return;
     }
 
-    rd->state = NGX_CHAT_REDIS_HELLO;
+    ngx_chat_redis_step(rd, NGX_CHAT_REDIS_HELLO);
 
     ngx_chat_redis_enter(rd);
 

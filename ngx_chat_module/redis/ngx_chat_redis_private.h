@@ -103,10 +103,6 @@ void ngx_chat_redis_enter(ngx_chat_redis_t *rd);
 void ngx_chat_redis_leave(ngx_chat_redis_t *rd);
 
 void ngx_chat_redis_now_up(ngx_chat_redis_t *rd);
-void ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply);
-
-/* arms the timer for the command that is first now */
-void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
 
 /*
  * The connection or the attempt is over: logs why, closes, fails the commands
@@ -115,6 +111,9 @@ void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
  */
 void ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     const char *why);
+
+/* another address is the right one: it is asked for, and gone to, at once */
+void ngx_chat_redis_moved(ngx_chat_redis_t *rd, const char *why);
 
 /* as lost, while it is up: another address may do better */
 void ngx_chat_redis_blame(ngx_chat_redis_t *rd, const char *why);
@@ -126,9 +125,24 @@ void ngx_chat_redis_shut(ngx_chat_redis_t *rd);
 void ngx_chat_redis_on_push(ngx_chat_redis_t *rd,
     ngx_chat_redis_push_pt handler, void *data);
 
+
+/* ngx_chat_redis_cmd.c */
+
 /* a command whose replies go to that handler; NGX_OK, NGX_ERROR: not taken */
 ngx_int_t ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
     ngx_uint_t argc);
+
+void ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply);
+
+/* the timer for the command that is first now, and its handler */
+void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
+void ngx_chat_redis_deadline_handler(ngx_event_t *ev);
+
+/* the connection is up: commands that wait are sent now */
+void ngx_chat_redis_grant(ngx_chat_redis_t *rd);
+
+/* the callbacks of all commands, with NULL */
+void ngx_chat_redis_fail_all(ngx_chat_redis_t *rd);
 
 
 /* ngx_chat_redis_link.c */
@@ -142,6 +156,9 @@ void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again);
 
 void ngx_chat_redis_read(ngx_chat_redis_t *rd);
 void ngx_chat_redis_write(ngx_chat_redis_t *rd);
+
+/* the next step of an attempt, which has a time of its own */
+void ngx_chat_redis_step(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state);
 
 /* the connection can carry commands: AUTH and so on go out */
 void ngx_chat_redis_greet(ngx_chat_redis_t *rd);

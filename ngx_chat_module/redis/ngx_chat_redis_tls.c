@@ -166,7 +166,8 @@ ngx_chat_redis_tls_start(ngx_chat_redis_t *rd)
 {
     ngx_connection_t  *c;
 
-    rd->state = NGX_CHAT_REDIS_HANDSHAKE;
+    ngx_chat_redis_step(rd, NGX_CHAT_REDIS_HANDSHAKE);
+
     rd->asked = 0;
 
     if (ngx_chat_redis_tls_open(rd) != NGX_OK) {

@@ -195,15 +195,7 @@ ngx_chat_redis_where_moved(ngx_chat_redis_t *rd, ngx_chat_sentinel_addr_t *sa)
 
     ngx_chat_redis_enter(rd);
 
-    ngx_chat_redis_lost(rd, 0, 0, "the master is another one now");
-
-    if (rd->state == NGX_CHAT_REDIS_WAIT && !rd->closed) {
-
-        /* nor to another address of the former one */
-
-        ngx_chat_redis_where_end(rd);
-        ngx_add_timer(&rd->timer, 0);
-    }
+    ngx_chat_redis_moved(rd, "the master is another one now");
 
     ngx_chat_redis_leave(rd);
 }

@@ -1,0 +1,271 @@
+
+#include "ngx_chat_redis_private.h"
+
+
+struct ngx_chat_redis_cmd_s {
+    ngx_queue_t                queue;
+    ngx_chat_redis_reply_pt    handler;
+    void                      *data;
+    ngx_msec_t                 deadline;
+    size_t                     len;         /* on the wire */
+};
+
+
+static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
+    ngx_chat_reply_t *reply);
+
+
+ngx_chat_redis_cmd_t *
+ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
+    ngx_msec_t timeout, ngx_chat_redis_reply_pt handler, void *data)
+{
+    size_t                 len;
+    ngx_uint_t             first;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    if (ngx_chat_redis_down(rd)) {
+        return NULL;
+    }
+
+    cmd = ngx_alloc(sizeof(ngx_chat_redis_cmd_t), rd->log);
+    if (cmd == NULL) {
+        return NULL;
+    }
+
+    len = rd->out.len;
+
+    if (ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK) {
+        ngx_free(cmd);
+        return NULL;
+    }
+
+    cmd->handler = handler;
+    cmd->data = data;
+    cmd->deadline = ngx_current_msec + timeout;
+    cmd->len = rd->out.len - len;
+
+    first = ngx_queue_empty(&rd->cmds);
+
+    ngx_queue_insert_tail(&rd->cmds, &cmd->queue);
+
+    if (first) {
+        ngx_chat_redis_arm(rd);
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        ngx_post_event(&rd->flush, &ngx_posted_events);
+    }
+
+    return cmd;
+}
+
+
+void
+ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
+{
+    /* the place in line stays, as the reply will come */
+    cmd->handler = NULL;
+}
+
+
+ngx_int_t
+ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc)
+{
+    if (rd->state != NGX_CHAT_REDIS_UP
+        || ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_post_event(&rd->flush, &ngx_posted_events);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_chat_redis_deadline_handler(ngx_event_t *ev)
+{
+    ngx_queue_t           *q;
+    ngx_connection_t      *c;
+    ngx_chat_redis_t      *rd;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    c = ev->data;
+    rd = c->data;
+
+    ngx_chat_redis_enter(rd);
+
+    /* after a stall of this process the replies are there, but unread */
+
+    if (rd->state == NGX_CHAT_REDIS_UP && rd->peer.connection->read->ready) {
+        ngx_chat_redis_read(rd);
+    }
+
+    while (!ngx_queue_empty(&rd->cmds)) {
+
+        q = ngx_queue_head(&rd->cmds);
+        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+        if ((ngx_msec_int_t) (cmd->deadline - ngx_current_msec) > 0) {
+            break;
+        }
+
+        if (rd->state == NGX_CHAT_REDIS_UP) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                                "a command timed out");
+            break;
+        }
+
+        /* not sent yet, so nobody else has to suffer */
+
+        ngx_queue_remove(&cmd->queue);
+        rd->sent += cmd->len;
+
+        ngx_chat_redis_finish(cmd, NULL);
+    }
+
+    ngx_chat_redis_arm(rd);
+    ngx_chat_redis_leave(rd);
+}
+
+
+void
+ngx_chat_redis_arm(ngx_chat_redis_t *rd)
+{
+    ngx_queue_t           *q;
+    ngx_msec_int_t         left;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    if (ngx_queue_empty(&rd->cmds)) {
+
+        if (rd->deadline.timer_set) {
+            ngx_del_timer(&rd->deadline);
+        }
+
+        return;
+    }
+
+    q = ngx_queue_head(&rd->cmds);
+    cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+    if (rd->deadline.timer_set) {
+
+        /* too early is cheaper than moving it with each reply */
+
+        if ((ngx_msec_int_t) (rd->deadline.timer.key - cmd->deadline) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(&rd->deadline);
+    }
+
+    left = (ngx_msec_int_t) (cmd->deadline - ngx_current_msec);
+
+    ngx_add_timer(&rd->deadline, (ngx_msec_t) ngx_max(left, 0));
+}
+
+
+/* what has waited in line is sent now: late replies to that prove nothing */
+
+void
+ngx_chat_redis_grant(ngx_chat_redis_t *rd)
+{
+    ngx_msec_t             deadline;
+    ngx_queue_t           *q;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    deadline = ngx_current_msec + NGX_CHAT_REDIS_TIMEOUT;
+
+    for (q = ngx_queue_head(&rd->cmds);
+         q != ngx_queue_sentinel(&rd->cmds);
+         q = ngx_queue_next(q))
+    {
+        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+        if ((ngx_msec_int_t) (deadline - cmd->deadline) > 0) {
+            cmd->deadline = deadline;
+        }
+    }
+}
+
+
+void
+ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+{
+    ngx_str_t              s;
+    ngx_uint_t             readonly;
+    ngx_queue_t           *q;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    if (rd->on_push) {
+        rd->on_push(rd->on_push_data, reply);
+        return;
+    }
+
+    if (ngx_queue_empty(&rd->cmds)) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                            "a reply that answers no command");
+        return;
+    }
+
+    q = ngx_queue_head(&rd->cmds);
+    cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+    ngx_queue_remove(&cmd->queue);
+
+    readonly = ngx_chat_reply_error(reply, &s) == NGX_OK
+               && ngx_chat_redis_begins(&s, "READONLY");
+
+    ngx_chat_redis_finish(cmd, reply);
+
+    /* a master that has become a replica and lives on */
+
+    if (readonly && ngx_chat_redis_where_moves(rd)) {
+        ngx_chat_redis_blame(rd, "it is a replica now");
+    }
+}
+
+
+static void
+ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd, ngx_chat_reply_t *reply)
+{
+    void                     *data;
+    ngx_chat_redis_reply_pt   handler;
+
+    handler = cmd->handler;
+    data = cmd->data;
+
+    ngx_free(cmd);
+
+    if (handler) {
+        handler(data, reply);
+    }
+}
+
+
+void
+ngx_chat_redis_fail_all(ngx_chat_redis_t *rd)
+{
+    ngx_queue_t           *q;
+    ngx_chat_redis_cmd_t  *cmd;
+
+    /* commands sent by the callbacks are of the next connection */
+
+    if (!ngx_queue_empty(&rd->cmds)) {
+        ngx_queue_add(&rd->failing, &rd->cmds);
+        ngx_queue_init(&rd->cmds);
+    }
+
+    ngx_chat_redis_arm(rd);
+
+    while (!ngx_queue_empty(&rd->failing)) {
+
+        q = ngx_queue_head(&rd->failing);
+        cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
+
+        ngx_queue_remove(&cmd->queue);
+
+        ngx_chat_redis_finish(cmd, NULL);
+    }
+}
