@@ -1,0 +1,127 @@
+#!/usr/bin/perl
+
+# The scripts on the queue: see scripts.t.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Chat::Scripts;
+
+
+$redis->cmd('FLUSHALL');
+
+is(call('waiting', $tasks), '0', 'waiting: no stream');
+is(call('push', $tasks, 0, 'h', 'x'), 'FULL', 'push: nothing allowed');
+is($redis->cmd('EXISTS', $tasks), 0, 'push: nothing made');
+is(call('push', $tasks, 2, 'h', 'x', 'k', "a\0b"), 'OK', 'push');
+like(entries($tasks), qr/^\d+-\d+ h x k a\0b$/, 'push: entry');
+is(call('push', $tasks, 2, 'h', 'y'), 'OK', 'push: a second');
+is(call('waiting', $tasks), '2', 'waiting: two, without a group');
+unchanged(sub { is(call('push', $tasks, 2, 'h', 'z'), 'FULL', 'push: full') },
+          'push: full');
+is(call('idle', $tasks, '', 0, 10), '', 'idle: no group');
+is(call('sweep', $tasks, 0), '0', 'sweep: no group');
+
+$redis->cmd('XGROUP', 'CREATE', $tasks, 'fill', '0');
+is(call('waiting', $tasks), '2', 'waiting: two, with a group');
+
+my $one = taken('me');
+
+is(call('waiting', $tasks), '1', 'waiting: one is taken');
+is(call('push', $tasks, 2, 'h', 'z'), 'OK', 'push: room again');
+is(call('push', $tasks, 2, 'h', 'z'), 'FULL', 'push: full again');
+unchanged(sub { like(call('push', $tasks, 9, 'h'), qr/^ERR/,
+                     'push: half a field') }, 'push: half a field');
+unchanged(sub { like(call('push', $tasks, 'x', 'h', 'x'), qr/^ERR/,
+                     'push: bad limit') }, 'push: bad limit');
+
+my $two = taken('you');
+
+unchanged(sub {
+    is(call('idle', $tasks, '', 0, 10),
+       "$one h x k a\0b $two h y", 'idle: all');
+    is(call('idle', $tasks, '', 0, 1), "$one h x k a\0b", 'idle: one');
+    is(call('idle', $tasks, 'you', 0, 10), "$two h y", 'idle: of one');
+    is(call('idle', $tasks, 'they', 0, 10), '', 'idle: of nobody');
+    is(call('idle', $tasks, '', 60000, 10), '', 'idle: not so long');
+}, 'idle');
+unchanged(sub { like(call('idle', $tasks, '', 'x', 10), qr/^ERR/,
+                     'idle: bad time') }, 'idle: bad time');
+
+is(call('done', $tasks, $one), 'OK', 'done');
+is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 1, 'done: acknowledged');
+is($redis->cmd('XLEN', $tasks), 2, 'done: deleted');
+unchanged(sub { is(call('done', $tasks, $one), 'OK', 'done again') },
+          'done again');
+unchanged(sub { like(call('done', $tasks, 'x'), qr/^ERR/, 'done: bad id') },
+          'done: bad id');
+
+is(call('give_back', $tasks, $two), 'OK', 'give_back');
+is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 0,
+   'give_back: acknowledged');
+like(entries($tasks), qr/^\S+ h z \S+ h y$/, 'give_back: queued again');
+unchanged(sub { is(call('give_back', $tasks, $two), 'GONE',
+                   'give_back again') }, 'give_back again');
+unchanged(sub { like(call('give_back', $tasks, 'x'), qr/^ERR/,
+                     'give_back: bad id') }, 'give_back: bad id');
+is(call('waiting', $tasks), '2', 'give_back: waits');
+
+$one = taken('me');
+$two = taken('me');
+$redis->cmd('XDEL', $tasks, $one);
+is(call('idle', $tasks, '', 0, 10), "$two h y", 'idle: a task without data');
+is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 1,
+   'idle: is acknowledged');
+
+is(call('sweep', $tasks, 600000), '0', 'sweep: none idle so long');
+is(call('sweep', $tasks, 0), '1', 'sweep: one');
+is($redis->cmd('XINFO', 'CONSUMERS', $tasks, 'fill')->[0][1], 'me',
+   'sweep: who has a task stays');
+is(call('sweep', $tasks, 0), '0', 'sweep again');
+
+call('done', $tasks, $two);
+is($redis->cmd('XLEN', $tasks), 0, 'the queue is empty');
+is(call('waiting', $tasks), '0', 'waiting: an empty stream');
+
+$redis->cmd('FLUSHALL');
+is(call('sweep', $tasks, 0), '0', 'sweep: no stream');
+is(call('idle', $tasks, '', 0, 10), '', 'idle: no stream');
+is(call('done', $tasks, '1-1'), 'OK', 'done: no stream');
+is(call('give_back', $tasks, '1-1'), 'GONE', 'give_back: no stream');
+is($redis->cmd('DBSIZE'), 0, 'none is made');
+
+wrong($tasks);
+unchanged(sub {
+    like(call(@$_), qr/^WRONGTYPE/, "$_->[0]: another type")
+        foreach [ 'push', $tasks, 9, 'h', 'x' ], [ 'waiting', $tasks ],
+                [ 'done', $tasks, '1-1' ], [ 'give_back', $tasks, '1-1' ],
+                [ 'idle', $tasks, '', 0, 9 ];
+    is(call('sweep', $tasks, 0), '0', 'sweep: another type');
+}, 'a queue of another type');
+
+
+# out of memory: what began can end, and nothing begins
+
+$redis->cmd('FLUSHALL');
+call('push', $tasks, 9, 'h', $_) foreach 1 .. 3;
+$redis->cmd('XGROUP', 'CREATE', $tasks, 'fill', '0');
+$one = taken('me');
+$two = taken('me');
+full(1);
+unchanged(sub {
+    like(call('push', $tasks, 9, 'h', 'x'), qr/^OOM/, 'push: out of memory');
+    is(call('waiting', $tasks), '1', 'waiting: out of memory');
+    like(call('idle', $tasks, '', 0, 9), qr/^$one h 1 /,
+         'idle: out of memory');
+    is(call('sweep', $tasks, 0), '0', 'sweep: out of memory');
+}, 'out of memory');
+is(call('done', $tasks, $one), 'OK', 'done: out of memory');
+is(call('give_back', $tasks, $two), 'OK', 'give_back: out of memory');
+full(0);
+
+finished();
