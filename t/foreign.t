@@ -23,13 +23,13 @@ my $model = $redis->entries(stream_key($question))->[-1];
 my $fp = $model->{fp};
 
 is_deeply([ sort keys %$model ],
-          [ sort qw(id status chunk cuts v fp gen opened provider model
+          [ sort qw(id status chunk cuts v fp gen opened sizes provider model
                     finish usage) ], 'the fields of an entry');
 is($model->{cuts}, join(' ', map { length } pieces_of($question, chunks => 4)),
    'cuts are the lengths of the chunks');
 
 my $text = 'This is forged.';
-my %good = (%$model, chunk => $text, cuts => '4 11');
+my %good = (%$model, chunk => $text, cuts => '4 11', sizes => '15 4');
 
 delete $good{id};
 
@@ -124,11 +124,14 @@ foreach my $name (sort keys %things) {
 
     $things{$name}->($key);
 
-    is(join(' ', Chat::Check::faults(scalar ask($nginx,
-                                                { question => $question }),
-                                     chunks => \@pieces, restarts => 0,
-                                     cache => qr/^ngx_chat; fwd=miss$/)),
+    my @two = ask($nginx, ({ question => $question }) x 2);
+
+    is(join(' ', map { Chat::Check::faults($_, chunks => \@pieces,
+                                           restarts => 0) } @two),
        '', "$name: counts as absent");
+    ok((grep { $_->{headers}{'cache-status'} eq 'ngx_chat; fwd=miss' } @two)
+       == 1 && provider_stats($provider, $question) == 1,
+       "$name: for one call");
     is(join(' ', Chat::Check::faults(scalar ask($nginx,
                                                 { question => $question }),
                                      chunks => \@pieces, restarts => 0,

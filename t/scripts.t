@@ -4,7 +4,7 @@
 # same call again after a lost reply, what is refused and that nothing was
 # changed then, what is published, and that no key is left without an expiry.
 # How they are made, and "open"; the others are in scripts_writing.t and
-# scripts_queue.t.
+# scripts_queue.t, how long they take is in scripts_growth.t.
 
 use warnings;
 use strict;
@@ -311,6 +311,22 @@ foreach my $case (
            sort keys %answer);
     is(opening(), 'MISS', "open: $name '"
        . ($value // 'missing') =~ s/\n/\\n/r . "' is no hit");
+}
+
+# the sizes it was written with tell, where there are any
+
+fresh();
+cached(@answer, sizes => '5 3');
+like((hit())[0], qr/^HIT /, 'open: sizes, a hit');
+
+foreach my $case ([ sizes => '5 4' ], [ sizes => '4 3' ], [ sizes => '5' ],
+                  [ sizes => '' ], [ sizes => '5 3 ' ],
+                  [ sizes => '5 3', chunk => 'Hell' ],
+                  [ sizes => '5 3', cuts => '5' ])
+{
+    fresh();
+    cached(@answer, @$case);
+    is(opening(), 'MISS', "open: @$case is no hit");
 }
 
 fresh();

@@ -296,7 +296,7 @@ like(entries($gen), qr/ \Q$bare\E$/, 'finish: without the text in gen');
 is(entries($S), "0-1 status processing $first status streaming chunk He "
    . ($first =~ s/2$/3/r) . " status streaming chunk llo $ms-4 "
    . "status completed chunk Hello cuts 2 3 v 1 fp $fp gen $id "
-   . "opened $opened provider openai model gpt finish stop usage {}",
+   . "opened $opened sizes 5 3 provider openai model gpt finish stop usage {}",
    'finish: S');
 near($redis->cmd('PTTL', $S), 900000, 'finish: life of S');
 published('finish', "1 1 4 $ms 1\nc 4 6 3\nstopopenaigpt\n");
@@ -331,7 +331,8 @@ foreach my $case ([ 'earlier', -1, 1 ], [ 'at the same time', 0, 1 ],
 
     written();
     set_own(opened => now() - 1000);
-    cached(@answer, opened => own('opened') + $offset);
+    cached(@answer, opened => own('opened') + $offset,
+           $offset ? (sizes => '5 3') : ());
 
     my $before = $redis->cmd('DUMP', $S);
 
@@ -345,6 +346,8 @@ foreach my $case ([ 'earlier', -1, 1 ], [ 'at the same time', 0, 1 ],
 foreach my $case ([ 'in the future', opened => now() + 100000 ],
                   [ 'at no time', opened => 'x' ],
                   [ 'later, but broken', cuts => '9', opened => now() ],
+                  [ 'later, but of other sizes', sizes => '5 4',
+                    opened => now() ],
                   [ 'later, but of another layout', v => 2,
                     opened => now() ])
 {

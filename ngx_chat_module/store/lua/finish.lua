@@ -37,9 +37,10 @@ end
 -- does S hold an answer opened after this one
 
 local function outdated()
-    local opened = tonumber((answer(S) or {}).opened)
+    local found = answer(S)
+    local opened = found and tonumber(found.opened)
 
-    return opened and opened > g.opened and opened <= now
+    return opened and opened > g.opened and opened <= now and complete(found)
 end
 
 if g and g.state == 'd' and g.token == token then
@@ -57,7 +58,8 @@ end
 if tonumber(ttl) > 0 and not outdated() then
     local entry = {'status', 'completed', 'chunk', text, 'cuts', cuts,
                    'v', 1, 'fp', fp, 'gen', id, 'opened', g.opened,
-                   'provider', provider, 'model', model, 'finish', finish}
+                   'sizes', sizes(text, cuts), 'provider', provider,
+                   'model', model, 'finish', finish}
 
     if usage ~= '' then
         entry[#entry + 1] = 'usage'

@@ -57,7 +57,7 @@ end
 if cache == '1' then
     local found, fields = answer(S)
 
-    if found and found.fp == fp then
+    if found and found.fp == fp and complete(found) then
         return {'HIT', redis.call('PTTL', S), fields}
     end
 end
