@@ -22,6 +22,8 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 
     pool = ut_pool();
 
+    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
+
     event.len = size;
     event.data = (u_char *) data;
 
