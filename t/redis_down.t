@@ -139,15 +139,20 @@ works_ok($nginx, 'at the start');
 sleep(1);
 
 @all = ask($nginx, @streams,
-    map {
+    (map {
         my $at = 0.3 + 0.3 * $_;
         { question => "Is anybody there $_?",
           after => sub { $killed && time() > $killed + $at } }
-    } 0 .. 11);
+    } 0 .. 11),
+    map {
+        { question => $_->{question},
+          after => sub { $killed && time() > $killed + 1 } }
+    } @streams[0 .. 7]);
 
 ended_ok([ @all[0 .. 19] ], $killed, 'killed', error => 'redis_down',
          restarts => 0);
 refused_ok($_, 'killed') foreach @all[20 .. 31];
+refused_ok($_, 'killed, and followed already') foreach @all[32 .. 39];
 
 my $complaints = complaints($nginx);
 
@@ -160,7 +165,7 @@ is(scalar(grep { $_ > 2 } values %$complaints), 0,
 is(scalar(() = $nginx->error_log =~ /\[error\] .*not accepted/g), 0,
    'each question that is refused is no error of its own');
 is(scalar(() = $nginx->error_log =~ /\[info\] .*not accepted: redis_down/g),
-   12, 'but is told');
+   20, 'but is told');
 
 my $health = get($nginx, '/');
 

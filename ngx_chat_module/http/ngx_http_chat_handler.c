@@ -221,7 +221,6 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     qn->max_answer = clcf->max_answer;
     qn->cancel = clcf->cancel;
     qn->grace = clcf->grace;
-    qn->direct = ngx_http_chat_may_direct(r);
 
     if (clcf->miss_limit) {
         return ngx_http_chat_limit(r, clcf->miss_limit, &qn->limit);

@@ -53,7 +53,6 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ask->handler = handler;
     ask->data = data;
     ask->mode = question->mode;
-    ask->direct = question->direct ? 1 : 0;
 
     ngx_memcpy(task->gen.h, question->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(task->gen.fp, question->fp, NGX_CHAT_FP_LEN);
@@ -176,7 +175,10 @@ ngx_chat_ask_here(ngx_chat_ask_t *ask)
 
     ch = ngx_chat_channel_by_key(ask->hub, ask->task.gen.h,
                                  ask->task.gen.fp);
-    if (ch == NULL || (ask->direct && ngx_chat_channel_lost(ch))) {
+
+    /* those who follow it may wait for Redis; who comes now is told at once */
+
+    if (ch == NULL || ngx_chat_channel_lost(ch)) {
         return 0;
     }
 

@@ -38,7 +38,6 @@ typedef struct {
     ngx_uint_t             cancel;
     ngx_msec_t             grace;
     ngx_chat_limit_t       limit;      /* of what is new */
-    ngx_uint_t             direct;     /* the asker can do without Redis */
 } ngx_chat_question_t;
 
 

@@ -38,7 +38,6 @@ struct ngx_chat_ask_s {
 
     unsigned                bound:1;   /* goes on without its asker */
     unsigned                probe:1;   /* of a queue that was full */
-    unsigned                direct:1;  /* its asker can do without Redis */
     unsigned                opened:1;  /* perhaps, and has no task yet */
     unsigned                kept:1;    /* by a subscriber that has joined */
 };
