@@ -4,20 +4,24 @@
 #include "ngx_chat_utf8.h"
 
 
+/* the most that an event has, as far as we know */
+#define NGX_CHAT_MESSAGE_TEXTS  3
+
+
 static ngx_int_t ngx_chat_message_byte(ngx_chat_message_t *m, u_char ch);
 static ngx_int_t ngx_chat_message_length(ngx_chat_message_t *m, size_t *len);
 static ngx_int_t ngx_chat_message_text(ngx_chat_message_t *m, size_t len,
     ngx_str_t *text);
 static ngx_int_t ngx_chat_message_event(ngx_chat_message_t *m,
     ngx_chat_event_t *ev);
-static ngx_int_t ngx_chat_message_completed(ngx_chat_message_t *m,
-    ngx_chat_event_t *ev);
+static ngx_int_t ngx_chat_message_texts(ngx_chat_message_t *m,
+    ngx_str_t *text, ngx_uint_t *n);
 
 
 ngx_int_t
 ngx_chat_message_parse(ngx_chat_message_t *m, ngx_str_t *data)
 {
-    uint64_t  count, max;
+    uint64_t  count, max, n;
 
     ngx_memzero(m, sizeof(ngx_chat_message_t));
 
@@ -38,9 +42,19 @@ ngx_chat_message_parse(ngx_chat_message_t *m, ngx_str_t *data)
         || ngx_chat_message_byte(m, ' ') != NGX_OK
         || ngx_chat_str_number(&m->pos, m->last, max, &m->ms) != NGX_OK
         || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_str_number(&m->pos, m->last, max, &count) != NGX_OK
-        || ngx_chat_message_byte(m, LF) != NGX_OK)
+        || ngx_chat_str_number(&m->pos, m->last, max, &count) != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    while (ngx_chat_message_byte(m, ' ') == NGX_OK) {
+
+        if (ngx_chat_str_number(&m->pos, m->last, max, &n) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_chat_message_byte(m, LF) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -82,7 +96,9 @@ ngx_chat_message_next(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 static ngx_int_t
 ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 {
-    size_t  len, code;
+    u_char      type;
+    ngx_str_t   text[NGX_CHAT_MESSAGE_TEXTS];
+    ngx_uint_t  n;
 
     ngx_memzero(ev, sizeof(ngx_chat_event_t));
 
@@ -90,100 +106,100 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
         return NGX_ERROR;
     }
 
-    switch (*m->pos++) {
+    type = *m->pos++;
+
+    if (ngx_chat_message_texts(m, text, &n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    switch (type) {
 
     case 'p':
         ev->status = NGX_CHAT_PROCESSING;
-        break;
+        return NGX_OK;
 
     case 's':
         ev->status = NGX_CHAT_STREAMING;
+        ev->text = text[0];
 
-        if (ngx_chat_message_length(m, &len) != NGX_OK
-            || len == 0
-            || ngx_chat_message_byte(m, LF) != NGX_OK
-            || ngx_chat_message_text(m, len, &ev->text) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        break;
+        return (n >= 1 && text[0].len) ? NGX_OK : NGX_ERROR;
 
     case 'c':
         ev->status = NGX_CHAT_COMPLETED;
+        ev->code = text[0];
 
-        if (ngx_chat_message_completed(m, ev) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        m->maker.provider = text[1];
+        m->maker.model = text[2];
 
-        break;
+        return (n == 1 || n >= 3) ? NGX_OK : NGX_ERROR;
 
     case 'e':
         ev->status = NGX_CHAT_ERROR;
+        ev->text = text[0];
+        ev->code = text[1];
 
-        if (ngx_chat_message_length(m, &len) != NGX_OK
-            || ngx_chat_message_length(m, &code) != NGX_OK
-            || ngx_chat_message_byte(m, LF) != NGX_OK
-            || ngx_chat_message_text(m, len, &ev->text) != NGX_OK
-            || ngx_chat_message_text(m, code, &ev->code) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        break;
+        return (n >= 2) ? NGX_OK : NGX_ERROR;
 
     default:
         return NGX_ERROR;
     }
-
-    return ngx_chat_message_byte(m, LF);
 }
 
 
+/* what follows the letter; n: texts, of which those we know are in text[] */
+
 static ngx_int_t
-ngx_chat_message_completed(ngx_chat_message_t *m, ngx_chat_event_t *ev)
+ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)
 {
-    size_t             code, provider, model;
-    ngx_uint_t         told;
-    ngx_chat_maker_t  *maker;
+    size_t      len, rest;
+    ngx_uint_t  i;
 
-    maker = &m->maker;
+    ngx_memzero(text, NGX_CHAT_MESSAGE_TEXTS * sizeof(ngx_str_t));
 
-    ngx_memzero(maker, sizeof(ngx_chat_maker_t));
+    rest = 0;
 
-    provider = 0;
-    model = 0;
+    for (i = 0; m->pos < m->last && *m->pos == ' '; i++) {
 
-    if (ngx_chat_message_length(m, &code) != NGX_OK) {
+        if (ngx_chat_message_length(m, &len) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (i < NGX_CHAT_MESSAGE_TEXTS) {
+            text[i].len = len;
+            continue;
+        }
+
+        rest += len;
+
+        if (rest > (size_t) (m->last - m->pos)) {
+            return NGX_ERROR;
+        }
+    }
+
+    *n = i;
+
+    if (ngx_chat_message_byte(m, LF) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    told = (m->pos < m->last && *m->pos == ' ');
-
-    if (told
-        && (ngx_chat_message_length(m, &provider) != NGX_OK
-            || ngx_chat_message_length(m, &model) != NGX_OK))
-    {
-        return NGX_ERROR;
-    }
-
-    if (ngx_chat_message_byte(m, LF) != NGX_OK
-        || ngx_chat_message_text(m, code, &ev->code) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (!told) {
+    if (*n == 0) {
         return NGX_OK;
     }
 
-    if (ngx_chat_message_text(m, provider, &maker->provider) != NGX_OK
-        || ngx_chat_message_text(m, model, &maker->model) != NGX_OK)
-    {
+    for (i = 0; i < ngx_min(*n, NGX_CHAT_MESSAGE_TEXTS); i++) {
+
+        if (ngx_chat_message_text(m, text[i].len, &text[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (rest > (size_t) (m->last - m->pos)) {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    m->pos += rest;
+
+    return ngx_chat_message_byte(m, LF);
 }
 
 

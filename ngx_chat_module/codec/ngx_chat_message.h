@@ -14,6 +14,9 @@
  *     c <length> <length> <length> LF <finish reason><provider><model> LF
  *
  * followed by k events numbered n0, n0+1, ..., all written at ms.
+ *
+ * A later release may put more numbers into the header, and more lengths with
+ * their texts into an event: both are skipped.
  */
 
 
