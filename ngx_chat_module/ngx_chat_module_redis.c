@@ -12,8 +12,13 @@ static ngx_int_t ngx_chat_init_broker(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf);
 static ngx_int_t ngx_chat_init_tls(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf);
+static ngx_int_t ngx_chat_use_tls(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *cmcf, ngx_chat_redis_conf_t *rcf,
+    const char *variable);
+static void ngx_chat_tls_args(ngx_chat_tls_t *tls,
+    ngx_chat_redis_args_t *args);
 static ngx_chat_redis_conf_t *ngx_chat_parse_url(ngx_conf_t *cf,
-    ngx_str_t *url, const char *what);
+    ngx_str_t *url, ngx_uint_t env, const char *what);
 static ngx_int_t ngx_chat_locate(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *cmcf, ngx_chat_redis_conf_t *rcf,
     const char *what);
@@ -37,7 +42,7 @@ ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    cmcf->redis = ngx_chat_parse_url(cf, &value[1], "\"chat_redis\"");
+    cmcf->redis = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_redis\"");
 
     return cmcf->redis ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
@@ -56,7 +61,7 @@ ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    cmcf->broker = ngx_chat_parse_url(cf, &value[1], "\"chat_broker\"");
+    cmcf->broker = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_broker\"");
 
     return cmcf->broker ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
@@ -124,7 +129,7 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
             ngx_str_set(&url, "redis://127.0.0.1:6379/0");
         }
 
-        cmcf->redis = ngx_chat_parse_url(cf, &url,
+        cmcf->redis = ngx_chat_parse_url(cf, &url, 1,
                           "REDIS_URL, the default of \"chat_redis\",");
         if (cmcf->redis == NULL) {
             return NGX_ERROR;
@@ -165,7 +170,7 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
             return NGX_OK;
         }
 
-        cmcf->broker = ngx_chat_parse_url(cf, &url,
+        cmcf->broker = ngx_chat_parse_url(cf, &url, 1,
                            "CELERY_BROKER_URL, the default of "
                            "\"chat_broker\",");
         if (cmcf->broker == NULL) {
@@ -193,28 +198,102 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
 static ngx_int_t
 ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
 {
-    ngx_ssl_t  *ssl;
+    ngx_chat_redis_conf_t  *redis, *broker;
 
-    if (!cmcf->redis->tls && !cmcf->broker->tls) {
-        return NGX_OK;
-    }
+    redis = cmcf->redis;
+    broker = cmcf->broker;
 
-    ssl = ngx_chat_redis_tls_create(cf, &cmcf->redis_ssl);
-    if (ssl == NULL) {
+    if (redis->tls
+        && ngx_chat_use_tls(cf, cmcf, redis, "REDIS_URL") != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_chat_redis_conf_tls(cmcf->redis, ssl, &cmcf->redis_ssl.name);
-    ngx_chat_redis_conf_tls(cmcf->broker, ssl, &cmcf->redis_ssl.name);
+    if (broker == redis || !broker->tls) {
+        return NGX_OK;
+    }
+
+    if (redis->tls && redis->args == NULL && broker->args == NULL) {
+        ngx_chat_redis_conf_tls(broker, redis->ssl, &cmcf->redis_ssl);
+        return NGX_OK;
+    }
+
+    return ngx_chat_use_tls(cf, cmcf, broker, "CELERY_BROKER_URL");
+}
+
+
+static ngx_int_t
+ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf,
+    ngx_chat_redis_conf_t *rcf, const char *variable)
+{
+    ngx_ssl_t       *ssl;
+    ngx_chat_tls_t   tls;
+
+    tls = cmcf->redis_ssl;
+
+    if (rcf->args) {
+        ngx_chat_tls_args(&tls, rcf->args);
+    }
+
+    ngx_conf_init_value(tls.verify, 1);
+
+    ssl = ngx_chat_redis_tls_create(cf, &tls);
+
+    if (ssl == NULL) {
+
+        /* directives have been named */
+
+        if (rcf->args) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "this may be for a parameter of %s, which stands "
+                          "in for a directive", variable);
+        }
+
+        return NGX_ERROR;
+    }
+
+    ngx_chat_redis_conf_tls(rcf, ssl, &tls);
 
     return NGX_OK;
 }
 
 
+/* where directives say nothing */
+
+static void
+ngx_chat_tls_args(ngx_chat_tls_t *tls, ngx_chat_redis_args_t *args)
+{
+    if (tls->trusted_certificate.len == 0) {
+        tls->trusted_certificate = args->tls.trusted_certificate;
+    }
+
+    if (tls->certificate.len == 0 && tls->certificate_key.len == 0) {
+        tls->certificate = args->tls.certificate;
+        tls->certificate_key = args->tls.certificate_key;
+
+        /* both may stand in one file */
+
+        if (tls->certificate_key.len == 0) {
+            tls->certificate_key = tls->certificate;
+        }
+    }
+
+    if (tls->name.len == 0) {
+        tls->any_name = args->tls.any_name;
+    }
+
+    ngx_conf_init_value(tls->verify, args->tls.verify);
+}
+
+
 static ngx_chat_redis_conf_t *
-ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, const char *what)
+ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, ngx_uint_t env,
+    const char *what)
 {
     char                   *err;
+    ngx_int_t               rc;
+    ngx_str_t              *name;
+    ngx_uint_t              i;
     ngx_chat_redis_conf_t  *rcf;
 
     rcf = ngx_pcalloc(cf->pool, sizeof(ngx_chat_redis_conf_t));
@@ -224,13 +303,28 @@ ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, const char *what)
 
     err = "no memory";
 
-    if (ngx_chat_redis_parse_url(cf->pool, url, rcf, &err) != NGX_OK) {
+    rc = env ? ngx_chat_redis_parse_env(cf->pool, url, rcf, &err)
+             : ngx_chat_redis_parse_url(cf->pool, url, rcf, &err);
+
+    if (rc != NGX_OK) {
 
         /* without the URL itself, which may hold a password */
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "%s is not usable as a Redis URL: %s", what, err);
         return NULL;
+    }
+
+    if (rcf->args == NULL) {
+        return rcf;
+    }
+
+    name = rcf->args->ignored.elts;
+
+    for (i = 0; i < rcf->args->ignored.nelts; i++) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "%s has the parameter \"%V\", which is ignored",
+                      what, &name[i]);
     }
 
     return rcf;

@@ -1,7 +1,7 @@
 
 /*
- * How Redis is spoken to over TLS, as chat_redis_ssl_* say it: plain data,
- * made while the configuration is read.
+ * How Redis is spoken to over TLS, as chat_redis_ssl_* or the environment say
+ * it: plain data, made while the configuration is read.
  */
 
 
@@ -17,6 +17,7 @@ typedef struct {
     ngx_str_t        certificate;          /* our own; empty: none */
     ngx_str_t        certificate_key;
     ngx_str_t        name;                 /* empty: the host's */
+    ngx_uint_t       any_name;             /* whomever it is issued to */
     ngx_flag_t       verify;
     ngx_int_t        verify_depth;
     ngx_uint_t       protocols;            /* NGX_SSL_TLSv1_2 and the like */

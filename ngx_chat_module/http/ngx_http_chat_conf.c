@@ -73,7 +73,6 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(cmcf->queue_timeout, 30000);
     ngx_conf_init_uint_value(cmcf->direct_limit, 64);
 
-    ngx_conf_init_value(cmcf->redis_ssl.verify, 1);
     ngx_conf_init_value(cmcf->redis_ssl.verify_depth, 1);
 
     if (cmcf->redis_ssl.protocols == 0) {

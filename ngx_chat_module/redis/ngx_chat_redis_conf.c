@@ -285,13 +285,14 @@ ngx_chat_redis_conf_host(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
 
 void
 ngx_chat_redis_conf_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
-    ngx_str_t *name)
+    ngx_chat_tls_t *tls)
 {
     rcf->ssl = ssl;
-    rcf->tls_name = *name;
+    rcf->tls_name = tls->name;
+    rcf->tls_any_name = tls->any_name;
 
     if (rcf->sentinel) {
-        ngx_chat_redis_conf_tls(rcf->sentinel, ssl, name);
+        ngx_chat_redis_conf_tls(rcf->sentinel, ssl, tls);
     }
 }
 
@@ -364,6 +365,7 @@ ngx_uint_t
 ngx_chat_redis_conf_equal(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
 {
     return a->db == b->db
+           && a->ssl == b->ssl
            && ngx_chat_redis_conf_same(&a->user, &b->user)
            && ngx_chat_redis_same_server(a, b);
 }

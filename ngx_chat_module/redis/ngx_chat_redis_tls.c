@@ -237,12 +237,19 @@ ngx_chat_redis_tls_expect(ngx_chat_redis_t *rd, SSL *ssl)
     param = SSL_get0_param(ssl);
 
     if (X509_VERIFY_PARAM_set1_ip_asc(param, (char *) name->data) == 1) {
+
+        if (rd->conf->tls_any_name) {
+            (void) X509_VERIFY_PARAM_set1_ip(param, NULL, 0);
+        }
+
         return NGX_OK;
     }
 
     ERR_clear_error();
 
-    rc = X509_VERIFY_PARAM_set1_host(param, (char *) name->data, name->len);
+    rc = rd->conf->tls_any_name
+         ? 1
+         : X509_VERIFY_PARAM_set1_host(param, (char *) name->data, name->len);
 
     if (rc == 1) {
         rc = SSL_set_tlsext_host_name(ssl, (char *) name->data);

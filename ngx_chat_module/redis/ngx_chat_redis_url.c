@@ -15,9 +15,21 @@ typedef struct {
     ngx_pool_t               *pool;
     ngx_chat_redis_conf_t    *conf;
     char                     *err;
+
+    /* of the environment, as others write URLs */
+    ngx_uint_t                env;
+    u_char                   *args;      /* NULL: none */
+    u_char                   *end;
 } ngx_chat_redis_url_t;
 
 
+static ngx_int_t ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
+    ngx_chat_redis_conf_t *rcf, ngx_uint_t env, char **err);
+static u_char *ngx_chat_redis_url_cut(ngx_chat_redis_url_t *ru, u_char *p,
+    u_char *last);
+static ngx_int_t ngx_chat_redis_url_read_args(ngx_chat_redis_url_t *ru);
+static ngx_int_t ngx_chat_redis_url_here(ngx_chat_redis_url_t *ru,
+    u_char **pos, u_char **last);
 static ngx_int_t ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p,
     u_char *last);
 static ngx_int_t ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru,
@@ -34,8 +46,6 @@ static ngx_int_t ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
     ngx_chat_redis_conf_t *rcf, ngx_str_t *text);
 static ngx_int_t ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru,
     ngx_str_t *text, const char *separator);
-static ngx_int_t ngx_chat_redis_url_decode(ngx_chat_redis_url_t *ru,
-    u_char *p, u_char *last, ngx_str_t *value);
 static ngx_int_t ngx_chat_redis_url_hex(u_char ch);
 static ngx_int_t ngx_chat_redis_url_fail(ngx_chat_redis_url_t *ru, char *err);
 static u_char *ngx_chat_redis_url_skip(ngx_str_t *url, const char *scheme);
@@ -44,6 +54,22 @@ static u_char *ngx_chat_redis_url_skip(ngx_str_t *url, const char *scheme);
 ngx_int_t
 ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err)
+{
+    return ngx_chat_redis_url_parse(pool, url, rcf, 0, err);
+}
+
+
+ngx_int_t
+ngx_chat_redis_parse_env(ngx_pool_t *pool, ngx_str_t *url,
+    ngx_chat_redis_conf_t *rcf, char **err)
+{
+    return ngx_chat_redis_url_parse(pool, url, rcf, 1, err);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
+    ngx_chat_redis_conf_t *rcf, ngx_uint_t env, char **err)
 {
     u_char                *p, *last;
     ngx_int_t              rc;
@@ -54,6 +80,8 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
     ru.pool = pool;
     ru.conf = rcf;
     ru.err = "no memory";
+    ru.env = env;
+    ru.args = NULL;
 
     last = url->data + url->len;
 
@@ -72,6 +100,7 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
     }
 
     if (p) {
+        last = ngx_chat_redis_url_cut(&ru, p, last);
         rc = ngx_chat_redis_url_tcp(&ru, p, last);
         goto done;
     }
@@ -84,9 +113,11 @@ ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
     }
 
     if (p) {
+        last = ngx_chat_redis_url_cut(&ru, p, last);
         rc = ngx_chat_redis_url_sentinel(&ru, p, last);
 
     } else if ((p = ngx_chat_redis_url_skip(url, "unix:")) != NULL) {
+        last = ngx_chat_redis_url_cut(&ru, p, last);
         rc = ngx_chat_redis_url_unix(&ru, p, last);
 
     } else {
@@ -118,6 +149,68 @@ ngx_chat_redis_is_url(ngx_str_t *url)
 }
 
 
+/* where the URL ends and its parameters begin, which are kept for later */
+
+static u_char *
+ngx_chat_redis_url_cut(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+{
+    u_char  *args;
+
+    if (!ru->env) {
+        return last;
+    }
+
+    args = ngx_chat_redis_args_find(p, last);
+    if (args == NULL) {
+        return last;
+    }
+
+    ru->args = args + 1;
+    ru->end = last;
+
+    return args;
+}
+
+
+static ngx_int_t
+ngx_chat_redis_url_read_args(ngx_chat_redis_url_t *ru)
+{
+    if (ru->args == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_chat_redis_args(ru->pool, ru->conf, ru->args, ru->end,
+                               &ru->err);
+}
+
+
+/* without a host it is this one */
+
+static ngx_int_t
+ngx_chat_redis_url_here(ngx_chat_redis_url_t *ru, u_char **pos, u_char **last)
+{
+    size_t   len;
+    u_char  *p;
+
+    if (!ru->env || (*pos < *last && **pos != ':')) {
+        return NGX_OK;
+    }
+
+    len = *last - *pos;
+
+    p = ngx_pnalloc(ru->pool, sizeof("127.0.0.1") - 1 + len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *last = ngx_cpymem(ngx_cpymem(p, "127.0.0.1", sizeof("127.0.0.1") - 1),
+                       *pos, len);
+    *pos = p;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
@@ -126,7 +219,9 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     rcf = ru->conf;
 
-    if (ngx_chat_redis_url_user(ru, &p, last) != NGX_OK) {
+    if (ngx_chat_redis_url_read_args(ru) != NGX_OK
+        || ngx_chat_redis_url_user(ru, &p, last) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -152,9 +247,10 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
                          "several hosts are for \"redis+sentinel://\" URLs");
     }
 
-    if (ngx_chat_redis_hosts(ru->pool, rcf, p, last, NGX_CHAT_REDIS_PORT,
-                             &ru->err)
-        != NGX_OK)
+    if (ngx_chat_redis_url_here(ru, &p, &last) != NGX_OK
+        || ngx_chat_redis_hosts(ru->pool, rcf, p, last, NGX_CHAT_REDIS_PORT,
+                                &ru->err)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -181,6 +277,10 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     rcf->tls = ru->conf->tls;
     ru->conf->sentinel = rcf;
+
+    if (ngx_chat_redis_url_read_args(ru) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     /* before anything else, as a password there may have an "@" too */
 
@@ -279,7 +379,9 @@ ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
             return ngx_chat_redis_url_fail(ru, NGX_CHAT_SENTINEL_ARGS);
         }
 
-        if (ngx_chat_redis_url_decode(ru, p + len, end, value) != NGX_OK) {
+        if (ngx_chat_redis_url_decode(ru->pool, p + len, end, value, &ru->err)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -293,6 +395,18 @@ ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     u_char     *args;
     ngx_str_t   text;
+
+    if (ngx_chat_redis_url_read_args(ru) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ru->env && last - p > 2 && p[0] == '/' && p[1] == '/') {
+        p += 2;
+
+        if (*p != '/' && ngx_chat_redis_url_user(ru, &p, last) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
 
     args = ngx_strlchr(p, last, '?');
 
@@ -363,8 +477,8 @@ ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
 
     colon = ngx_strlchr(p, last, ':');
 
-    if (ngx_chat_redis_url_decode(ru, p, colon ? colon : last,
-                                  &ru->conf->user)
+    if (ngx_chat_redis_url_decode(ru->pool, p, colon ? colon : last,
+                                  &ru->conf->user, &ru->err)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -374,8 +488,8 @@ ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
         return NGX_OK;
     }
 
-    return ngx_chat_redis_url_decode(ru, colon + 1, last,
-                                     &ru->conf->password);
+    return ngx_chat_redis_url_decode(ru->pool, colon + 1, last,
+                                     &ru->conf->password, &ru->err);
 }
 
 
@@ -383,6 +497,10 @@ static ngx_int_t
 ngx_chat_redis_url_db(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     ngx_int_t  n;
+
+    if (ru->conf->args && ru->conf->args->db) {
+        return NGX_OK;
+    }
 
     n = (last - p > NGX_CHAT_REDIS_DB_DIGITS) ? NGX_ERROR
                                               : ngx_atoi(p, last - p);
@@ -463,15 +581,15 @@ ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru, ngx_str_t *text,
 }
 
 
-static ngx_int_t
-ngx_chat_redis_url_decode(ngx_chat_redis_url_t *ru, u_char *p, u_char *last,
-    ngx_str_t *value)
+ngx_int_t
+ngx_chat_redis_url_decode(ngx_pool_t *pool, u_char *p, u_char *last,
+    ngx_str_t *value, char **err)
 {
     u_char     *d;
     ngx_int_t   hi, lo;
 
     value->len = 0;
-    value->data = ngx_pnalloc(ru->pool, last - p + 1);
+    value->data = ngx_pnalloc(pool, last - p + 1);
 
     if (value->data == NULL) {
         return NGX_ERROR;
@@ -501,15 +619,18 @@ ngx_chat_redis_url_decode(ngx_chat_redis_url_t *ru, u_char *p, u_char *last,
         p += 2;
     }
 
+    *d = '\0';
+
     value->len = d - value->data;
 
     return NGX_OK;
 
 invalid:
 
-    return ngx_chat_redis_url_fail(ru,
-                         "\"%\" without two hexadecimal digits in the user or "
-                         "password of the Redis URL");
+    *err = "\"%\" without two hexadecimal digits in the user, the password or "
+           "a parameter of the Redis URL";
+
+    return NGX_ERROR;
 }
 
 

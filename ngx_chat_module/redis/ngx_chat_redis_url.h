@@ -9,7 +9,7 @@
 #define _NGX_CHAT_REDIS_URL_H_INCLUDED_
 
 
-#include "../ngx_chat.h"
+#include "../ngx_chat_tls.h"
 
 
 #define NGX_CHAT_REDIS_MAX_HOSTS  16
@@ -22,6 +22,14 @@ typedef struct {
     ngx_addr_t      *addrs;        /* NULL: a name, not resolved (yet) */
     ngx_uint_t       naddrs;
 } ngx_chat_redis_host_t;
+
+
+/* what stands behind a "?" */
+typedef struct {
+    ngx_chat_tls_t   tls;          /* empty, or NGX_CONF_UNSET: not said */
+    ngx_uint_t       db;           /* is set, and not by the path */
+    ngx_array_t      ignored;      /* of ngx_str_t: names without effect */
+} ngx_chat_redis_args_t;
 
 
 struct ngx_chat_redis_conf_s {
@@ -40,6 +48,10 @@ struct ngx_chat_redis_conf_s {
     /* for those with TLS, set by whoever has parsed the URL */
     ngx_ssl_t       *ssl;
     ngx_str_t        tls_name;     /* empty: the host's */
+    ngx_uint_t       tls_any_name;
+
+    /* of the environment's URLs alone, else NULL */
+    ngx_chat_redis_args_t  *args;
 
     /*
      * The Sentinels to be asked for the master, a configuration of their own
@@ -69,9 +81,35 @@ struct ngx_chat_redis_conf_s {
 ngx_int_t ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err);
 
+/*
+ * The same for URLs that were written for Celery and redis-py: with unix://
+ * for a socket, no host for this one, and parameters of theirs, which are
+ * mapped, or ignored.
+ */
+ngx_int_t ngx_chat_redis_parse_env(ngx_pool_t *pool, ngx_str_t *url,
+    ngx_chat_redis_conf_t *rcf, char **err);
+
 
 /* does it begin as one of those? */
 ngx_uint_t ngx_chat_redis_is_url(ngx_str_t *url);
+
+
+/* for the parser: decodes "%" and two digits; NGX_ERROR: *err says why */
+ngx_int_t ngx_chat_redis_url_decode(ngx_pool_t *pool, u_char *p, u_char *last,
+    ngx_str_t *value, char **err);
+
+
+/* ngx_chat_redis_args.c */
+
+/* for the parser: the "?" that parameters follow, or NULL */
+u_char *ngx_chat_redis_args_find(u_char *p, u_char *last);
+
+/*
+ * For the parser: reads them into args, and into what they replace of the
+ * rest.  NGX_ERROR: *err says why; "no memory" is there already.
+ */
+ngx_int_t ngx_chat_redis_args(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+    u_char *p, u_char *last, char **err);
 
 
 /* ngx_chat_redis_conf.c */
@@ -98,7 +136,7 @@ ngx_int_t ngx_chat_redis_conf_init(ngx_pool_t *pool,
 
 /* for those with TLS, and their Sentinels */
 void ngx_chat_redis_conf_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
-    ngx_str_t *name);
+    ngx_chat_tls_t *tls);
 
 /* the same server, in whatever database and as whom; both are set up */
 ngx_uint_t ngx_chat_redis_same_server(ngx_chat_redis_conf_t *a,

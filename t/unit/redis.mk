@@ -10,5 +10,6 @@ $(BUILD)/ut_redis_url: $(BUILD)/ut_redis_url.o $(BUILD)/ut_nginx_url.o \
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/ut_redis_url.o: $(REDIS)/ngx_chat_redis_url.c \
+                         $(REDIS)/ngx_chat_redis_args.c \
                          $(REDIS)/ngx_chat_redis_conf.c \
                          $(REDIS)/ngx_chat_redis_url.h

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "../../ngx_chat_module/redis/ngx_chat_redis_url.c"
+#include "../../ngx_chat_module/redis/ngx_chat_redis_args.c"
 #include "../../ngx_chat_module/redis/ngx_chat_redis_conf.c"
 
 
@@ -42,12 +43,27 @@ typedef struct {
 } ut_sentinel_t;
 
 
+typedef struct {
+    const char  *url;
+    const char  *name;
+    const char  *user;
+    const char  *password;
+    const char  *ca;
+    const char  *cert;
+    const char  *key;
+    ngx_flag_t   verify;
+    ngx_uint_t   any_name;
+    const char  *ignored;
+} ut_env_t;
+
+
 static ngx_uint_t ut_good(const ut_good_t *t);
+static ngx_uint_t ut_env(const ut_env_t *t);
 static ngx_uint_t ut_sentinel(const ut_sentinel_t *t);
-static ngx_uint_t ut_bad(const ut_bad_t *t);
+static ngx_uint_t ut_bad(const ut_bad_t *t, ngx_uint_t env);
 static ngx_uint_t ut_equal(const char *a, const char *b);
 static ngx_uint_t ut_unknown(const char *text);
-static ngx_uint_t ut_no_memory(const char *text);
+static ngx_uint_t ut_no_memory(const char *text, ngx_uint_t env);
 
 
 static const ut_good_t  ut_goods[] = {
@@ -133,6 +149,107 @@ static const ut_sentinel_t  ut_sentinels[] = {
       { "a:26379" }, "a:26379/m", "m", "", "", "u", "p@q/", 1 },
 
     { NULL, { NULL }, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+};
+
+
+/* as Celery and redis-py have them, in the environment alone */
+
+static const ut_env_t  ut_envs[] = {
+
+    { "redis://:s@h/1",
+      "h:6379/1", "", "s", "", "", "", NGX_CONF_UNSET, 0, NULL },
+
+    { "rediss://h/1?ssl_cert_reqs=none",
+      "h:6379/1", "", "", "", "", "", 0, 0, "" },
+
+    { "rediss://h?ssl_cert_reqs=CERT_NONE",
+      "h:6379/0", "", "", "", "", "", 0, 0, "" },
+
+    { "rediss://h?ssl_cert_reqs=required",
+      "h:6379/0", "", "", "", "", "", 1, 0, "" },
+
+    { "rediss://h?ssl_cert_reqs=CERT_REQUIRED",
+      "h:6379/0", "", "", "", "", "", 1, 0, "" },
+
+    { "rediss://h?ssl_cert_reqs=optional",
+      "h:6379/0", "", "", "", "", "", 1, 0, "" },
+
+    { "rediss://h?ssl_cert_reqs=CERT_OPTIONAL",
+      "h:6379/0", "", "", "", "", "", 1, 0, "" },
+
+    { "rediss://h?ssl_cert_reqs=maybe",
+      "h:6379/0", "", "", "", "", "", NGX_CONF_UNSET, 0, "ssl_cert_reqs" },
+
+    { "rediss://u:p@h:1/2?ssl_ca_certs=%2Fa%2Bb.pem&ssl_certfile=/c@d"
+      "&ssl_keyfile=/e&ssl_cert_reqs=required&ssl_check_hostname=False",
+      "h:1/2", "u", "p", "/a+b.pem", "/c@d", "/e", 1, 1, "" },
+
+    { "rediss://h?ssl_check_hostname=true&ssl_check_hostname=what",
+      "h:6379/0", "", "", "", "", "", NGX_CONF_UNSET, 0,
+      "ssl_check_hostname" },
+
+    { "redis://h/3?ssl_cert_reqs=none&ssl_ca_certs=/a",
+      "h:6379/3", "", "", "", "", "", NGX_CONF_UNSET, 0,
+      "ssl_cert_reqs ssl_ca_certs" },
+
+    { "redis://h/3?socket_timeout=5&db=4&&health_check_interval=30",
+      "h:6379/4", "", "", "", "", "", NGX_CONF_UNSET, 0,
+      "socket_timeout health_check_interval" },
+
+    { "redis://h?username=u&password=p%40",
+      "h:6379/0", "u", "p@", "", "", "", NGX_CONF_UNSET, 0, "" },
+
+    { "redis://me:s@h?username=u&password=p",
+      "h:6379/0", "me", "s", "", "", "", NGX_CONF_UNSET, 0, "" },
+
+    { "redis://h?client_name=a@b",
+      "h:6379/0", "", "", "", "", "", NGX_CONF_UNSET, 0, "client_name" },
+
+    { "redis://h/1?", "h:6379/1", "", "", "", "", "", NGX_CONF_UNSET, 0, "" },
+
+    { "redis://h/1?What&sEcret=1",
+      "h:6379/1", "", "", "", "", "", NGX_CONF_UNSET, 0, "? ?" },
+
+    { "redis://:a@b/c?d#e@h/1",
+      "h:6379/1", "", "a@b/c?d#e", "", "", "", NGX_CONF_UNSET, 0, NULL },
+
+    { "redis://",
+      "127.0.0.1:6379/0", "", "", "", "", "", NGX_CONF_UNSET, 0, NULL },
+
+    { "redis:///5",
+      "127.0.0.1:6379/5", "", "", "", "", "", NGX_CONF_UNSET, 0, NULL },
+
+    { "redis://:secret@:7000/5",
+      "127.0.0.1:7000/5", "", "secret", "", "", "", NGX_CONF_UNSET, 0, NULL },
+
+    { "unix:///run/r.sock?db=2",
+      "unix:/run/r.sock?db=2", "", "", "", "", "", NGX_CONF_UNSET, 0, "" },
+
+    { "unix://me:s@/run/r?virtual_host=2",
+      "unix:/run/r?db=0", "me", "s", "", "", "", NGX_CONF_UNSET, 0,
+      "virtual_host" },
+
+    { "unix:/run/r@s?db=1&ssl_cert_reqs=none",
+      "unix:/run/r@s?db=1", "", "", "", "", "", NGX_CONF_UNSET, 0,
+      "ssl_cert_reqs" },
+
+    { "rediss+sentinel://:p@a/m/1?ssl_ca_certs=/c&sentinel_x=1&db=7",
+      "a:26379/m/7", "", "p", "/c", "", "", NGX_CONF_UNSET, 0,
+      "sentinel_x" },
+
+    { NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL }
+};
+
+
+static const ut_bad_t  ut_env_bads[] = {
+    { "http://h", "begins with" },
+    { "redis://h?db=x", "not a number" },
+    { "redis://h/x?ssl_cert_reqs=none", "not a number" },
+    { "rediss://h?ssl_ca_certs=%2", "hexadecimal" },
+    { "redis://h:x?a=1", "invalid port" },
+    { "redis+sentinel:///m?a=1", "no host" },
+    { "unix://?db=1", "a socket is written" },
+    { NULL, NULL }
 };
 
 
@@ -225,7 +342,15 @@ main(void)
     }
 
     for (i = 0; ut_bads[i].url; i++) {
-        ut_ok(ut_bad(&ut_bads[i]), ut_bads[i].url);
+        ut_ok(ut_bad(&ut_bads[i], 0), ut_bads[i].url);
+    }
+
+    for (i = 0; ut_envs[i].url; i++) {
+        ut_ok(ut_env(&ut_envs[i]), ut_envs[i].url);
+    }
+
+    for (i = 0; ut_env_bads[i].url; i++) {
+        ut_ok(ut_bad(&ut_env_bads[i], 1), ut_env_bads[i].url);
     }
 
     ut_ok(ut_equal("redis://h", "redis://h:6379/0"),
@@ -251,10 +376,12 @@ main(void)
     ut_ok(ut_unknown("redis://unknown"), "a name that nobody knows");
     ut_ok(ut_unknown("redis+sentinel://one,unknown/m"), "one of two");
 
-    ut_ok(ut_no_memory("redis://me:secret@h/1"), "no memory, TCP");
+    ut_ok(ut_no_memory("redis://me:secret@h/1", 0), "no memory, TCP");
     ut_ok(ut_no_memory("redis+sentinel://me:secret@a,b/m/1"
-                       "?sentinel_password=p"), "no memory, Sentinel");
-    ut_ok(ut_no_memory("unix:/r?db=1"), "no memory, a socket");
+                       "?sentinel_password=p", 0), "no memory, Sentinel");
+    ut_ok(ut_no_memory("unix:/r?db=1", 0), "no memory, a socket");
+    ut_ok(ut_no_memory("rediss://:6379?ssl_ca_certs=/a&x=1&db=2", 1),
+          "no memory, parameters");
 
     return ut_done();
 }
@@ -333,8 +460,59 @@ ut_sentinel(const ut_sentinel_t *t)
 
 
 static ngx_uint_t
-ut_bad(const ut_bad_t *t)
+ut_env(const ut_env_t *t)
 {
+    char                     *err, ignored[128];
+    ngx_str_t                 url, *name;
+    ngx_uint_t                i, ok;
+    ngx_pool_t               *pool;
+    ngx_chat_tls_t           *tls;
+    ngx_chat_redis_conf_t     rcf;
+
+    pool = ut_pool();
+    url = ut_str(t->url);
+    err = NULL;
+
+    ok = ngx_chat_redis_parse_env(pool, &url, &rcf, &err) == NGX_OK
+         && ut_is(&rcf.name, t->name)
+         && ut_is(&rcf.user, t->user)
+         && ut_is(&rcf.password, t->password)
+         && (rcf.args == NULL) == (t->ignored == NULL);
+
+    if (ok && rcf.args) {
+        tls = &rcf.args->tls;
+
+        ok = ut_is(&tls->trusted_certificate, t->ca)
+             && ut_is(&tls->certificate, t->cert)
+             && ut_is(&tls->certificate_key, t->key)
+             && tls->verify == t->verify
+             && tls->any_name == t->any_name;
+
+        ignored[0] = '\0';
+        name = rcf.args->ignored.elts;
+
+        for (i = 0; i < rcf.args->ignored.nelts; i++) {
+            if (i) {
+                strcat(ignored, " ");
+            }
+
+            strncat(ignored, (char *) name[i].data, name[i].len);
+        }
+
+        ok &= strcmp(ignored, t->ignored) == 0;
+    }
+
+    ut_free(&url);
+    ngx_destroy_pool(pool);
+
+    return ok;
+}
+
+
+static ngx_uint_t
+ut_bad(const ut_bad_t *t, ngx_uint_t env)
+{
+    ngx_int_t               rc;
     char                   *err;
     ngx_str_t               url;
     ngx_uint_t              ok;
@@ -345,8 +523,10 @@ ut_bad(const ut_bad_t *t)
     url = ut_str(t->url);
     err = NULL;
 
-    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_ERROR
-         && err && strstr(err, t->err);
+    rc = env ? ngx_chat_redis_parse_env(pool, &url, &rcf, &err)
+             : ngx_chat_redis_parse_url(pool, &url, &rcf, &err);
+
+    ok = rc == NGX_ERROR && err && strstr(err, t->err);
 
     ut_free(&url);
     ngx_destroy_pool(pool);
@@ -418,7 +598,7 @@ ut_unknown(const char *text)
 
 
 static ngx_uint_t
-ut_no_memory(const char *text)
+ut_no_memory(const char *text, ngx_uint_t env)
 {
     char                   *err;
     ngx_str_t               url;
@@ -434,7 +614,8 @@ ut_no_memory(const char *text)
 
         ut_fail_alloc = i;
 
-        rc = ngx_chat_redis_parse_url(pool, &url, &rcf, &err);
+        rc = env ? ngx_chat_redis_parse_env(pool, &url, &rcf, &err)
+                 : ngx_chat_redis_parse_url(pool, &url, &rcf, &err);
 
         ut_free(&url);
         ngx_destroy_pool(pool);
