@@ -11,7 +11,13 @@ use lib 't/lib';
 use Chat::Canned qw(event delta finish);
 use Chat::Test;
 
-my $STOP = event(finish('stop')) . event('[DONE]');
+# longer than what is waited for elsewhere, on a busy machine too
+
+my $FIRST = 4;
+my $IDLE = 10;
+
+my $DONE = event('[DONE]');
+my $STOP = event(finish('stop')) . $DONE;
 
 
 # a case: { name, what Chat::Canned sends, and
@@ -19,40 +25,115 @@ my $STOP = event(finish('stop')) . event('[DONE]');
 #     chunks => [...]  those of the answer, or
 #     error => ...     the code
 #     finish => ...    the finish reason, if it is told
-#     cached => 0      an answer that is not }
+#     cached => 0      an answer that is not
+#     least, most      seconds that it takes
+#     again => 1       a failure that another try, or provider, makes good }
 
-my @cases = (text());
+my @cases = (text(), halves(), wholes(), reasoning(), endings(), reasons(),
+             errors(), silence());
 
 my $canned = Chat::Canned->new(\@cases, test_dir() . '/calls');
+my $other = Chat::Canned->new([], test_dir() . '/others');
 my $redis = start_redis();
-my $lines = 'retries 0;';
+my @again = grep { $cases[$_]{again} } 0 .. $#cases;
 
-run('companion', start_nginx(redis => $redis, provider => $canned->port,
-                             provider_lines => $lines));
-run('direct', start_nginx(redis => 'off', provider => $canned->port,
-                          provider_lines => $lines));
+my %nginx = map { $_ => start($_) } 'companion', 'direct';
+
+run(sort keys %nginx);
+again($_) foreach sort keys %nginx;
 
 done();
 
 
+sub start {
+    my ($path) = @_;
+    my $timeouts = "first_token_timeout ${FIRST}s; idle_timeout ${IDLE}s;";
+    my ($blocks, $locations) = ("chat_direct_limit 512;\n", '');
+
+    foreach (['chat', $canned, 'retries 0;', ''],
+             ['once', $canned, 'retries 1;', ''],
+             ['first', $canned, 'retries 0; max_fails 0;', 'second'],
+             ['second', $other, '', undef])
+    {
+        my ($name, $server, $lines, $next) = @$_;
+
+        $blocks .= "chat_provider $name { url http://127.0.0.1:"
+            . $server->port . "/v1; key sk-test-key; model m; $timeouts"
+            . " $lines }\n";
+        $locations .= "location = /$name { chat $name $next; }\n"
+            if defined $next;
+    }
+
+    return start_nginx(redis => $path eq 'direct' ? 'off' : $redis,
+        http => $blocks,
+        servers => "server { listen 127.0.0.1:%%PORT%%; $locations }");
+}
+
+
 sub run {
-    my ($path, $nginx) = @_;
-    my @all = ask($nginx, map { { question => "Case $_" } } 0 .. $#cases);
+    my @paths = @_;
+    my @all = ask(undef, map {
+        my $nginx = $nginx{$_};
+        map { { nginx => $nginx, question => "Case $_", timeout => 60 } }
+            0 .. $#cases
+    } @paths);
 
-    foreach my $i (0 .. $#cases) {
-        my $case = $cases[$i];
-        my $chunks = $case->{chunks};
+    foreach my $path (@paths) {
+        foreach my $i (0 .. $#cases) {
+            check("$path: $cases[$i]{name}", $cases[$i], shift @all);
+            check_cache($i) if $path eq 'companion';
+        }
+    }
+}
 
-        stream_ok($all[$i], "$path: $case->{name}",
-            error => $case->{error}, finish => $case->{finish},
-            defined $chunks ? (chunks => $chunks) : ());
 
-        next if $path ne 'companion';
+sub check {
+    my ($name, $case, $q) = @_;
+    my $chunks = $case->{chunks};
+    my $took = $q->{ended} - $q->{started};
 
-        my $cached = defined $case->{error} ? 0 : $case->{cached} // 1;
+    stream_ok($q, $name, error => $case->{error}, finish => $case->{finish},
+              defined $chunks ? (chunks => $chunks) : ());
 
-        is(scalar @{ $redis->entries(stream_key("Case $i")) } ? 1 : 0, $cached,
-           "$case->{name}: " . ($cached ? 'cached' : 'not cached'));
+    cmp_ok($took, '>=', $case->{least}, "$name, at least") if $case->{least};
+    cmp_ok($took, '<', $case->{most} + $SLACK, "$name, at most")
+        if $case->{most};
+}
+
+
+sub check_cache {
+    my ($i) = @_;
+    my $case = $cases[$i];
+    my @entries = @{ $redis->entries(stream_key("Case $i")) };
+    my $cached = defined $case->{error} ? 0 : $case->{cached} // 1;
+
+    is(@entries ? 1 : 0, $cached,
+       "$case->{name}: " . ($cached ? 'cached' : 'not cached'));
+    is($entries[-1]{usage}, $case->{usage}, "$case->{name}: usage")
+        if $case->{usage};
+}
+
+
+# the same provider is asked again, or another one
+
+sub again {
+    my ($path) = @_;
+    my $nginx = $nginx{$path};
+
+    $redis->cmd('FLUSHALL') if $path eq 'companion';
+
+    my @once = ask($nginx, map { { question => "Once $path $_",
+                                   path => '/once' } } @again);
+    my @next = ask($nginx, map { { question => "Case $_", path => '/first' } }
+                           @again);
+
+    foreach my $i (0 .. $#again) {
+        my $name = "$path: $cases[$again[$i]]{name}";
+
+        stream_ok($once[$i], "$name: again", text => 'Fine, thanks.');
+        is($canned->calls("Once $path $again[$i]"), 2, "$name: one more call");
+        stream_ok($next[$i], "$name: the next provider",
+                  text => 'Fine, thanks.');
     }
 }
 
@@ -60,7 +141,20 @@ sub run {
 sub of {
     my ($name, $send, @more) = @_;
 
-    return { name => $name, send => [ref($send) ? @$send : $send], @more };
+    return { name => $name, send => ref($send) ? $send : [$send], @more };
+}
+
+
+sub broken { return of(@_, error => 'provider_broken') }
+sub content { return join('', map { event(delta($_)) } @_) }
+
+
+sub message {
+    my ($content, @more) = @_;
+
+    return '{"object":"chat.completion","choices":[{"index":0,"message":'
+        . '{"role":"assistant","content":' . $content . '}'
+        . join('', map { ",$_" } @more) . '}]}';
 }
 
 
@@ -69,20 +163,192 @@ sub of {
 sub text {
     return (
         of('an array of parts, then a string',
-           event(delta('[{"type":"text","text":"7"}]'))
-           . event(delta('"21"')) . $STOP, chunks => ['7', '21']),
+           content('[{"type":"text","text":"7"}]', '"21"') . $STOP,
+           chunks => ['7', '21']),
         of('several parts are one chunk',
-           event(delta('[{"type":"text","text":"a"},{"type":"thinking",'
+           content('[{"type":"text","text":"a"},{"type":"thinking",'
                . '"thinking":[{"type":"text","text":"no"}]},'
-               . '{"type":"text","text":"b"}]')) . $STOP, chunks => ['ab']),
-        of('numbers as written',
-           event(delta('6')) . event(delta('-0.50')) . $STOP,
+               . '{"type":"text","text":"b"}]') . $STOP, chunks => ['ab']),
+        of('numbers as written', content('6', '-0.50') . $STOP,
            chunks => ['6', '-0.50']),
-        of('an object as content', event(delta('"a"'))
-           . event(delta('{"type":"text","text":"b"}')) . $STOP,
-           error => 'provider_broken'),
-        map({ of("content $_", event(delta('"a"')) . event(delta($_)) . $STOP,
-                 error => 'provider_broken') }
+        broken('an object as content',
+               content('"a"', '{"type":"text","text":"b"}') . $STOP),
+        map({ broken("content $_", content('"a"', $_) . $STOP) }
             'true', 'NaN', '[["b"]]'),
+    );
+}
+
+
+sub halves {
+    my $lone = "\xef\xbf\xbd";
+
+    return (
+        of('a surrogate pair cut in two',
+           content('"ok \\ud83d"', '"\\ude00 end"') . $STOP,
+           chunks => ['ok ', "\xf0\x9f\x98\x80 end"]),
+        of('half a pair alone', content('"a\\ude00"', '"b \\ud83d"', '"c"')
+           . $STOP, chunks => ["a$lone", 'b ', "${lone}c"]),
+        of('half a pair at the end', content('"a \\ud83d"') . $STOP,
+           chunks => ['a ', $lone]),
+        of('half a pair, a NaN, and depth where nothing is wanted',
+           event('{"x":"\\ud83d","y":[NaN,-Infinity],"z":' . '[' x 5000
+                 . ']' x 5000 . ',"choices":[{"index":0,"delta":{"content":'
+                 . '"a","reasoning":"\\ude00"},"logprobs":{"p":-Infinity}}]}')
+           . $STOP, chunks => ['a']),
+    );
+}
+
+
+sub wholes {
+    my $answer = message('"It is whole."', '"finish_reason":"stop"');
+
+    return (
+        of('a message in place of a delta', event(message('"It is whole."'))
+           . $STOP, chunks => ['It is whole.']),
+        of('a whole answer as an event', event($answer) . $DONE,
+           chunks => ['It is whole.']),
+        of('a whole answer as JSON', $answer, type => 'application/json',
+           chunks => ['It is whole.']),
+        of('a whole answer as JSON, in pieces', [map { ($_, 0.01) }
+           $answer =~ /(.{1,40})/gs], type => 'application/json', plain => 1,
+           chunks => ['It is whole.']),
+        of('a whole answer that says to be a stream', "\n$answer\n",
+           chunks => ['It is whole.']),
+        of('a message that repeats the chunks', content('"a"', '"b"')
+           . event(message('"ab"', '"finish_reason":"stop"')) . $DONE,
+           chunks => ['a', 'b']),
+        of('a stream that says to be text', ": hello\n\n" . content('"a"')
+           . $STOP, type => 'text/plain; charset=utf-8', chunks => ['a']),
+        of('a stream that says to be JSON', content('"a"') . $STOP,
+           type => 'application/json', chunks => ['a']),
+        broken('HTML', "<html>$STOP</html>", type => 'text/html'),
+        broken('JSON that is cut off', substr($answer, 0, 100),
+               type => 'application/json'),
+        of('JSON that is an error', '{"error":{"message":"no","code":"429"}}',
+           type => 'application/json', error => 'provider_rate_limited'),
+    );
+}
+
+
+# signs of life: the text comes too late for first_token_timeout alone
+
+sub reasoning {
+    my @late = ($FIRST + 2, content('"a"') . $STOP);
+    my $of = sub { return event('{"choices":[{"index":0,"delta":{' . $_[0]
+        . '}}]}') };
+
+    return (
+        of('a part of type thinking', [content('[{"type":"thinking",'
+           . '"thinking":[{"type":"text","text":"hm"}]}]'), @late],
+           chunks => ['a']),
+        of('reasoning_content that is an object',
+           [$of->('"reasoning_content":{"text":"hm"}'), @late],
+           chunks => ['a']),
+        of('reasoning_details alone',
+           [$of->('"reasoning_details":[{"type":"x","data":"y"}]'), @late],
+           chunks => ['a']),
+        of('no reasoning', [$of->('"role":"assistant","reasoning":"",'
+           . '"reasoning_details":[]'), @late], error => 'provider_timeout'),
+    );
+}
+
+
+sub endings {
+    my $with = sub { return event('{"choices":[{"index":0,"delta":{"content":"'
+        . $_[0] . '"},"finish_reason":"stop"}]}') };
+
+    return (
+        broken('a finish reason in each chunk, then a reset',
+               [$with->('a'), 0.05, $with->('b')], end => 'reset', again => 1),
+        of('a finish reason in each chunk, then [DONE]',
+           $with->('a') . $with->('b') . $DONE, chunks => ['a', 'b']),
+        of('a finish reason in each chunk, then the end',
+           $with->('a') . $with->('b'), chunks => ['a', 'b']),
+        of('a finish reason that text followed', $with->('a') . content('"b"')
+           . $DONE, chunks => ['a', 'b'], cached => 0),
+        of('a finish reason, then a reset', content('"a"')
+           . event(finish('stop')), end => 'reset', chunks => ['a']),
+        of('[DONE] without a finish reason', content('"a"') . $DONE,
+           chunks => ['a'], cached => 0),
+        broken('[DONE] without text and finish reason',
+               event('{"choices":[{"index":0,"delta":{"role":"assistant",'
+                     . '"reasoning":"hm"}}]}') . $DONE, again => 1),
+        broken('nothing but an end', '', again => 1),
+    );
+}
+
+
+sub reasons {
+    return (
+        map({ of("finish reason $_", content('"a"') . event(finish($_)) . $DONE,
+                 chunks => ['a']) }
+            'eos', 'end_turn', 'STOP', 'complete', 'COMPLETE', 'end'),
+        map({ broken("finish reason $_", content('"a"') . event(finish($_))
+                     . $DONE, again => 1) }
+            'error', 'abort', 'ERROR'),
+        broken('a finish reason that is a failure', content('"a"')
+               . event(finish('insufficient_system_resource')) . $DONE,
+               again => 1),
+        of('finish reason MAX_TOKENS', content('"a"')
+           . event(finish('MAX_TOKENS')) . $DONE, chunks => ['a'],
+           finish => 'length', cached => 0),
+    );
+}
+
+
+sub errors {
+    my $limited = 'provider_rate_limited';
+
+    return (
+        broken('a line that is an error', content('"a"')
+               . 'error: {"code":500,"message":"no","type":"server_error"}'
+               . "\n\n$DONE", again => 1),
+        broken('an event that is an error', content('"a"')
+               . qq(event: error\ndata: {"message":"no"}\n\n$DONE),
+               again => 1),
+        broken('an event that is an error, without data',
+               content('"a"') . "event: error\n\n$DONE", again => 1),
+        broken('an error_code', content('"a"')
+               . event('{"error_code":336003,"error_msg":"no"}') . $DONE,
+               again => 1),
+        broken('an error_type', content('"a"')
+               . event('{"error_type":"generation","message":"no"}') . $DONE,
+               again => 1),
+        broken('an error that is a text', content('"a"')
+               . event('{"error":"no"}') . $STOP, again => 1),
+        broken('an error of a choice', content('"a"')
+               . event('{"choices":[{"index":0,"delta":{"content":""},'
+                       . '"error":{"code":502,"message":"no"}}]}') . $STOP,
+               again => 1),
+        of('too many requests, as an event',
+           qq(event: error\ndata: {"error":{"code":"429"}}\n\n$DONE),
+           error => $limited, again => 1),
+        of('too many requests, as a line',
+           qq(error: {"message":"Rate limit reached"}\n\n$DONE),
+           error => $limited, again => 1),
+        of('too many requests, as a type', content('"a"')
+           . event('{"error":{"type":"rate_limit_error","message":"no"}}')
+           . $DONE, error => $limited, again => 1),
+    );
+}
+
+
+# after the finish reason comes neither [DONE] nor an end
+
+sub silence {
+    my $usage = '{"total_tokens": 9}';
+
+    return (
+        of('a finish reason, then silence', content('"a"')
+           . event(finish('stop')), end => 'hold', chunks => ['a'],
+           least => 1.9, most => 2),
+        of('a finish reason, usage, then silence', [content('"a"')
+           . event(finish('stop')), 0.7,
+           event('{"choices":[],"usage":' . $usage . '}')], end => 'hold',
+           chunks => ['a'], least => 1.9, most => 2, usage => $usage),
+        of('a finish reason with text, then silence',
+           event('{"choices":[{"index":0,"delta":{"content":"a"},'
+                 . '"finish_reason":"stop"}]}'), end => 'hold',
+           chunks => ['a'], least => $IDLE - 0.1, most => $IDLE),
     );
 }

@@ -66,7 +66,9 @@ ngx_chat_json_walk(ngx_str_t *value, ngx_str_t *text, ngx_pool_t *pool)
     u_char                *start;
     ngx_chat_json_walk_t   w;
 
-    if (ngx_chat_utf8_check(text->data, text->len) != NGX_OK) {
+    if (text->len == 0
+        || ngx_chat_utf8_check(text->data, text->len) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -3,6 +3,7 @@
 #include "ngx_chat_json.h"
 #include "ngx_chat_json_walk.h"
 #include "ngx_chat_provider_reason.h"
+#include "ngx_chat_refusal.h"
 #include "ngx_chat_str.h"
 
 
@@ -78,30 +79,13 @@ static ngx_str_t  ngx_chat_part_names[] = {
 };
 
 
-/* of an error, or of an event that is one; the first of a kind counts */
+/* the members of an error, or of an event that is one, with its code */
 
-enum {
-    ngx_chat_error_message = 0,
-    ngx_chat_error_error_message,
-    ngx_chat_error_error_msg,
-    ngx_chat_error_code,
-    ngx_chat_error_error_code,
-    ngx_chat_error_status,
-    ngx_chat_error_type,
-    ngx_chat_error_error_type,
-    ngx_chat_error_members
-};
-
-
-static ngx_str_t  ngx_chat_error_names[] = {
-    ngx_string("message"),
-    ngx_string("error_message"),
-    ngx_string("error_msg"),
+static ngx_str_t  ngx_chat_code_names[] = {
     ngx_string("code"),
     ngx_string("error_code"),
     ngx_string("status"),
-    ngx_string("type"),
-    ngx_string("error_type")
+    ngx_string("status_code")
 };
 
 
@@ -126,7 +110,7 @@ static ngx_int_t ngx_chat_delta_put(ngx_chat_delta_t *d, ngx_str_t *value,
     u_char **pos);
 static ngx_int_t ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value,
     ngx_pool_t *pool);
-static ngx_int_t ngx_chat_delta_error(ngx_chat_delta_t *d, ngx_str_t *error,
+static ngx_int_t ngx_chat_delta_code(ngx_chat_delta_t *d, ngx_str_t *error,
     ngx_pool_t *pool);
 static ngx_uint_t ngx_chat_delta_number(ngx_str_t *value);
 
@@ -136,13 +120,15 @@ ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *pool)
 {
     ngx_int_t   rc;
     ngx_str_t   text, event, rest;
-    ngx_uint_t  half;
+    ngx_uint_t  half, is_error;
 
     half = d->half;
+    is_error = d->is_error;
 
     ngx_memzero(d, sizeof(ngx_chat_delta_t));
 
     d->half = half;
+    d->is_error = is_error;
 
     text = ngx_chat_delta_trim(data);
 
@@ -150,32 +136,45 @@ ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *pool)
         return NGX_OK;
     }
 
-    if (ngx_chat_str_is(&text, "[DONE]")) {
+    if (ngx_chat_str_is(&text, "[DONE]") && !is_error) {
         return NGX_DONE;
     }
 
     if (ngx_chat_json_walk(&event, &text, pool) != NGX_OK) {
-        return NGX_ERROR;
+        goto odd;
+    }
+
+    /* an error may come in an array */
+
+    if (event.data[0] == '[') {
+        rest = event;
+
+        if (ngx_chat_json_element(&rest, &event) != NGX_OK) {
+            goto odd;
+        }
+
+        if (event.data[0] == '{') {
+            rc = ngx_chat_delta_event(d, &event, pool);
+
+            return (rc == NGX_OK && !d->is_error) ? NGX_ERROR : rc;
+        }
     }
 
     if (event.data[0] == '{') {
         return ngx_chat_delta_event(d, &event, pool);
     }
 
-    /* an error may come in an array */
+odd:
 
-    rest = event;
-
-    if (event.data[0] != '['
-        || ngx_chat_json_element(&rest, &event) != NGX_OK
-        || event.data[0] != '{')
-    {
+    if (!is_error) {
         return NGX_ERROR;
     }
 
-    rc = ngx_chat_delta_event(d, &event, pool);
+    if (ngx_chat_refusal_is_limit(text.data, text.len)) {
+        d->error_code = 429;
+    }
 
-    return (rc == NGX_OK && d->is_error) ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 
@@ -247,19 +246,13 @@ ngx_chat_delta_event(ngx_chat_delta_t *d, ngx_str_t *event, ngx_pool_t *pool)
 
     d->is_error = 1;
 
-    if (ngx_chat_delta_error(d, &v[ngx_chat_event_error], pool) != NGX_OK
-        || ngx_chat_delta_error(d, event, pool) != NGX_OK)
-    {
+    /* what is further inside goes first */
+
+    if (ngx_chat_delta_code(d, &v[ngx_chat_event_error], pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if ((d->error_code < 400 || d->error_code > 599)
-        && ngx_chat_provider_is_limit(d))
-    {
-        d->error_code = 429;
-    }
-
-    return NGX_OK;
+    return ngx_chat_delta_code(d, event, pool);
 }
 
 
@@ -360,7 +353,7 @@ ngx_chat_delta_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
         || (error->len && error->data[0] == '{'))
     {
         d->is_error = 1;
-        return ngx_chat_delta_error(d, error, pool);
+        return ngx_chat_delta_code(d, error, pool);
     }
 
     return NGX_OK;
@@ -532,7 +525,11 @@ ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value, ngx_pool_t *pool)
 
     if (rc == NGX_DECLINED) {
         d->is_error = 1;
-        d->error_word = word;
+
+        if (ngx_chat_refusal_is_limit(word.data, word.len)) {
+            d->error_code = 429;
+        }
+
         return NGX_OK;
     }
 
@@ -555,67 +552,25 @@ ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value, ngx_pool_t *pool)
 }
 
 
-/* what an error tells and was not told by one further inside */
-
 static ngx_int_t
-ngx_chat_delta_error(ngx_chat_delta_t *d, ngx_str_t *error, ngx_pool_t *pool)
+ngx_chat_delta_code(ngx_chat_delta_t *d, ngx_str_t *error, ngx_pool_t *pool)
 {
-    ngx_str_t   v[ngx_chat_error_members], *message, *code, *type;
+    ngx_str_t   v[sizeof(ngx_chat_code_names) / sizeof(ngx_str_t)];
     ngx_uint_t  i, n;
 
-    if (error->len == 0) {
-        return NGX_OK;
-    }
+    n = sizeof(ngx_chat_code_names) / sizeof(ngx_str_t);
 
-    if (error->data[0] == '"' && d->error.len == 0) {
-        return ngx_chat_json_string(&d->error, error, pool);
-    }
-
-    if (ngx_chat_json_members(v, error, ngx_chat_error_names,
-                              ngx_chat_error_members, pool)
+    if (ngx_chat_json_members(v, error, ngx_chat_code_names, n, pool)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    message = &v[ngx_chat_error_message];
-    code = &v[ngx_chat_error_code];
-    type = &v[ngx_chat_error_type];
-
-    for (i = 0; &code[i] < type; i++) {
-        n = ngx_chat_delta_number(&code[i]);
-
-        if (n == 0) {
-            continue;
-        }
-
-        if (d->error_code == 0) {
-            d->error_code = n;
-        }
-
-        ngx_str_null(&code[i]);
+    for (i = 0; i < n && d->error_code == 0; i++) {
+        d->error_code = ngx_chat_delta_number(&v[i]);
     }
 
-    if (d->error.len == 0
-        && ngx_chat_json_first(&d->error, message, code - message, pool)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (d->error_word.len == 0
-        && ngx_chat_json_first(&d->error_word, code, type - code, pool)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (d->error_type.len) {
-        return NGX_OK;
-    }
-
-    return ngx_chat_json_first(&d->error_type, type,
-                               &v[ngx_chat_error_members] - type, pool);
+    return NGX_OK;
 }
 
 
@@ -626,6 +581,10 @@ ngx_chat_delta_number(ngx_str_t *value)
 {
     u_char    *p, *last;
     uint64_t   n;
+
+    if (value->len == 0) {
+        return 0;
+    }
 
     p = value->data;
     last = value->data + value->len;

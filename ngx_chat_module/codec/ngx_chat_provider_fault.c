@@ -121,6 +121,12 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
     } else if (f->final) {
         error = NGX_CHAT_E_QUESTION_REFUSED;
         retry = 0;
+
+    } else if (f->refusal.rate
+               && (d->error_code < 400 || d->error_code > 599))
+    {
+        error = NGX_CHAT_E_PROVIDER_RATE_LIMITED;
+        retry = 1;
     }
 
     ngx_chat_provider_fault(f, error, retry,

@@ -36,11 +36,7 @@ typedef struct {
     ngx_str_t        model;        /* as the provider names it */
     ngx_str_t        usage;        /* the usage object, a slice of the input */
 
-    /* of an error, in the provider's words, which may repeat the question */
-    ngx_str_t        error;        /* its message */
-    ngx_str_t        error_type;
-    ngx_str_t        error_word;   /* its code or status, unless a number */
-    ngx_uint_t       error_code;   /* its code or status, if a number, or 429 */
+    ngx_uint_t       error_code;   /* of an error, if told as a number */
 
     /*
      * In and out: the first half of a surrogate pair, to which the text of
@@ -48,20 +44,22 @@ typedef struct {
      */
     ngx_uint_t       half;
 
-    unsigned         is_error:1;   /* an error, whatever its form */
+    /* in: the event is one by its name; out: whatever its form */
+    unsigned         is_error:1;
+
     unsigned         reasoning:1;  /* a reasoning delta: progress, no text */
     unsigned         whole:1;      /* text is a message, not a delta */
 } ngx_chat_delta_t;
 
 
 /*
- * Reads the data of one event; all but half is zeroed first.
+ * Reads the data of one event.
  *
  * NGX_OK        d is filled in; its strings are in pool or in the input;
  *               white space alone is a chunk without anything
  * NGX_DONE      "[DONE]"
  * NGX_DECLINED  its content is of a type that cannot be text
- * NGX_ERROR     not JSON, not an object, bad UTF-8, or no memory
+ * NGX_ERROR     no error and not JSON, not an object, bad UTF-8, or no memory
  */
 ngx_int_t ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data,
     ngx_pool_t *pool);

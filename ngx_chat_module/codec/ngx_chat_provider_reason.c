@@ -12,9 +12,6 @@ typedef struct {
 } ngx_chat_reason_t;
 
 
-static ngx_uint_t ngx_chat_provider_says_limit(ngx_str_t *s);
-
-
 static ngx_chat_reason_t  ngx_chat_reasons[] = {
     { "null", "" },
     { "none", "" },
@@ -53,17 +50,6 @@ static ngx_chat_reason_t  ngx_chat_reasons[] = {
     { "network_error", NULL },
     { "insufficient_system_resource", NULL },
     { "rate_limit_exceeded", NULL }
-};
-
-
-/* without what stands between their words */
-
-static ngx_str_t  ngx_chat_limits[] = {
-    ngx_string("ratelimit"),
-    ngx_string("toomanyrequests"),
-    ngx_string("throttl"),
-    ngx_string("resourceexhausted"),
-    ngx_string("insufficientquota")
 };
 
 
@@ -110,6 +96,7 @@ ngx_chat_provider_reason(ngx_str_t *reason, ngx_str_t *word, ngx_pool_t *pool)
         }
 
         if (ngx_chat_reasons[n].means == NULL) {
+            ngx_str_null(reason);
             return NGX_DECLINED;
         }
 
@@ -138,57 +125,6 @@ ngx_chat_provider_is_reasoning(ngx_str_t *name)
             && ngx_memcmp(name->data, starts[i].data, starts[i].len) == 0)
         {
             return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* its message may repeat the question: it counts where nothing else is told */
-
-ngx_uint_t
-ngx_chat_provider_is_limit(ngx_chat_delta_t *d)
-{
-    if (d->error_word.len || d->error_type.len) {
-        return ngx_chat_provider_says_limit(&d->error_word)
-               || ngx_chat_provider_says_limit(&d->error_type);
-    }
-
-    return ngx_chat_provider_says_limit(&d->error);
-}
-
-
-static ngx_uint_t
-ngx_chat_provider_says_limit(ngx_str_t *s)
-{
-    u_char      ch;
-    size_t      i, k, start;
-    ngx_str_t  *limit;
-    ngx_uint_t  n;
-
-    for (n = 0; n < sizeof(ngx_chat_limits) / sizeof(ngx_str_t); n++) {
-        limit = &ngx_chat_limits[n];
-
-        for (start = 0; start < s->len; start++) {
-
-            for (i = start, k = 0; i < s->len && k < limit->len; i++) {
-                ch = ngx_tolower(s->data[i]);
-
-                if (k && (ch == ' ' || ch == '_' || ch == '-')) {
-                    continue;
-                }
-
-                if (ch != limit->data[k]) {
-                    break;
-                }
-
-                k++;
-            }
-
-            if (k == limit->len) {
-                return 1;
-            }
         }
     }
 

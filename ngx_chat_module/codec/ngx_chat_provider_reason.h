@@ -22,8 +22,5 @@ ngx_int_t ngx_chat_provider_reason(ngx_str_t *reason, ngx_str_t *word,
 /* is that the name of a member of a delta that has reasoning? */
 ngx_uint_t ngx_chat_provider_is_reasoning(ngx_str_t *name);
 
-/* do the words of an error say that there were too many requests? */
-ngx_uint_t ngx_chat_provider_is_limit(ngx_chat_delta_t *d);
-
 
 #endif /* _NGX_CHAT_PROVIDER_REASON_H_INCLUDED_ */

@@ -2,20 +2,43 @@
 #include "ngx_chat_provider_stream.h"
 
 
-#define NGX_CHAT_STREAM_EVENT  (4 * 1024 * 1024)
-#define NGX_CHAT_STREAM_USAGE  4096
-#define NGX_CHAT_STREAM_NAME   256
+#define NGX_CHAT_STREAM_EVENT   (4 * 1024 * 1024)
+#define NGX_CHAT_STREAM_USAGE   4096
+#define NGX_CHAT_STREAM_NAME    256
+
+#define NGX_CHAT_STREAM_LINGER  100     /* ms, from [DONE] to the end */
+#define NGX_CHAT_STREAM_SETTLE  2000    /* ms, from the reason to [DONE] */
+
+/* FNV-1a */
+#define NGX_CHAT_STREAM_BASIS   0xcbf29ce484222325ULL
+#define NGX_CHAT_STREAM_PRIME   0x100000001b3ULL
 
 
 static u_char *ngx_chat_provider_stream_text(u_char *p, u_char *last);
+static void ngx_chat_provider_stream_form(ngx_chat_provider_stream_t *st,
+    u_char **pos, u_char *last);
+static void ngx_chat_provider_stream_json(ngx_chat_provider_stream_t *st,
+    u_char *p, size_t len);
+static void ngx_chat_provider_stream_events(ngx_chat_provider_stream_t *st,
+    u_char *p, size_t len);
 static void ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d);
+static void ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
+    ngx_chat_delta_t *d);
+static void ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st,
+    ngx_str_t *text);
+static void ngx_chat_provider_stream_say(ngx_chat_provider_stream_t *st,
+    ngx_str_t *text);
+static uint64_t ngx_chat_provider_stream_sum(uint64_t sum, u_char *p,
+    size_t len);
+static void ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_keep(ngx_chat_provider_stream_t *st,
     ngx_str_t *dst, ngx_str_t *src, size_t max);
 
 
 static ngx_str_t  ngx_chat_stream_type = ngx_string("text/event-stream");
+static ngx_str_t  ngx_chat_stream_lone = ngx_string("\xef\xbf\xbd");
 
 
 ngx_int_t
@@ -26,6 +49,7 @@ ngx_chat_provider_stream_init(ngx_chat_provider_stream_t *st,
 
     st->fault = fault;
     st->pool = pool;
+    st->sum = NGX_CHAT_STREAM_BASIS;
     st->temp = ngx_create_pool(4096, log);
 
     return st->temp ? NGX_OK : NGX_ERROR;
@@ -44,8 +68,8 @@ ngx_chat_provider_stream_free(ngx_chat_provider_stream_t *st)
 }
 
 
-ngx_uint_t
-ngx_chat_provider_is_stream(ngx_str_t *type)
+void
+ngx_chat_provider_stream_type(ngx_chat_provider_stream_t *st, ngx_str_t *type)
 {
     size_t   i;
     u_char  *p;
@@ -53,21 +77,23 @@ ngx_chat_provider_is_stream(ngx_str_t *type)
     p = type->data;
 
     if (p == NULL) {
-        return 1;
+        return;
     }
 
+    st->odd = 1;
+
     if (type->len < ngx_chat_stream_type.len) {
-        return 0;
+        return;
     }
 
     for (i = 0; i < ngx_chat_stream_type.len; i++) {
 
         if (ngx_tolower(p[i]) != ngx_chat_stream_type.data[i]) {
-            return 0;
+            return;
         }
     }
 
-    return i == type->len || p[i] == ';' || p[i] == ' ';
+    st->odd = (i < type->len && p[i] != ';' && p[i] != ' ');
 }
 
 
@@ -75,37 +101,29 @@ void
 ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
     size_t len)
 {
-    ngx_buf_t  b;
-    ngx_int_t  rc;
+    u_char  *last, *text;
 
-    ngx_memzero(&b, sizeof(ngx_buf_t));
+    if (len == 0) {
+        return;
+    }
 
-    b.start = p;
-    b.pos = p;
-    b.end = p + len;
-    b.last = ngx_chat_provider_stream_text(p, b.end);
+    last = p + len;
+    text = ngx_chat_provider_stream_text(p, last);
 
-    while (!st->done && st->fault->error == NGX_CHAT_E_NONE) {
+    if (st->form == NGX_CHAT_FORM_UNKNOWN) {
+        ngx_chat_provider_stream_form(st, &p, text);
+    }
 
-        rc = ngx_chat_sse_read(&st->sse, &b);
+    if (st->form == NGX_CHAT_FORM_JSON) {
+        ngx_chat_provider_stream_json(st, p, text - p);
 
-        if (rc == NGX_AGAIN) {
+    } else {
+        ngx_chat_provider_stream_events(st, p, text - p);
+    }
 
-            if (b.last < b.end) {
-                ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN,
-                                        0, "sent bytes that are no text");
-            }
-
-            return;
-        }
-
-        if (rc != NGX_OK) {
-            ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                    "sent an event that is too large");
-            return;
-        }
-
-        ngx_chat_provider_stream_event(st);
+    if (text < last && !st->done) {
+        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                "sent bytes that are no text");
     }
 }
 
@@ -128,18 +146,153 @@ ngx_chat_provider_stream_text(u_char *p, u_char *last)
 }
 
 
+/*
+ * The first byte that is not white space tells.  The Content-Type does not:
+ * event streams come as text/plain, and whole answers as event streams.
+ */
+
+static void
+ngx_chat_provider_stream_form(ngx_chat_provider_stream_t *st, u_char **pos,
+    u_char *last)
+{
+    u_char  *p;
+
+    for (p = *pos; p < last; p++) {
+
+        switch (*p) {
+
+        case ' ':
+        case '\t':
+        case CR:
+        case LF:
+
+        /* a byte order mark */
+        case 0xef:
+        case 0xbb:
+        case 0xbf:
+            continue;
+
+        case '{':
+        case '[':
+            *pos = p;
+            st->form = NGX_CHAT_FORM_JSON;
+            return;
+
+        /* data, error, event, id, retry, and a comment */
+        case 'd':
+        case 'e':
+        case 'i':
+        case 'r':
+        case ':':
+            st->form = NGX_CHAT_FORM_EVENTS;
+            return;
+
+        default:
+            st->form = NGX_CHAT_FORM_EVENTS;
+
+            if (st->odd) {
+                ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN,
+                                        0, "sent something else than an "
+                                        "event stream");
+            }
+
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_chat_provider_stream_json(ngx_chat_provider_stream_t *st, u_char *p,
+    size_t len)
+{
+    if (ngx_chat_bytes_append(&st->sse.data, p, len) != NGX_OK) {
+        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                "sent an answer that is too large");
+    }
+}
+
+
+static void
+ngx_chat_provider_stream_events(ngx_chat_provider_stream_t *st, u_char *p,
+    size_t len)
+{
+    ngx_buf_t  b;
+    ngx_int_t  rc;
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+
+    b.start = p;
+    b.pos = p;
+    b.last = p + len;
+    b.end = b.last;
+
+    while (!st->done && st->fault->error == NGX_CHAT_E_NONE) {
+
+        rc = ngx_chat_sse_read(&st->sse, &b);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                    "sent an event that is too large");
+            return;
+        }
+
+        ngx_chat_provider_stream_event(st);
+    }
+}
+
+
 void
 ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st)
 {
-    /* the last event may lack its empty line */
+    if (st->form == NGX_CHAT_FORM_JSON) {
+        ngx_chat_provider_stream_event(st);
 
-    ngx_chat_provider_stream_read(st, (u_char *) "\n\n", 2);
-
-    if (!st->done && !st->finished) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                "closed the connection before the end "
-                                "of the answer");
+    } else {
+        /* the last event may lack its empty line */
+        ngx_chat_provider_stream_read(st, (u_char *) "\n\n", 2);
     }
+
+    if (st->done || st->fault->error != NGX_CHAT_E_NONE) {
+        return;
+    }
+
+    if (st->finish.len || st->resumed
+        || (st->whole && st->form == NGX_CHAT_FORM_JSON))
+    {
+        ngx_chat_provider_stream_complete(st);
+        return;
+    }
+
+    if (st->odd && !st->events) {
+        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                "sent something else than an event stream");
+        return;
+    }
+
+    ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                            "closed the connection before the end "
+                            "of the answer");
+}
+
+
+ngx_msec_t
+ngx_chat_provider_stream_patience(ngx_chat_provider_stream_t *st,
+    ngx_msec_t idle)
+{
+    if (st->done) {
+        return NGX_CHAT_STREAM_LINGER;
+    }
+
+    if (st->finished && st->bare) {
+        return ngx_min(idle, NGX_CHAT_STREAM_SETTLE);
+    }
+
+    return idle;
 }
 
 
@@ -153,11 +306,16 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
     data.data = st->sse.data.data;
     data.len = st->sse.data.len;
 
-    if (data.len == 0) {
+    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
+
+    d.half = st->half;
+    d.is_error = st->sse.error || st->sse.named;
+
+    if (data.len == 0 && !d.is_error) {
         return;
     }
 
-    d.half = st->half;
+    st->events = 1;
 
     rc = ngx_chat_delta_parse(&d, &data, st->temp);
 
@@ -165,6 +323,7 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
 
     if (rc == NGX_DONE) {
         st->done = 1;
+        ngx_chat_provider_stream_complete(st);
 
     } else if (rc == NGX_DECLINED) {
         ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
@@ -197,18 +356,99 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_provider_stream_keep(st, &st->usage, &d->usage,
                                   NGX_CHAT_STREAM_USAGE);
 
-    if (d->finish.len) {
-        st->finished = 1;
-        ngx_chat_provider_stream_keep(st, &st->finish, &d->finish,
-                                      NGX_CHAT_STREAM_NAME);
-    }
-
-    if (d->text.len || d->reasoning || d->finish.len) {
+    if (d->text.len || d->half || d->reasoning || d->finish.len) {
         st->tokens++;
     }
 
+    if (d->whole) {
+        st->whole = 1;
+        ngx_chat_provider_stream_news(st, &d->text);
+    }
+
+    ngx_chat_provider_stream_finish(st, d);
+
     if (d->text.len) {
-        st->delta(st->data, &d->text);
+        ngx_chat_provider_stream_say(st, &d->text);
+    }
+}
+
+
+/* some send a reason with each delta: one that text followed was none */
+
+static void
+ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
+    ngx_chat_delta_t *d)
+{
+    if ((d->text.len || d->half) && st->finish.len) {
+        st->finish.len = 0;
+        st->finished = 0;
+        st->resumed = 1;
+    }
+
+    if (d->finish.len == 0) {
+        return;
+    }
+
+    ngx_chat_provider_stream_keep(st, &st->finish, &d->finish,
+                                  NGX_CHAT_STREAM_NAME);
+
+    st->finished = !st->resumed;
+    st->bare = (d->text.len == 0);
+}
+
+
+/* a message may repeat what was there before: only the rest of it is new */
+
+static void
+ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st, ngx_str_t *text)
+{
+    if (text->len < st->length
+        || ngx_chat_provider_stream_sum(NGX_CHAT_STREAM_BASIS, text->data,
+                                        st->length)
+           != st->sum)
+    {
+        return;
+    }
+
+    text->data += st->length;
+    text->len -= st->length;
+}
+
+
+static void
+ngx_chat_provider_stream_say(ngx_chat_provider_stream_t *st, ngx_str_t *text)
+{
+    st->length += text->len;
+    st->sum = ngx_chat_provider_stream_sum(st->sum, text->data, text->len);
+
+    st->delta(st->data, text);
+}
+
+
+static uint64_t
+ngx_chat_provider_stream_sum(uint64_t sum, u_char *p, size_t len)
+{
+    u_char  *last;
+
+    for (last = p + len; p < last; p++) {
+        sum = (sum ^ *p) * NGX_CHAT_STREAM_PRIME;
+    }
+
+    return sum;
+}
+
+
+static void
+ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
+{
+    if (st->half) {
+        st->half = 0;
+        ngx_chat_provider_stream_say(st, &ngx_chat_stream_lone);
+    }
+
+    if (st->length == 0 && st->finish.len == 0) {
+        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                                "ended the answer before it began");
     }
 }
 

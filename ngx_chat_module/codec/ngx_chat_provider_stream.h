@@ -1,8 +1,12 @@
 
 /*
- * A provider's streamed answer: the bytes of the body go in, texts come out,
- * and at the end there is what the provider told about it.  It has no clock;
- * who has one looks at tokens.
+ * A provider's answer: the bytes of the body go in, texts come out, and at the
+ * end there is what the provider told about it.  The body is an event stream,
+ * or one JSON object that is the whole answer.
+ *
+ * What makes an answer complete is decided here: "[DONE]", a finish reason
+ * that no text followed, or the end of the body behind any finish reason.  It
+ * has no clock; who has one looks at tokens and asks for the patience.
  */
 
 
@@ -14,8 +18,16 @@
 #include "ngx_chat_sse_reader.h"
 
 
+typedef enum {
+    NGX_CHAT_FORM_UNKNOWN = 0,     /* nothing but white space was there */
+    NGX_CHAT_FORM_EVENTS,
+    NGX_CHAT_FORM_JSON
+} ngx_chat_provider_form_e;
+
+
 typedef struct {
-    ngx_chat_sse_reader_t       sse;
+    ngx_chat_sse_reader_t       sse;       /* its data: of the JSON, too */
+    ngx_chat_provider_form_e    form;
     ngx_chat_provider_fault_t  *fault;
     ngx_pool_t                 *pool;
     ngx_pool_t                 *temp;      /* emptied after each event */
@@ -26,11 +38,20 @@ typedef struct {
     ngx_uint_t                  tokens;    /* events that were progress */
     ngx_uint_t                  half;      /* see ngx_chat_provider_json.h */
 
+    /* of the text so far */
+    size_t                      length;
+    uint64_t                    sum;
+
     /* text is not empty and valid during the call */
     void                      (*delta)(void *data, ngx_str_t *text);
     void                       *data;
 
-    unsigned                    finished:1;   /* a finish reason was there */
+    unsigned                    odd:1;     /* its type is not that of events */
+    unsigned                    events:1;  /* one was there */
+    unsigned                    whole:1;   /* a message was there */
+    unsigned                    resumed:1; /* text behind a finish reason */
+    unsigned                    bare:1;    /* a finish reason without text */
+    unsigned                    finished:1;  /* complete, "[DONE]" or not */
     unsigned                    done:1;    /* nothing else matters */
 } ngx_chat_provider_stream_t;
 
@@ -43,8 +64,12 @@ ngx_int_t ngx_chat_provider_stream_init(ngx_chat_provider_stream_t *st,
     ngx_chat_provider_fault_t *fault, ngx_pool_t *pool, ngx_log_t *log);
 void ngx_chat_provider_stream_free(ngx_chat_provider_stream_t *st);
 
-/* is that the type of a stream?  data == NULL: there was none, and it may */
-ngx_uint_t ngx_chat_provider_is_stream(ngx_str_t *type);
+/*
+ * The type of the content, data == NULL: there was none.  With another than
+ * that of event streams, the body has to look like one.
+ */
+void ngx_chat_provider_stream_type(ngx_chat_provider_stream_t *st,
+    ngx_str_t *type);
 
 /* reads until there is a fault, or the stream is done */
 void ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
@@ -52,6 +77,13 @@ void ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
 
 /* the body has ended by itself: a fault, if that was too early */
 void ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st);
+
+/*
+ * How long the provider may now be silent, in ms, with this idle_timeout.  If
+ * it is longer, and done or finished, the answer is complete.
+ */
+ngx_msec_t ngx_chat_provider_stream_patience(ngx_chat_provider_stream_t *st,
+    ngx_msec_t idle);
 
 
 #endif /* _NGX_CHAT_PROVIDER_STREAM_H_INCLUDED_ */

@@ -149,6 +149,23 @@ static ngx_str_t  ngx_chat_refusal_limits[] = {
 };
 
 
+/* the same as a status of 429 */
+
+static ngx_str_t  ngx_chat_refusal_rates[] = {
+    ngx_string("rate limit"),
+    ngx_string("rate_limit"),
+    ngx_string("rate-limit"),
+    ngx_string("ratelimit"),
+    ngx_string("too many requests"),
+    ngx_string("too_many_requests"),
+    ngx_string("toomanyrequests"),
+    ngx_string("throttl"),
+    ngx_string("resource_exhausted"),
+    ngx_string("insufficient_quota"),
+    ngx_null_string
+};
+
+
 void
 ngx_chat_refusal_parse(ngx_chat_refusal_t *rf, ngx_str_t *body,
     ngx_pool_t *pool)
@@ -216,6 +233,10 @@ ngx_chat_refusal_on_string(void *data, const u_char *p, size_t len)
 
     if (ngx_chat_refusal_has(p, len, ngx_chat_refusal_limits)) {
         rf->limit = 1;
+    }
+
+    if (ngx_chat_refusal_is_limit(p, len)) {
+        rf->rate = 1;
     }
 
     if (kind == ngx_chat_refusal_word) {
@@ -374,6 +395,13 @@ ngx_chat_refusal_is_word(const u_char *p, size_t len)
     }
 
     return len > 0 && len <= max;
+}
+
+
+ngx_uint_t
+ngx_chat_refusal_is_limit(const u_char *p, size_t len)
+{
+    return ngx_chat_refusal_has(p, len, ngx_chat_refusal_rates);
 }
 
 

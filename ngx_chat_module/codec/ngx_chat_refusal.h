@@ -26,12 +26,16 @@ typedef struct {
 
     unsigned         question:1;   /* says that the question is at fault */
     unsigned         limit:1;      /* or a limit that is the provider's own */
+    unsigned         rate:1;       /* or too many requests, or for too much */
 } ngx_chat_refusal_t;
 
 
 /* reads as far as it is JSON */
 void ngx_chat_refusal_parse(ngx_chat_refusal_t *rf, ngx_str_t *body,
     ngx_pool_t *pool);
+
+/* does a text say that there were too many requests? */
+ngx_uint_t ngx_chat_refusal_is_limit(const u_char *p, size_t len);
 
 
 #endif /* _NGX_CHAT_REFUSAL_H_INCLUDED_ */

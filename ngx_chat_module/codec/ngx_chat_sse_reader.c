@@ -8,17 +8,25 @@ typedef enum {
     sw_field,
     sw_space,
     sw_value,
+    sw_name_space,
+    sw_name,
     sw_skip
 } ngx_chat_sse_state_e;
 
 
 static ngx_int_t ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch);
 static ngx_int_t ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch);
+static ngx_int_t ngx_chat_sse_data(ngx_chat_sse_reader_t *sr, u_char ch);
+static ngx_int_t ngx_chat_sse_name(ngx_chat_sse_reader_t *sr, u_char ch);
+static ngx_uint_t ngx_chat_sse_is(ngx_chat_sse_reader_t *sr, ngx_str_t *word);
 static ngx_int_t ngx_chat_sse_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
 
 
 static u_char  ngx_chat_sse_bom[] = { 0xef, 0xbb, 0xbf };
-static u_char  ngx_chat_sse_data[] = { 'd', 'a', 't', 'a' };
+
+static ngx_str_t  ngx_chat_sse_word_data = ngx_string("data");
+static ngx_str_t  ngx_chat_sse_word_event = ngx_string("event");
+static ngx_str_t  ngx_chat_sse_word_error = ngx_string("error");
 
 
 void
@@ -38,6 +46,8 @@ ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
     if (sr->ready) {
         sr->ready = 0;
         sr->has_data = 0;
+        sr->error = 0;
+        sr->named = 0;
         sr->data.len = 0;
     }
 
@@ -116,7 +126,7 @@ ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
 
         sr->cr = (ch == CR);
 
-        if (sr->has_data) {
+        if (sr->has_data || sr->named) {
             sr->ready = 1;
             return NGX_OK;
         }
@@ -126,8 +136,11 @@ ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
     case sw_field:
         return ngx_chat_sse_field(sr, ch);
 
-    default: /* sw_space */
-        sr->state = sw_value;
+    case sw_name:
+        return ngx_chat_sse_name(sr, ch);
+
+    default: /* sw_space, sw_name_space */
+        sr->state++;
 
         return (ch == ' ') ? NGX_AGAIN : NGX_DECLINED;
     }
@@ -137,24 +150,46 @@ ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
 static ngx_int_t
 ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch)
 {
-    u_char  lf;
+    if (ch != ':' && ch != CR && ch != LF) {
 
-    if (sr->field < sizeof(ngx_chat_sse_data)
-        && ch == ngx_chat_sse_data[sr->field])
-    {
-        sr->field++;
-        return NGX_AGAIN;
-    }
+        if (sr->field < NGX_CHAT_SSE_WORD) {
+            sr->word[sr->field++] = ch;
+            return NGX_AGAIN;
+        }
 
-    sr->state = sw_skip;
+        sr->state = sw_skip;
 
-    if (sr->field < sizeof(ngx_chat_sse_data)
-        || (ch != ':' && ch != CR && ch != LF))
-    {
         return NGX_DECLINED;
     }
 
-    /* a line of data: what was there before ends in a line feed */
+    if (ngx_chat_sse_is(sr, &ngx_chat_sse_word_data)) {
+        return ngx_chat_sse_data(sr, ch);
+    }
+
+    if (ngx_chat_sse_is(sr, &ngx_chat_sse_word_error)) {
+        sr->error = 1;
+        return ngx_chat_sse_data(sr, ch);
+    }
+
+    if (ngx_chat_sse_is(sr, &ngx_chat_sse_word_event)) {
+        sr->named = 0;
+        sr->field = 0;
+        sr->state = (ch == ':') ? sw_name_space : sw_skip;
+
+    } else {
+        sr->state = sw_skip;
+    }
+
+    return (ch == ':') ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+/* a line of data: what was there before ends in a line feed */
+
+static ngx_int_t
+ngx_chat_sse_data(ngx_chat_sse_reader_t *sr, u_char ch)
+{
+    u_char  lf;
 
     lf = LF;
 
@@ -168,12 +203,39 @@ ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch)
 
     if (ch != ':') {
         /* without a colon the value is empty */
+        sr->state = sw_skip;
         return NGX_DECLINED;
     }
 
     sr->state = sw_space;
 
     return NGX_AGAIN;
+}
+
+
+/* the name of an event: of all there are, one is of interest */
+
+static ngx_int_t
+ngx_chat_sse_name(ngx_chat_sse_reader_t *sr, u_char ch)
+{
+    if (ch != CR && ch != LF && sr->field < NGX_CHAT_SSE_WORD) {
+        sr->word[sr->field++] = ch;
+        return NGX_AGAIN;
+    }
+
+    sr->named = (ch == CR || ch == LF)
+                && ngx_chat_sse_is(sr, &ngx_chat_sse_word_error);
+    sr->state = sw_skip;
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_chat_sse_is(ngx_chat_sse_reader_t *sr, ngx_str_t *word)
+{
+    return sr->field == word->len
+           && ngx_memcmp(sr->word, word->data, word->len) == 0;
 }
 
 

@@ -5,7 +5,6 @@
 #include <ngx_event.h>
 
 
-#define NGX_CHAT_PROVIDER_LINGER   100     /* ms, from [DONE] to the end */
 #define NGX_CHAT_PROVIDER_REFUSAL  1000    /* ms, for the body of an error */
 
 
@@ -32,6 +31,7 @@ struct ngx_chat_provider_call_s {
 
     ngx_msec_t                      started;
     ngx_msec_t                      heard;     /* when a token came last */
+    ngx_msec_t                      patience;  /* from then on; 0: no token */
     ngx_event_t                     wait;      /* for what comes next */
     ngx_event_t                     total;
 
@@ -40,7 +40,6 @@ struct ngx_chat_provider_call_s {
     ngx_chat_provider_fault_t       fault;
     ngx_chat_provider_end_t         end;
 
-    unsigned                        begun:1;   /* a first token was there */
     unsigned                        afresh:1;  /* on a new connection */
 };
 
@@ -53,7 +52,7 @@ static size_t ngx_chat_provider_write(char *p, size_t size, size_t n,
     void *data);
 static void ngx_chat_provider_begin(ngx_chat_provider_call_t *call);
 static ngx_uint_t ngx_chat_provider_status(ngx_chat_provider_call_t *call);
-static void ngx_chat_provider_check_type(ngx_chat_provider_call_t *call);
+static void ngx_chat_provider_type(ngx_chat_provider_call_t *call);
 static void ngx_chat_provider_read(ngx_chat_provider_call_t *call, u_char *p,
     size_t len);
 static void ngx_chat_provider_delta(void *data, ngx_str_t *text);
@@ -209,6 +208,8 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
 {
     ngx_chat_provider_call_t *call = data;
 
+    long  once;
+
     n *= size;
 
     if (call->body == NGX_CHAT_BODY_UNKNOWN) {
@@ -235,9 +236,9 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
      * taken for the next answer: it is kept after a whole answer only.
      */
 
-    if (call->stream.done || call->stream.finished) {
-        (void) curl_easy_setopt(call->request.easy, CURLOPT_FORBID_REUSE, 0L);
-    }
+    once = !call->stream.done && !call->stream.finished;
+
+    (void) curl_easy_setopt(call->request.easy, CURLOPT_FORBID_REUSE, once);
 
     return (call->fault.error == NGX_CHAT_E_NONE) ? n : 0;
 }
@@ -260,7 +261,7 @@ ngx_chat_provider_begin(ngx_chat_provider_call_t *call)
 
     call->body = NGX_CHAT_BODY_STREAM;
 
-    ngx_chat_provider_check_type(call);
+    ngx_chat_provider_type(call);
 }
 
 
@@ -284,7 +285,7 @@ ngx_chat_provider_status(ngx_chat_provider_call_t *call)
 
 
 static void
-ngx_chat_provider_check_type(ngx_chat_provider_call_t *call)
+ngx_chat_provider_type(ngx_chat_provider_call_t *call)
 {
     char       *type;
     ngx_str_t   value;
@@ -300,10 +301,7 @@ ngx_chat_provider_check_type(ngx_chat_provider_call_t *call)
         value.len = ngx_strlen(type);
     }
 
-    if (!ngx_chat_provider_is_stream(&value)) {
-        ngx_chat_provider_fault(&call->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent something else than an event stream");
-    }
+    ngx_chat_provider_stream_type(&call->stream, &value);
 }
 
 
@@ -311,25 +309,26 @@ static void
 ngx_chat_provider_read(ngx_chat_provider_call_t *call, u_char *p, size_t len)
 {
     ngx_uint_t  tokens;
+    ngx_msec_t  patience;
 
     tokens = call->stream.tokens;
 
     ngx_chat_provider_stream_read(&call->stream, p, len);
 
-    if (call->stream.tokens != tokens) {
-
-        /* to move the timer with each token would cost more, or be lazy */
-
-        call->heard = ngx_current_msec;
-
-        if (!call->begun) {
-            call->begun = 1;
-            ngx_chat_provider_wait(call, call->provider->idle_timeout);
-        }
+    if (call->stream.tokens == tokens && !call->stream.done) {
+        return;
     }
 
-    if (call->stream.done) {
-        ngx_chat_provider_wait(call, NGX_CHAT_PROVIDER_LINGER);
+    call->heard = ngx_current_msec;
+
+    /* to move the timer with each token would cost more, or be lazy */
+
+    patience = ngx_chat_provider_stream_patience(&call->stream,
+                                             call->provider->idle_timeout);
+
+    if (patience != call->patience) {
+        call->patience = patience;
+        ngx_chat_provider_wait(call, patience);
     }
 }
 
@@ -363,8 +362,8 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
 
     call = ev->data;
 
-    if (call->begun && !call->stream.done) {
-        left = (ngx_msec_int_t) (call->heard + call->provider->idle_timeout
+    if (call->patience) {
+        left = (ngx_msec_int_t) (call->heard + call->patience
                                  - ngx_current_msec);
 
         if (left > 0) {
@@ -387,7 +386,7 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
         } else {
             ngx_chat_provider_fault(&call->fault,
                                     NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
-                                    call->begun
+                                    call->patience
                                     ? "fell silent: idle_timeout"
                                     : "sent nothing: first_token_timeout");
 

@@ -3,7 +3,6 @@
 #include "ngx_http_chat_upstream_private.h"
 
 
-#define NGX_HTTP_CHAT_UPSTREAM_LINGER   100   /* ms, from [DONE] to the end */
 #define NGX_HTTP_CHAT_UPSTREAM_REFUSAL  1000  /* ms, for the body of an error */
 
 
@@ -517,26 +516,24 @@ ngx_http_chat_upstream_unreachable(ngx_http_chat_upstream_t *up, ngx_int_t rc)
 void
 ngx_http_chat_upstream_progress(ngx_http_chat_upstream_t *up)
 {
-    if (up->stream.done) {
-
-        /* what is still to come is of interest for keep-alive alone */
-
-        ngx_http_chat_upstream_wait(up, NGX_HTTP_CHAT_UPSTREAM_LINGER);
-
-        if (!up->starting) {
-            ngx_http_chat_upstream_tell(up);
-        }
-
-        return;
-    }
-
-    /* to move the timer with each token would cost more, or be lazy */
+    ngx_msec_t  patience;
 
     up->heard = ngx_current_msec;
 
-    if (!up->begun) {
-        up->begun = 1;
-        ngx_http_chat_upstream_wait(up, up->target->provider->idle_timeout);
+    /* to move the timer with each token would cost more, or be lazy */
+
+    patience = ngx_chat_provider_stream_patience(&up->stream,
+                                         up->target->provider->idle_timeout);
+
+    if (patience != up->patience) {
+        up->patience = patience;
+        ngx_http_chat_upstream_wait(up, patience);
+    }
+
+    /* what is still to come is of interest for keep-alive alone */
+
+    if (up->stream.done && !up->starting) {
+        ngx_http_chat_upstream_tell(up);
     }
 }
 
@@ -567,10 +564,8 @@ ngx_http_chat_upstream_wait_handler(ngx_event_t *ev)
 
     up = ev->data;
 
-    if (up->begun && !up->stream.done) {
-        left = (ngx_msec_int_t) (up->heard
-                                 + up->target->provider->idle_timeout
-                                 - ngx_current_msec);
+    if (up->patience) {
+        left = (ngx_msec_int_t) (up->heard + up->patience - ngx_current_msec);
 
         if (left > 0) {
             ngx_add_timer(&up->wait, (ngx_msec_t) left);
@@ -591,7 +586,7 @@ ngx_http_chat_upstream_wait_handler(ngx_event_t *ev)
         }
 
         ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_TIMEOUT, 0,
-                                up->begun
+                                up->patience
                                 ? "fell silent: idle_timeout"
                                 : "sent nothing: first_token_timeout");
     }

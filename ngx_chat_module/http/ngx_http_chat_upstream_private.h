@@ -36,6 +36,7 @@ struct ngx_http_chat_upstream_s {
     ngx_uint_t                           naddrs;
 
     ngx_msec_t                           heard;     /* a token came last */
+    ngx_msec_t                           patience;  /* from then on; 0: none */
     ngx_event_t                          event;     /* posted: go on */
     ngx_event_t                          wait;      /* for what comes next */
     ngx_event_t                          total;
@@ -54,7 +55,6 @@ struct ngx_http_chat_upstream_s {
     unsigned                             header:1;  /* was read */
     unsigned                             is_chunked:1;
     unsigned                             close:1;   /* no keep-alive */
-    unsigned                             begun:1;   /* a first token */
     unsigned                             eof:1;     /* of the body */
     unsigned                             closed:1;  /* upstream is through */
 };

@@ -148,9 +148,8 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
     if (up->status.code != NGX_HTTP_OK) {
         ngx_http_chat_upstream_refused(up);
 
-    } else if (!ngx_chat_provider_is_stream(&up->type)) {
-        ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent something else than an event stream");
+    } else {
+        ngx_chat_provider_stream_type(&up->stream, &up->type);
     }
 
     return ngx_http_chat_upstream_body(r);

@@ -27,13 +27,21 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     event.len = size;
     event.data = (u_char *) data;
 
+    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
+
+    /* what an event before it left, and its name */
+
+    d.half = (size % 3 == 0) ? 0xd83d : 0;
+    d.is_error = (size % 7 == 0);
+
     rc = ngx_chat_delta_parse(&d, &event, pool);
 
     if (rc == NGX_OK) {
         fuzz_delta(&d, &event);
 
     } else {
-        fuzz_must(rc == NGX_DONE || rc == NGX_ERROR, "the result");
+        fuzz_must(rc == NGX_DONE || rc == NGX_DECLINED || rc == NGX_ERROR,
+                  "the result");
     }
 
     ngx_destroy_pool(pool);
@@ -49,7 +57,6 @@ fuzz_delta(ngx_chat_delta_t *d, ngx_str_t *data)
 
     fuzz_text(&d->text);
     fuzz_text(&d->model);
-    fuzz_text(&d->error);
     fuzz_frame(&ev);
 
     ev.status = NGX_CHAT_COMPLETED;
@@ -57,6 +64,9 @@ fuzz_delta(ngx_chat_delta_t *d, ngx_str_t *data)
 
     fuzz_must(d->finish.len <= 32 && d->error_code <= 999999999, "limits");
     fuzz_must(d->is_error || d->error_code == 0, "a code of an error");
+    fuzz_must(d->half == 0 || (d->half >= 0xd800 && d->half <= 0xdbff),
+              "half a character");
+    fuzz_must(d->half == 0 || d->finish.len == 0, "a half that may go on");
 
     if (d->usage.len) {
         fuzz_must(d->usage.data > data->data && d->usage.data[0] == '{'

@@ -39,6 +39,8 @@ ut_object(const char *data)
 
     s = ut_str(data);
 
+    ngx_memzero(&d, sizeof(ngx_chat_delta_t));
+
     if (ngx_chat_delta_parse(&d, &s, ut_temp) == NGX_OK && d.is_error) {
         ngx_chat_provider_fault_object(&ut_f, &d, &s, ut_temp);
     }

@@ -17,8 +17,7 @@ static ngx_int_t ut_parse(const char *s, size_t len);
 static ngx_int_t ut_delta(const char *s);
 static ngx_uint_t ut_text(const char *s, const char *want);
 static ngx_uint_t ut_finish(const char *value, const char *want);
-static ngx_uint_t ut_error(const char *s, const char *message,
-    ngx_uint_t code);
+static ngx_uint_t ut_error(const char *s, ngx_uint_t code);
 static void ut_deltas(void);
 static void ut_errors(void);
 static void ut_broken(void);
@@ -229,7 +228,7 @@ ut_parse(const char *s, size_t len)
     ut_free(&ut_input);
     ut_input = ut_bytes(s, len);
 
-    ut_d.half = 0;
+    ngx_memzero(&ut_d, sizeof(ngx_chat_delta_t));
 
     return ngx_chat_delta_parse(&ut_d, &ut_input, ut_p);
 }
@@ -264,10 +263,10 @@ ut_finish(const char *value, const char *want)
 
 
 static ngx_uint_t
-ut_error(const char *s, const char *message, ngx_uint_t code)
+ut_error(const char *s, ngx_uint_t code)
 {
     return ut_delta(s) == NGX_OK && ut_d.is_error
-           && ut_is(&ut_d.error, message) && ut_d.error_code == code;
+           && ut_d.error_code == code;
 }
 
 
@@ -377,30 +376,29 @@ static void
 ut_errors(void)
 {
     ut_ok(ut_error("{\"error\":{\"message\":\"Slow \\\"down\\\"\","
-                   "\"type\":\"x\",\"code\":429}}", "Slow \"down\"", 429),
+                   "\"type\":\"x\",\"code\":429}}", 429),
           "an error object");
     ut_ok(ut_error("{\"error\":{\"message\":\"m\",\"status\":503,"
-                   "\"code\":\"overloaded\"}}", "m", 503),
+                   "\"code\":\"overloaded\"}}", 503),
           "an error with a status");
     ut_ok(ut_error("{\"error\":{\"status\":1,\"message\":\"m\","
-                   "\"code\":400}}", "m", 400),
+                   "\"code\":400}}", 400),
           "the code goes before the status");
-    ut_ok(ut_error("{\"error\":{\"message\":\"m\",\"code\":null}}", "m", 0),
+    ut_ok(ut_error("{\"error\":{\"message\":\"m\",\"code\":null}}", 0),
           "an error without a code");
-    ut_ok(ut_error("{\"error\":{\"code\":-5}}", "", 0), "a negative code");
-    ut_ok(ut_error("{\"error\":{\"code\":4e2}}", "", 0),
+    ut_ok(ut_error("{\"error\":{\"code\":-5}}", 0), "a negative code");
+    ut_ok(ut_error("{\"error\":{\"code\":4e2}}", 0),
           "a code with an exponent");
-    ut_ok(ut_error("{\"error\":{\"code\":99999999999999999999999}}", "", 0),
+    ut_ok(ut_error("{\"error\":{\"code\":99999999999999999999999}}", 0),
           "a huge code");
-    ut_ok(ut_error("{\"error\":{}}", "", 0), "an empty error");
-    ut_ok(ut_error("{\"error\":\"m\"}", "m", 0), "an error that is a string");
-    ut_ok(ut_error("{\"message\":\"n\",\"error\":{\"message\":\"m\"}}", "m",
-                   0),
-          "the inner message goes first");
+    ut_ok(ut_error("{\"error\":{}}", 0), "an empty error");
+    ut_ok(ut_error("{\"error\":\"m\"}", 0), "an error that is a string");
+    ut_ok(ut_error("{\"code\":500,\"error\":{\"status\":503}}", 503),
+          "the inner code goes first");
     ut_ok(ut_error("{\"object\":\"error\",\"message\":\"m\",\"code\":400}",
-                   "m", 400),
+                   400),
           "an object that is an error");
-    ut_ok(ut_error("{\"choices\":[],\"error\":{\"message\":\"m\"}}", "m", 0),
+    ut_ok(ut_error("{\"choices\":[],\"error\":{\"message\":\"m\"}}", 0),
           "an error beside choices");
     ut_ok(ut_text("{\"error\":null,\"choices\":[{\"delta\":{\"content\":"
                   "\"a\"}}]}", "a"),
@@ -408,7 +406,7 @@ ut_errors(void)
     ut_ok(ut_text("{\"x\":{\"error\":{}},\"choices\":[]}", ""),
           "an error further inside");
     ut_ok(ut_text("{\"message\":\"m\",\"code\":0,\"status\":200}", "")
-          && ut_d.error.len == 0 && ut_d.error_code == 0,
+          && ut_d.error_code == 0,
           "a message alone");
 }
 

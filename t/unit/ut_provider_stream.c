@@ -5,7 +5,17 @@
 
 #define D(x)  "data: {\"choices\":[{\"index\":0,\"delta\":" x "}]}\n\n"
 #define C(x)  D("{\"content\":" x "}")
+#define F(x)  "data: {\"choices\":[{\"delta\":{},\"finish_reason\":" x \
+              "}]}\n\n"
+#define S(x)  "data: {\"choices\":[{\"delta\":{\"content\":" x \
+              "},\"finish_reason\":\"stop\"}]}\n\n"
+#define M(x)  "{\"choices\":[{\"message\":{\"content\":" x "}}]}"
+#define STOP  F("\"stop\"")
 #define DONE  "data: [DONE]\n\n"
+
+#define NONE    NGX_CHAT_E_NONE
+#define BROKEN  NGX_CHAT_E_PROVIDER_BROKEN
+#define LIMIT   NGX_CHAT_E_PROVIDER_RATE_LIMITED
 
 
 static char    ut_texts[256];
@@ -39,12 +49,22 @@ ut_feed(ngx_chat_provider_stream_t *st, const char *s, size_t piece)
 }
 
 
+static const char  *ut_content_type;
+static ngx_uint_t   ut_retry;
+
+
+/*
+ * In pieces of every size: which texts come out, with which finish reason, and
+ * whether the answer would be complete without the end of the body.
+ */
+
 static void
-ut_stream(const char *body, const char *texts, ngx_uint_t done,
-    ngx_chat_error_e error, const char *name)
+ut_read(const char *body, const char *texts, const char *finish,
+    ngx_uint_t complete, ngx_chat_error_e error, const char *name)
 {
     size_t                       piece;
     ngx_log_t                    log;
+    ngx_str_t                    type;
     ngx_pool_t                  *pool;
     ngx_uint_t                   ok;
     ngx_chat_provider_t          pv;
@@ -55,6 +75,7 @@ ut_stream(const char *body, const char *texts, ngx_uint_t done,
     ngx_memzero(&pv, sizeof(ngx_chat_provider_t));
 
     ok = 1;
+    ut_retry = 0;
 
     for (piece = 1; piece <= ngx_strlen(body) + 1; piece++) {
 
@@ -74,17 +95,30 @@ ut_stream(const char *body, const char *texts, ngx_uint_t done,
             ok = 0;
 
         } else {
+            if (ut_content_type) {
+                type.data = (u_char *) ut_content_type;
+                type.len = ngx_strlen(ut_content_type);
+
+                ngx_chat_provider_stream_type(&st, &type);
+            }
+
             ut_feed(&st, body, piece);
+
+            if ((st.done || st.finished) != complete) {
+                ok = 0;
+            }
 
             if (!st.done && fault.error == NGX_CHAT_E_NONE) {
                 ngx_chat_provider_stream_end(&st);
             }
 
-            if (ngx_strcmp(ut_texts, texts) != 0 || st.done != done
-                || fault.error != error)
+            if (ngx_strcmp(ut_texts, texts) != 0 || fault.error != error
+                || !ut_is(&st.finish, finish))
             {
                 ok = 0;
             }
+
+            ut_retry = fault.retry;
         }
 
         ngx_chat_provider_stream_free(&st);
@@ -97,15 +131,233 @@ ut_stream(const char *body, const char *texts, ngx_uint_t done,
 
 
 static void
+ut_answer(const char *body, const char *texts, const char *finish,
+    const char *name)
+{
+    ut_read(body, texts, finish, 1, NONE, name);
+}
+
+
+/* an error whose text may be there in part */
+
+static void
+ut_fails(const char *body, const char *texts, ngx_chat_error_e error,
+    ngx_uint_t complete, const char *name)
+{
+    ut_read(body, texts, "", complete, error, name);
+}
+
+
+static void
 ut_type(const char *value, ngx_uint_t expected)
 {
-    ngx_str_t  type;
+    ngx_str_t                    type;
+    ngx_chat_provider_stream_t   st;
+
+    ngx_memzero(&st, sizeof(ngx_chat_provider_stream_t));
 
     type.data = (u_char *) value;
     type.len = value ? ngx_strlen(value) : 0;
 
-    ut_ok(ngx_chat_provider_is_stream(&type) == expected,
-          value ? value : "no type at all");
+    ngx_chat_provider_stream_type(&st, &type);
+
+    ut_ok(st.odd != expected, value ? value : "no type at all");
+}
+
+
+static void
+ut_ends(void)
+{
+    ut_answer(C("\"a\"") C("\"b\"") DONE C("\"c\""), "a|b|", "",
+              "a stream to its end");
+    ut_answer(C("\"a\"") STOP "data: {\"choices\":[],\"usage\":{}}\n\n", "a|",
+              "stop", "a reason without [DONE]");
+    ut_answer("data: {\"choices\":[{\"delta\":{\"content\":\"a\"},"
+              "\"finish_reason\":\"stop\"}]}\n\n:", "a|", "stop",
+              "a reason with text");
+    ut_read("data: {\"choices\":[{\"delta\":{\"content\":\"a\"},"
+            "\"finish_reason\":\"stop\"}]}", "a|", "stop", 0, NONE,
+            "a reason and no empty line");
+    ut_answer(F("\"STOP\""), "", "stop", "a reason and no text");
+
+    ut_fails(C("\"a\""), "a|", BROKEN, 0, "an end in the middle");
+    ut_ok(ut_retry, "which is worth a retry");
+
+    ut_answer(S("\"a\""), "a|", "stop", "a reason in a chunk");
+    ut_read(S("\"a\"") S("\"b\""), "a|b|", "stop", 0, NONE,
+            "a reason in each proves nothing before the end");
+    ut_answer(S("\"a\"") S("\"b\"") DONE, "a|b|", "stop", "or [DONE]");
+    ut_read(S("\"a\"") C("\"b\"") STOP, "a|b|", "stop", 0, NONE,
+            "even if the last one comes alone");
+    ut_read(S("\"a\"") C("\"b\""), "a|b|", "", 0, NONE,
+            "a reason that text followed is none");
+    ut_answer(STOP STOP F("\"length\""), "", "length", "the last one counts");
+
+    ut_fails(DONE, "", BROKEN, 1, "[DONE] alone");
+    ut_ok(ut_retry, "which is worth a retry, too");
+    ut_fails(D("{\"role\":\"assistant\"}") D("{\"reasoning\":\"x\"}") DONE, "",
+             BROKEN, 1, "[DONE] without text or reason");
+    ut_fails("", "", BROKEN, 0, "nothing");
+}
+
+
+static void
+ut_texts_of(void)
+{
+    ut_answer(C("[{\"type\":\"text\",\"text\":\"7\"}]") C("\"21\"") DONE,
+              "7|21|", "", "an array of parts");
+    ut_fails(C("\"a\"") C("true") DONE, "a|", BROKEN, 0,
+             "content that cannot be text");
+
+    ut_answer(C("\"ok \\ud83d\"") D("{}") C("\"\\ude00 end\"") DONE,
+              "ok |\xf0\x9f\x98\x80 end|", "", "a surrogate pair cut in two");
+    ut_answer(C("\"ok \\ud83d\"") DONE, "ok |\xef\xbf\xbd|", "",
+              "a lone half at the end");
+    ut_answer(C("\"\\ud83d\"") STOP, "\xef\xbf\xbd|", "stop",
+              "a lone half and a reason");
+    ut_read(S("\"a\"") C("\"\\ud83d\""), "a|\xef\xbf\xbd|", "", 0, NONE,
+            "a lone half behind a reason");
+
+    ut_answer("data: " M("\"whole\"") "\n\n" DONE, "whole|", "", "a message");
+    ut_answer(C("\"a\"") C("\"b\"") "data: " M("\"ab\"") "\n\n" STOP, "a|b|",
+              "stop", "a message that repeats all");
+    ut_answer(C("\"a\"") "data: " M("\"abc\"") "\n\n" DONE, "a|bc|", "",
+              "a message that has more");
+    ut_answer(C("\"a\"") "data: " M("\"b\"") "\n\n" "data: " M("\"cd\"") "\n\n"
+              DONE, "a|b|cd|", "", "messages that go on");
+}
+
+
+static void
+ut_errors(void)
+{
+    ut_fails("data: {\"choices\":\n\n", "", BROKEN, 0, "broken JSON");
+    ut_fails("data: {\"error\":{\"message\":\"x\",\"code\":429}}\n\n", "",
+             LIMIT, 0, "an error object");
+
+    ut_fails(C("\"a\"") "error: {\"code\":500,\"message\":\"x\"}\n\n" DONE,
+             "a|", BROKEN, 0, "a line that is an error");
+    ut_ok(ut_retry, "which is worth a retry");
+    ut_fails("error: {\"code\":429}\n\n" DONE, "", LIMIT, 0,
+             "too many requests");
+    ut_fails("event: error\ndata: {\"message\":\"x\"}\n\n" DONE, "", BROKEN, 0,
+             "an event that is an error");
+    ut_fails("data: x\nevent:error\n\n" DONE, "", BROKEN, 0,
+             "whatever its data");
+    ut_fails("event: error\r\n\r\n" DONE, "", BROKEN, 0, "or without any");
+    ut_fails("event: error\ndata: Rate limit reached\n\n", "", LIMIT, 0,
+             "or plain text");
+    ut_answer("event: error\nevent: message\n" C("\"a\"") "event: errors\n"
+              C("\"b\"") "event: erro\n\n" DONE, "a|b|", "",
+              "events of other names");
+
+    ut_fails(C("\"a\"") "data: {\"error_code\":336003}\n\n" DONE, "a|", BROKEN,
+             0, "an error_code");
+    ut_fails("data: {\"error_type\":\"generation\"}\n\n" DONE, "", BROKEN, 0,
+             "an error_type");
+    ut_fails("data: {\"error_type\":\"rate_limit\"}\n\n" DONE, "", LIMIT, 0,
+             "an error_type that is a limit");
+    ut_fails("data: {\"error\":{\"type\":\"RateLimitError\"}}\n\n", "", LIMIT,
+             0, "a type that is a limit");
+    ut_fails("data: {\"error\":{\"code\":\"1302\",\"message\":"
+             "\"Too many requests\"}}\n\n", "", LIMIT, 0,
+             "a message that tells a limit");
+    ut_fails("data: {\"error\":{\"code\":500,\"message\":\"rate limit\"}}"
+             "\n\n", "", BROKEN, 0, "a code that is another");
+    ut_fails(C("\"a\"") F("\"insufficient_system_resource\"") DONE, "a|",
+             BROKEN, 0, "a reason that is a failure");
+    ut_fails(F("\"error\""), "", BROKEN, 0, "error as a reason");
+    ut_read(C("\"a\"") STOP "data: {\"error\":{}}\n\n" DONE, "a|", "stop", 1,
+            BROKEN, "an error behind the reason");
+}
+
+
+static void
+ut_forms(void)
+{
+    static const char  whole[] = "{\"object\":\"chat.completion\",\"choices\":"
+        "[{\"index\":0,\"message\":{\"content\":\"whole\"},"
+        "\"finish_reason\":\"stop\"}],\"usage\":{\"a\":1}}";
+
+    ut_read(whole, "whole|", "stop", 0, NONE, "an answer that is JSON");
+    ut_read(M("\"whole\""), "whole|", "", 0, NONE, "without a reason");
+    ut_fails("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}", "a|", BROKEN, 0,
+             "a delta is no answer");
+    ut_fails("{}", "", BROKEN, 0, "nor is nothing");
+
+    ut_content_type = "application/json";
+
+    ut_read(whole, "whole|", "stop", 0, NONE, "of the type of JSON");
+    ut_fails("{\"error\":{\"code\":429}}", "", LIMIT, 0, "an error");
+    ut_fails("\r\n [{\"error\":{\"code\":500}}]", "", BROKEN, 0,
+             "an error in an array");
+    ut_fails("{\"choices\":[{\"message\":{\"content\":\"a", "", BROKEN, 0,
+             "cut off");
+    ut_answer(C("\"a\"") DONE, "a|", "", "an event stream all the same");
+
+    ut_content_type = "text/plain";
+
+    ut_answer(": comment\n\n" C("\"a\"") DONE, "a|", "", "behind a comment");
+    ut_answer("\xef\xbb\xbf\r\nevent: x\n" C("\"a\"") DONE, "a|", "",
+              "behind a byte order mark");
+    ut_fails("<html>\n\n" C("\"a\"") DONE, "", BROKEN, 0, "HTML");
+    ut_ok(!ut_retry, "which comes again");
+    ut_fails("internal error", "", BROKEN, 0, "other text");
+    ut_ok(!ut_retry, "the same");
+    ut_fails("", "", BROKEN, 0, "nothing at all");
+
+    ut_content_type = NULL;
+}
+
+
+static void
+ut_patience(void)
+{
+    size_t                       i;
+    ngx_log_t                    log;
+    ngx_uint_t                   ok;
+    ngx_chat_provider_t          pv;
+    ngx_chat_provider_fault_t    fault;
+    ngx_chat_provider_stream_t   st;
+    static struct {
+        const char  *event;
+        ngx_msec_t   patience;
+        ngx_msec_t   small;        /* with an idle_timeout of 50 ms */
+    } steps[] = {
+        { C("\"a\""), 60000, 50 },
+        { S("\"b\""), 60000, 50 },
+        { STOP, 2000, 50 },
+        { "data: {\"choices\":[],\"usage\":{}}\n\n", 2000, 50 },
+        { DONE, 100, 100 },
+        { NULL, 0, 0 }
+    };
+
+    ngx_memzero(&log, sizeof(ngx_log_t));
+    ngx_memzero(&pv, sizeof(ngx_chat_provider_t));
+    ngx_memzero(&st, sizeof(ngx_chat_provider_stream_t));
+
+    ut_len = 0;
+
+    ngx_chat_provider_fault_init(&fault, &pv);
+
+    st.delta = ut_delta;
+
+    ok = ngx_chat_provider_stream_init(&st, &fault,
+                                       ngx_create_pool(1024, &log), &log)
+         == NGX_OK;
+
+    for (i = 0; ok && steps[i].event; i++) {
+        ut_feed(&st, steps[i].event, 1000);
+
+        ok = ngx_chat_provider_stream_patience(&st, 60000) == steps[i].patience
+             && ngx_chat_provider_stream_patience(&st, 50) == steps[i].small;
+    }
+
+    ut_ok(ok, "how long a silence is borne");
+
+    ngx_destroy_pool(st.pool);
+    ngx_chat_provider_stream_free(&st);
+    ngx_chat_provider_fault_free(&fault);
 }
 
 
@@ -150,34 +402,11 @@ main(void)
 
     ut_line();
 
-    ut_stream("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
-              "data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n"
-              "data: [DONE]\n\n"
-              "data: {\"choices\":[{\"delta\":{\"content\":\"c\"}}]}\n\n",
-              "a|b|", 1, NGX_CHAT_E_NONE, "a stream to its end");
-
-    ut_stream("data: {\"choices\":[{\"delta\":{\"content\":\"a\"},"
-              "\"finish_reason\":\"stop\"}]}",
-              "a|", 0, NGX_CHAT_E_NONE, "a reason and no empty line");
-
-    ut_stream("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
-              "a|", 0, NGX_CHAT_E_PROVIDER_BROKEN, "an end in the middle");
-
-    ut_stream(C("[{\"type\":\"text\",\"text\":\"7\"}]") C("\"21\"") DONE,
-              "7|21|", 1, NGX_CHAT_E_NONE, "an array of parts");
-
-    ut_stream(C("\"a\"") C("true") DONE, "a|", 0,
-              NGX_CHAT_E_PROVIDER_BROKEN, "content that cannot be text");
-
-    ut_stream(C("\"ok \\ud83d\"") D("{}") C("\"\\ude00 end\"") DONE,
-              "ok |\xf0\x9f\x98\x80 end|", 1, NGX_CHAT_E_NONE,
-              "a surrogate pair cut in two");
-
-    ut_stream("data: {\"choices\":\n\n", "", 0, NGX_CHAT_E_PROVIDER_BROKEN,
-              "broken JSON");
-
-    ut_stream("data: {\"error\":{\"message\":\"x\",\"code\":429}}\n\n", "", 0,
-              NGX_CHAT_E_PROVIDER_RATE_LIMITED, "an error object");
+    ut_ends();
+    ut_texts_of();
+    ut_errors();
+    ut_forms();
+    ut_patience();
 
     return ut_done();
 }

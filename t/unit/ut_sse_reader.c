@@ -6,7 +6,7 @@
 
 typedef struct {
     ngx_chat_sse_reader_t   sr;
-    ngx_chat_bytes_t        got;   /* "[data]" for each event, "!" */
+    ngx_chat_bytes_t        got;   /* "[data]" for each event, "E", "N", "!" */
     size_t                  pieces;
 } ut_sse_t;
 
@@ -90,6 +90,19 @@ static ut_case_t  ut_cases[] = {
     { ": 0123456789012345678901234567890\ndata: a\n\n", "[a]",
       "a long comment" },
     { "event: 012345678901234567890\ndata: a\n\n", "[a]", "a long field" },
+    { "error: a\n\ndata: b\n\n", "[a]E[b]", "an error in place of data" },
+    { "error\r\n\r\n", "[]E", "an error without a value" },
+    { "data: a\nerror:b\n\n", "[a\nb]E", "an error behind data" },
+    { "error: 0123456789x\n\n", "!", "an error that is too long" },
+    { "event: error\ndata: a\n\ndata: b\n\n", "[a]N[b]",
+      "an event that is an error" },
+    { "data: a\r\nevent:error\r\n\r\n", "[a]N", "its name behind its data" },
+    { "event: error\r\rdata: b\r\r", "[]N[b]", "an error without data" },
+    { "event: error\nevent: x\ndata: a\n\n", "[a]", "the last name counts" },
+    { "event: error\nevent\n\ndata: a\n\n", "[a]", "and if it is none" },
+    { "event:  error\nevents: error\nevent: error \nevent: erro\n"
+      "event: errors\nid: error\n: error\nerrors: a\nerro: a\n\n", "",
+      "names like it" },
     { NULL, NULL, NULL }
 };
 
@@ -142,6 +155,14 @@ ut_feed(void *data, u_char *p, size_t len)
         ngx_chat_bytes_append(&t->got, "[", 1);
         ngx_chat_bytes_append(&t->got, t->sr.data.data, t->sr.data.len);
         ngx_chat_bytes_append(&t->got, "]", 1);
+
+        if (t->sr.error) {
+            ngx_chat_bytes_append(&t->got, "E", 1);
+        }
+
+        if (t->sr.named) {
+            ngx_chat_bytes_append(&t->got, "N", 1);
+        }
     }
 }
 

@@ -5,7 +5,8 @@ package Chat::Canned;
 #
 #     my $canned = Chat::Canned->new(\@cases, $log);
 #
-# A question "Case N" gets $cases[N], any other one a good answer.  A case:
+# A question "Case N" gets $cases[N], "Once WORD N" too, but a good answer the
+# second time, and any other one a good answer.  A case:
 #
 #     send => [...]    pieces of the body; a number is a pause in seconds
 #     type => ...      the Content-Type, undef for none
@@ -13,7 +14,6 @@ package Chat::Canned;
 #                      "reset", or "hold": nothing more comes
 #     plain => 1       not chunked; the end of the connection is that of the
 #                      body
-#     once => 1        a second call gets a good answer
 #
 # $log is a file that gets a line for each call, with its question.
 
@@ -78,6 +78,8 @@ sub stop {
 
     return unless $self->{pid};
 
+    local $?;
+
     kill('KILL', $self->{pid});
     waitpid(delete $self->{pid}, 0);
 }
@@ -118,9 +120,10 @@ sub _serve {
 sub _answer {
     my ($sock, $cases, $log) = @_;
     my $question = _request($sock) // return 0;
-    my $case = $question =~ /^Case (\d+)$/ ? $cases->[$1] : $GOOD;
+    my ($once, $n) = $question =~ /^(?:Case|(Once) \w+) (\d+)$/;
+    my $case = defined $n ? $cases->[$n] // $GOOD : $GOOD;
 
-    $case = $GOOD if $case->{once} && _asked($log, $question);
+    $case = $GOOD if $once && calls({ log => $log }, $question);
 
     open(my $out, '>>', $log) or die "$log: $!\n";
     syswrite($out, "$question\n");
@@ -165,13 +168,6 @@ sub _answer {
     return 0 if $end eq 'close' || $plain;
 
     return defined syswrite($sock, "0\r\n\r\n");
-}
-
-
-sub _asked {
-    my ($log, $question) = @_;
-
-    return Chat::Canned::calls({ log => $log }, $question);
 }
 
 
