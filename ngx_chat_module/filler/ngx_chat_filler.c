@@ -1,6 +1,7 @@
 
 #include "ngx_chat_filler.h"
 #include "ngx_chat_intake.h"
+#include "../ngx_chat_resolver.h"
 
 #include <ngx_event.h>
 #include <ngx_channel.h>
@@ -382,6 +383,7 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
+    ngx_chat_resolver_forked();
     ngx_chat_redis_forked();
 
     if (ngx_chat_store_init(&fl->jobs.store, fl->conf->redis,

@@ -618,7 +618,7 @@ ngx_chat_sentinel_poll(ngx_event_t *ev)
 
 
 void
-ngx_chat_sentinel_forked(void)
+ngx_chat_redis_forked(void)
 {
     ngx_queue_init(&ngx_chat_sentinels);
 }

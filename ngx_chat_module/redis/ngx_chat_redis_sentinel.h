@@ -69,8 +69,5 @@ void ngx_chat_sentinel_give_up(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
 /* what it said turned out to be a replica: it may be out of touch */
 void ngx_chat_sentinel_doubt(ngx_chat_sentinel_t *s);
 
-/* in a process just forked: forgets those of the parent */
-void ngx_chat_sentinel_forked(void);
-
 
 #endif /* _NGX_CHAT_REDIS_SENTINEL_H_INCLUDED_ */

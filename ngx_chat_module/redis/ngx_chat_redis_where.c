@@ -1,5 +1,6 @@
 
 #include "ngx_chat_redis_private.h"
+#include "../ngx_chat_resolver.h"
 
 
 #define NGX_CHAT_REDIS_WHERE_POOL  1024
@@ -329,7 +330,7 @@ ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
         return NGX_DECLINED;
     }
 
-    resolver = ngx_chat_redis_resolver(rd->conf->resolver, rd->log);
+    resolver = ngx_chat_resolver(rd->conf->resolver, rd->log);
     if (resolver == NULL) {
         return NGX_ERROR;
     }

@@ -96,9 +96,6 @@ void ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed);
 /* the round is over */
 void ngx_chat_redis_where_end(ngx_chat_redis_t *rd);
 
-/* the process' own, with the name servers of that one; NULL: no memory */
-ngx_resolver_t *ngx_chat_redis_resolver(ngx_resolver_t *like, ngx_log_t *log);
-
 /* of the address in use, where the log is to tell it; else empty */
 ngx_str_t *ngx_chat_redis_where_name(ngx_chat_redis_t *rd);
 

@@ -1,50 +1,44 @@
 
-#include "ngx_chat_redis_private.h"
+#include "ngx_chat_resolver.h"
 
 
-#define NGX_CHAT_REDIS_RESOLVER_POOL  1024
+#define NGX_CHAT_RESOLVER_POOL  1024
 
 
-static ngx_resolver_t *ngx_chat_redis_resolver_create(ngx_resolver_t *like,
+static ngx_resolver_t *ngx_chat_resolver_create(ngx_resolver_t *like,
     ngx_pool_t *pool, ngx_log_t *log);
 
 
-/* one for all connections of the process */
-static ngx_resolver_t  *ngx_chat_redis_own_resolver;
+/* one for all who look names up in this process */
+static ngx_resolver_t  *ngx_chat_own_resolver;
 
 
 ngx_resolver_t *
-ngx_chat_redis_resolver(ngx_resolver_t *like, ngx_log_t *log)
+ngx_chat_resolver(ngx_resolver_t *like, ngx_log_t *log)
 {
     ngx_pool_t  *pool;
 
-    if (ngx_chat_redis_own_resolver) {
-        return ngx_chat_redis_own_resolver;
+    if (ngx_chat_own_resolver) {
+        return ngx_chat_own_resolver;
     }
 
-    pool = ngx_create_pool(NGX_CHAT_REDIS_RESOLVER_POOL, log);
+    pool = ngx_create_pool(NGX_CHAT_RESOLVER_POOL, log);
     if (pool == NULL) {
         return NULL;
     }
 
-    ngx_chat_redis_own_resolver = ngx_chat_redis_resolver_create(like, pool,
-                                                                 log);
-    if (ngx_chat_redis_own_resolver == NULL) {
+    ngx_chat_own_resolver = ngx_chat_resolver_create(like, pool, log);
+
+    if (ngx_chat_own_resolver == NULL) {
         ngx_destroy_pool(pool);
     }
 
-    return ngx_chat_redis_own_resolver;
+    return ngx_chat_own_resolver;
 }
 
 
-/*
- * The same name servers with sockets and timers of its own: those of http{}
- * belong to the process that has used them, and a companion is forked from
- * such a one.
- */
-
 static ngx_resolver_t *
-ngx_chat_redis_resolver_create(ngx_resolver_t *like, ngx_pool_t *pool,
+ngx_chat_resolver_create(ngx_resolver_t *like, ngx_pool_t *pool,
     ngx_log_t *log)
 {
     ngx_str_t                  *names;
@@ -91,9 +85,7 @@ ngx_chat_redis_resolver_create(ngx_resolver_t *like, ngx_pool_t *pool,
 
 
 void
-ngx_chat_redis_forked(void)
+ngx_chat_resolver_forked(void)
 {
-    ngx_chat_redis_own_resolver = NULL;
-
-    ngx_chat_sentinel_forked();
+    ngx_chat_own_resolver = NULL;
 }
