@@ -21,7 +21,6 @@ struct ngx_chat_provider_s {
     ngx_str_t        system;       /* empty: no system message */
 
     ngx_str_t        proxy;        /* URL, then a zero; empty: none */
-    ngx_str_t        no_proxy;     /* hosts as libcurl has it, then a zero */
     ngx_str_t        trusted_certificate;  /* file; empty: the system's */
     ngx_str_t        trusted;      /* what the file holds, in PEM */
 

@@ -180,11 +180,10 @@ ngx_chat_provider_route(CURL *easy, ngx_chat_provider_t *pv)
     ngx_uint_t        failed;
     struct curl_blob  blob;
 
-    /* an empty one keeps libcurl from looking into the environment */
+    /* empty ones keep libcurl from looking into the environment */
 
     failed = curl_easy_setopt(easy, CURLOPT_PROXY, (char *) pv->proxy.data);
-    failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY,
-                               (char *) pv->no_proxy.data);
+    failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
 
     failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);

@@ -10,6 +10,9 @@ static ngx_int_t ngx_http_chat_provider_env_proxy(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_str_t *value);
 static ngx_int_t ngx_http_chat_provider_env_no_proxy(ngx_conf_t *cf,
     ngx_str_t *value);
+static ngx_uint_t ngx_http_chat_provider_no_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_str_t *list);
+static ngx_uint_t ngx_http_chat_provider_is_in(ngx_url_t *u, ngx_str_t *item);
 static ngx_int_t ngx_http_chat_provider_copy(ngx_conf_t *cf, ngx_str_t *dst,
     ngx_str_t *src);
 
@@ -36,8 +39,6 @@ ngx_http_chat_provider_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     }
 
     /* it is for all hosts, whatever the environment says */
-
-    ngx_str_set(&pv->no_proxy, "");
 
     return ngx_http_chat_provider_set_proxy(cf, pv, &text, "\"proxy\"");
 }
@@ -152,8 +153,6 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_OK;
     }
 
-    ngx_str_set(&pv->no_proxy, "");
-
     rc = ngx_http_chat_provider_env_proxy(cf, pv, &value);
 
     if (rc == NGX_ERROR) {
@@ -178,10 +177,12 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_OK;
     }
 
-    if (rc == NGX_ERROR
-        || ngx_http_chat_provider_copy(cf, &pv->no_proxy, &value) != NGX_OK)
-    {
+    if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_chat_provider_no_proxy(cf, pv, &value)) {
+        ngx_str_set(&pv->proxy, "");
     }
 
     return NGX_CONF_OK;
@@ -235,6 +236,110 @@ ngx_http_chat_provider_env_no_proxy(ngx_conf_t *cf, ngx_str_t *value)
     }
 
     return rc;
+}
+
+
+/*
+ * As libcurl has it: "*" for all hosts, or hosts, domains, addresses and
+ * networks between commas or blanks.
+ */
+
+static ngx_uint_t
+ngx_http_chat_provider_no_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_str_t *list)
+{
+    u_char     *p, *last;
+    ngx_str_t   item;
+    ngx_url_t   u;
+
+    p = ngx_strlchr(pv->url.data, pv->url.data + pv->url.len, ':');
+
+    if (p == NULL) {
+        return 0;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url.data = p + sizeof("://") - 1;
+    u.url.len = pv->url.data + pv->url.len - u.url.data;
+    u.uri_part = 1;
+    u.no_resolve = 1;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        return 0;
+    }
+
+    if (list->len == 1 && list->data[0] == '*') {
+        return 1;
+    }
+
+    p = list->data;
+    last = list->data + list->len;
+
+    while (p < last) {
+        item.data = p;
+
+        while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
+            p++;
+        }
+
+        item.len = p - item.data;
+
+        if (item.len && ngx_http_chat_provider_is_in(&u, &item)) {
+            return 1;
+        }
+
+        p++;
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_chat_provider_is_in(ngx_url_t *u, ngx_str_t *item)
+{
+    u_char       *end;
+    ngx_str_t     host, name;
+    ngx_cidr_t    cidr;
+    ngx_array_t   cidrs;
+
+    if (u->naddrs) {
+
+        if (ngx_ptocidr(item, &cidr) == NGX_ERROR) {
+            return 0;
+        }
+
+        cidrs.elts = &cidr;
+        cidrs.nelts = 1;
+
+        return ngx_cidr_match(u->addrs[0].sockaddr, &cidrs) == NGX_OK;
+    }
+
+    host = u->host;
+    name = *item;
+
+    if (host.len && host.data[host.len - 1] == '.') {
+        host.len--;
+    }
+
+    if (name.data[name.len - 1] == '.') {
+        name.len--;
+    }
+
+    if (name.len && name.data[0] == '.') {
+        name.data++;
+        name.len--;
+    }
+
+    if (name.len == 0 || name.len > host.len) {
+        return 0;
+    }
+
+    end = host.data + host.len - name.len;
+
+    return ngx_strncasecmp(end, name.data, name.len) == 0
+           && (end == host.data || end[-1] == '.');
 }
 
 
