@@ -10,6 +10,7 @@
 #include "http/ngx_http_chat_conf.h"
 #include "http/ngx_http_chat_env.h"
 #include "http/ngx_http_chat_filter.h"
+#include "http/ngx_http_chat_group.h"
 #include "http/ngx_http_chat_limit.h"
 #include "http/ngx_http_chat_provider_conf.h"
 #include "http/ngx_http_chat_target.h"
@@ -338,6 +339,7 @@ ngx_chat_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_chat_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_msec_t                  timeout;
     ngx_http_chat_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
@@ -349,6 +351,8 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     if (cmcf->locations.nelts == 0) {
         return NGX_OK;
     }
+
+    cmcf->resolver = ngx_http_chat_resolver(cf, &timeout);
 
     if (!cmcf->redis_off && ngx_chat_init_redis(cf, cmcf) != NGX_OK) {
         return NGX_ERROR;
@@ -400,6 +404,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     fcf->redis = cmcf->redis;
     fcf->broker = cmcf->broker;
     fcf->providers = &cmcf->providers;
+    fcf->resolver = cmcf->resolver;
     fcf->processes = cmcf->processes;
     fcf->concurrency = cmcf->concurrency;
     fcf->board = cmcf->board;

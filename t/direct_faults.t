@@ -411,7 +411,7 @@ answer_with($answers, '');
 sleep(2.2);
 stream_ok(scalar ask($late, { question => 'None?' }), 'not found any more',
           error => 'provider_refused');
-like($late->error_log, qr/cannot be reached, "its name could not be resolved/,
+like($late->error_log, qr/cannot be resolved, "provider\.test: Host not found"/,
      'and logged');
 
 kill('KILL', $dns);

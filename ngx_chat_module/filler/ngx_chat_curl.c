@@ -12,30 +12,34 @@
 
 
 static ngx_uint_t ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins);
-static ngx_chat_curl_pool_t *ngx_chat_curl_pool(ngx_chat_curl_t *cu,
+static ngx_chat_curl_origin_t *ngx_chat_curl_origin(ngx_chat_curl_t *cu,
     ngx_chat_provider_t *pv);
-static void ngx_chat_curl_begin(ngx_chat_curl_transfer_t *t);
+static ngx_int_t ngx_chat_curl_start(ngx_chat_curl_transfer_t *t);
+static ngx_int_t ngx_chat_curl_enter(ngx_chat_curl_transfer_t *t);
+static void ngx_chat_curl_leave(ngx_chat_curl_transfer_t *t);
 static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
+static CURLcode ngx_chat_curl_not_found(ngx_chat_curl_transfer_t *t,
+    ngx_int_t rc);
 static void ngx_chat_curl_later_handler(ngx_event_t *ev);
 
 
 ngx_chat_curl_t *
-ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max, ngx_log_t *log)
+ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max,
+    ngx_resolver_t *resolver, ngx_pool_t *pool, ngx_log_t *log)
 {
     ngx_uint_t             i;
     ngx_chat_curl_t       *cu;
     ngx_chat_provider_t  **pvp;
 
-    cu = ngx_calloc(sizeof(ngx_chat_curl_t), log);
+    cu = ngx_pcalloc(pool, sizeof(ngx_chat_curl_t));
     if (cu == NULL) {
         return NULL;
     }
 
     cu->norigins = providers->nelts;
-    cu->origins = ngx_calloc(ngx_max(cu->norigins, 1)
-                             * sizeof(ngx_chat_curl_origin_t), log);
+    cu->origins = ngx_pcalloc(pool, cu->norigins
+                                    * sizeof(ngx_chat_curl_origin_t));
     if (cu->origins == NULL) {
-        ngx_free(cu);
         return NULL;
     }
 
@@ -43,9 +47,14 @@ ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max, ngx_log_t *log)
 
     for (i = 0; i < cu->norigins; i++) {
         cu->origins[i].provider = pvp[i];
+
+        if (ngx_chat_curl_hosts(&cu->origins[i], pool) != NGX_OK) {
+            return NULL;
+        }
     }
 
     cu->max = ngx_chat_curl_max(max, cu->norigins);
+    cu->resolver = resolver;
     cu->log = log;
 
     ngx_queue_init(&cu->retired);
@@ -87,14 +96,14 @@ ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins)
 
 ngx_int_t
 ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv, CURL *easy,
-    ngx_chat_curl_done_pt done, void *data)
+    char *words, ngx_chat_curl_done_pt done, void *data)
 {
-    CURLMcode                  rc;
-    ngx_chat_curl_pool_t      *pool;
+    ngx_uint_t                 failed;
+    ngx_chat_curl_origin_t    *origin;
     ngx_chat_curl_transfer_t  *t;
 
-    pool = ngx_chat_curl_pool(cu, pv);
-    if (pool == NULL) {
+    origin = ngx_chat_curl_origin(cu, pv);
+    if (origin == NULL) {
         return NGX_ERROR;
     }
 
@@ -103,78 +112,176 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv, CURL *easy,
         return NGX_ERROR;
     }
 
-    t->pool = pool;
+    t->curl = cu;
+    t->origin = origin;
     t->easy = easy;
+    t->words = words;
+    t->deadline = ngx_current_msec + pv->connect_timeout;
     t->done = done;
     t->data = data;
 
-    if (curl_easy_setopt(easy, CURLOPT_PRIVATE, t) != CURLE_OK) {
-        ngx_free(t);
+    failed = curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words);
+
+    if (origin->unknown) {
+        failed |= curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
+                                   ngx_chat_curl_asks);
+        failed |= curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, t);
+    }
+
+    ngx_queue_insert_tail(&cu->transfers, &t->queue);
+
+    if (failed || ngx_chat_curl_start(t) != NGX_OK) {
+        ngx_chat_curl_remove(cu, easy);
         return NGX_ERROR;
     }
-
-    if (!ngx_chat_curl_files(cu)) {
-        ngx_chat_curl_begin(t);
-        ngx_chat_curl_fail(cu, easy);
-        return NGX_OK;
-    }
-
-    /* only arms the timer */
-    rc = curl_multi_add_handle(pool->multi, easy);
-
-    if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_CRIT, cu->log, 0,
-                      "libcurl refused a transfer: \"%s\"",
-                      curl_multi_strerror(rc));
-
-        (void) curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
-        ngx_free(t);
-        return NGX_ERROR;
-    }
-
-    ngx_chat_curl_begin(t);
 
     return NGX_OK;
 }
 
 
-static ngx_chat_curl_pool_t *
-ngx_chat_curl_pool(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv)
+static ngx_chat_curl_origin_t *
+ngx_chat_curl_origin(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv)
 {
-    ngx_uint_t               i;
-    ngx_chat_curl_origin_t  *origin;
+    ngx_uint_t  i;
 
     for (i = 0; i < cu->norigins; i++) {
-        origin = &cu->origins[i];
 
-        if (origin->provider != pv) {
-            continue;
+        if (cu->origins[i].provider == pv) {
+            return &cu->origins[i];
         }
-
-        if (origin->pool == NULL) {
-            origin->pool = ngx_chat_curl_create_pool(cu, origin);
-        }
-
-        return origin->pool;
     }
 
     return NULL;
 }
 
 
-static void
-ngx_chat_curl_begin(ngx_chat_curl_transfer_t *t)
+static ngx_int_t
+ngx_chat_curl_start(ngx_chat_curl_transfer_t *t)
 {
-    ngx_chat_curl_pool_t  *pool;
+    ngx_int_t  rc;
 
-    pool = t->pool;
+    if (!ngx_chat_curl_files(t->curl)) {
+        ngx_chat_curl_fail(t->curl, t->easy);
+        return NGX_OK;
+    }
 
-    ngx_queue_insert_tail(&pool->curl->transfers, &t->queue);
+    if (!t->origin->early || t->origin->nhosts == 0) {
+        return ngx_chat_curl_enter(t);
+    }
+
+    rc = ngx_chat_curl_look_up(t);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return ngx_chat_curl_enter(t);
+
+    case NGX_AGAIN:
+        return NGX_OK;
+
+    default:
+        ngx_chat_curl_fail(t->curl, t->easy);
+        t->rc = ngx_chat_curl_not_found(t, rc);
+
+        return NGX_OK;
+    }
+}
+
+
+/* libcurl begins, or begins anew with addresses */
+
+static ngx_int_t
+ngx_chat_curl_enter(ngx_chat_curl_transfer_t *t)
+{
+    CURLMcode                rc;
+    ngx_uint_t               failed;
+    ngx_chat_curl_pool_t    *pool;
+    ngx_chat_curl_origin_t  *origin;
+
+    origin = t->origin;
+
+    if (origin->pool == NULL) {
+        origin->pool = ngx_chat_curl_create_pool(t->curl, origin);
+
+        if (origin->pool == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    t->words[0] = '\0';
+
+    failed = curl_easy_setopt(t->easy, CURLOPT_RESOLVE,
+                              t->known ? t->known : origin->unknown);
+    failed |= curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                               (long) ngx_chat_curl_left(t));
+
+    if (failed) {
+        return NGX_ERROR;
+    }
+
+    /* only arms the timer */
+
+    pool = origin->pool;
+    rc = curl_multi_add_handle(pool->multi, t->easy);
+
+    if (rc != CURLM_OK) {
+        ngx_log_error(NGX_LOG_CRIT, t->curl->log, 0,
+                      "libcurl refused a transfer: \"%s\"",
+                      curl_multi_strerror(rc));
+        return NGX_ERROR;
+    }
+
+    t->pool = pool;
     pool->transfers++;
 
     if (pool->idle.timer_set) {
         ngx_del_timer(&pool->idle);
     }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_curl_leave(ngx_chat_curl_transfer_t *t)
+{
+    CURLMcode              rc;
+    ngx_chat_curl_pool_t  *pool;
+
+    pool = t->pool;
+    t->pool = NULL;
+
+    rc = curl_multi_remove_handle(pool->multi, t->easy);
+
+    if (rc != CURLM_OK) {
+        ngx_log_error(NGX_LOG_ALERT, t->curl->log, 0,
+                      "libcurl cannot give up a transfer: \"%s\"",
+                      curl_multi_strerror(rc));
+    }
+
+    if (--pool->transfers) {
+        return;
+    }
+
+    if (pool == pool->origin->pool) {
+        ngx_add_timer(&pool->idle, NGX_CHAT_CURL_IDLE);
+
+    } else {
+        ngx_post_event(&t->curl->later, &ngx_posted_events);
+    }
+}
+
+
+ngx_msec_t
+ngx_chat_curl_left(ngx_chat_curl_transfer_t *t)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (t->deadline - ngx_current_msec);
+
+    /* 0 would be a default of libcurl */
+    return (ngx_msec_t) ngx_max(left, 1);
 }
 
 
@@ -234,8 +341,6 @@ ngx_chat_curl_transfer(CURL *easy)
 void
 ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 {
-    CURLMcode                  rc;
-    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
     t = ngx_chat_curl_transfer(easy);
@@ -244,32 +349,17 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
         return;
     }
 
-    pool = t->pool;
-
-    rc = curl_multi_remove_handle(pool->multi, easy);
-
-    if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_ALERT, cu->log, 0,
-                      "libcurl cannot give up a transfer: \"%s\"",
-                      curl_multi_strerror(rc));
+    if (t->pool) {
+        ngx_chat_curl_leave(t);
     }
+
+    ngx_chat_curl_forget(t);
 
     /* whoever is called back from now on finds no transfer */
     (void) curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
 
     ngx_queue_remove(&t->queue);
     ngx_free(t);
-
-    if (--pool->transfers) {
-        return;
-    }
-
-    if (pool == pool->origin->pool) {
-        ngx_add_timer(&pool->idle, NGX_CHAT_CURL_IDLE);
-
-    } else {
-        ngx_post_event(&cu->later, &ngx_posted_events);
-    }
 }
 
 
@@ -289,7 +379,7 @@ ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
 
     /* of many that wait on one connection the first is enough */
 
-    if (pool != pool->origin->pool) {
+    if (pool == NULL || pool != pool->origin->pool) {
         return;
     }
 
@@ -324,6 +414,7 @@ ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy)
     }
 
     t->failed = 1;
+    t->rc = CURLE_FAILED_INIT;
 
     ngx_post_event(&cu->later, &ngx_posted_events);
 }
@@ -351,7 +442,7 @@ ngx_chat_curl_later_handler(ngx_event_t *ev)
             continue;
         }
 
-        ngx_chat_curl_end(cu, t, CURLE_FAILED_INIT);
+        ngx_chat_curl_end(cu, t, t->rc);
 
         /* done() may have removed any other */
         q = ngx_queue_head(&cu->transfers);
@@ -373,16 +464,72 @@ ngx_chat_curl_later_handler(ngx_event_t *ev)
 
 
 void
+ngx_chat_curl_looked_up(ngx_chat_curl_transfer_t *t, ngx_int_t rc)
+{
+    CURLcode  code;
+
+    if (rc == NGX_OK) {
+        rc = ngx_chat_curl_enter(t);
+
+        if (rc == NGX_OK) {
+            return;
+        }
+    }
+
+    code = ngx_chat_curl_not_found(t, rc);
+
+    ngx_chat_curl_end(t->curl, t, code);
+}
+
+
+static CURLcode
+ngx_chat_curl_not_found(ngx_chat_curl_transfer_t *t, ngx_int_t rc)
+{
+    if (rc != NGX_DECLINED) {
+        return CURLE_OUT_OF_MEMORY;
+    }
+
+    /* else it is libcurl that does not find what it was given */
+
+    if (t->lookup.why) {
+        (void) ngx_snprintf((u_char *) t->words, CURL_ERROR_SIZE - 1,
+                            "%V: %s%Z", &t->lookup.name, t->lookup.why);
+        t->words[CURL_ERROR_SIZE - 1] = '\0';
+    }
+
+    return CURLE_COULDNT_RESOLVE_HOST;
+}
+
+
+void
 ngx_chat_curl_end(ngx_chat_curl_t *cu, ngx_chat_curl_transfer_t *t,
     CURLcode rc)
 {
     void                   *data;
+    ngx_int_t               found;
     ngx_chat_curl_done_pt   done;
+
+    if (t->asks) {
+        t->asks = 0;
+
+        /* a kept connection may have been waited on before */
+        t->deadline = ngx_current_msec + t->origin->provider->connect_timeout;
+
+        /* frees the message that brought us here, too */
+        ngx_chat_curl_leave(t);
+
+        found = ngx_chat_curl_look_up(t);
+
+        if (found != NGX_AGAIN) {
+            ngx_chat_curl_looked_up(t, found);
+        }
+
+        return;
+    }
 
     done = t->done;
     data = t->data;
 
-    /* frees the message that brought us here, too */
     ngx_chat_curl_remove(cu, t->easy);
 
     done(data, rc);

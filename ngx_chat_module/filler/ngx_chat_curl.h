@@ -23,14 +23,18 @@ typedef void (*ngx_chat_curl_done_pt)(void *data, CURLcode rc);
 
 /*
  * Once a process, and to its end; providers: of ngx_chat_provider_t *, each
- * with connections of its own; max: transfers at once.  NULL: no memory.
+ * with connections of its own; max: transfers at once; resolver: of http{}, or
+ * NULL, then names are looked up as the system does it.  NULL: no memory.
  */
 ngx_chat_curl_t *ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max,
-    ngx_log_t *log);
+    ngx_resolver_t *resolver, ngx_pool_t *pool, ngx_log_t *log);
 
-/* takes CURLOPT_PRIVATE; NGX_OK, NGX_ERROR */
+/*
+ * Takes CURLOPT_PRIVATE, and sets what is about names and the time to connect.
+ * words: CURL_ERROR_SIZE bytes for why it failed.  NGX_OK, NGX_ERROR
+ */
 ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
-    CURL *easy, ngx_chat_curl_done_pt done, void *data);
+    CURL *easy, char *words, ngx_chat_curl_done_pt done, void *data);
 
 /* aborts the transfer; not from inside libcurl's own callbacks */
 void ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy);

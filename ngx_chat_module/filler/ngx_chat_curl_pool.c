@@ -78,7 +78,7 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu, ngx_chat_curl_origin_t *origin)
 
 #if (LIBCURL_VERSION_NUM >= 0x081400)
 
-    /* look-ups that were given up are not waited for at the end either */
+    /* nor at the end */
 
     (void) curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
 

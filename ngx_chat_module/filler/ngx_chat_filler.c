@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 
-/* Redis, control, curl's resolver, and a provider connection to spare each */
+/* Redis, control, a resolver, and a provider connection to spare each */
 #define NGX_CHAT_FILLER_EXTRA_CONNECTIONS  64
 
 #define NGX_CHAT_FILLER_BEAT               1000
@@ -372,7 +372,9 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
     ngx_queue_init(&fl->jobs.jobs);
 
     fl->jobs.curl = ngx_chat_curl_create(fl->conf->providers,
-                                         fl->conf->concurrency, log);
+                                         fl->conf->concurrency,
+                                         fl->conf->resolver,
+                                         fl->cycle->pool, log);
     if (fl->jobs.curl == NULL) {
         return NGX_ERROR;
     }

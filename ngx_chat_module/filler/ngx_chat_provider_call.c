@@ -165,7 +165,6 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION,
                                ngx_chat_provider_write);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-    failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->fault.words);
     failed |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 
     if (failed) {
@@ -173,7 +172,7 @@ ngx_chat_provider_start(ngx_chat_provider_call_t *call, ngx_str_t *messages)
     }
 
     return ngx_chat_curl_add(call->curl, call->provider, easy,
-                             ngx_chat_provider_done, call);
+                             call->fault.words, ngx_chat_provider_done, call);
 }
 
 
@@ -456,11 +455,11 @@ ngx_chat_provider_afresh(ngx_chat_provider_call_t *call, CURLcode rc)
     }
 
     call->afresh = 1;
-    call->fault.words[0] = '\0';
 
     return curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK
            && ngx_chat_curl_add(call->curl, call->provider, easy,
-                                ngx_chat_provider_done, call)
+                                call->fault.words, ngx_chat_provider_done,
+                                call)
               == NGX_OK;
 }
 

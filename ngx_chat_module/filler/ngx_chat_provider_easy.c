@@ -107,11 +107,7 @@ static ngx_int_t
 ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     ngx_str_t *body)
 {
-    long        timeout;
     ngx_uint_t  failed;
-
-    /* 0 would mean the default of libcurl */
-    timeout = (long) ngx_max(pv->connect_timeout, 1);
 
     failed = curl_easy_setopt(easy, CURLOPT_URL, (char *) url);
     failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -126,7 +122,6 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
                                NGX_CHAT_PROVIDER_BUFFER);
 
-    failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout);
     failed |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
                                NGX_CHAT_PROVIDER_MAX_AGE);
     failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -141,7 +136,7 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     failed |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
 
-    /* the process would stand still until a look-up given up is over */
+    /* should libcurl look anything up, nobody waits for its thread */
     failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 
     failed |= ngx_chat_provider_route(easy, pv);
@@ -340,6 +335,10 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
 
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
+        error = NGX_CHAT_E_PROVIDER_AWAY;
+        what = "cannot be resolved";
+        break;
+
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
         error = NGX_CHAT_E_PROVIDER_AWAY;

@@ -43,6 +43,7 @@ typedef struct {
     ngx_array_t              secrets;        /* of ngx_str_t: names of
                                                 environment variables that
                                                 hold keys */
+    ngx_resolver_t          *resolver;       /* of http{}, or NULL */
     ngx_chat_redis_conf_t   *redis;
     ngx_chat_redis_conf_t   *broker;
     ngx_str_t                password;

@@ -246,11 +246,11 @@ ngx_http_chat_upstream_addrs(ngx_http_chat_upstream_t *up,
 
         (void) ngx_snprintf((u_char *) up->fault.words,
                             NGX_CHAT_FAULT_DETAIL - 1,
-                            "its name could not be resolved: %s%Z", what);
+                            "%V: %s%Z", &ctx->name, what);
 
         up->fault.detail = up->fault.words;
         ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_AWAY, 1,
-                                "cannot be reached");
+                                "cannot be resolved");
         return NGX_ERROR;
     }
 

@@ -7,6 +7,7 @@ package Chat::Connect;
 #     auth       "user:password" that a client has to know, else 407
 #     status     what CONNECT is answered with instead of 200
 #     hang       it is not answered at all
+#     socks      it speaks SOCKS 5 instead, without passwords
 #
 # requests() are the first lines it got, with the credentials that came along.
 # It ends with the object.
@@ -106,6 +107,8 @@ sub _serve {
     my ($self, $client) = @_;
     my $head = '';
 
+    return $self->_socks($client) if $self->{socks};
+
     while ($head !~ /\r\n\r\n/) {
         sysread($client, $head, 65536, length $head) or return;
     }
@@ -147,6 +150,44 @@ sub _serve {
     }
 
     _pass($client, $server);
+}
+
+
+sub _socks {
+    my ($self, $client) = @_;
+
+    my (undef, $methods) = unpack('C2', _exactly($client, 2));
+
+    _exactly($client, $methods);
+    syswrite($client, pack('C2', 5, 0));
+
+    my (undef, $command, undef, $type) = unpack('C4', _exactly($client, 4));
+    my $host = $type == 1 ? join('.', unpack('C4', _exactly($client, 4)))
+        : $type == 3 ? _exactly($client, ord(_exactly($client, 1))) : return;
+    my $port = unpack('n', _exactly($client, 2));
+
+    open(my $log, '>>', $self->{log}) or return;
+    print $log "SOCKS $host:$port\n";
+    close($log);
+
+    my $server = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port,
+        Proto => 'tcp') or return;
+
+    syswrite($client, pack('C10', 5, 0, 0, 1, (0) x 6));
+    _pass($client, $server);
+}
+
+
+sub _exactly {
+    my ($client, $n) = @_;
+    my $bytes = '';
+
+    while (length $bytes < $n) {
+        sysread($client, $bytes, $n - length $bytes, length $bytes)
+            or die "the client has left\n";
+    }
+
+    return $bytes;
 }
 
 

@@ -149,7 +149,7 @@ sub _reply {
         $pos += $len + 1;
     }
 
-    my $name = join('.', @labels);
+    my $name = lc(join('.', @labels));
     my $type = unpack('n', substr($query, $pos + 1, 2));
     my $question = substr($query, 12, $pos + 5 - 12);
 
