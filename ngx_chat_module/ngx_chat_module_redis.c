@@ -24,6 +24,10 @@ static ngx_int_t ngx_chat_locate(ngx_conf_t *cf,
     const char *what);
 
 
+static ngx_str_t  ngx_chat_ssl_certificate_key =
+    ngx_string("chat_redis_ssl_certificate_key");
+
+
 char *
 ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -253,6 +257,11 @@ ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf,
     }
 
     ngx_chat_redis_conf_tls(rcf, ssl, &tls);
+
+    if (tls.certificate_key.len) {
+        ngx_http_chat_check_secret(cf, &ngx_chat_ssl_certificate_key,
+                                   &tls.certificate_key);
+    }
 
     return NGX_OK;
 }

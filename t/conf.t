@@ -96,11 +96,12 @@ sub line_accepted {
 
 
 sub write_file {
-    my ($name, $text) = @_;
+    my ($name, $text, $mode) = @_;
 
     open(my $file, '>:raw', "$dir/$name") or die "$dir/$name: $!\n";
     print $file $text;
     close($file);
+    chmod($mode // 0600, "$dir/$name");
 
     return "$dir/$name";
 }
@@ -520,6 +521,23 @@ foreach (['http://10.0.0.5/v1', 1], ['HTTP://llm.internal:80', 1],
        $told ? 1 : '', "a key in the clear: $url: " . ($told ? 'told' : 'not'))
         or diag($said);
 }
+
+# files that are for everybody
+
+my $open = write_file('open', "$secret\n", 0644);
+
+warned("for all to read: $_", qr/"$_": "\Q$open\E" can be .* mode is 0644/,
+       /^chat/ ? (env => { OPENAI_API_KEY => 'k' }, http => "$_ file:$open;")
+               : provider(/^header/ ? "header X-Key file:$open;"
+                                    : "$_ file:$open;"))
+    foreach 'key', 'header', 'chat_redis_password',
+        'chat_redis_sentinel_password';
+warned('for all to read: proxy', qr/"proxy": .* is 0604/, provider(
+       'proxy file:' . write_file('their-proxy', 'http://a:1', 0604) . ';'));
+accepted("for a group: $_", provider("$_ file:"
+         . write_file('group', $secret, 0640) . ';')) foreach 'key', 'header X';
+accepted('no secret', provider('system file:' . write_file('text', 'a', 0644)
+         . '; param a file:' . write_file('json', '1', 0644) . ';'));
 
 accepted('a key that is empty on purpose', provider('key "";'), env => {});
 refused('a key that cannot be a header', 'OPENAI_API_KEY holds control',

@@ -131,6 +131,28 @@ chmod(0600, $both);
 works_ok(with($trusted, url($strict) . "?ssl_ca_certs=$ca&ssl_certfile=$both"),
          'with its key in the same file');
 
+# a key of TLS that is for everybody
+
+my $open = test_dir() . '/open.pem';
+
+open($file, '>', $open) or die "$open: $!\n";
+print $file read_file($key);
+close($file);
+chmod(0644, $open);
+
+foreach (['in the environment', "&ssl_certfile=$cert&ssl_keyfile=$open", ''],
+         ['in a directive', '', "chat_redis_ssl_certificate $cert;"
+          . " chat_redis_ssl_certificate_key $open;"])
+{
+    my ($name, $args, $http) = @$_;
+
+    $nginx = with("$trusted$args", $trusted, $http);
+    like(read_file($nginx->dir . '/stderr'),
+         qr/\[warn\] .*_certificate_key": "$open" can be read by all users/,
+         "a key for all to read, $name: a warning");
+    works_ok($nginx, "a key for all to read, $name");
+}
+
 # what directives say holds
 
 refused_ok(with($trusted, url($strange) . '?ssl_cert_reqs=none',

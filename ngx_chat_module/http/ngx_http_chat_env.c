@@ -153,6 +153,10 @@ ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
             return NGX_ERROR;
         }
 
+        if (secret) {
+            ngx_http_chat_check_secret(cf, directive, &path);
+        }
+
         if (secret && value->len && value->data[value->len - 1] == LF) {
             value->len--;
 
@@ -240,6 +244,28 @@ done:
     (void) ngx_close_file(file.fd);
 
     return rc;
+}
+
+
+void
+ngx_http_chat_check_secret(ngx_conf_t *cf, ngx_str_t *directive,
+    ngx_str_t *path)
+{
+    ngx_uint_t       mode;
+    ngx_file_info_t  fi;
+
+    if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
+        return;
+    }
+
+    mode = ngx_file_access(&fi);
+
+    if (mode & S_IROTH) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"%V\": \"%V\" can be read by all users, its mode "
+                      "is 0%ui%ui%ui", directive, path, mode >> 6,
+                      mode >> 3 & 7, mode & 7);
+    }
 }
 
 

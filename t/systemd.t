@@ -1,0 +1,164 @@
+#!/usr/bin/perl
+
+# The end of the service under systemd, step by step as systemd goes about it:
+# the command of ExecStop, then TERM to the master, then KILL to all, each with
+# the unit's time.  Debian's unit cuts answers; README's drop-in does not.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+my $readme = read_file(Chat::Nginx::root() . '/README.md');
+
+# as in Debian's unit file
+
+my $debian = <<'EOT';
+[Service]
+ExecStop=-/sbin/start-stop-daemon --quiet --stop --retry QUIT/5 --pidfile /run/nginx.pid
+TimeoutStopSec=5
+EOT
+
+my ($dropin) = $readme =~ /^<!-- test: systemd -->\n```ini\n(.*?)^```/ms;
+
+ok(defined $dropin, 'README has a drop-in') or die;
+
+my %unit = (debian => settings($debian), dropin => settings($debian . $dropin));
+
+if (-f '/usr/lib/systemd/system/nginx.service') {
+    is_deeply(settings(read_file('/usr/lib/systemd/system/nginx.service')),
+              $unit{debian}, "what it is for: Debian's unit");
+}
+
+# it promises as much time as an answer may take
+
+my ($quit) = $unit{dropin}{stop} =~ m!QUIT/(\d+)!;
+my ($longest) = $readme =~ /^\| nothing fails: the whole of it .* (\d+) s \|/m;
+
+cmp_ok($quit, '>', $longest, 'as long as an answer may take');
+cmp_ok($unit{dropin}{timeout}, '>', $quit, 'systemd waits for longer');
+
+# answers that take longer than the unit waits
+
+my %answer = (chunks => 80, gap => 120, bytes => 20);
+my $provider = start_provider(%answer);
+my %run;
+
+foreach my $name (sort keys %unit) {
+    my $redis = start_redis();
+    my $nginx = start_nginx(redis => $redis, provider => $provider);
+    my @questions = map { "$name $_?" } 1 .. 5;
+
+    # what nginx says of connections that it cuts
+
+    $nginx->allow_log(qr/open socket #\d+ left in connection|: aborting$/)
+        if $name eq 'debian';
+
+    companion($nginx);
+
+    $run{$name} = { nginx => $nginx, questions => \@questions,
+        later => ask_later($nginx, map { { question => $_ } } @questions) };
+    mid_answer($redis, 2, @questions);
+    $run{$name}{began} = time();
+    $run{$name}{systemd} = fork() // die "fork: $!\n";
+
+    if ($run{$name}{systemd} == 0) {
+        stop_unit($unit{$name}, $nginx->pid, $nginx->dir . '/nginx.pid');
+        POSIX::_exit(0);
+    }
+}
+
+# the parent of both masters, as systemd is, has to take notice of their ends
+
+ok(wait_for(sub {
+    foreach my $run (grep { !$_->{ended} } values %run) {
+        my $pid = $run->{nginx}->pid;
+
+        next if waitpid($pid, POSIX::WNOHANG()) != $pid;
+
+        $run->{status} = $?;
+        $run->{ended} = time();
+        delete $run->{nginx}{pid};
+    }
+
+    return 2 == grep { $_->{ended} } values %run;
+}, 90), 'both masters have ended');
+
+waitpid($_->{systemd}, 0) foreach values %run;
+
+foreach my $name (sort keys %run) {
+    my $run = $run{$name};
+    my @all = results($run->{later});
+    my $whole = 0;
+
+    foreach my $i (0 .. $#all) {
+        $whole++ if !Chat::Check::faults($all[$i], restarts => 0,
+            text => text_of($run->{questions}[$i], %answer));
+    }
+
+    is($whole, $name eq 'dropin' ? 5 : 0, "$name: whole answers");
+    is($run->{status}, 0, "$name: nginx has ended by itself");
+
+    my @left;
+
+    wait_for { !(@left = $run->{nginx}->pids) } 10, 'no process';
+    is(scalar @left, 0, "$name: no process is left");
+}
+
+cmp_ok($run{dropin}{ended} - $run{dropin}{began}, '>', 5,
+       'the answers took longer than 5 s');
+
+done();
+
+
+# what systemd makes of a unit's lines: an empty one forgets those before it
+
+sub settings {
+    my ($text) = @_;
+    my %unit;
+
+    foreach (split(/\n/, $text)) {
+        $unit{stop} = $1 if /^ExecStop=-?(.*)/;
+        $unit{timeout} = $1 if /^TimeoutStopSec=(\d+)$/;
+    }
+
+    return \%unit;
+}
+
+
+sub stop_unit {
+    my ($unit, $pid, $file) = @_;
+    my $stop = $unit->{stop} =~ s!--pidfile /run/nginx\.pid!--pidfile $file!r;
+    my $command = fork() // POSIX::_exit(1);
+
+    if ($command == 0) {
+        exec(split(' ', $stop)) or POSIX::_exit(127);
+    }
+
+    my $end = time() + $unit->{timeout};
+
+    while (waitpid($command, POSIX::WNOHANG()) == 0) {
+        if (time() > $end) {
+            kill('KILL', $command);
+            waitpid($command, 0);
+            last;
+        }
+
+        sleep(0.02);
+    }
+
+    return unless kill(0, $pid);
+
+    kill('TERM', $pid);
+
+    for ($end = time() + $unit->{timeout}; time() < $end; sleep(0.02)) {
+        return unless kill(0, $pid);
+    }
+
+    kill('KILL', $pid);
+}
