@@ -194,7 +194,7 @@ ngx_chat_json_decode_end(u_char *dst, ngx_uint_t *half)
 }
 
 
-/* what an escape of one letter stands for, 0: there is no such escape */
+/* the byte that an escape of one letter stands for, 0: there is none */
 
 static u_char
 ngx_chat_json_letter(u_char ch)
@@ -227,7 +227,7 @@ ngx_chat_json_letter(u_char ch)
 }
 
 
-/* as UTF-8; no half of a pair can be written so */
+/* as UTF-8; half of a pair has none and becomes U+FFFD */
 
 static u_char *
 ngx_chat_json_put(u_char *dst, ngx_uint_t ch)

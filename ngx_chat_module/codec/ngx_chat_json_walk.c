@@ -420,7 +420,7 @@ ngx_chat_json_member(ngx_str_t *rest, ngx_str_t *name, ngx_str_t *value)
     rest->data = ngx_chat_json_pass_string(rest->data, last);
     name->len = rest->data - name->data;
 
-    /* the colon is what the value stands behind */
+    /* as behind a comma, a value stands behind the colon */
 
     rest->data = ngx_chat_json_blank(rest->data, last);
     rest->len = last - rest->data;
@@ -451,7 +451,7 @@ ngx_chat_json_element(ngx_str_t *rest, ngx_str_t *value)
 }
 
 
-/* over what opens or separates; NGX_DONE: nothing follows */
+/* skips a bracket, comma or colon; NGX_DONE: no value follows */
 
 static ngx_int_t
 ngx_chat_json_next(ngx_str_t *rest)
@@ -472,7 +472,7 @@ ngx_chat_json_next(ngx_str_t *rest)
 }
 
 
-/* over one value: the text was checked before */
+/* skips one value: the text was checked before */
 
 static u_char *
 ngx_chat_json_pass(u_char *p, u_char *last)

@@ -144,24 +144,23 @@ ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *pool)
         goto odd;
     }
 
-    /* an error may come in an array */
-
-    if (event.data[0] == '[') {
-        rest = event;
-
-        if (ngx_chat_json_element(&rest, &event) != NGX_OK) {
-            goto odd;
-        }
-
-        if (event.data[0] == '{') {
-            rc = ngx_chat_delta_event(d, &event, pool);
-
-            return (rc == NGX_OK && !d->is_error) ? NGX_ERROR : rc;
-        }
-    }
-
     if (event.data[0] == '{') {
         return ngx_chat_delta_event(d, &event, pool);
+    }
+
+    /* an error may come in an array */
+
+    rest = event;
+
+    if (event.data[0] == '['
+        && ngx_chat_json_element(&rest, &event) == NGX_OK
+        && event.data[0] == '{')
+    {
+        rc = ngx_chat_delta_event(d, &event, pool);
+
+        if (rc != NGX_OK || d->is_error) {
+            return rc;
+        }
     }
 
 odd:
@@ -234,19 +233,17 @@ ngx_chat_delta_event(ngx_chat_delta_t *d, ngx_str_t *event, ngx_pool_t *pool)
         d->usage = *usage;
     }
 
-    rc = ngx_chat_delta_choices(d, &v[ngx_chat_event_choices], pool);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
     if (!d->is_error && !ngx_chat_delta_is_error(v)) {
-        return NGX_OK;
+        rc = ngx_chat_delta_choices(d, &v[ngx_chat_event_choices], pool);
+
+        if (rc != NGX_OK || !d->is_error) {
+            return rc;
+        }
     }
 
     d->is_error = 1;
 
-    /* what is further inside goes first */
+    /* the inner code goes first */
 
     if (ngx_chat_delta_code(d, &v[ngx_chat_event_error], pool) != NGX_OK) {
         return NGX_ERROR;

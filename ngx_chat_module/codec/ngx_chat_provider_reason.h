@@ -19,7 +19,7 @@
 ngx_int_t ngx_chat_provider_reason(ngx_str_t *reason, ngx_str_t *word,
     ngx_pool_t *pool);
 
-/* is that the name of a member of a delta that has reasoning? */
+/* does a member of a delta that has this name hold reasoning? */
 ngx_uint_t ngx_chat_provider_is_reasoning(ngx_str_t *name);
 
 

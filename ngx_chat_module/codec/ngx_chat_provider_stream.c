@@ -319,8 +319,6 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
 
     rc = ngx_chat_delta_parse(&d, &data, st->temp);
 
-    st->half = d.half;
-
     if (rc == NGX_DONE) {
         st->done = 1;
         ngx_chat_provider_stream_complete(st);
@@ -356,9 +354,11 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_provider_stream_keep(st, &st->usage, &d->usage,
                                   NGX_CHAT_STREAM_USAGE);
 
-    if (d->text.len || d->half || d->reasoning || d->finish.len) {
+    if (d->text.len || d->half != st->half || d->reasoning || d->finish.len) {
         st->tokens++;
     }
+
+    st->half = d->half;
 
     if (d->whole) {
         st->whole = 1;

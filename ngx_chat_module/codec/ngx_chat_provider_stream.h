@@ -4,9 +4,10 @@
  * end there is what the provider told about it.  The body is an event stream,
  * or one JSON object that is the whole answer.
  *
- * What makes an answer complete is decided here: "[DONE]", a finish reason
- * that no text followed, or the end of the body behind any finish reason.  It
- * has no clock; who has one looks at tokens and asks for the patience.
+ * An answer is complete with "[DONE]", with a finish reason that no text
+ * followed, or with the end of the body behind any finish reason: both
+ * transports leave that to this codec.  It has no clock; who has one looks at
+ * tokens and asks for the patience.
  */
 
 

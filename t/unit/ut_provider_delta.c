@@ -339,6 +339,9 @@ ut_errors(void)
           && ut_text("{\"error\":\"\",\"error_code\":7,\"choices\":[{\"delta\":"
                      "{\"content\":\"a\"}}]}", "a"),
           "no errors");
+    ut_ok(ut_error("{\"choices\":[{\"delta\":{\"content\":true}}],\"error\":"
+                   "{\"code\":429}}", 429),
+          "an error beside a delta of any kind");
     ut_ok(ut_error("{\"error\":{\"message\":\"m\",\"code\":\"429\"}}", 429),
           "a code in quotes");
 }
@@ -391,7 +394,9 @@ ut_memory(void)
         ut_free(&ut_input);
         ut_input = ut_str("{\"mod\\u0065l\":\"\\n\",\"choices\":[{\"delta\":"
                           "{\"content\":[\"\\n\"]},\"finish_reason\":"
-                          "\"\\u0061\"}],\"error\":\"\\n\"}");
+                          "\"\\u0061\"}]}");
+
+        ngx_memzero(&ut_d, sizeof(ngx_chat_delta_t));
 
         ut_fail_alloc = i;
         rc = ngx_chat_delta_parse(&ut_d, &ut_input, ut_p);
