@@ -82,6 +82,22 @@ ok($nginx->reload, 'reload again');
 answered('the key after another reload');
 wait_for { $nginx->companion_pids == 1 } 10, 'the companion alone';
 
+# "nginx -s reload" in a shell that has no key: its own lack is what it tells of
+
+my ($status, $output) = do {
+    local $nginx->{env} = {};
+    $nginx->run('-s', 'reload');
+};
+
+is($status, 0, 'a reload from a shell');
+like($output, qr/OPENAI_API_KEY is not set in the environment of this command;/,
+     'whose key is missing');
+ok(wait_for(sub { 3 == (() = $nginx->error_log =~ /: reconfiguring$/mg) }, 10),
+   'the third reload');
+answered('the key after a reload from a shell');
+unlike($nginx->error_log, qr/is not set/, 'nginx itself has it');
+wait_for { $nginx->companion_pids == 1 } 10, 'the companion alone';
+
 # a worker and a companion that die are replaced by others with the key
 
 kill('KILL', $nginx->companion_pids);
@@ -153,6 +169,9 @@ EOT
         unlike($headers, qr/\Q$key\E/, "$name: $path: no key of another")
             if ($sent // '') ne $key;
     }
+
+    ok(!in_environ($_, $key), "$name: no key in " . Chat::Nginx::title($_))
+        foreach $nginx->worker_pids, $nginx->companion_pids;
 }
 
 # a binary upgrade; nginx ignores USR2 while the parent that has started it is
