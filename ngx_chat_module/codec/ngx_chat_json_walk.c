@@ -39,7 +39,7 @@ static ngx_int_t ngx_chat_json_walk_close(ngx_chat_json_walk_t *w);
 static ngx_uint_t ngx_chat_json_walk_in_object(ngx_chat_json_walk_t *w);
 static ngx_int_t ngx_chat_json_walk_key(ngx_chat_json_walk_t *w);
 static ngx_int_t ngx_chat_json_walk_string(ngx_chat_json_walk_t *w);
-static ngx_int_t ngx_chat_json_walk_escape(ngx_chat_json_walk_t *w);
+static u_char *ngx_chat_json_walk_escape(u_char *p, u_char *last);
 static ngx_int_t ngx_chat_json_walk_number(ngx_chat_json_walk_t *w);
 static ngx_uint_t ngx_chat_json_walk_digits(ngx_chat_json_walk_t *w);
 static ngx_int_t ngx_chat_json_walk_word(ngx_chat_json_walk_t *w);
@@ -166,9 +166,15 @@ ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
         return ngx_chat_json_walk_string(w);
     }
 
+    if (ch >= '0' && ch <= '9') {
+        return ngx_chat_json_walk_number(w);
+    }
+
     if (ngx_chat_json_walk_word(w) == NGX_OK) {
         return NGX_OK;
     }
+
+    /* a minus is part of a word, too */
 
     return ngx_chat_json_walk_number(w);
 }
@@ -262,25 +268,25 @@ ngx_chat_json_walk_key(ngx_chat_json_walk_t *w)
 static ngx_int_t
 ngx_chat_json_walk_string(ngx_chat_json_walk_t *w)
 {
-    w->pos++;
+    u_char  *p, *last;
 
-    while (w->pos < w->last) {
+    last = w->last;
 
-        switch (*w->pos) {
+    for (p = w->pos + 1; p < last; p++) {
 
-        case '"':
-            w->pos++;
+        if (*p == '"') {
+            w->pos = p + 1;
             return NGX_OK;
+        }
 
-        case '\\':
-            if (ngx_chat_json_walk_escape(w) != NGX_OK) {
-                return NGX_ERROR;
-            }
+        if (*p < 0x20) {
+            return NGX_ERROR;
+        }
 
-            break;
+        if (*p == '\\') {
+            p = ngx_chat_json_walk_escape(p, last);
 
-        default:
-            if (*w->pos++ < 0x20) {
+            if (p == NULL) {
                 return NGX_ERROR;
             }
         }
@@ -290,33 +296,35 @@ ngx_chat_json_walk_string(ngx_chat_json_walk_t *w)
 }
 
 
-static ngx_int_t
-ngx_chat_json_walk_escape(ngx_chat_json_walk_t *w)
+/* the last byte of an escape, NULL: there is no such escape */
+
+static u_char *
+ngx_chat_json_walk_escape(u_char *p, u_char *last)
 {
     ngx_uint_t  unit;
 
-    if (w->last - w->pos < 2) {
-        return NGX_ERROR;
+    if (last - p < 2) {
+        return NULL;
     }
 
-    if (w->pos[1] == 'u') {
+    switch (p[1]) {
 
-        if (ngx_chat_json_unit(w->pos, w->last, &unit) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return p + 1;
 
-        w->pos += 6;
+    case 'u':
+        return (ngx_chat_json_unit(p, last, &unit) == NGX_OK) ? p + 5 : NULL;
 
-        return NGX_OK;
+    default:
+        return NULL;
     }
-
-    if (ngx_strchr("\"\\/bfnrt", w->pos[1]) == NULL || w->pos[1] == '\0') {
-        return NGX_ERROR;
-    }
-
-    w->pos += 2;
-
-    return NGX_OK;
 }
 
 
@@ -530,15 +538,26 @@ ngx_chat_json_pass(u_char *p, u_char *last)
 }
 
 
+/* a quote behind an odd number of backslashes is part of the string */
+
 static u_char *
 ngx_chat_json_pass_string(u_char *p, u_char *last)
 {
-    for (p++; p < last && *p != '"'; p++) {
+    u_char  *start, *end;
 
-        if (*p == '\\') {
-            p++;
+    for (start = p + 1; start < last; start = end + 1) {
+
+        end = memchr(start, '"', last - start);
+        if (end == NULL) {
+            break;
+        }
+
+        for (p = end; p > start && p[-1] == '\\'; p--) { /* void */ }
+
+        if ((end - p) % 2 == 0) {
+            return end + 1;
         }
     }
 
-    return (p < last) ? p + 1 : last;
+    return last;
 }
