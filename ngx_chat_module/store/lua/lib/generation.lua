@@ -34,7 +34,7 @@ local g = generation()
 -- how often it was given back; a field that may be missing
 
 local function returns()
-    return tonumber(redis.call('HGET', own, 'returns')) or 0
+    return tonumber(redis.call('HMGET', own, 'returns')[1]) or 0
 end
 
 -- may others join it
