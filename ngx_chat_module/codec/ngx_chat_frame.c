@@ -4,14 +4,14 @@
 #include "ngx_chat_str.h"
 
 
-typedef struct {
-    ngx_str_t        name;         /* with all that stands around it */
-    ngx_str_t       *value;
-} ngx_chat_frame_member_t;
-
-
-static ngx_uint_t ngx_chat_frame_members(ngx_chat_frame_member_t *m,
+static ngx_uint_t ngx_chat_frame_json_parts(ngx_chat_frame_part_t *parts,
     ngx_chat_event_t *ev);
+static ngx_chat_frame_part_t *ngx_chat_frame_member(
+    ngx_chat_frame_part_t *part, ngx_str_t *name, ngx_str_t *value);
+static size_t ngx_chat_frame_parts_len(ngx_chat_frame_part_t *parts,
+    ngx_uint_t n);
+static u_char *ngx_chat_frame_parts_write(u_char *p,
+    ngx_chat_frame_part_t *parts, ngx_uint_t n);
 
 
 static ngx_str_t  ngx_chat_frame_prefix = ngx_string("data: ");
@@ -24,114 +24,172 @@ static ngx_str_t  ngx_chat_frame_status[] = {
     ngx_string("{\"status\": \"error\"")
 };
 
+/* each with the end of what stands before */
+
 static ngx_str_t  ngx_chat_frame_chunk = ngx_string(", \"chunk\": \"");
-static ngx_str_t  ngx_chat_frame_finish = ngx_string(", \"finish_reason\": \"");
+static ngx_str_t  ngx_chat_frame_finish =
+    ngx_string("\", \"finish_reason\": \"");
 static ngx_str_t  ngx_chat_frame_message = ngx_string(", \"message\": \"");
-static ngx_str_t  ngx_chat_frame_code = ngx_string(", \"code\": \"");
+static ngx_str_t  ngx_chat_frame_code = ngx_string("\", \"code\": \"");
+static ngx_str_t  ngx_chat_frame_end = ngx_string("\"}");
+static ngx_str_t  ngx_chat_frame_empty_end = ngx_string("}");
 
 
 size_t
 ngx_chat_frame_len(ngx_chat_event_t *ev)
 {
-    return ngx_chat_frame_prefix.len
-           + ngx_chat_frame_json_len(ev)
-           + ngx_chat_frame_suffix.len;
+    ngx_uint_t             n;
+    ngx_chat_frame_part_t  parts[NGX_CHAT_FRAME_PARTS];
+
+    n = ngx_chat_frame_parts(parts, ev);
+
+    return ngx_chat_frame_parts_len(parts, n);
 }
 
 
 u_char *
 ngx_chat_frame_write(u_char *p, ngx_chat_event_t *ev)
 {
-    p = ngx_cpymem(p, ngx_chat_frame_prefix.data, ngx_chat_frame_prefix.len);
-    p = ngx_chat_frame_json_write(p, ev);
+    ngx_uint_t             n;
+    ngx_chat_frame_part_t  parts[NGX_CHAT_FRAME_PARTS];
 
-    return ngx_cpymem(p, ngx_chat_frame_suffix.data,
-                      ngx_chat_frame_suffix.len);
+    n = ngx_chat_frame_parts(parts, ev);
+
+    return ngx_chat_frame_parts_write(p, parts, n);
 }
 
 
 size_t
 ngx_chat_frame_json_len(ngx_chat_event_t *ev)
 {
-    size_t                   len;
-    ngx_uint_t               i, n;
-    ngx_chat_frame_member_t  m[2];
+    ngx_uint_t             n;
+    ngx_chat_frame_part_t  parts[NGX_CHAT_FRAME_PARTS];
 
-    len = ngx_chat_frame_status[ev->status].len + sizeof("}") - 1;
+    n = ngx_chat_frame_json_parts(parts, ev);
 
-    n = ngx_chat_frame_members(m, ev);
-
-    for (i = 0; i < n; i++) {
-        len += m[i].name.len + sizeof("\"") - 1
-               + ngx_chat_json_escaped_len(m[i].value->data,
-                                           m[i].value->len);
-    }
-
-    return len;
+    return ngx_chat_frame_parts_len(parts, n);
 }
 
 
 u_char *
 ngx_chat_frame_json_write(u_char *p, ngx_chat_event_t *ev)
 {
-    ngx_str_t               *status;
-    ngx_uint_t               i, n;
-    ngx_chat_frame_member_t  m[2];
+    ngx_uint_t             n;
+    ngx_chat_frame_part_t  parts[NGX_CHAT_FRAME_PARTS];
 
-    status = &ngx_chat_frame_status[ev->status];
+    n = ngx_chat_frame_json_parts(parts, ev);
 
-    p = ngx_cpymem(p, status->data, status->len);
-
-    n = ngx_chat_frame_members(m, ev);
-
-    for (i = 0; i < n; i++) {
-        p = ngx_cpymem(p, m[i].name.data, m[i].name.len);
-        p = ngx_chat_json_escape(p, m[i].value->data, m[i].value->len);
-        *p++ = '"';
-    }
-
-    *p++ = '}';
-
-    return p;
+    return ngx_chat_frame_parts_write(p, parts, n);
 }
 
 
-/* what follows the status */
+ngx_uint_t
+ngx_chat_frame_parts(ngx_chat_frame_part_t *parts, ngx_chat_event_t *ev)
+{
+    ngx_uint_t  n;
+
+    parts[0].bytes = ngx_chat_frame_prefix;
+    parts[0].escape = 0;
+
+    n = 1 + ngx_chat_frame_json_parts(&parts[1], ev);
+
+    parts[n].bytes = ngx_chat_frame_suffix;
+    parts[n].escape = 0;
+
+    return n + 1;
+}
+
 
 static ngx_uint_t
-ngx_chat_frame_members(ngx_chat_frame_member_t *m, ngx_chat_event_t *ev)
+ngx_chat_frame_json_parts(ngx_chat_frame_part_t *parts, ngx_chat_event_t *ev)
 {
+    ngx_chat_frame_part_t  *part;
+
+    part = parts;
+
+    part->bytes = ngx_chat_frame_status[ev->status];
+    part->escape = 0;
+    part++;
+
     switch (ev->status) {
 
     case NGX_CHAT_STREAMING:
-        m[0].name = ngx_chat_frame_chunk;
-        m[0].value = &ev->text;
-
-        return 1;
+        part = ngx_chat_frame_member(part, &ngx_chat_frame_chunk, &ev->text);
+        break;
 
     case NGX_CHAT_COMPLETED:
-        m[0].name = ngx_chat_frame_chunk;
-        m[0].value = &ev->text;
+        part = ngx_chat_frame_member(part, &ngx_chat_frame_chunk, &ev->text);
 
-        if (ev->code.len == 0 || ngx_chat_str_is(&ev->code, "stop")) {
-            return 1;
+        if (ev->code.len && !ngx_chat_str_is(&ev->code, "stop")) {
+            part = ngx_chat_frame_member(part, &ngx_chat_frame_finish,
+                                         &ev->code);
         }
 
-        m[1].name = ngx_chat_frame_finish;
-        m[1].value = &ev->code;
-
-        return 2;
+        break;
 
     case NGX_CHAT_ERROR:
-        m[0].name = ngx_chat_frame_message;
-        m[0].value = &ev->text;
-
-        m[1].name = ngx_chat_frame_code;
-        m[1].value = &ev->code;
-
-        return 2;
+        part = ngx_chat_frame_member(part, &ngx_chat_frame_message,
+                                     &ev->text);
+        part = ngx_chat_frame_member(part, &ngx_chat_frame_code, &ev->code);
+        break;
 
     default: /* NGX_CHAT_PROCESSING */
-        return 0;
+        break;
     }
+
+    part->bytes = (ev->status == NGX_CHAT_PROCESSING)
+                  ? ngx_chat_frame_empty_end : ngx_chat_frame_end;
+    part->escape = 0;
+    part++;
+
+    return part - parts;
+}
+
+
+static ngx_chat_frame_part_t *
+ngx_chat_frame_member(ngx_chat_frame_part_t *part, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    part[0].bytes = *name;
+    part[0].escape = 0;
+
+    part[1].bytes = *value;
+    part[1].escape = 1;
+
+    return part + 2;
+}
+
+
+static size_t
+ngx_chat_frame_parts_len(ngx_chat_frame_part_t *parts, ngx_uint_t n)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    len = 0;
+
+    for (i = 0; i < n; i++) {
+        len += parts[i].escape
+               ? ngx_chat_json_escaped_len(parts[i].bytes.data,
+                                           parts[i].bytes.len)
+               : parts[i].bytes.len;
+    }
+
+    return len;
+}
+
+
+static u_char *
+ngx_chat_frame_parts_write(u_char *p, ngx_chat_frame_part_t *parts,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        p = parts[i].escape
+            ? ngx_chat_json_escape(p, parts[i].bytes.data, parts[i].bytes.len)
+            : ngx_cpymem(p, parts[i].bytes.data, parts[i].bytes.len);
+    }
+
+    return p;
 }

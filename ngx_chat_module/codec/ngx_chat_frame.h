@@ -21,6 +21,20 @@
 size_t ngx_chat_frame_len(ngx_chat_event_t *ev);
 u_char *ngx_chat_frame_write(u_char *p, ngx_chat_event_t *ev);
 
+/*
+ * The same in parts that follow each other, for whoever writes a long frame
+ * piece by piece; what is marked is to be escaped.  Returns their number.
+ */
+typedef struct {
+    ngx_str_t        bytes;
+    ngx_uint_t       escape;
+} ngx_chat_frame_part_t;
+
+#define NGX_CHAT_FRAME_PARTS  8
+
+ngx_uint_t ngx_chat_frame_parts(ngx_chat_frame_part_t *parts,
+    ngx_chat_event_t *ev);
+
 /* the same JSON object alone, as the body of an error response */
 size_t ngx_chat_frame_json_len(ngx_chat_event_t *ev);
 u_char *ngx_chat_frame_json_write(u_char *p, ngx_chat_event_t *ev);

@@ -5,7 +5,6 @@
 #include "ngx_http_chat_direct.h"
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
-#include "ngx_http_chat_replay.h"
 #include "ngx_http_chat_variables.h"
 #include "../codec/ngx_chat_key.h"
 #include "../codec/ngx_chat_provider_json.h"
@@ -436,7 +435,8 @@ ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
 
     case NGX_CHAT_VERDICT_HIT:
         ctx->source = NGX_HTTP_CHAT_HIT;
-        ngx_http_chat_send_answer(r, ctx, verdict->answer);
+        ctx->ttl = (verdict->ttl < 0) ? -1 : (verdict->ttl + 500) / 1000;
+        ngx_http_chat_send_channel(r, ctx, verdict->channel);
         break;
 
     case NGX_CHAT_VERDICT_JOIN:

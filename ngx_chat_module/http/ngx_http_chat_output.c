@@ -10,6 +10,9 @@
 #define NGX_HTTP_CHAT_FRAMES  64
 #define NGX_HTTP_CHAT_BYTES   65536
 
+/* how often at once, before others have their turn */
+#define NGX_HTTP_CHAT_ROUNDS  4
+
 
 static void ngx_http_chat_channel_meta(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_channel_t *ch);
@@ -42,7 +45,8 @@ static ngx_msec_t ngx_http_chat_heartbeat(ngx_http_request_t *r,
 
 static const ngx_chat_dialect_t  ngx_http_chat_dialect = {
     0,
-    ngx_http_chat_render
+    ngx_http_chat_render,
+    ngx_chat_replay_write
 };
 
 static ngx_str_t  ngx_http_chat_comment = ngx_string(": keep-alive\n\n");
@@ -85,7 +89,11 @@ ngx_http_chat_send_channel(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ctx->sub = ngx_chat_hub_attach(ch, &ngx_http_chat_dialect,
                                    ngx_http_chat_wake, ctx);
 
-    if (ctx->sub == NULL || ngx_http_chat_open_stream(r, ctx) != NGX_OK) {
+    if (ctx->sub == NULL
+        || ngx_http_chat_open_stream(r, ctx) != NGX_OK
+        || (ctx->source == NGX_HTTP_CHAT_HIT
+            && ngx_http_chat_take(r, ctx) != NGX_OK))
+    {
         ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_INTERNAL);
         ngx_http_chat_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
@@ -98,7 +106,9 @@ ngx_http_chat_send_channel(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return;
     }
 
-    rc = ngx_http_chat_send_header(r, ctx, -1);
+    /* of a short hit all is there */
+
+    rc = ngx_http_chat_send_header(r, ctx, ctx->terminal ? ctx->bytes : -1);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         ngx_http_chat_finalize(r, ctx, rc);
@@ -109,9 +119,14 @@ ngx_http_chat_send_channel(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     r->write_event_handler = ngx_http_chat_write_handler;
 
-    if (ngx_http_chat_send(r, ctx) == NGX_ERROR
-        || ngx_http_chat_wait(r) != NGX_OK)
-    {
+    rc = ngx_http_chat_send(r, ctx);
+
+    if (rc == NGX_ERROR || ctx->terminal) {
+        ngx_http_chat_finalize(r, ctx, rc);
+        return;
+    }
+
+    if (ngx_http_chat_wait(r) != NGX_OK) {
         ngx_http_chat_finalize(r, ctx, NGX_ERROR);
     }
 }
@@ -121,10 +136,20 @@ static void
 ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_channel_t *ch)
 {
+    ngx_chat_maker_t           *maker;
     ngx_chat_provider_t       **pvp;
     ngx_http_chat_loc_conf_t   *clcf;
 
     ngx_memcpy(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN);
+
+    if (ctx->source == NGX_HTTP_CHAT_HIT) {
+        maker = ngx_chat_hub_maker(ch);
+
+        ctx->provider = maker->provider;
+        ctx->model = maker->model;
+
+        return;
+    }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
@@ -249,11 +274,12 @@ static void
 ngx_http_chat_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_int_t          rc;
+    ngx_uint_t         n;
     ngx_connection_t  *c;
 
     c = r->connection;
 
-    for ( ;; ) {
+    for (n = 0; n < NGX_HTTP_CHAT_ROUNDS; n++) {
 
         if (ctx->busy == NULL && ngx_http_chat_take(r, ctx) != NGX_OK) {
             ngx_http_chat_finalize(r, ctx, NGX_ERROR);
@@ -279,6 +305,10 @@ ngx_http_chat_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         }
     }
 
+    if (n == NGX_HTTP_CHAT_ROUNDS && !c->write->posted) {
+        ngx_post_event(c->write, &ngx_posted_next_events);
+    }
+
     if (ngx_http_chat_wait(r) != NGX_OK) {
         ngx_http_chat_finalize(r, ctx, NGX_ERROR);
     }
@@ -297,8 +327,9 @@ ngx_http_chat_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_chat_frame_t   frame;
 
     cl = NULL;
-    ll = &ctx->out;
     size = 0;
+
+    for (ll = &ctx->out; *ll; ll = &(*ll)->next) { /* void */ }
 
     for (n = 0;
          n < NGX_HTTP_CHAT_FRAMES && size < NGX_HTTP_CHAT_BYTES;
@@ -391,6 +422,12 @@ static void
 ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_frame_t *frame)
 {
     ctx->bytes += frame->bytes.len;
+    ctx->chunks += frame->chunks;
+
+    if (frame->chunks && !ctx->has_first_chunk) {
+        ctx->first_chunk = ngx_current_msec - ctx->start;
+        ctx->has_first_chunk = 1;
+    }
 
     switch (frame->status) {
 
@@ -399,13 +436,6 @@ ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_frame_t *frame)
         break;
 
     case NGX_CHAT_STREAMING:
-        ctx->chunks++;
-
-        if (!ctx->has_first_chunk) {
-            ctx->first_chunk = ngx_current_msec - ctx->start;
-            ctx->has_first_chunk = 1;
-        }
-
         break;
 
     case NGX_CHAT_COMPLETED:
@@ -444,6 +474,7 @@ ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     frame.status = ev.status;
     frame.code = ev.code;
+    frame.chunks = 0;
     frame.maker = NULL;
 
     if (ngx_http_chat_render(&ev, r->pool, &frame.bytes) != NGX_OK) {
@@ -583,7 +614,11 @@ ngx_http_chat_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return clcf->heartbeat - passed;
     }
 
-    if (!ctx->verdict || ctx->busy || r->connection->buffered) {
+    /* a piece may end within a frame */
+
+    if (!ctx->verdict || ctx->busy || r->connection->buffered
+        || r->connection->write->posted)
+    {
         return clcf->heartbeat;
     }
 

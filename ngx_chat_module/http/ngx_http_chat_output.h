@@ -1,6 +1,6 @@
 
 /*
- * The stream of a generation that runs, to one client.
+ * The stream of a generation, which runs or was cached, to one client.
  *
  * Each client has buffers of its own over the channel's shared frames, and
  * takes more of these only when it has got rid of the last ones, so that a
@@ -19,7 +19,10 @@
 void ngx_http_chat_output_init(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
-/* sees to the end of the request, which may have come when it returns */
+/*
+ * Sends what ch has, from its first chunk on; for a hit ctx->source says so.
+ * Sees to the end of the request, which may have come when it returns.
+ */
 void ngx_http_chat_send_channel(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_channel_t *ch);
 

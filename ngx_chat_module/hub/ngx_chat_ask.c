@@ -1,6 +1,7 @@
 
 #include "ngx_chat_ask_private.h"
 #include "ngx_chat_follow.h"
+#include "ngx_chat_hit.h"
 #include "ngx_chat_undo.h"
 #include "../codec/ngx_chat_key.h"
 
@@ -12,15 +13,16 @@
 static ngx_int_t ngx_chat_ask_begin(ngx_chat_ask_t *ask);
 static u_char *ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p);
 static ngx_uint_t ngx_chat_ask_here(ngx_chat_ask_t *ask);
-static void ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc,
-    ngx_chat_answer_t *a);
+static void ngx_chat_ask_found(void *data, ngx_int_t rc,
+    ngx_chat_channel_t *ch, int64_t ttl);
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
     ngx_chat_answer_t *a, ngx_msec_t wait);
 static ngx_int_t ngx_chat_ask_channel(ngx_chat_ask_t *ask,
     ngx_uint_t joinable);
 static void ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id);
-static void ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a);
+static void ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_channel_t *ch,
+    int64_t ttl);
 static void ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e);
 static void ngx_chat_ask_event_handler(ngx_event_t *ev);
 static void ngx_chat_ask_timer_handler(ngx_event_t *ev);
@@ -69,6 +71,9 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
 
     ask->limit = question->limit;
 
+    ask->waiter.handler = ngx_chat_ask_found;
+    ask->waiter.data = ask;
+
     ask->timer.handler = ngx_chat_ask_timer_handler;
     ask->timer.data = ask;
     ask->timer.log = hub->log;
@@ -109,9 +114,7 @@ ngx_chat_ask_begin(ngx_chat_ask_t *ask)
         return NGX_OK;
     }
 
-    ask->call = ngx_chat_store_lookup(&hub->store, &ask->task.gen,
-                                      ngx_chat_ask_lookup_handler, ask);
-    if (ask->call == NULL) {
+    if (ngx_chat_hit_test(hub, &ask->task.gen, &ask->waiter) != NGX_OK) {
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
     }
 
@@ -192,16 +195,16 @@ ngx_chat_ask_here(ngx_chat_ask_t *ask)
 
 
 static void
-ngx_chat_ask_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
+ngx_chat_ask_found(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
+    int64_t ttl)
 {
     ngx_chat_ask_t *ask = data;
-
-    ask->call = NULL;
 
     switch (rc) {
 
     case NGX_OK:
-        ngx_chat_ask_hit(ask, a);
+        ngx_chat_channel_hold(ch);
+        ngx_chat_ask_hit(ask, ch, ttl);
         return;
 
     case NGX_DECLINED:
@@ -266,6 +269,8 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
 {
     ngx_chat_ask_t *ask = data;
 
+    ngx_chat_channel_t  *ch;
+
     ask->call = NULL;
 
     switch (rc) {
@@ -288,7 +293,15 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
 
     case NGX_DONE:
         ask->opened = 0;
-        ngx_chat_ask_hit(ask, a);
+
+        ch = ngx_chat_hit_channel(ask->hub, &ask->task.gen, a);
+
+        if (ch == NULL) {
+            ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+            return;
+        }
+
+        ngx_chat_ask_hit(ask, ch, a->ttl);
         return;
 
     case NGX_DECLINED:
@@ -358,16 +371,15 @@ ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id)
 }
 
 
-/* told at once, as the answer is valid during this call only */
+/* the hold on the channel becomes that of the ask */
 
 static void
-ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_answer_t *a)
+ngx_chat_ask_hit(ngx_chat_ask_t *ask, ngx_chat_channel_t *ch, int64_t ttl)
 {
-    ask->verdict.verdict = NGX_CHAT_VERDICT_HIT;
-    ask->verdict.answer = a;
+    ask->channel = ch;
+    ask->verdict.ttl = ttl;
 
-    ngx_chat_ask_tell(ask);
-    ngx_chat_ask_free(ask);
+    ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_HIT);
 }
 
 
@@ -569,6 +581,8 @@ ngx_chat_ask_stop(ngx_chat_ask_t *ask)
 
     ngx_chat_call_cancel(ask->call);
     ask->call = NULL;
+
+    ngx_chat_hit_test_leave(&ask->waiter);
 
     if (ask->timer.timer_set) {
         ngx_del_timer(&ask->timer);

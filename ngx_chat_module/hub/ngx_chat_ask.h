@@ -10,7 +10,6 @@
 
 
 #include "ngx_chat_hub.h"
-#include "../codec/ngx_chat_answer.h"
 #include "../codec/ngx_chat_error.h"
 
 
@@ -42,7 +41,7 @@ typedef struct {
 
 
 typedef enum {
-    NGX_CHAT_VERDICT_HIT = 0,      /* answer, valid during the call */
+    NGX_CHAT_VERDICT_HIT = 0,      /* channel of a cached answer, and ttl */
     NGX_CHAT_VERDICT_MISS,         /* channel of a new generation */
     NGX_CHAT_VERDICT_JOIN,         /* channel of one that runs */
     NGX_CHAT_VERDICT_ERROR         /* error */
@@ -51,11 +50,11 @@ typedef enum {
 
 typedef struct {
     ngx_chat_verdict_e     verdict;
-    ngx_chat_answer_t     *answer;
     ngx_chat_channel_t    *channel;    /* attach inside the handler */
     ngx_chat_error_e       error;      /* queue_full, redis_down, miss_limit,
                                           internal */
     ngx_msec_t             wait;       /* miss_limit: not before */
+    int64_t                ttl;        /* ms left, negative: none known */
 } ngx_chat_verdict_t;
 
 

@@ -13,11 +13,13 @@
 
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
+#include "ngx_chat_hit_test.h"
 
 
 struct ngx_chat_ask_s {
     ngx_chat_hub_t         *hub;       /* NULL: closed */
     ngx_chat_call_t        *call;
+    ngx_chat_waiter_t       waiter;    /* for the hit test */
     ngx_chat_channel_t     *channel;   /* one hold on it */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */

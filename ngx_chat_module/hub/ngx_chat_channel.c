@@ -18,7 +18,6 @@
 
 
 static void ngx_chat_channel_show(ngx_chat_channel_t *ch);
-static void ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp);
 static ngx_chat_entry_t *ngx_chat_channel_entry(ngx_chat_channel_t *ch,
     ngx_chat_event_t *ev);
 static ngx_int_t ngx_chat_channel_whole(ngx_chat_channel_t *ch);
@@ -46,7 +45,7 @@ ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id)
 ngx_chat_channel_t *
 ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 {
-    u_char           key[NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN];
+    u_char           key[NGX_CHAT_CHANNEL_KEY];
     ngx_str_t        name;
     ngx_str_node_t  *sn;
 
@@ -66,8 +65,7 @@ ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 
 
 ngx_chat_channel_t *
-ngx_chat_channel_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
-    ngx_uint_t joinable)
+ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 {
     ngx_pool_t          *pool;
     ngx_chat_channel_t  *ch;
@@ -90,6 +88,27 @@ ngx_chat_channel_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 
     ngx_queue_init(&ch->subs);
     ngx_queue_insert_tail(&hub->all, &ch->queue);
+
+    ngx_chat_channel_key(ch->key, gen->h, gen->fp);
+
+    ch->by_key.str.len = sizeof(ch->key);
+    ch->by_key.str.data = ch->key;
+    ch->by_key.node.key = ngx_crc32_long(ch->key, sizeof(ch->key));
+
+    return ch;
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_channel_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+    ngx_uint_t joinable)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = ngx_chat_channel_alloc(hub, gen);
+    if (ch == NULL) {
+        return NULL;
+    }
 
     ch->by_id.str.len = NGX_CHAT_ID_LEN;
     ch->by_id.str.data = ch->gen.id;
@@ -122,18 +141,12 @@ ngx_chat_channel_show(ngx_chat_channel_t *ch)
         ngx_chat_channel_hide(older);
     }
 
-    ngx_chat_channel_key(ch->key, ch->gen.h, ch->gen.fp);
-
-    ch->by_key.str.len = sizeof(ch->key);
-    ch->by_key.str.data = ch->key;
-    ch->by_key.node.key = ngx_crc32_long(ch->key, sizeof(ch->key));
-
     ngx_rbtree_insert(&ch->hub->keys, &ch->by_key.node);
     ch->joinable = 1;
 }
 
 
-static void
+void
 ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp)
 {
     key = ngx_cpymem(key, h, NGX_CHAT_HASH_LEN);
@@ -181,6 +194,11 @@ ngx_chat_channel_hide(ngx_chat_channel_t *ch)
     if (ch->joinable) {
         ngx_rbtree_delete(&ch->hub->keys, &ch->by_key.node);
         ch->joinable = 0;
+    }
+
+    if (ch->cached) {
+        ngx_rbtree_delete(&ch->hub->hits, &ch->by_key.node);
+        ch->cached = 0;
     }
 }
 
@@ -350,6 +368,7 @@ ngx_chat_channel_entry(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
     p = (u_char *) e + sizeof(ngx_chat_entry_t);
 
     e->event.status = ev->status;
+    e->chunks = (ev->status == NGX_CHAT_STREAMING);
 
     e->event.code.len = ev->code.len;
     e->event.code.data = p;

@@ -14,17 +14,23 @@
 
 
 #include "ngx_chat_ask.h"
+#include "../codec/ngx_chat_answer.h"
 #include "../store/ngx_chat_store_worker.h"
 
 #include <ngx_event.h>
 
 
+#define NGX_CHAT_CHANNEL_KEY  (NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN)
+
+
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
+typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
 
 
 struct ngx_chat_entry_s {
     ngx_chat_entry_t      *next;
     ngx_chat_event_t       event;
+    ngx_uint_t             chunks;     /* that end here */
     ngx_str_t              frame[NGX_CHAT_DIALECTS];  /* data NULL: not yet */
 };
 
@@ -36,6 +42,10 @@ struct ngx_chat_hub_s {
     ngx_rbtree_node_t      ids_sentinel;
     ngx_rbtree_t           keys;       /* joinable ones, by h and fp */
     ngx_rbtree_node_t      keys_sentinel;
+    ngx_rbtree_t           hits;       /* answers that are read, likewise */
+    ngx_rbtree_node_t      hits_sentinel;
+    ngx_rbtree_t           tests;      /* hit tests under way, likewise */
+    ngx_rbtree_node_t      tests_sentinel;
     ngx_uint_t             channels;   /* that are followed */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
@@ -68,7 +78,7 @@ struct ngx_chat_sub_s {
 struct ngx_chat_channel_s {
     ngx_str_node_t         by_id;
     ngx_str_node_t         by_key;     /* h and fp */
-    u_char                 key[NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN];
+    u_char                 key[NGX_CHAT_CHANNEL_KEY];
     ngx_queue_t            queue;      /* in hub->all */
 
     ngx_chat_gen_t         gen;
@@ -84,6 +94,7 @@ struct ngx_chat_channel_s {
     ngx_str_t              text;       /* whole answer, once completed */
     ngx_chat_maker_t       maker;      /* likewise */
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
+    ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
 
     ngx_queue_t            subs;
     const ngx_chat_source_t  *source;  /* what feeds, or has fed it */
@@ -91,6 +102,7 @@ struct ngx_chat_channel_s {
 
     unsigned               indexed:1;  /* in ids */
     unsigned               joinable:1; /* in keys too */
+    unsigned               cached:1;   /* in hits */
     unsigned               ended:1;    /* has its terminal event */
 };
 
@@ -100,7 +112,15 @@ ngx_chat_channel_t *ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id);
 ngx_chat_channel_t *ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h,
     u_char *fp);
 
-/* a new channel with one hold, of the caller; NULL: no memory */
+/* of an index by h and fp; NGX_CHAT_CHANNEL_KEY bytes */
+void ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp);
+
+/*
+ * A new channel with one hold, of the caller; that of alloc is in no index.
+ * NULL: no memory.
+ */
+ngx_chat_channel_t *ngx_chat_channel_alloc(ngx_chat_hub_t *hub,
+    ngx_chat_gen_t *gen);
 ngx_chat_channel_t *ngx_chat_channel_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_uint_t joinable);
 

@@ -3,11 +3,14 @@
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
 #include "ngx_chat_follow.h"
+#include "ngx_chat_hit.h"
 #include "ngx_chat_undo.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
 
 
+static ngx_chat_entry_t **ngx_chat_hub_start(ngx_chat_channel_t *ch,
+    const ngx_chat_dialect_t *dialect);
 static void ngx_chat_hub_wake_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_chat_hub_again(ngx_chat_sub_t *sub);
 static void ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v);
@@ -30,6 +33,11 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
     ngx_rbtree_init(&hub->ids, &hub->ids_sentinel,
                     ngx_str_rbtree_insert_value);
     ngx_rbtree_init(&hub->keys, &hub->keys_sentinel,
+                    ngx_str_rbtree_insert_value);
+
+    ngx_rbtree_init(&hub->hits, &hub->hits_sentinel,
+                    ngx_str_rbtree_insert_value);
+    ngx_rbtree_init(&hub->tests, &hub->tests_sentinel,
                     ngx_str_rbtree_insert_value);
 
     ngx_queue_init(&hub->all);
@@ -212,7 +220,7 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     }
 
     sub->channel = ch;
-    sub->next = ch->base ? &ch->base->next : &ch->first;
+    sub->next = ngx_chat_hub_start(ch, dialect);
     sub->dialect = dialect;
     sub->wake = wake;
     sub->data = data;
@@ -228,11 +236,22 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     ngx_queue_insert_tail(&ch->subs, &sub->queue);
     ngx_chat_channel_hold(ch);
 
-    if (*sub->next) {
+    if (*sub->next || ch->hit) {
         ngx_post_event(&sub->event, &ngx_posted_events);
     }
 
     return sub;
+}
+
+
+static ngx_chat_entry_t **
+ngx_chat_hub_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
+{
+    if (ch->hit) {
+        return ngx_chat_hit_start(ch, dialect);
+    }
+
+    return ch->base ? &ch->base->next : &ch->first;
 }
 
 
@@ -276,6 +295,12 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame)
     ngx_chat_entry_t  *e;
 
     while (!sub->done) {
+
+        if (*sub->next == NULL && sub->channel->hit
+            && ngx_chat_hit_render(sub->channel, sub->dialect) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
 
         e = *sub->next;
 
@@ -323,6 +348,7 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame)
 
         frame->bytes = *bytes;
         frame->status = e->event.status;
+        frame->chunks = e->chunks;
         frame->code = e->event.code;
         frame->maker = (e->event.status == NGX_CHAT_COMPLETED)
                        ? &sub->channel->maker : NULL;
@@ -394,15 +420,13 @@ ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v)
     sub->ask = NULL;
     sub->again = 0;
 
-    /* a hit or an error: the client is told what became of the first one */
+    /* after an error the client is told what became of the first one */
 
-    if (v->verdict == NGX_CHAT_VERDICT_MISS
-        || v->verdict == NGX_CHAT_VERDICT_JOIN)
-    {
+    if (v->verdict != NGX_CHAT_VERDICT_ERROR) {
         ngx_chat_hub_move(sub, v->channel);
     }
 
-    if (*sub->next) {
+    if (*sub->next || sub->channel->hit) {
         ngx_post_event(&sub->event, &ngx_posted_events);
     }
 }
@@ -420,7 +444,7 @@ ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch)
     ngx_chat_channel_hold(ch);
 
     sub->channel = ch;
-    sub->next = ch->base ? &ch->base->next : &ch->first;
+    sub->next = ngx_chat_hub_start(ch, sub->dialect);
 
     ngx_chat_channel_release(old);
 }
@@ -430,4 +454,18 @@ u_char *
 ngx_chat_hub_id(ngx_chat_channel_t *ch)
 {
     return ch->gen.id;
+}
+
+
+ngx_chat_maker_t *
+ngx_chat_hub_maker(ngx_chat_channel_t *ch)
+{
+    return &ch->maker;
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_hub_channel(ngx_chat_sub_t *sub)
+{
+    return sub->channel;
 }

@@ -18,6 +18,7 @@
 
 
 #include "../ngx_chat.h"
+#include "../codec/ngx_chat_replay.h"
 
 
 #define NGX_CHAT_DIALECTS  2
@@ -29,18 +30,26 @@ typedef struct ngx_chat_sub_s  ngx_chat_sub_t;
 /*
  * How events become bytes.  render() puts the frame of ev into *frame,
  * allocated in pool; an empty frame is skipped.  A completed event has the
- * whole answer as text.
+ * whole answer as text.  replay() writes on at p, to last at most, what rp
+ * replays, counts the chunks, says when it is done, and returns where it ends.
  */
 typedef struct {
     ngx_uint_t             index;  /* below NGX_CHAT_DIALECTS */
     ngx_int_t            (*render)(ngx_chat_event_t *ev, ngx_pool_t *pool,
                                    ngx_str_t *frame);
+    u_char              *(*replay)(ngx_chat_replay_t *rp, u_char *p,
+                                   u_char *last);
 } ngx_chat_dialect_t;
 
 
+/*
+ * One frame, or of a cached answer a piece of its frames, which may begin and
+ * end within one; status is that of the last one.
+ */
 typedef struct {
     ngx_str_t              bytes;  /* as long as the subscription lasts */
     ngx_chat_status_e      status;
+    ngx_uint_t             chunks; /* that end in it */
     ngx_str_t              code;   /* error: the code; completed: the reason */
     ngx_chat_maker_t      *maker;  /* completed: as long as bytes; else NULL */
 } ngx_chat_frame_t;
@@ -151,6 +160,15 @@ ngx_uint_t ngx_chat_hub_lost(ngx_chat_sub_t *sub);
 
 /* the generation's id, NGX_CHAT_ID_LEN */
 u_char *ngx_chat_hub_id(ngx_chat_channel_t *ch);
+
+/* who made it; empty until it is completed */
+ngx_chat_maker_t *ngx_chat_hub_maker(ngx_chat_channel_t *ch);
+
+/*
+ * The channel that it listens to, which is another one after the first was
+ * cancelled before it had anything to give.
+ */
+ngx_chat_channel_t *ngx_chat_hub_channel(ngx_chat_sub_t *sub);
 
 
 #endif /* _NGX_CHAT_HUB_H_INCLUDED_ */

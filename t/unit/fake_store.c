@@ -393,3 +393,30 @@ fake_cut_commands(void)
         fake_answer(NGX_ERROR);
     }
 }
+
+
+u_char *
+fake_replay(ngx_chat_replay_t *rp, u_char *p, u_char *last)
+{
+    size_t     len;
+    ngx_str_t  text;
+
+    if (ngx_chat_answer_cut(&rp->cuts, &len) == NGX_OK) {
+        *p++ = 'S';
+        p = ngx_cpymem(p, rp->text, len);
+
+        rp->text += len;
+        rp->chunks++;
+
+        return p;
+    }
+
+    text = rp->answer->text;
+
+    fake.bad += (text.len >= (size_t) (last - p));
+
+    *p++ = 'C';
+    rp->done = 1;
+
+    return ngx_cpymem(p, text.data, ngx_min(text.len, (size_t) (last - p)));
+}

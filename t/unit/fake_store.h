@@ -13,6 +13,7 @@
 
 
 #include "fake_loop.h"
+#include "../../ngx_chat_module/codec/ngx_chat_replay.h"
 #include "../../ngx_chat_module/store/ngx_chat_store_worker.h"
 
 
@@ -45,6 +46,9 @@ void fake_seed(uint32_t seed);
 ngx_uint_t fake_execute(void);
 ngx_uint_t fake_answer(ngx_int_t rc);   /* NGX_OK, or what went wrong */
 ngx_uint_t fake_deliver(void);
+
+/* of a dialect: a frame at a time, led by a letter, while there is room */
+u_char *fake_replay(ngx_chat_replay_t *rp, u_char *p, u_char *last);
 
 /* faults */
 void fake_cut_commands(void);       /* all get NGX_ERROR, done or not */

@@ -7,7 +7,7 @@ HUB_OBJS = $(patsubst $(HUB)/%.c,$(BUILD)/%.o,$(wildcard $(HUB)/*.c)) \
 
 HUB_HEADERS = $(wildcard $(HUB)/*.h ../../ngx_chat_module/store/*.h)
 
-TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask
+TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit
 
 
 $(BUILD)/ut_hub: $(BUILD)/ut_hub.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
@@ -16,7 +16,10 @@ $(BUILD)/ut_hub: $(BUILD)/ut_hub.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 $(BUILD)/ut_ask: $(BUILD)/ut_ask.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(BUILD)/ut_hit: $(BUILD)/ut_hit.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(BUILD)/ngx_chat_%.o: $(HUB)/ngx_chat_%.c $(HEADERS) $(HUB_HEADERS) | $(BUILD)
 	$(COMPILE) -o $@ $<
 
-$(BUILD)/ut_hub.o $(BUILD)/ut_ask.o: $(HUB_HEADERS)
+$(BUILD)/ut_hub.o $(BUILD)/ut_ask.o $(BUILD)/ut_hit.o: $(HUB_HEADERS)

@@ -49,7 +49,7 @@ static void ut_unheard(void);
 static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
-static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render };
+static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render, fake_replay };
 
 static ngx_chat_hub_t      *ut_hub;
 static ngx_chat_hub_conf_t  ut_conf;
@@ -477,6 +477,7 @@ ut_full(void)
           && fake.opened == 3,
           "what runs is joined");
 
+    ut_leave(&one);
     ut_leave(&other);
     ut_redis();
     ut_end();

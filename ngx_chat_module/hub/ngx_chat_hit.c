@@ -1,0 +1,234 @@
+
+#include "ngx_chat_hit.h"
+
+
+#define NGX_CHAT_HIT_PIECE  16384
+
+
+typedef struct {
+    ngx_chat_replay_t      replay;
+    ngx_chat_entry_t      *first;
+    ngx_chat_entry_t     **last;       /* NULL: nobody has read it */
+} ngx_chat_reel_t;
+
+
+struct ngx_chat_hit_s {
+    ngx_chat_answer_t      answer;
+    ngx_chat_reel_t        reels[NGX_CHAT_DIALECTS];
+};
+
+
+static ngx_chat_channel_t *ngx_chat_hit_find(ngx_chat_hub_t *hub,
+    ngx_chat_gen_t *gen);
+static ngx_uint_t ngx_chat_hit_same(ngx_chat_channel_t *ch,
+    ngx_chat_answer_t *answer);
+static ngx_uint_t ngx_chat_hit_same_str(ngx_str_t *a, ngx_str_t *b);
+static ngx_chat_channel_t *ngx_chat_hit_create(ngx_chat_hub_t *hub,
+    ngx_chat_gen_t *gen, ngx_chat_answer_t *answer);
+static ngx_chat_hit_t *ngx_chat_hit_copy(ngx_chat_answer_t *answer,
+    ngx_pool_t *pool);
+
+
+ngx_chat_channel_t *
+ngx_chat_hit_channel(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+    ngx_chat_answer_t *answer)
+{
+    ngx_chat_channel_t  *ch, *older;
+
+    older = ngx_chat_hit_find(hub, gen);
+
+    if (older && ngx_chat_hit_same(older, answer)) {
+        ngx_chat_channel_hold(older);
+        return older;
+    }
+
+    ch = ngx_chat_hit_create(hub, gen, answer);
+    if (ch == NULL) {
+        return NULL;
+    }
+
+    /* it was replaced meanwhile; who reads it reads on */
+
+    if (older) {
+        ngx_chat_channel_hide(older);
+    }
+
+    ngx_rbtree_insert(&hub->hits, &ch->by_key.node);
+    ch->cached = 1;
+
+    return ch;
+}
+
+
+static ngx_chat_channel_t *
+ngx_chat_hit_find(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
+{
+    u_char           key[NGX_CHAT_CHANNEL_KEY];
+    ngx_str_t        name;
+    ngx_str_node_t  *sn;
+
+    ngx_chat_channel_key(key, gen->h, gen->fp);
+
+    name.len = sizeof(key);
+    name.data = key;
+
+    sn = ngx_str_rbtree_lookup(&hub->hits, &name,
+                               ngx_crc32_long(name.data, name.len));
+    if (sn == NULL) {
+        return NULL;
+    }
+
+    return ngx_rbtree_data(&sn->node, ngx_chat_channel_t, by_key.node);
+}
+
+
+static ngx_uint_t
+ngx_chat_hit_same(ngx_chat_channel_t *ch, ngx_chat_answer_t *answer)
+{
+    ngx_chat_answer_t  *a;
+
+    a = &ch->hit->answer;
+
+    return ngx_memcmp(ch->gen.id, answer->gen.data, NGX_CHAT_ID_LEN) == 0
+           && ngx_chat_hit_same_str(&a->finish, &answer->finish)
+           && ngx_chat_hit_same_str(&a->cuts, &answer->cuts)
+           && ngx_chat_hit_same_str(&a->text, &answer->text);
+}
+
+
+static ngx_uint_t
+ngx_chat_hit_same_str(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
+}
+
+
+static ngx_chat_channel_t *
+ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+    ngx_chat_answer_t *answer)
+{
+    ngx_chat_gen_t       made;
+    ngx_chat_maker_t     maker;
+    ngx_chat_channel_t  *ch;
+
+    made = *gen;
+    ngx_memcpy(made.id, answer->gen.data, NGX_CHAT_ID_LEN);
+
+    ch = ngx_chat_channel_alloc(hub, &made);
+    if (ch == NULL) {
+        return NULL;
+    }
+
+    ch->hit = ngx_chat_hit_copy(answer, ch->pool);
+
+    if (ch->hit == NULL) {
+        ngx_chat_channel_release(ch);
+        return NULL;
+    }
+
+    maker.provider = answer->provider;
+    maker.model = answer->model;
+
+    ngx_chat_channel_made(ch, &maker);
+
+    ch->ended = 1;
+
+    return ch;
+}
+
+
+static ngx_chat_hit_t *
+ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_pool_t *pool)
+{
+    u_char             *p;
+    ngx_chat_hit_t     *hit;
+    ngx_chat_answer_t  *a;
+
+    hit = ngx_pcalloc(pool, sizeof(ngx_chat_hit_t));
+    if (hit == NULL) {
+        return NULL;
+    }
+
+    p = ngx_pnalloc(pool, answer->text.len + answer->cuts.len
+                          + answer->finish.len);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    a = &hit->answer;
+
+    a->text.len = answer->text.len;
+    a->text.data = p;
+    p = ngx_cpymem(p, answer->text.data, answer->text.len);
+
+    a->cuts.len = answer->cuts.len;
+    a->cuts.data = p;
+    p = ngx_cpymem(p, answer->cuts.data, answer->cuts.len);
+
+    a->finish.len = answer->finish.len;
+    a->finish.data = p;
+    ngx_memcpy(p, answer->finish.data, answer->finish.len);
+
+    return hit;
+}
+
+
+ngx_chat_entry_t **
+ngx_chat_hit_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
+{
+    ngx_chat_reel_t  *reel;
+
+    reel = &ch->hit->reels[dialect->index];
+
+    if (reel->last == NULL) {
+        reel->last = &reel->first;
+        ngx_chat_replay_init(&reel->replay, &ch->hit->answer);
+    }
+
+    return &reel->first;
+}
+
+
+ngx_int_t
+ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
+{
+    u_char             *p, buf[NGX_CHAT_HIT_PIECE];
+    ngx_str_t          *frame;
+    ngx_chat_reel_t    *reel;
+    ngx_chat_entry_t   *e;
+    ngx_chat_replay_t   before;
+
+    reel = &ch->hit->reels[dialect->index];
+
+    if (reel->replay.done) {
+        return NGX_OK;
+    }
+
+    before = reel->replay;
+
+    p = dialect->replay(&reel->replay, buf, buf + NGX_CHAT_HIT_PIECE);
+
+    e = ngx_palloc(ch->pool, sizeof(ngx_chat_entry_t) + (p - buf));
+    if (e == NULL) {
+        reel->replay = before;
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(e, sizeof(ngx_chat_entry_t));
+
+    e->event.status = reel->replay.done ? NGX_CHAT_COMPLETED
+                                        : NGX_CHAT_STREAMING;
+    e->event.code = ch->hit->answer.finish;
+    e->chunks = reel->replay.chunks - before.chunks;
+
+    frame = &e->frame[dialect->index];
+
+    frame->len = p - buf;
+    frame->data = (u_char *) e + sizeof(ngx_chat_entry_t);
+    ngx_memcpy(frame->data, buf, frame->len);
+
+    *reel->last = e;
+    reel->last = &e->next;
+
+    return NGX_OK;
+}

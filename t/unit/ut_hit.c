@@ -1,0 +1,494 @@
+
+/*
+ * Readers of cached answers: they share a hit test while it is under way, and
+ * the answer and its rendering as long as one of them reads.
+ */
+
+
+#include "fake_store.h"
+#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+
+
+#define UT_CLIENTS  5
+
+
+typedef struct {
+    ngx_chat_ask_t        *ask;
+    ngx_chat_sub_t        *sub;
+    ngx_uint_t             verdicts;
+    ngx_chat_verdict_t     verdict;
+    u_char                *first;      /* bytes of the first piece */
+    ngx_uint_t             wakes;
+    size_t                 len;
+    u_char                 text[4096];
+} ut_client_t;
+
+
+static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
+    ngx_str_t *frame);
+static void ut_begin(void);
+static void ut_end(const char *name);
+static void ut_ask(ut_client_t *cl, u_char h, u_char fp,
+    ngx_chat_ask_mode_e mode);
+static void ut_verdict(void *data, ngx_chat_verdict_t *v);
+static void ut_wake(void *data);
+static void ut_leave(ut_client_t *cl);
+static void ut_redis(void);
+static void ut_answer(u_char h);
+static ngx_chat_status_e ut_read(ut_client_t *cl);
+static ngx_uint_t ut_hits(ngx_uint_t from, ngx_uint_t n);
+
+static void ut_together(void);
+static void ut_later(void);
+static void ut_apart(void);
+static void ut_failure(void);
+static void ut_leaving(void);
+static void ut_closing(void);
+static void ut_again(void);
+
+
+static const ngx_chat_dialect_t  ut_dialect = {
+    0,
+    ut_render,
+    ngx_chat_replay_write
+};
+
+static ngx_chat_hub_t      *ut_hub;
+static ngx_chat_hub_conf_t  ut_conf;
+static ut_client_t          ut_client[UT_CLIENTS];
+
+
+static ngx_int_t
+ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+{
+    frame->len = ngx_chat_frame_len(ev);
+    frame->data = ngx_pnalloc(pool, frame->len);
+
+    (void) ngx_chat_frame_write(frame->data, ev);
+
+    return NGX_OK;
+}
+
+
+static void
+ut_begin(void)
+{
+    fake_loop_init();
+    fake_seed(1);
+
+    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
+    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+}
+
+
+static void
+ut_end(const char *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < UT_CLIENTS; i++) {
+        ut_leave(&ut_client[i]);
+    }
+
+    ut_redis();
+    ngx_chat_hub_close(ut_hub);
+
+    ut_ok(!fake.subs && !fake.bad && fake_loop_next() == -1
+          && ngx_queue_empty(&ngx_posted_events), name);
+
+    fake_free();
+}
+
+
+static void
+ut_ask(ut_client_t *cl, u_char h, u_char fp, ngx_chat_ask_mode_e mode)
+{
+    ngx_chat_question_t  q;
+
+    memset(cl, 0, sizeof(ut_client_t));
+    memset(&q, 0, sizeof(ngx_chat_question_t));
+
+    memset(q.h, h, NGX_CHAT_HASH_LEN);
+    memset(q.fp, fp, NGX_CHAT_FP_LEN);
+
+    q.mode = mode;
+    q.ttl = 900000;
+    q.messages = ut_str("messages");
+
+    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
+
+    ut_free(&q.messages);
+}
+
+
+static void
+ut_verdict(void *data, ngx_chat_verdict_t *v)
+{
+    ut_client_t *cl = data;
+
+    cl->ask = NULL;
+    cl->verdict = *v;
+    cl->verdicts++;
+
+    if (v->verdict != NGX_CHAT_VERDICT_ERROR) {
+        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
+    }
+}
+
+
+static void
+ut_wake(void *data)
+{
+    ut_client_t *cl = data;
+
+    cl->wakes++;
+}
+
+
+static void
+ut_leave(ut_client_t *cl)
+{
+    if (cl->ask) {
+        ngx_chat_hub_forget(cl->ask);
+        cl->ask = NULL;
+    }
+
+    if (cl->sub) {
+        ngx_chat_hub_detach(cl->sub);
+        cl->sub = NULL;
+    }
+}
+
+
+static void
+ut_redis(void)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < 16; n++) {
+        fake_loop_run(0);
+
+        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+            fake_loop_run(0);
+        }
+    }
+}
+
+
+/* another one replaces what is cached; some fail, as providers do */
+
+static void
+ut_answer(u_char h)
+{
+    ngx_uint_t          answered;
+    static ut_client_t  cl;
+
+    do {
+        ut_ask(&cl, h, 'f', NGX_CHAT_ASK_REFRESH);
+        ut_redis();
+
+        fake_write(FAKE_RESTART);
+        fake_write(FAKE_END);
+        ut_redis();
+
+        answered = (ut_read(&cl) == NGX_CHAT_COMPLETED);
+
+        ut_leave(&cl);
+        ut_redis();
+
+    } while (!answered);
+}
+
+
+/* all there is; what it has ended with, or processing */
+
+static ngx_chat_status_e
+ut_read(ut_client_t *cl)
+{
+    ngx_chat_frame_t   frame;
+    ngx_chat_status_e  status;
+
+    status = NGX_CHAT_PROCESSING;
+
+    while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
+
+        if (cl->len == 0) {
+            cl->first = frame.bytes.data;
+        }
+
+        memcpy(cl->text + cl->len, frame.bytes.data, frame.bytes.len);
+        cl->len += frame.bytes.len;
+        status = frame.status;
+    }
+
+    return status;
+}
+
+
+/* these have the same text, in the same memory */
+
+static ngx_uint_t
+ut_hits(ngx_uint_t from, ngx_uint_t n)
+{
+    ngx_uint_t    i;
+    ut_client_t  *cl, *one;
+
+    one = &ut_client[from];
+
+    for (i = from; i < from + n; i++) {
+        cl = &ut_client[i];
+
+        if (cl->verdicts != 1 || cl->verdict.verdict != NGX_CHAT_VERDICT_HIT
+            || cl->wakes == 0 || ut_read(cl) != NGX_CHAT_COMPLETED
+            || cl->first != one->first || cl->len != one->len
+            || memcmp(cl->text, one->text, cl->len) != 0)
+        {
+            return 0;
+        }
+    }
+
+    return one->len > 0;
+}
+
+
+static void
+ut_together(void)
+{
+    ngx_uint_t  i, sent;
+
+    ut_begin();
+    ut_answer('a');
+
+    sent = fake.sent;
+
+    for (i = 0; i < UT_CLIENTS; i++) {
+        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    }
+
+    ut_redis();
+
+    ut_ok(fake.sent == sent + 1, "who asks at once shares a hit test");
+    ut_ok(ut_hits(0, UT_CLIENTS), "and the answer");
+
+    ut_end("all is gone");
+}
+
+
+static void
+ut_later(void)
+{
+    ngx_uint_t  i, sent;
+
+    ut_begin();
+    ut_answer('a');
+
+    sent = fake.sent;
+
+    for (i = 0; i < 3; i++) {
+        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_redis();
+    }
+
+    ut_ok(fake.sent == sent + 3, "who asks later looks what is there now");
+
+    ut_answer('a');
+
+    for (i = 3; i < UT_CLIENTS; i++) {
+        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_redis();
+    }
+
+    ut_ok(ut_hits(0, 3), "the same answer is there once");
+    ut_ok(ut_hits(3, 2), "and one that replaced it");
+
+    ut_ok(ut_client[0].first != ut_client[3].first
+          && memcmp(ut_client[0].text, ut_client[3].text, ut_client[0].len)
+             != 0,
+          "whose readers do not disturb each other");
+
+    ut_end("both are gone");
+}
+
+
+static void
+ut_apart(void)
+{
+    ngx_uint_t  sent;
+
+    ut_begin();
+    ut_answer('a');
+    ut_answer('b');
+
+    sent = fake.sent;
+
+    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[1], 'b', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[2], 'a', 'g', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[3], 'a', 'f', NGX_CHAT_ASK_PRIVATE);
+    ut_ask(&ut_client[4], 'a', 'f', NGX_CHAT_ASK_REFRESH);
+
+    ut_ok(fake.sent == sent + 5, "another key or provider is asked for apart");
+
+    ut_redis();
+
+    ut_ok(ut_hits(0, 1) && ut_hits(1, 1)
+          && ut_client[0].first != ut_client[1].first,
+          "as other answers");
+    ut_ok(ut_client[3].verdict.verdict == NGX_CHAT_VERDICT_MISS
+          && ut_client[4].verdict.verdict == NGX_CHAT_VERDICT_MISS,
+          "who wants no cached answer shares none");
+
+    ut_end("they are gone");
+}
+
+
+static void
+ut_failure(void)
+{
+    ngx_uint_t  i, ok;
+
+    ut_begin();
+    ut_answer('a');
+
+    for (i = 0; i < UT_CLIENTS; i++) {
+        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    }
+
+    fake_answer(NGX_ERROR);
+    fake_loop_run(0);
+
+    ok = (fake.calls == 0);
+
+    for (i = 0; i < UT_CLIENTS; i++) {
+        ok &= (ut_client[i].verdicts == 1
+               && ut_client[i].verdict.verdict == NGX_CHAT_VERDICT_ERROR
+               && ut_client[i].verdict.error == NGX_CHAT_E_REDIS_DOWN);
+    }
+
+    ut_ok(ok, "a hit test that fails, fails for all");
+
+    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(ut_hits(0, 1), "and the next one is another");
+
+    ut_end("nothing is left of it");
+}
+
+
+static void
+ut_leaving(void)
+{
+    ngx_uint_t  i;
+
+    ut_begin();
+    ut_answer('a');
+
+    for (i = 0; i < 4; i++) {
+        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    }
+
+    ut_leave(&ut_client[0]);
+    ut_leave(&ut_client[3]);
+    ut_redis();
+
+    ut_ok(ut_hits(1, 2), "some leave, and the others have the answer");
+
+    ut_leave(&ut_client[1]);
+    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(ut_hits(0, 1) && ut_client[0].first == ut_client[2].first,
+          "one is enough to keep it");
+
+    ut_ask(&ut_client[3], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[4], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_leave(&ut_client[3]);
+    ut_leave(&ut_client[4]);
+    ut_redis();
+
+    ut_ok(ut_client[3].verdicts + ut_client[4].verdicts == 0,
+          "all leave, and nothing is told");
+
+    ut_end("nothing is left of them");
+}
+
+
+/* a request may outlive the hub */
+
+static void
+ut_closing(void)
+{
+    ut_begin();
+    ut_answer('a');
+
+    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    ut_ask(&ut_client[1], 'a', 'f', NGX_CHAT_ASK_CACHED);
+
+    ngx_chat_hub_close(ut_hub);
+
+    ut_ok(ut_hits(0, 1) && ut_client[1].verdicts == 0,
+          "an answer is read to its end without the hub");
+
+    ut_leave(&ut_client[0]);
+    ut_leave(&ut_client[1]);
+
+    fake_free();
+}
+
+
+/* what it has joined was cancelled, and has been answered since */
+
+static void
+ut_again(void)
+{
+    ngx_uint_t  sent;
+
+    ut_begin();
+
+    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    ut_ask(&ut_client[1], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    fake_write(FAKE_CANCEL);
+    ut_redis();
+
+    ut_answer('a');
+
+    sent = ut_client[1].wakes;
+
+    ut_ok(ut_client[1].verdict.verdict == NGX_CHAT_VERDICT_JOIN
+          && ut_read(&ut_client[1]) == NGX_CHAT_PROCESSING
+          && ut_client[1].len == 0,
+          "who joined what was cancelled asks again");
+
+    ut_redis();
+
+    ut_ok(ut_client[1].wakes > sent
+          && ut_read(&ut_client[1]) == NGX_CHAT_COMPLETED
+          && ut_client[1].len > 0,
+          "and is given the answer that is cached by then");
+
+    ut_ok(memcmp(ngx_chat_hub_id(ut_client[1].verdict.channel),
+                 ngx_chat_hub_id(ngx_chat_hub_channel(ut_client[1].sub)),
+                 NGX_CHAT_ID_LEN) != 0,
+          "under the name of its generation");
+
+    ut_end("nothing is left of both");
+}
+
+
+int
+main(void)
+{
+    ut_together();
+    ut_later();
+    ut_apart();
+    ut_failure();
+    ut_leaving();
+    ut_closing();
+    ut_again();
+
+    return ut_done();
+}
