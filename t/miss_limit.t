@@ -8,6 +8,7 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Life;
 
 my $redis = start_redis();
 my $provider = start_provider(chunks => 3);
@@ -80,7 +81,8 @@ stream_ok(scalar ask($nginx, $ask), 'the first one', cache => qr/fwd=miss$/);
 
 my ($key, @more) = limit_keys();
 
-like($key, qr/^chat:limit:1:[0-9a-f]{64}$/, 'a key without a name in it');
+like($key, qr/^chat:limit:1:\{chat:tasks:1\}:[0-9a-f]{64}$/,
+     'a key without a name in it');
 is(scalar(@more), 0, 'one key');
 
 my $ttl = $redis->cmd('PTTL', $key);
@@ -197,6 +199,36 @@ $user = 'reload';
 stream_ok(scalar ask($nginx, question('day')), 'before a reload');
 $nginx->reload;
 limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
+
+# Who is refused has opened the generation in vain; others who have joined it
+# meanwhile, here and on another host, ask for themselves.
+
+{
+    my $proxy = start_proxy($redis);
+    my $slow = start_nginx(%opt, workers => 1,
+                           broker => 'redis://127.0.0.1:' . $proxy->port);
+    my ($first, $asked) = map { question('day',
+        headers => { 'X-User' => 'late' }) } 1, 2;
+    my %later;
+
+    stream_ok(scalar ask($slow, $first), 'the one that is allowed');
+    wait_for { get($slow, '/')->{body} =~ /"broker": "up"/ } 10, 'the broker';
+    $proxy->set(latency => 200);
+
+    $later{late} = ask_later($slow, $asked);
+    wait_for { live_id($redis, $asked->{question}) } 10, 'it to be opened';
+
+    foreach my $where ('here', 'there') {
+        $later{$where} = ask_later($where eq 'here' ? $slow : $nginx,
+            { %$asked, headers => { 'X-User' => $where } });
+    }
+
+    limited((results($later{late}))[0], 'opened in vain', 4300, 4320);
+    stream_ok((results($later{$_}))[0], "joined $_ meanwhile")
+        foreach 'here', 'there';
+    is(provider_stats($provider, $asked->{question}), 1, 'one call for both');
+    $slow->stop;
+}
 
 # configuration
 

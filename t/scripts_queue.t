@@ -105,6 +105,80 @@ unchanged(sub {
 }, 'a queue of another type');
 
 
+# push: a limit of one in 10 s, and two besides
+
+my $limit = 'chat:limit:1:{chat:tasks:1}:' . 'cd' x 32;
+
+
+sub limited {
+    my (%arg) = @_;
+
+    return call('push', [ $tasks, $limit ], $arg{room} // 9,
+                $arg{interval} // 10_000_000, $arg{burst} // 2, 'h', 'x');
+}
+
+
+# what the limit holds, in us from now
+
+sub ahead {
+    my ($seconds, $us) = @{ $redis->cmd('TIME') };
+
+    return $redis->cmd('GET', $limit) - ($seconds * 1_000_000 + $us);
+}
+
+$redis->cmd('FLUSHALL');
+is(limited(), 'OK', 'limit: the first');
+like(entries($tasks), qr/^\d+-\d+ h x$/, 'limit: its task');
+near(ahead() / 1000, 10000, 'limit: is counted');
+near($redis->cmd('PTTL', $limit), 10000, 'limit: until it is made up for');
+is(limited(), 'OK', "limit: $_ at once") foreach 2, 3;
+near(ahead() / 1000, 30000, 'limit: all are counted');
+near($redis->cmd('PTTL', $limit), 30000, 'limit: until they are made up for');
+
+unchanged(sub {
+    my ($word, $left) = split(/ /, limited());
+
+    is($word, 'LIMIT', 'limit: one too many');
+    near($left, 10000, 'limit: when it is not');
+    like(limited(interval => 'x'), qr/^ERR/, 'limit: a bad number');
+}, 'limit: one too many');
+
+like(limited(room => 0), qr/^LIMIT /, 'limit: before there is no room');
+is(call('push', $tasks, 9, 'h', 'x'), 'OK', 'limit: without one nothing counts');
+near(ahead() / 1000, 30000, 'limit: nothing did');
+
+$redis->cmd('FLUSHALL');
+unchanged(sub { is(limited(room => 0), 'FULL', 'limit: no room') },
+          'limit: no room');
+
+foreach my $value ('x', '', '-5', 'nan', '1e300', '12', '0x10') {
+    $redis->cmd('FLUSHALL');
+    $redis->cmd('SET', $limit, $value, 'PX', 5000);
+    is(limited(burst => 0), 'OK', "limit: '$value' counts for nothing");
+    near(ahead() / 1000, 10000, 'limit: is replaced');
+}
+
+$redis->cmd('FLUSHALL');
+wrong($limit);
+is(limited(), 'OK', 'limit: another type counts for nothing');
+near(ahead() / 1000, 10000, 'limit: is replaced');
+
+# a clock that went back: as if all that can be counted had been
+
+$redis->cmd('SET', $limit, '9' x 20, 'PX', 5000);
+near((split(/ /, limited()))[1], 10000, 'limit: not beyond what it can be');
+
+# very often, and very rarely
+
+$redis->cmd('FLUSHALL');
+is(limited(interval => 1, burst => 1_000_000), 'OK',
+   'limit: a million a second') foreach 1 .. 3;
+$redis->cmd('FLUSHALL');
+is(limited(interval => 86_400_000_000, burst => 364), 'OK',
+   'limit: one a day');
+ok(abs(ahead() / 86_400_000_000 - 1) < 0.001, 'limit: counted exactly');
+
+
 # out of memory: what began can end, and nothing begins
 
 $redis->cmd('FLUSHALL');

@@ -17,7 +17,7 @@ static void ngx_chat_ask_found(void *data, ngx_int_t rc,
     ngx_chat_channel_t *ch, int64_t ttl);
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
-    ngx_chat_answer_t *a, ngx_msec_t wait);
+    ngx_chat_answer_t *a);
 static ngx_int_t ngx_chat_ask_channel(ngx_chat_ask_t *ask,
     ngx_uint_t joinable);
 static void ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id);
@@ -237,12 +237,11 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     hub = ask->hub;
 
     opening.cache = (ask->mode == NGX_CHAT_ASK_CACHED);
-    opening.full = ngx_chat_ask_full(ask);
+    opening.full = ngx_chat_ask_limited(ask) || ngx_chat_ask_full(ask);
     opening.queue_timeout = hub->conf->queue_timeout;
-    opening.limit = &ask->limit;
 
-    if (opening.full && !opening.cache && ask->limit.interval == 0) {
-        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+    if (opening.full && !opening.cache) {
+        ngx_chat_ask_refuse(ask);
         return;
     }
 
@@ -265,7 +264,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
 static void
 ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
-    ngx_chat_answer_t *a, ngx_msec_t wait)
+    ngx_chat_answer_t *a)
 {
     ngx_chat_ask_t *ask = data;
 
@@ -309,14 +308,8 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
 
-    case NGX_AGAIN:
-        ask->opened = 0;
-        ask->verdict.wait = wait;
-        ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
-        return;
-
     case NGX_CHAT_OPEN_FULL:
-        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        ngx_chat_ask_refuse(ask);
         return;
 
     case NGX_ERROR:
@@ -418,7 +411,7 @@ ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 
     if (ask->opened) {
         ask->opened = 0;
-        ngx_chat_undo(ask->hub, &ask->task.gen, e);
+        ngx_chat_undo(ask->hub, &ask->task.gen, ngx_chat_ask_joined(e));
     }
 }
 

@@ -51,6 +51,18 @@ struct ngx_chat_ask_s {
  */
 void ngx_chat_ask_push(ngx_chat_ask_t *ask);
 
+/* nothing was opened, as a task would not be taken; ends in error */
+void ngx_chat_ask_refuse(ngx_chat_ask_t *ask);
+
+/*
+ * The error of those who have joined what its opener lost by e.  A limit is
+ * not theirs: they ask again.
+ */
+ngx_chat_error_e ngx_chat_ask_joined(ngx_chat_error_e e);
+
+/* was its name over the limit a moment ago, and is it still? */
+ngx_uint_t ngx_chat_ask_limited(ngx_chat_ask_t *ask);
+
 /*
  * Was the queue full a moment ago?  One ask at a time is told that it was
  * not, and finds out.

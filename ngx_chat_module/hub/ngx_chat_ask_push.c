@@ -7,10 +7,18 @@
  * How long a full queue is remembered: who is refused meanwhile costs Redis
  * no generation, and room that comes free is not left empty for long.
  */
-#define NGX_CHAT_ASK_FULL  200        /* ms */
+#define NGX_CHAT_ASK_FULL     200     /* ms */
+
+/* the same of a name over its limit; Redis may have lost what has counted */
+#define NGX_CHAT_ASK_LIMITED  1000    /* ms */
 
 
-static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc);
+static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc,
+    ngx_msec_t wait);
+static void ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc,
+    ngx_msec_t wait);
+static void ngx_chat_ask_over(ngx_chat_ask_t *ask, ngx_msec_t wait);
+static ngx_chat_limited_t *ngx_chat_ask_name(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
     ngx_uint_t queued);
 static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
@@ -25,7 +33,7 @@ ngx_chat_ask_push(ngx_chat_ask_t *ask)
     hub = ask->hub;
 
     ask->call = ngx_chat_store_push(&hub->store, &ask->task,
-                                    hub->conf->queue_limit,
+                                    hub->conf->queue_limit, &ask->limit,
                                     ngx_chat_ask_push_handler, ask);
     if (ask->call == NULL) {
         ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN, 0);
@@ -34,7 +42,7 @@ ngx_chat_ask_push(ngx_chat_ask_t *ask)
 
 
 static void
-ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
+ngx_chat_ask_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 {
     ngx_chat_ask_t *ask = data;
 
@@ -59,6 +67,11 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
         ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL, 0);
         return;
 
+    case NGX_AGAIN:
+        ngx_chat_ask_over(ask, wait);
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_MISS_LIMIT, 0);
+        return;
+
     case NGX_ERROR:
         ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN, 1);
         return;
@@ -70,9 +83,62 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc)
 }
 
 
+/* whoever is over a limit is told that first, so it is asked for */
+
+void
+ngx_chat_ask_refuse(ngx_chat_ask_t *ask)
+{
+    if (ask->verdict.wait) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
+        return;
+    }
+
+    if (ask->limit.interval == 0) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        return;
+    }
+
+    ask->call = ngx_chat_store_push(&ask->hub->store, &ask->task, 0,
+                                    &ask->limit, ngx_chat_ask_refuse_handler,
+                                    ask);
+    if (ask->call == NULL) {
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+    }
+}
+
+
+static void
+ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
+{
+    ngx_chat_ask_t *ask = data;
+
+    ask->call = NULL;
+
+    switch (rc) {
+
+    case NGX_DECLINED:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        return;
+
+    case NGX_AGAIN:
+        ngx_chat_ask_over(ask, wait);
+        ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
+        return;
+
+    case NGX_ERROR:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        return;
+
+    default:
+        ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+}
+
+
 /*
- * Those who joined get the reason as an event of the generation; Redis does
- * not know of those who did so here.  queued: the task may have arrived.
+ * Those who joined are told by an event of the generation; Redis does not
+ * know of those who did so here.  queued: the task may have arrived.
  */
 
 static void
@@ -86,6 +152,7 @@ ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
     gen = &ask->task.gen;
 
     ask->reason = reason;
+    reason = ngx_chat_ask_joined(reason);
 
     ngx_chat_channel_hide(ask->channel);
 
@@ -99,8 +166,15 @@ ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
     }
 
     if (ask->call == NULL) {
-        ngx_chat_ask_error(ask, reason);
+        ngx_chat_ask_error(ask, ask->reason);
     }
+}
+
+
+ngx_chat_error_e
+ngx_chat_ask_joined(ngx_chat_error_e e)
+{
+    return e == NGX_CHAT_E_MISS_LIMIT ? NGX_CHAT_E_CANCELLED : e;
 }
 
 
@@ -173,4 +247,68 @@ ngx_chat_ask_unprobed(ngx_chat_ask_t *ask)
         ask->probe = 0;
         ask->hub->full_until = ngx_current_msec;
     }
+}
+
+
+ngx_uint_t
+ngx_chat_ask_limited(ngx_chat_ask_t *ask)
+{
+    ngx_msec_int_t       left;
+    ngx_chat_limited_t  *limited;
+
+    ask->verdict.wait = 0;
+
+    if (ask->limit.interval == 0) {
+        return 0;
+    }
+
+    limited = ngx_chat_ask_name(ask);
+    left = (ngx_msec_int_t) (limited->until - ngx_current_msec);
+
+    if (ngx_memcmp(limited->name, ask->limit.name, NGX_CHAT_HASH_LEN) != 0
+        || ngx_current_msec - limited->told >= NGX_CHAT_ASK_LIMITED
+        || left <= 0)
+    {
+        return 0;
+    }
+
+    ask->verdict.wait = (ngx_msec_t) left;
+
+    return 1;
+}
+
+
+static void
+ngx_chat_ask_over(ngx_chat_ask_t *ask, ngx_msec_t wait)
+{
+    ngx_chat_limited_t  *limited;
+
+    limited = ngx_chat_ask_name(ask);
+
+    ngx_memcpy(limited->name, ask->limit.name, NGX_CHAT_HASH_LEN);
+
+    limited->told = ngx_current_msec;
+    limited->until = ngx_current_msec + wait;
+
+    ask->verdict.wait = wait;
+}
+
+
+/* where its name is remembered, or that of another */
+
+static ngx_chat_limited_t *
+ngx_chat_ask_name(ngx_chat_ask_t *ask)
+{
+    size_t      i;
+    ngx_uint_t  n;
+
+    n = 0;
+
+    /* a hash itself */
+
+    for (i = 0; i < 8; i++) {
+        n = ngx_hash(n, ask->limit.name[i]);
+    }
+
+    return &ask->hub->limited[n % NGX_CHAT_HUB_LIMITED];
 }

@@ -22,6 +22,9 @@
 
 #define NGX_CHAT_CHANNEL_KEY  (NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN)
 
+/* names over a limit that are remembered; others are asked for each time */
+#define NGX_CHAT_HUB_LIMITED  256
+
 
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
 typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
@@ -33,6 +36,14 @@ struct ngx_chat_entry_s {
     ngx_uint_t             chunks;     /* that end here */
     ngx_str_t              frame[NGX_CHAT_DIALECTS];  /* data NULL: not yet */
 };
+
+
+/* a name over its limit, as its last question was told */
+typedef struct {
+    u_char                 name[NGX_CHAT_HASH_LEN];
+    ngx_msec_t             until;      /* it is not any more */
+    ngx_msec_t             told;
+} ngx_chat_limited_t;
 
 
 struct ngx_chat_hub_s {
@@ -55,6 +66,7 @@ struct ngx_chat_hub_s {
     time_t                 late;       /* when that was last logged */
     ngx_msec_t             full_until; /* with full */
     ngx_uint_t             full;       /* the queue, a moment ago */
+    ngx_chat_limited_t     limited[NGX_CHAT_HUB_LIMITED];
     ngx_log_t             *log;
 };
 

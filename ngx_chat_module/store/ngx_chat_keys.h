@@ -8,8 +8,9 @@
  *     {S}:1:live:<fp>        the id of the generation others may join
  *     {S}:1:gen:<id>         one generation as it grows; its pub/sub channel
  *     {S}:1:gen:<id>:own     who writes it, and how far it is
- *     chat:limit:1:<name>    how many generations a name has begun lately
  *     chat:tasks:1           the task queue, with consumer group "fill"
+ *     chat:limit:1:{chat:tasks:1}:<name>
+ *                            how many generations a name has begun lately
  */
 
 
@@ -21,7 +22,7 @@
 
 
 #define NGX_CHAT_KEY_TASKS    "chat:tasks:1"
-#define NGX_CHAT_KEY_LIMIT    "chat:limit:1:"
+#define NGX_CHAT_KEY_LIMIT    "chat:limit:1:{" NGX_CHAT_KEY_TASKS "}:"
 #define NGX_CHAT_KEY_GROUP    "fill"
 #define NGX_CHAT_KEY_MAX      192
 

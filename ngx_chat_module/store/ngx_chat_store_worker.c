@@ -18,6 +18,10 @@ static ngx_int_t ngx_chat_store_answer_field(ngx_chat_reply_t *fields,
 static void ngx_chat_store_open_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_open_alone(ngx_chat_call_t *call);
+static void ngx_chat_store_push_limit(ngx_chat_call_t *call,
+    ngx_chat_limit_t *limit);
+static void ngx_chat_store_push_done(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
 static void ngx_chat_store_read_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
@@ -35,7 +39,6 @@ static const ngx_chat_word_t  ngx_chat_open_words[] = {
     { "FULL", NGX_CHAT_OPEN_FULL },
     { "HIT", NGX_DONE },
     { "JOIN", NGX_BUSY },
-    { "LIMIT", NGX_AGAIN },
     { "MISS", NGX_OK },
     { NULL, 0 }
 };
@@ -46,22 +49,23 @@ static ngx_chat_script_t  ngx_chat_script_open = {
 };
 
 
-/* the same, with the key of a limit */
-
-static ngx_chat_script_t  ngx_chat_script_open_limited = {
-    ngx_string("open"), &ngx_chat_lua_open, 5, ngx_chat_open_words, { 0 }, 0
-};
-
-
 static const ngx_chat_word_t  ngx_chat_push_words[] = {
     { "OK", NGX_OK },
     { "FULL", NGX_DECLINED },
+    { "LIMIT", NGX_AGAIN },
     { NULL, 0 }
 };
 
 
 static ngx_chat_script_t  ngx_chat_script_push = {
     ngx_string("push"), &ngx_chat_lua_push, 1, ngx_chat_push_words, { 0 }, 0
+};
+
+
+/* the same, with the key of a limit */
+
+static ngx_chat_script_t  ngx_chat_script_push_limited = {
+    ngx_string("push"), &ngx_chat_lua_push, 2, ngx_chat_push_words, { 0 }, 0
 };
 
 
@@ -192,39 +196,18 @@ ngx_chat_call_t *
 ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_opening_t *opening, ngx_chat_open_pt handler, void *data)
 {
-    u_char            *p, key[NGX_CHAT_KEY_MAX];
-    ngx_chat_call_t   *call;
-    ngx_chat_limit_t  *limit;
+    ngx_chat_call_t  *call;
 
-    limit = opening->limit;
-
-    call = ngx_chat_call_create(st, st->redis,
-                                limit->interval ? &ngx_chat_script_open_limited
-                                                : &ngx_chat_script_open);
+    call = ngx_chat_call_create(st, st->redis, &ngx_chat_script_open);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_keys(call, gen);
-
-    if (limit->interval) {
-        p = ngx_cpymem(key, NGX_CHAT_KEY_LIMIT,
-                       sizeof(NGX_CHAT_KEY_LIMIT) - 1);
-        p = ngx_cpymem(p, limit->name, NGX_CHAT_HASH_LEN);
-
-        ngx_chat_call_bytes(call, key, p - key);
-    }
-
-    ngx_chat_call_bytes(call, gen->id, NGX_CHAT_ID_LEN);
+    ngx_chat_call_gen(call, gen);
     ngx_chat_call_num(call, opening->cache ? 1 : 0);
     ngx_chat_call_num(call, opening->full ? 1 : 0);
     ngx_chat_call_num(call, opening->queue_timeout);
     ngx_chat_call_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
-
-    if (limit->interval) {
-        ngx_chat_call_num(call, limit->interval);
-        ngx_chat_call_num(call, limit->burst);
-    }
 
     return ngx_chat_call_send(call, ngx_chat_store_open_done,
                               (ngx_chat_handler_pt) handler, data);
@@ -235,7 +218,6 @@ static void
 ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     int64_t             ttl;
-    uint64_t            wait;
     ngx_int_t           rc;
     ngx_str_t           id;
     ngx_chat_answer_t   a, *answer;
@@ -243,7 +225,6 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
     ngx_str_null(&id);
     answer = NULL;
-    wait = 0;
 
     rc = ngx_chat_call_word(call, reply);
 
@@ -292,20 +273,12 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
         break;
 
-    case NGX_AGAIN:
-
-        if (ngx_chat_call_number(call, reply, 1, &wait) != NGX_OK) {
-            rc = NGX_ABORT;
-        }
-
-        break;
-
     default:
         break;
     }
 
     handler = (ngx_chat_open_pt) call->handler;
-    handler(call->data, rc, id.data, answer, (ngx_msec_t) wait);
+    handler(call->data, rc, id.data, answer);
 }
 
 
@@ -335,17 +308,30 @@ ngx_chat_store_open_alone(ngx_chat_call_t *call)
 
 ngx_chat_call_t *
 ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
-    ngx_uint_t limit, ngx_chat_push_pt handler, void *data)
+    ngx_uint_t room, ngx_chat_limit_t *limit, ngx_chat_push_pt handler,
+    void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_call_create(st, st->broker, &ngx_chat_script_push);
+    call = ngx_chat_call_create(st, st->broker,
+                                limit->interval ? &ngx_chat_script_push_limited
+                                                : &ngx_chat_script_push);
     if (call == NULL) {
         return NULL;
     }
 
     ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
-    ngx_chat_call_num(call, limit);
+
+    if (limit->interval) {
+        ngx_chat_store_push_limit(call, limit);
+    }
+
+    ngx_chat_call_num(call, room);
+
+    if (limit->interval) {
+        ngx_chat_call_num(call, limit->interval);
+        ngx_chat_call_num(call, limit->burst);
+    }
 
     ngx_chat_call_text(call, "h");
     ngx_chat_call_bytes(call, task->gen.h, NGX_CHAT_HASH_LEN);
@@ -377,8 +363,43 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
     ngx_chat_call_text(call, "request_id");
     ngx_chat_call_str(call, &task->request_id);
 
-    return ngx_chat_call_send(call, ngx_chat_call_done,
+    return ngx_chat_call_send(call, ngx_chat_store_push_done,
                               (ngx_chat_handler_pt) handler, data);
+}
+
+
+/* in the slot of the queue: a script may have keys of one slot alone */
+
+static void
+ngx_chat_store_push_limit(ngx_chat_call_t *call, ngx_chat_limit_t *limit)
+{
+    u_char  *p, key[NGX_CHAT_KEY_MAX];
+
+    p = ngx_cpymem(key, NGX_CHAT_KEY_LIMIT, sizeof(NGX_CHAT_KEY_LIMIT) - 1);
+    p = ngx_cpymem(p, limit->name, NGX_CHAT_HASH_LEN);
+
+    ngx_chat_call_bytes(call, key, p - key);
+}
+
+
+static void
+ngx_chat_store_push_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    uint64_t           wait;
+    ngx_int_t          rc;
+    ngx_chat_push_pt   handler;
+
+    wait = 0;
+    rc = ngx_chat_call_word(call, reply);
+
+    if (rc == NGX_AGAIN
+        && ngx_chat_call_number(call, reply, 1, &wait) != NGX_OK)
+    {
+        rc = NGX_ABORT;
+    }
+
+    handler = (ngx_chat_push_pt) call->handler;
+    handler(call->data, rc, (ngx_msec_t) wait);
 }
 
 

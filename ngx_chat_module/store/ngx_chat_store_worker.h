@@ -28,7 +28,6 @@ typedef struct {
     ngx_uint_t             cache;  /* it may join another, and be joined */
     ngx_uint_t             full;   /* no task would be taken: do not open */
     ngx_msec_t             queue_timeout;
-    ngx_chat_limit_t      *limit;  /* what is opened counts under it */
 } ngx_chat_opening_t;
 
 #define NGX_CHAT_OPEN_FULL  1
@@ -39,14 +38,13 @@ typedef struct {
  * NGX_OK        MISS: opened, a task is to be pushed
  * NGX_BUSY      JOIN: id is the generation that runs already
  * NGX_DONE      HIT: a is the answer, valid during the call
- * NGX_AGAIN     LIMIT: it would be one too many, for another wait ms
  * NGX_DECLINED  Redis refuses, as with NGX_ERROR, and nothing was opened
  * NGX_ERROR     it may be open all the same, unless full
  *
  * NGX_CHAT_OPEN_FULL: with full, none of these
  */
 typedef void (*ngx_chat_open_pt)(void *data, ngx_int_t rc, u_char *id,
-    ngx_chat_answer_t *a, ngx_msec_t wait);
+    ngx_chat_answer_t *a);
 
 ngx_chat_call_t *ngx_chat_store_open(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_chat_opening_t *opening,
@@ -66,14 +64,19 @@ typedef struct {
 } ngx_chat_task_t;
 
 /*
- * Queues a task.  NGX_OK; NGX_DECLINED: limit tasks are waiting already.
- * NGX_ERROR: it may be queued all the same.
+ * Queues a task if less than room tasks are waiting, and counts it under the
+ * limit.
+ *
+ * NGX_OK        queued
+ * NGX_DECLINED  FULL: so many are waiting already
+ * NGX_AGAIN     LIMIT: it would be one too many, for another wait ms
+ * NGX_ERROR     it may be queued all the same
  */
-typedef void (*ngx_chat_push_pt)(void *data, ngx_int_t rc);
+typedef void (*ngx_chat_push_pt)(void *data, ngx_int_t rc, ngx_msec_t wait);
 
 ngx_chat_call_t *ngx_chat_store_push(ngx_chat_store_t *st,
-    ngx_chat_task_t *task, ngx_uint_t limit, ngx_chat_push_pt handler,
-    void *data);
+    ngx_chat_task_t *task, ngx_uint_t room, ngx_chat_limit_t *limit,
+    ngx_chat_push_pt handler, void *data);
 
 
 /*

@@ -152,7 +152,8 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 
 ngx_chat_call_t *
 ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
-    ngx_uint_t limit, ngx_chat_push_pt handler, void *data)
+    ngx_uint_t room, ngx_chat_limit_t *limit, ngx_chat_push_pt handler,
+    void *data)
 {
     fake.bad += (task->messages.len != 8
                  || memcmp(task->messages.data, "messages", 8) != 0);
@@ -349,11 +350,11 @@ fake_answer(ngx_int_t rc)
 
         case FAKE_OPEN:
             ((ngx_chat_open_pt) call->handler)(call->data, rc, call->id,
-                                               answer, 0);
+                                               answer);
             break;
 
         case FAKE_PUSH:
-            ((ngx_chat_push_pt) call->handler)(call->data, rc);
+            ((ngx_chat_push_pt) call->handler)(call->data, rc, 0);
             break;
 
         case FAKE_READ:

@@ -1,23 +1,20 @@
 #!lua
 -- Opens generation id, unless an answer is cached or another can be joined.
 --
--- KEYS  S live gen own, limit: what is counted, if anything is
+-- KEYS  S live gen own
 -- ARGV  id, cache 0 or 1 (2: S is known to hold no answer), no room 0 or 1 (a
---       task would not be taken, so nothing is opened), queue timeout, fp, and
---       with limit: interval in us, burst
+--       task would not be taken, so nothing is opened), queue timeout, fp
 --
 -- {"MISS"}                     opened, now or when this was sent before
 -- {"JOIN", id}                 this one runs already
--- {"LIMIT", ms left}           it would be one too many until then
 -- {"FULL"}                     it would be opened, if there was room
 -- {"HIT", ms left, {fields}}   the last entry of S
 
-local S, live, gen, own, limit = unpack(KEYS)
-local id, cache, no_room, wait, fp, interval, burst = unpack(ARGV)
+local S, live, gen, own = unpack(KEYS)
+local id, cache, no_room, wait, fp = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/answer.lua
---include lib/limit.lua
 
 local MARGIN = 10000
 
@@ -76,18 +73,8 @@ if cache ~= '0' then
     end
 end
 
-local left = limit and over(limit, interval, burst) or 0
-
-if left > 0 then
-    return {'LIMIT', left}
-end
-
 if no_room == '1' then
     return {'FULL'}
-end
-
-if limit then
-    count(limit, interval)
 end
 
 redis.call('DEL', gen, own)

@@ -1,21 +1,35 @@
 #!lua
--- Queues a task.  Sent again after a lost reply it queues a second one, which
--- claim sees (DUP).
+-- Queues a task, and counts it where there is a limit.  Sent again after a lost
+-- reply it queues a second one, which claim sees (DUP), and counts twice.
 --
--- KEYS  tasks
--- ARGV  limit, field, value, ...
+-- KEYS  tasks, limit: what is counted, if anything is
+-- ARGV  how many may wait, with limit: interval in us, burst; field, value, ...
 --
 -- {"OK"}
--- {"FULL"}   so many wait already
+-- {"LIMIT", ms left}   it would be one too many until then
+-- {"FULL"}             so many wait already
 
-local tasks = KEYS[1]
+local tasks, limit = unpack(KEYS)
+local room, interval, burst = unpack(ARGV, 1, 3)
 
+--include lib/limit.lua
 --include lib/waiting.lua
 
-if waiting() >= tonumber(ARGV[1]) then
+local FIELDS = limit and 4 or 2
+local left = limit and over(limit, interval, burst) or 0
+
+if left > 0 then
+    return {'LIMIT', left}
+end
+
+if waiting() >= tonumber(room) then
     return {'FULL'}
 end
 
-redis.call('XADD', tasks, '*', unpack(ARGV, 2))
+redis.call('XADD', tasks, '*', unpack(ARGV, FIELDS))
+
+if limit then
+    count(limit, interval)
+end
 
 return {'OK'}

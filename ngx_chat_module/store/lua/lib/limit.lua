@@ -2,17 +2,19 @@
 -- at once.  The key holds the time in us when all that happened will have been
 -- made up for, and is gone by then.
 
-local us = time[1] * 1000000 + time[2]
-local full
+local us, full
 
 -- ms until it may happen again, 0: now.  A value beyond what can have been
 -- counted, as after a step of the clock, is as much as can.
 
 local function over(key, interval, burst)
     local value = redis.pcall('GET', key)
-    local most = us + (burst + 1) * interval
+    local time = redis.call('TIME')
 
+    us = time[1] * 1000000 + time[2]
     full = us
+
+    local most = us + (burst + 1) * interval
 
     if type(value) == 'string' and string.find(value, '^%d+$') then
         full = math.min(math.max(tonumber(value), us), most)
