@@ -180,7 +180,7 @@ foreach my $options ('', ' {{fault=stall;at=3}}') {
     is($next->{events}[0]{status}, 'processing', "$name: and is answered");
 }
 
-# no grace, and Redis is far from who asks but near to who answers
+# no grace, and Redis is far from the asker but near to the companion
 
 my $proxy = start_proxy($redis, latency => 60);
 my $far = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# What a refused question costs Redis: a full queue is remembered for a moment,
-# what was opened in vain is deleted at once, and nothing is subscribed for it.
-# Hits, those who join, and the order of refusals are as ever.
+# The cost of refused questions: a full queue is remembered for a moment, a
+# generation opened in vain is deleted at once, and nothing is subscribed.  Hits,
+# joins, and the order of refusals are as ever.
 
 use warnings;
 use strict;
@@ -111,7 +111,7 @@ is(calls('subscribe'), $subscribed, 'nothing was subscribed');
 
 my $bytes = (memory() - $memory) / $N;
 
-# those who run write too
+# running answers write too
 
 $scripts = (calls('evalsha') - $scripts) / $N;
 $writes = (calls('xadd') - $writes) / $N;
@@ -129,7 +129,7 @@ $scripts = calls('evalsha');
 is(refused(@all), $N, 'a refresh is refused');
 cmp_ok((calls('evalsha') - $scripts) / $N, '<', 2, 'without a script');
 
-# what needs no place is not refused, nor told otherwise
+# hits and joins need no place, and other refusals come first
 
 @all = ask($other, questions(50),
     { question => $known->{question} },
@@ -145,7 +145,7 @@ like($all[$_]{headers}{'cache-status'}, qr/collapsed$/, 'and one that waits')
     foreach 51, 52;
 is(code_of($all[53]), '429 miss_limit', 'who is over a limit is told that');
 
-# they leave, and soon there is room
+# the clients leave, and soon there is room
 
 kill('KILL', $later->{pid});
 waitpid($later->{pid}, 0);

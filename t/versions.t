@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# Hosts of two releases share a Redis during an upgrade.  What the release
-# before wrote was recorded: its tasks are run, its generations joined and
-# followed, its answers are hits; and it can read what is written here.  What
-# a later one may add is skipped.
+# Hosts of two releases share a Redis during an upgrade.  Bytes of the release
+# before were recorded: its tasks are run, its generations joined and followed,
+# its answers are hits; and it can read what is written here.  Additions of a
+# later release are skipped.
 
 use warnings;
 use strict;
@@ -101,7 +101,7 @@ sub joined_ok {
 }
 
 
-# everything that was there is there, and nothing else was needed before
+# no field that the release before reads is missing
 
 sub has_all {
     my ($fields, $old, $name) = @_;
@@ -163,7 +163,7 @@ sub has_all {
     $other->stop;
 }
 
-# what is written here, read there
+# written here, read there
 
 fresh();
 

@@ -5,7 +5,7 @@
 
 #define NGX_CHAT_JOB_SPARE  5000     /* ms, to write what came last */
 
-/* ms: who has just asked does not listen yet, least of all from far away */
+/* ms: an asker far from Redis begins to listen later than we to write */
 #define NGX_CHAT_JOB_GRACE  500
 
 

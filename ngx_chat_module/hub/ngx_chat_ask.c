@@ -401,7 +401,7 @@ ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e)
     } else if (ch) {
         ngx_chat_channel_hide(ch);
 
-        /* those who have joined it here hear from Redis what became of it */
+        /* joiners in this worker hear from Redis what became of it */
 
         if (ngx_chat_follow_start(ch) != NGX_OK) {
             ngx_chat_error_event(&ev, NGX_CHAT_E_INTERNAL);

@@ -137,8 +137,8 @@ ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 
 
 /*
- * Those who joined are told by an event of the generation; Redis does not
- * know of those who did so here.  queued: the task may have arrived.
+ * Joiners are told by an event of the generation; Redis does not know of those
+ * in this worker.  queued: the task may have arrived.
  */
 
 static void
@@ -189,7 +189,7 @@ ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
         ask->opened = 0;
     }
 
-    /* it lives, so the task arrived although the reply to the push did not */
+    /* alive: the task arrived, although the reply to the push did not */
 
     if (rc == NGX_OK) {
         ngx_chat_ask_accepted(ask);
@@ -200,7 +200,7 @@ ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
 }
 
 
-/* what is written before the subscription is read from the stream */
+/* events written before the subscription are read from the stream */
 
 static void
 ngx_chat_ask_accepted(ngx_chat_ask_t *ask)

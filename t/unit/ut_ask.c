@@ -419,7 +419,7 @@ ut_full(void)
 
     ut_begin(2);
 
-    /* one runs, and one has been answered */
+    /* a generation runs, and an answer is cached */
 
     ut_question(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
@@ -493,7 +493,7 @@ ut_refused(ut_client_t *cl)
 }
 
 
-/* one has joined here what gets no task */
+/* a joiner in this worker, of a generation that gets no task */
 
 static void
 ut_full_joined(void)
@@ -557,7 +557,7 @@ ut_full_joined(void)
 }
 
 
-/* one at a time finds out whether there is room again */
+/* asks find out one at a time whether there is room again */
 
 static void
 ut_full_over(void)
@@ -589,7 +589,7 @@ ut_full_over(void)
     ut_redis();
     ut_ok(ut_refused(&one) && fake.opened == 3, "but not for a moment");
 
-    /* one that fails before it has found out leaves that to the next one */
+    /* an ask that fails leaves it to the next one to find out */
 
     fake_loop_run(1000);
     ut_question(&one, 'a', NGX_CHAT_ASK_REFRESH);
@@ -615,7 +615,7 @@ ut_full_over(void)
 }
 
 
-/* its asker leaves before the task is accepted */
+/* the asker leaves before the task is accepted */
 
 static void
 ut_unheard(void)

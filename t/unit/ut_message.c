@@ -92,7 +92,7 @@ ut_completed(void)
 }
 
 
-/* what a later release may add is skipped */
+/* additions of a later release are skipped */
 
 static void
 ut_later(void)

@@ -25,8 +25,8 @@ local function exists(key, kind)
     return redis.call('TYPE', key).ok == kind
 end
 
--- What waits past its time is as good as ended, and will be by whoever looks.
--- One that was joined can be told from one that was just opened.
+-- A generation past its time in the queue is as good as ended, and will be by
+-- whoever looks.  "joined" is later than "opened" for check to see.
 
 local function join(key)
     local own = key .. ':own'

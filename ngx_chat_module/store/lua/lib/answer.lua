@@ -1,6 +1,6 @@
 -- answer(S): the fields of what seems to be an answer there, by name and as
 -- they lie, or nil: whatever else is there, of any type, counts as absent.
--- It is one if complete(fields) says so too, which is asked last.
+-- complete(fields), the dearer half of the test, comes last.
 
 local function answer(key)
     local entry = redis.pcall('XREVRANGE', key, '+', '-', 'COUNT', '1')[1]
