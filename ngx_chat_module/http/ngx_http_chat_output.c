@@ -27,6 +27,8 @@ static void ngx_http_chat_process(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_take(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_announce(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_switch(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_count(ngx_http_chat_ctx_t *ctx,
@@ -326,6 +328,10 @@ ngx_http_chat_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_chain_t       *cl, **ll;
     ngx_chat_frame_t   frame;
 
+    if (ngx_http_chat_announce(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cl = NULL;
     size = 0;
 
@@ -373,6 +379,50 @@ ngx_http_chat_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 /*
+ * The header was sent with the name of a generation.  Where another one takes
+ * its place, its name goes before its first chunk, as a comment, which is what
+ * a stream of events has for those who want to know.
+ */
+
+static ngx_int_t
+ngx_http_chat_announce(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    u_char              *p;
+    ngx_str_t            bytes;
+    ngx_chat_channel_t  *ch;
+
+    ch = ngx_chat_hub_channel(ctx->sub);
+
+    if (ngx_memcmp(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN) == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_chat_channel_meta(r, ctx, ch);
+
+    p = ngx_pnalloc(r->pool, sizeof(": generation .\n\n") - 1
+                             + NGX_CHAT_ID_LEN + NGX_CHAT_HASH_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    bytes.data = p;
+    bytes.len = ngx_sprintf(p, ": generation %*s.%*s\n\n",
+                            (size_t) NGX_CHAT_ID_LEN, ctx->id,
+                            (size_t) NGX_CHAT_HASH_LEN, ctx->h)
+                - p;
+
+    ctx->out = ngx_http_chat_link(r, ctx, &bytes);
+    if (ctx->out == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->out->buf->flush = 1;
+
+    return NGX_OK;
+}
+
+
+/*
  * Redis has gone away with the generation, of which the client has seen no
  * chunk yet: another one is made for it, once.  Nothing of the old channel is
  * under way to the client any more.
@@ -413,8 +463,6 @@ ngx_http_chat_switch(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     ctx->sub = sub;
     ctx->source = NGX_HTTP_CHAT_DIRECT;
-
-    ngx_http_chat_channel_meta(r, ctx, ch);
 }
 
 
