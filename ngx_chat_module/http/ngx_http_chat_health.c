@@ -199,6 +199,10 @@ ngx_http_chat_health_status(ngx_http_chat_main_conf_t *cmcf,
         ngx_str_set(reason,
                     "no companion reaches Redis: only cached answers");
 
+    } else if (state->partial) {
+        ngx_str_set(reason, "Redis is a part of a Redis Cluster: "
+                            "what belongs to others is refused");
+
     } else {
         ngx_str_set(word, "ok");
     }

@@ -113,6 +113,8 @@ ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
     state->broker = ngx_chat_redis_up(st->broker) ? 1 : 0;
     state->pubsub = ngx_chat_pubsub_up(st->pubsub) ? 1 : 0;
     state->redis_down = ngx_chat_redis_down(st->redis) ? 1 : 0;
+    state->partial = ngx_chat_redis_partial(st->redis)
+                     || ngx_chat_redis_partial(st->broker);
     state->policy = ngx_chat_redis_policy(st->redis);
 }
 

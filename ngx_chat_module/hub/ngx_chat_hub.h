@@ -77,6 +77,7 @@ void ngx_chat_hub_close(ngx_chat_hub_t *hub);
 
 typedef struct {
     unsigned               redis:1;    /* commands connection is up */
+    unsigned               partial:1;  /* of a Cluster: Redis or broker */
     unsigned               broker:1;
     unsigned               pubsub:1;
     unsigned               redis_down:1;   /* known to be down: breaker open */

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_cluster.h"
 
 
 static void ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
@@ -120,6 +121,13 @@ ngx_chat_redis_down(ngx_chat_redis_t *rd)
 }
 
 
+ngx_uint_t
+ngx_chat_redis_partial(ngx_chat_redis_t *rd)
+{
+    return rd->partial;
+}
+
+
 ngx_str_t *
 ngx_chat_redis_policy(ngx_chat_redis_t *rd)
 {
@@ -174,11 +182,23 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
 static void
 ngx_chat_redis_probe(ngx_chat_redis_t *rd)
 {
-    ngx_str_t  argv[1];
+    ngx_str_t  argv[2];
 
     ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_PROBE);
 
     if (!ngx_queue_empty(&rd->cmds)) {
+        return;
+    }
+
+    if (rd->partial) {
+
+        /* that may change */
+
+        ngx_str_set(&argv[0], "CLUSTER");
+        ngx_str_set(&argv[1], "INFO");
+
+        (void) ngx_chat_redis_command(rd, argv, 2, NGX_CHAT_REDIS_TIMEOUT,
+                                      ngx_chat_redis_cluster_reply, rd);
         return;
     }
 

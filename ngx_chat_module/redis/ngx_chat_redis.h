@@ -65,6 +65,12 @@ ngx_uint_t ngx_chat_redis_up(ngx_chat_redis_t *rd);
  */
 ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
 
+/*
+ * Is it a node of a Redis Cluster that does not serve all keys?  Commands on
+ * the others are refused with MOVED or CLUSTERDOWN.
+ */
+ngx_uint_t ngx_chat_redis_partial(ngx_chat_redis_t *rd);
+
 /* "maxmemory_policy" as found at connect; empty: not known */
 ngx_str_t *ngx_chat_redis_policy(ngx_chat_redis_t *rd);
 

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_cluster.h"
 #include "../codec/ngx_chat_str.h"
 
 
@@ -12,6 +13,7 @@ static void ngx_chat_redis_refusal(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step);
 static void ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text);
 static void ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info);
+static ngx_int_t ngx_chat_redis_hello_cluster(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
 
 
@@ -24,7 +26,7 @@ ngx_int_t
 ngx_chat_redis_hello(ngx_chat_redis_t *rd)
 {
     u_char      db[NGX_INT_T_LEN], name[64];
-    ngx_str_t   argv[3];
+    ngx_str_t   argv[4];
     ngx_uint_t  n;
 
     rd->hello.len = 0;
@@ -32,6 +34,7 @@ ngx_chat_redis_hello(ngx_chat_redis_t *rd)
     rd->nsteps = 0;
     rd->step = 0;
     rd->policy.len = 0;
+    rd->partial = 0;
 
     if (rd->conf->password.len) {
         n = 0;
@@ -82,8 +85,10 @@ ngx_chat_redis_hello(ngx_chat_redis_t *rd)
 
     ngx_str_set(&argv[0], "INFO");
     ngx_str_set(&argv[1], "memory");
+    ngx_str_set(&argv[2], "cluster");
+    ngx_str_set(&argv[3], "replication");
 
-    return ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_INFO, argv, 2);
+    return ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_INFO, argv, 4);
 }
 
 
@@ -175,6 +180,9 @@ ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
             ngx_chat_redis_info(rd, &s);
         }
 
+    } else if (step == NGX_CHAT_REDIS_CLUSTER) {
+        ngx_chat_redis_cluster_reply(rd, reply);
+
     } else if (ngx_chat_reply_str(reply, &s) != NGX_OK) {
         ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
                             "an odd reply to the handshake");
@@ -211,6 +219,10 @@ ngx_chat_redis_refusal(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step)
 
     case NGX_CHAT_REDIS_ROLE:
         command = "ROLE";
+        break;
+
+    case NGX_CHAT_REDIS_CLUSTER:
+        command = "CLUSTER INFO";
         break;
 
     default: /* NGX_CHAT_REDIS_SETNAME */
@@ -330,41 +342,46 @@ ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text)
 static void
 ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info)
 {
-    u_char     *p, *end, *last;
-    ngx_str_t   line;
+    ngx_str_t  value;
 
-    last = info->data + info->len;
-
-    for (p = info->data; p < last; p = end + 1) {
-
-        end = ngx_strlchr(p, last, '\n');
-        if (end == NULL) {
-            end = last;
-        }
-
-        line.data = p;
-        line.len = end - p;
-
-        if (!ngx_chat_redis_begins(&line, "maxmemory_policy:")) {
-            continue;
-        }
-
-        line.data += sizeof("maxmemory_policy:") - 1;
-        line.len -= sizeof("maxmemory_policy:") - 1;
-
-        if (line.len && line.data[line.len - 1] == '\r') {
-            line.len--;
-        }
-
-        if (line.len <= NGX_CHAT_REDIS_MAX_POLICY) {
-            ngx_memcpy(rd->policy.data, line.data, line.len);
-            rd->policy.len = line.len;
-        }
-
-        break;
+    if (ngx_chat_redis_info_value(info, "maxmemory_policy:", &value) == NGX_OK
+        && value.len <= NGX_CHAT_REDIS_MAX_POLICY)
+    {
+        ngx_memcpy(rd->policy.data, value.data, value.len);
+        rd->policy.len = value.len;
     }
 
     ngx_chat_redis_warn(rd);
+
+    if (!ngx_chat_redis_cluster_enabled(rd, info)) {
+        return;
+    }
+
+    if (ngx_chat_redis_hello_cluster(rd) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+    }
+}
+
+
+/* one step more, within the time of the others */
+
+static ngx_int_t
+ngx_chat_redis_hello_cluster(ngx_chat_redis_t *rd)
+{
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "CLUSTER");
+    ngx_str_set(&argv[1], "INFO");
+
+    if (ngx_chat_redis_hello_step(rd, NGX_CHAT_REDIS_CLUSTER, argv, 2)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_chat_redis_write(rd);
+
+    return NGX_OK;
 }
 
 

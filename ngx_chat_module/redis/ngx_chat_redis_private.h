@@ -94,6 +94,8 @@ struct ngx_chat_redis_s {
     unsigned                   closed:1;
     unsigned                   blamed:1;    /* this address */
     unsigned                   asked:1;     /* for a client certificate */
+    unsigned                   replica:1;   /* as INFO says */
+    unsigned                   partial:1;   /* see ngx_chat_redis_partial() */
 };
 
 

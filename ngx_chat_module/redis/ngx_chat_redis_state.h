@@ -39,7 +39,8 @@ typedef enum {
     NGX_CHAT_REDIS_MASTER,
     NGX_CHAT_REDIS_SELECT,
     NGX_CHAT_REDIS_SETNAME,
-    NGX_CHAT_REDIS_INFO
+    NGX_CHAT_REDIS_INFO,
+    NGX_CHAT_REDIS_CLUSTER
 } ngx_chat_redis_step_e;
 
 

@@ -56,6 +56,13 @@ ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps)
 }
 
 
+ngx_uint_t
+ngx_chat_redis_partial(ngx_chat_redis_t *rd)
+{
+    return 0;
+}
+
+
 ngx_str_t *
 ngx_chat_redis_policy(ngx_chat_redis_t *rd)
 {

@@ -1,0 +1,214 @@
+#!/usr/bin/perl
+
+# Redis in cluster mode: with one node that has all slots everything works, and
+# a node that has a part of them is called what it is.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+use Chat::Life;
+use Time::HiRes qw(sleep);
+
+my $provider = start_provider(chunks => 5);
+my $number = 0;
+
+
+sub node {
+    my (@slots) = @_;
+    my $redis = start_redis(config => [ 'cluster-enabled yes',
+        'cluster-node-timeout 2000', 'cluster-port ' . free_port(),
+        'cluster-require-full-coverage no' ]);
+
+    $redis->cmd('CLUSTER', 'ADDSLOTSRANGE', @slots);
+
+    return $redis;
+}
+
+
+sub usable {
+    my ($node, $masters) = @_;
+
+    return wait_for {
+        my $info = $node->cmd('CLUSTER', 'INFO');
+
+        $info =~ /cluster_state:ok/ && $info =~ /cluster_size:$masters\r/;
+    } 30, "a cluster of $masters";
+}
+
+
+sub question { return { question => 'Question ' . ++$number . '?', @_ } }
+
+
+# a new one whose keys are there, or are not
+
+sub question_in {
+    my ($node, $first, $last) = @_;
+
+    foreach (1 .. 1000) {
+        my $ask = question();
+        my $slot = $node->cmd('CLUSTER', 'KEYSLOT',
+                              stream_key($ask->{question}));
+
+        return $ask if $slot >= $first && $slot <= $last;
+    }
+
+    die "no such question\n";
+}
+
+
+sub health { return parse_json(get($_[0], '/')->{body}) }
+
+
+# all slots in one node
+
+{
+    my $redis = node(0, 16383);
+
+    usable($redis, 1);
+
+    my %opt = (redis => $redis, provider => $provider, server => <<'EOT');
+        location = /limited { chat; chat_miss_limit $http_x_user rate=1r/h; }
+        location = /cancel  { chat; chat_abandon cancel grace=500ms; }
+EOT
+
+    my $nginx = start_nginx(%opt);
+    my $other = start_nginx(%opt);
+
+    companion($nginx);
+
+    my $ask = question();
+    my %user = (path => '/limited', headers => { 'X-User' => 'one' });
+
+    stream_ok(scalar ask($nginx, $ask), 'one node: a miss',
+              cache => qr/fwd=miss$/);
+    stream_ok(scalar ask($other, $ask), 'one node: a hit', cache => qr/hit/);
+    stream_ok(scalar ask($nginx, { %$ask, use_cache => 0 }),
+              'one node: a refresh', cache => qr/fwd=request/);
+
+    my $slow = question(question => 'Who joins? {{gap=300}}');
+    my $seen = 0;
+    my ($miss, @joined) = ask($nginx,
+        { %$slow, on_event => sub { $seen++ } },
+        map { { %$slow, after => sub { $seen }, nginx => $_ } }
+            $nginx, $other);
+
+    stream_ok($miss, 'one node: it runs');
+    stream_ok($_, 'one node: joined', cache => qr/collapsed/) foreach @joined;
+
+    # the limit counts
+
+    my $limited = question(%user);
+
+    stream_ok(scalar ask($nginx, $limited), 'one node: under the limit',
+              cache => qr/fwd=miss$/);
+
+    foreach ($nginx, $nginx, $other) {
+        is(ask($_, question(%user))->{status}, 429, 'one node: over it');
+    }
+
+    stream_ok(scalar ask($other, $limited), 'one node: a hit is free',
+              cache => qr/hit/);
+
+    # nobody listens; a companion is killed; a provider fails
+
+    my $left = question(question => 'Who leaves? {{gap=300;chunks=50}}',
+                        path => '/cancel', hangup_after => 1);
+
+    ask($nginx, $left);
+    ok(wait_for(sub { $nginx->error_log . $other->error_log
+                      =~ /is cancelled: nobody listens/ }, 20, 'the end'),
+       'one node: cancelled');
+
+    my $long = question(question => 'Who dies? {{gap=200;chunks=15}}');
+    my $later = ask_later($nginx, $long);
+
+    $_->allow_log(qr/exited on signal 9/) foreach $nginx, $other;
+    mid_answer($redis, 2, $long->{question});
+    kill('KILL', $nginx->companion_pids, $other->companion_pids);
+    stream_ok((results($later))[0], 'one node: taken over', restarts => 1);
+    stream_ok(scalar ask($nginx, question(question => 'Why? {{status=401}}')),
+              'one node: an error', error => 'provider_refused');
+
+    like($nginx->error_log, qr/is a Redis Cluster of one master/,
+         'one node: the log tells');
+    unlike($nginx->error_log, qr/CROSSSLOT|MOVED|CLUSTERDOWN/,
+           'one node: nothing is refused');
+    is(health($nginx)->{status}, 'ok', 'one node: health');
+    ok($_->stop, 'it ends') foreach $nginx, $other;
+}
+
+
+# Two nodes: the queue's slot is in the first, as are half of the questions.
+
+{
+    my ($one, $two) = (node(0, 8191), node(8192, 16383));
+    my ($bus) = $two->cmd('CONFIG', 'GET', 'cluster-port')->[1];
+
+    $one->cmd('CLUSTER', 'MEET', '127.0.0.1', $two->port, $bus);
+    usable($_, 2) foreach $one, $two;
+
+    my $tasks = $one->cmd('CLUSTER', 'KEYSLOT', 'chat:tasks:1');
+    my @ranges = $tasks < 8192 ? ([ 0, 8191 ], [ 8192, 16383 ])
+                               : ([ 8192, 16383 ], [ 0, 8191 ]);
+    my $nginx = start_nginx(redis => $tasks < 8192 ? $one : $two,
+                            provider => $provider,
+                            server => 'location = /direct {
+                                chat; chat_redis_down direct; }');
+
+    companion($nginx);
+    ok(wait_for(sub {
+        $nginx->error_log =~ /is one of 2 masters of a Redis Cluster/
+    }, 10, 'the log'), 'two nodes: the log tells at once');
+
+    my $health;
+
+    ok(wait_for(sub {
+        $health = health($nginx);
+        ($health->{reason} // '') =~ /part of a Redis Cluster/;
+    }, 10, 'health'), 'two nodes: health tells why');
+    is($health->{status}, 'degraded', 'two nodes: it is degraded');
+
+    my $here = question_in($one, @{ $ranges[0] });
+    my $there = question_in($one, @{ $ranges[1] });
+
+    stream_ok(scalar ask($nginx, $here), 'two nodes: what belongs here',
+              cache => qr/fwd=miss$/);
+    stream_ok(scalar ask($nginx, $here), 'two nodes: and again',
+              cache => qr/hit/);
+    is(ask($nginx, $there)->{status}, 503, 'two nodes: what does not');
+    stream_ok(scalar ask($nginx, { %$there, path => '/direct' }),
+              'two nodes: and asked directly', cache => qr/direct/);
+    like($nginx->error_log, qr/redis cannot serve .*: "MOVED /,
+         'two nodes: what was refused');
+
+    is(health($nginx)->{status}, 'degraded', 'two nodes: health stays');
+    ok($nginx->stop, 'it ends');
+}
+
+
+# One node with a part of the slots, and then with all of them.
+
+{
+    my $redis = node(0, 9999);
+
+    usable($redis, 1);
+
+    my $nginx = start_nginx(redis => $redis, provider => $provider,
+                            workers => 1);
+
+    companion($nginx);
+    ok(wait_for(sub {
+        $nginx->error_log =~ /a Redis Cluster that serves 10000 of 16384 slots/
+    }, 10, 'the log'), 'a part: the log tells at once');
+    is(health($nginx)->{status}, 'degraded', 'a part: health');
+
+    $redis->cmd('CLUSTER', 'ADDSLOTSRANGE', 10000, 16383);
+    ok(wait_for(sub { health($nginx)->{status} eq 'ok' }, 20, 'health'),
+       'a part: all is well when it has them all');
+    stream_ok(scalar ask($nginx, question_in($redis, 10000, 16383)),
+              'a part: and what was missing is served');
+}
+
+done();
