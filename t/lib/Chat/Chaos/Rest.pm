@@ -14,6 +14,7 @@ our @EXPORT_OK = qw(unsettled left_keys connections levels);
 
 my $TASKS = 'chat:tasks:1';
 my $LIFE = 60000;     # ms that a generation is kept, once claimed
+my $PROVIDERS = 2;    # of each instance
 
 
 # why it is not quiet yet, or undef
@@ -102,6 +103,7 @@ sub connections {
 sub levels {
     my ($nginx, $provider) = @_;
     my %kept = map { $_ => 1 } _sockets_to($provider->port);
+    my %unix = map { $_ => 1 } _unix_sockets();
     my ($companion) = $nginx->companion_pids;
     my $zero = Chat::Nginx::parent($companion // 0) // 0;
     my %level;
@@ -116,13 +118,27 @@ sub levels {
 
             next if $kept{$name};
 
+            $name = 'unix' if $unix{$name};
             $name =~ s/:\[\d+\]$//;
             $name =~ s!^/.*/!!;
             $level{"$kind: $name"}++;
         }
     }
 
+    # libcurl wakes itself up with a pair for each provider that is in use
+
+    if (($level{'companion: unix'} // 0) <= 1 + 2 * $PROVIDERS) {
+        $level{'companion: unix'} %= 2;
+    }
+
     return \%level;
+}
+
+
+sub _unix_sockets {
+    return map { 'socket:[' . (split(' ', $_))[6] . ']' }
+        grep { /^[0-9a-f]+:/ }
+        split(/\n/, Chat::Nginx::read_file('/proc/net/unix'));
 }
 
 
