@@ -156,7 +156,28 @@ sub threads {
 }
 
 
-# who leaves, reloads or stops does not wait for the name server either
+# what nobody wants any more ends while its name is looked up
+
+sub cancelled_ok {
+    my ($how, %opt) = @_;
+    my $nginx = started(%opt, http => ($opt{http} // '') . "
+            chat_provider patient { url http://silent.test:$port/v1; key sk;
+                                    model test; connect_timeout 1m; }",
+        server => 'location = /patient {
+                       chat patient; chat_abandon cancel grace=0s;
+                   }');
+    my @questions = map { question() } 1 .. 5;
+
+    ask($nginx, map { { path => '/patient', question => $_,
+                        hangup_after => 0 } } @questions);
+    ok(wait_for(sub { !grep { live_id($redis, $_) } @questions }, 20,
+                'the end of all'), "$how: cancelled during a look-up");
+    stream_ok(asked($nginx, 'works'), "$how: and others go on");
+    $nginx->stop;
+}
+
+
+# who reloads or stops does not wait for the name server either
 
 sub ends_ok {
     my ($how, %opt) = @_;
@@ -197,6 +218,7 @@ stream_ok(asked($nginx, 'none'), 'system: an unknown name',
           error => 'provider_refused');
 not_resolved($nginx, 'none', '[A-Z][^"]+');
 $nginx->stop;
+cancelled_ok('system');
 ends_ok('system');
 
 # names that are all looked up in vain, and more of them than there may be
@@ -230,6 +252,7 @@ stream_ok(asked($nginx, 'none'), 'resolver: an unknown name',
           error => 'provider_refused');
 not_resolved($nginx, 'none', 'Host not found');
 $nginx->stop;
+cancelled_ok('resolver', http => $resolver);
 ends_ok('resolver', http => $resolver);
 
 # what is connected needs no name server

@@ -63,7 +63,16 @@ sub pair {
 }
 
 
+sub descriptors {
+    my @files = glob('/proc/' . ($nginx->companion_pids)[0] . '/fd/*');
+
+    return scalar(@files);
+}
+
+
 another('before');
+
+my $before = descriptors();
 
 my @all = ask($nginx, map({ pair($_) } 0 .. $TIMES - 1),
     { question => 'Who comes last?', timeout => 120,
@@ -87,5 +96,11 @@ while (my ($stays, $gone) = splice(@all, 0, 2)) {
 my %connections = map { $_->[2] => 1 } seen($other, 2);
 
 is(scalar(keys %connections), 1, 'another provider keeps its connection');
+
+# a new connection, and what libcurl needs besides
+
+ok(wait_for(sub { descriptors() <= $before + 6 }, 10, 'the closing'),
+   'the stuck ones are closed after their last call')
+    or diag("$before before, now " . descriptors());
 
 done();
