@@ -369,6 +369,7 @@ my %proxies = (
     five_h => "socks5h://proxy.test:$sport",
     lost => "http://none.test:$hport",
     lost_five => "socks5://none.test:$sport",
+    silent => "socks5://proxy.test:$sport",
 );
 
 foreach my $how ('', $resolver) {
@@ -376,7 +377,8 @@ foreach my $how ('', $resolver) {
 
     $nginx = started(http => $how,
         urls => { map {
-            my $host = $proxies{$_} =~ /^socks/ ? 'far' : 'none';
+            my $host = $_ eq 'silent' ? 'silent'
+                : $proxies{$_} =~ /^socks/ ? 'far' : 'none';
 
             $_ => "http://$host.test:$port/v1";
         } keys %proxies },
@@ -400,7 +402,9 @@ foreach my $how ('', $resolver) {
     }
 
     stream_ok(asked($nginx, $_), "$what: $proxies{$_}",
-              error => 'provider_refused') foreach 'lost', 'lost_five';
+              error => 'provider_refused') foreach 'lost', 'lost_five',
+                                                   'silent';
+    not_resolved($nginx, 'silent', 'Operation timed out');
     like($nginx->error_log, qr/"$_" at .* cannot be resolved, "none\.test: /,
          "$what: the log names the proxy") foreach 'lost', 'lost_five';
     $nginx->stop;

@@ -5,10 +5,13 @@
 
 
 /* a resolver, two attempts to connect, a file of certificates */
-#define NGX_CHAT_CURL_FILES  4
+#define NGX_CHAT_CURL_FILES   4
+
+/* open files of the process that are no connections of transfers */
+#define NGX_CHAT_CURL_OTHERS  64
 
 /* ms; the age from which on connections are not used again */
-#define NGX_CHAT_CURL_IDLE   60000
+#define NGX_CHAT_CURL_IDLE    60000
 
 
 static ngx_uint_t ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins);
@@ -71,26 +74,25 @@ ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max,
 }
 
 
-/* one each that a transfer may want again, out of half of the open files */
+/* as many as there are transfers, if these leave open files enough */
 
 static ngx_uint_t
 ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins)
 {
-    rlim_t         files;
+    rlim_t         files, used;
     struct rlimit  rlmt;
 
     if (getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
         return max;
     }
 
-    files = rlmt.rlim_cur / 2 / ngx_max(norigins, 1);
-
-    if (max > files) {
-        max = (ngx_uint_t) files;
-    }
+    used = max + NGX_CHAT_CURL_OTHERS;
+    files = (rlmt.rlim_cur > used) ? rlmt.rlim_cur - used : 0;
+    files /= ngx_max(norigins, 1);
 
     /* 0 would be a default of libcurl */
-    return ngx_max(max, 1);
+
+    return ngx_max(ngx_min(max, files), 1);
 }
 
 

@@ -160,9 +160,7 @@ ngx_chat_curl_host(ngx_chat_curl_origin_t *origin, CURLU *url,
     ngx_str_t              name;
     ngx_chat_curl_host_t  *host;
 
-    if (curl_url_get(url, CURLUPART_HOST, &text, CURLU_PUNYCODE) != CURLUE_OK
-        && curl_url_get(url, CURLUPART_HOST, &text, 0) != CURLUE_OK)
-    {
+    if (curl_url_get(url, CURLUPART_HOST, &text, 0) != CURLUE_OK) {
         return NGX_OK;
     }
 
