@@ -196,7 +196,7 @@ sub ends_ok {
                 $nginx->signal($signal);
             } });
 
-        ok(wait_for(sub { !grep { -e "/proc/$_" } @old }, 5 + $SLACK,
+        ok(wait_for(sub { !grep { !gone($_) } @old }, 5 + $SLACK,
                     'the end'), "$how, $signal: it ends");
         $took = time() - $from;
         cmp_ok($took, '<', 5, "$how, $signal: in time");
