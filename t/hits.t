@@ -100,6 +100,21 @@ stream_ok($_, 'who reads is not held up', cache => qr/; hit/,
           chunks => \@pieces) foreach @all;
 ok($ENV{CHAT_NGINX} || memory() - $before < 24 * 1024, 'nor costs more');
 
+# who asks while Redis is asked waits for the same reply
+
+$redis->cmd('CONFIG', 'RESETSTAT');
+$redis->cmd('CLIENT', 'PAUSE', 300, 'ALL');
+
+@all = ask($nginx, map { { question => $question } } 1 .. 20);
+
+stream_ok($_, 'together', cache => qr/; hit/, chunks => \@pieces)
+    foreach @all;
+
+my ($tests) = $redis->cmd('INFO', 'commandstats')
+    =~ /^cmdstat_xrevrange:calls=(\d+)/m;
+
+cmp_ok($tests, '<=', 5, 'Redis is asked for the answer once, or nearly so');
+
 # each has the time that is left when it asks
 
 $redis->cmd('PEXPIRE', stream_key($question), 60000);
