@@ -52,6 +52,7 @@ static const ngx_chat_dialect_t  ngx_http_chat_dialect = {
 };
 
 static ngx_str_t  ngx_http_chat_comment = ngx_string(": keep-alive\n\n");
+static ngx_str_t  ngx_http_chat_empty_line = ngx_string("\n\n");
 
 
 void
@@ -505,7 +506,11 @@ ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_frame_t *frame)
 }
 
 
-/* the channel has nothing more to give: the stream still ends with an event */
+/*
+ * The channel has nothing more to give: the stream still ends with an event.
+ * Of a long hit a frame may have been begun; an empty line ends it, and is
+ * nothing elsewhere.
+ */
 
 static ngx_int_t
 ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
@@ -529,6 +534,11 @@ ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NGX_ERROR;
     }
 
+    *ll = ngx_http_chat_link(r, ctx, &ngx_http_chat_empty_line);
+    if (*ll == NULL) {
+        return NGX_ERROR;
+    }
+
     cl = ngx_http_chat_link(r, ctx, &frame.bytes);
     if (cl == NULL) {
         return NGX_ERROR;
@@ -537,7 +547,9 @@ ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     cl->buf->last_buf = 1;
     cl->buf->last_in_chain = 1;
 
-    *ll = cl;
+    (*ll)->next = cl;
+
+    ctx->bytes += ngx_http_chat_empty_line.len;
 
     ngx_http_chat_count(ctx, &frame);
 

@@ -45,6 +45,8 @@ static void ut_failure(void);
 static void ut_leaving(void);
 static void ut_closing(void);
 static void ut_again(void);
+static ngx_uint_t ut_failing(ngx_uint_t n);
+static void ut_memory(void);
 
 
 static const ngx_chat_dialect_t  ut_dialect = {
@@ -479,6 +481,70 @@ ut_again(void)
 }
 
 
+/* each allocation fails once: who is told of no fault gets the whole answer */
+
+static ngx_uint_t
+ut_failing(ngx_uint_t n)
+{
+    ngx_uint_t  i, ok, failed;
+
+    ut_begin();
+    ut_answer('a');
+
+    for (i = 0; i < 2; i++) {
+        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    }
+
+    fake_execute();
+
+    ut_fail_alloc = n;
+
+    fake_answer(NGX_OK);
+    fake_loop_run(0);
+
+    for (i = 0; i < 2; i++) {
+
+        if (ut_client[i].sub) {
+            (void) ut_read(&ut_client[i]);
+        }
+    }
+
+    failed = (ut_fail_alloc == 0);
+    ut_fail_alloc = 0;
+    ok = 1;
+
+    for (i = 0; i < 2; i++) {
+        ok &= (ut_client[i].verdicts == 1);
+
+        if (ut_client[i].sub) {
+            (void) ut_read(&ut_client[i]);
+
+            ok &= (ut_client[i].len > 2 && memcmp(ut_client[i].text
+                       + ut_client[i].len - 4, "\"}\n\n", 4) == 0);
+
+        } else if (ut_client[i].verdict.verdict == NGX_CHAT_VERDICT_ERROR) {
+            ok &= (ut_client[i].verdict.error == NGX_CHAT_E_INTERNAL);
+        }
+    }
+
+    ut_ok(ok, "memory fails");
+    ut_end("and nothing is left");
+
+    return failed;
+}
+
+
+static void
+ut_memory(void)
+{
+    ngx_uint_t  n;
+
+    for (n = 1; ut_failing(n); n++) { /* void */ }
+
+    ut_ok(n > 5, "so many allocations");
+}
+
+
 int
 main(void)
 {
@@ -489,6 +555,7 @@ main(void)
     ut_leaving();
     ut_closing();
     ut_again();
+    ut_memory();
 
     return ut_done();
 }
