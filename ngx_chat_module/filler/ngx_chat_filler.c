@@ -497,7 +497,10 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
         fl->slot->running = fl->jobs.running;
         fl->slot->queued = ngx_chat_intake_queued(fl->intake);
         fl->slot->redis = ngx_chat_redis_up(fl->jobs.store.redis)
-                          && ngx_chat_intake_up(fl->intake);
+                          && ngx_chat_intake_up(fl->intake)
+                          && ngx_chat_store_refusal(&fl->jobs.store,
+                                                    NGX_CHAT_SERVICE_QUEUE)
+                             ->len == 0;
         ngx_chat_peers_show(fl->jobs.peers, fl->slot);
         fl->slot->state = fl->quit ? NGX_CHAT_SLOT_DRAINING
                                    : NGX_CHAT_SLOT_RUNNING;

@@ -18,6 +18,15 @@ typedef struct {
 } ngx_http_chat_fleet_t;
 
 
+/* what it all comes to */
+typedef struct {
+    ngx_uint_t             status;
+    ngx_str_t              word;
+    ngx_str_t              reason;
+    ngx_str_t              refusal;    /* what Redis said, in a word */
+} ngx_http_chat_verdict_t;
+
+
 /* a provider as all companions see it that take tasks, or as this worker */
 typedef struct {
     ngx_uint_t             companions;
@@ -31,12 +40,14 @@ typedef struct {
 static ngx_uint_t ngx_http_chat_health_counts(ngx_chat_slot_t *slot);
 static void ngx_http_chat_fleet(ngx_chat_slot_t *slot,
     ngx_http_chat_fleet_t *fleet);
-static ngx_uint_t ngx_http_chat_health_status(
+static void ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
     ngx_http_chat_main_conf_t *cmcf, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason);
+    ngx_http_chat_fleet_t *fleet);
+static ngx_uint_t ngx_http_chat_health_redis(ngx_http_chat_verdict_t *v,
+    ngx_chat_hub_state_t *state, ngx_uint_t direct);
 static ngx_buf_t *ngx_http_chat_health_body(ngx_http_request_t *r,
     ngx_chat_slot_t *slot, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason);
+    ngx_http_chat_fleet_t *fleet, ngx_http_chat_verdict_t *v);
 static size_t ngx_http_chat_health_full_len(ngx_array_t *providers,
     ngx_chat_hub_state_t *state);
 static u_char *ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
@@ -73,11 +84,10 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
     ngx_buf_t                  *b;
-    ngx_str_t                   word, reason;
-    ngx_uint_t                  status;
     ngx_chat_slot_t            *slot;
     ngx_chat_hub_state_t        state;
     ngx_http_chat_fleet_t       fleet;
+    ngx_http_chat_verdict_t     verdict;
     ngx_http_chat_main_conf_t  *cmcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -113,15 +123,14 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
         ngx_chat_hub_state(ngx_http_chat_hub, &state);
     }
 
-    status = ngx_http_chat_health_status(cmcf, &state, &fleet, &word,
-                                         &reason);
+    ngx_http_chat_health_verdict(&verdict, cmcf, &state, &fleet);
 
-    b = ngx_http_chat_health_body(r, slot, &state, &fleet, &word, &reason);
+    b = ngx_http_chat_health_body(r, slot, &state, &fleet, &verdict);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_chat_health_send(r, status, b);
+    return ngx_http_chat_health_send(r, verdict.status, b);
 }
 
 
@@ -157,64 +166,108 @@ ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
 }
 
 
-static ngx_uint_t
-ngx_http_chat_health_status(ngx_http_chat_main_conf_t *cmcf,
-    ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet, ngx_str_t *word, ngx_str_t *reason)
+static void
+ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
+    ngx_http_chat_main_conf_t *cmcf, ngx_chat_hub_state_t *state,
+    ngx_http_chat_fleet_t *fleet)
 {
-    ngx_str_set(word, "degraded");
-    ngx_str_null(reason);
+    v->status = NGX_HTTP_OK;
+
+    ngx_str_set(&v->word, "degraded");
+    ngx_str_null(&v->reason);
+    ngx_str_null(&v->refusal);
 
     if (ngx_http_chat_hub == NULL) {
-        ngx_str_set(word, "unavailable");
-        ngx_str_set(reason, "no location says chat");
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        v->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        ngx_str_set(&v->word, "unavailable");
+        ngx_str_set(&v->reason, "no location says chat");
+        return;
     }
 
     if (cmcf->redis_off) {
-        ngx_str_set(word, "ok");
-        return NGX_HTTP_OK;
+        ngx_str_set(&v->word, "ok");
+        return;
     }
 
-    if (!state->redis || state->redis_down) {
-
-        if (cmcf->direct) {
-            ngx_str_set(reason, "Redis is down: providers are asked directly, "
-                                "nothing is cached");
-            return NGX_HTTP_OK;
-        }
-
-        ngx_str_set(word, "unavailable");
-        ngx_str_set(reason, "Redis is down");
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (ngx_http_chat_health_redis(v, state, cmcf->direct)) {
+        return;
     }
 
     if (!state->broker) {
-        ngx_str_set(reason, "the broker is down: only cached answers");
+        ngx_str_set(&v->reason, "the broker is down: only cached answers");
+
+    } else if (state->no_tasks->len) {
+        v->refusal = *state->no_tasks;
+        ngx_str_set(&v->reason,
+                    "the broker refuses tasks: only cached answers");
 
     } else if (fleet->running == 0) {
-        ngx_str_set(reason, "no companion is running: only cached answers");
+        ngx_str_set(&v->reason,
+                    "no companion is running: only cached answers");
 
     } else if (fleet->connected == 0) {
-        ngx_str_set(reason,
+        ngx_str_set(&v->reason,
                     "no companion reaches Redis: only cached answers");
 
     } else if (state->partial) {
-        ngx_str_set(reason, "Redis is a part of a Redis Cluster: "
-                            "what belongs to others is refused");
+        ngx_str_set(&v->reason, "Redis is a part of a Redis Cluster: "
+                                "what belongs to others is refused");
 
     } else {
-        ngx_str_set(word, "ok");
+        ngx_str_set(&v->word, "ok");
+    }
+}
+
+
+/* connected is not enough: what was asked of it last must have been done */
+
+static ngx_uint_t
+ngx_http_chat_health_redis(ngx_http_chat_verdict_t *v,
+    ngx_chat_hub_state_t *state, ngx_uint_t direct)
+{
+    if (state->redis && !state->redis_down && state->no_reads->len == 0) {
+
+        if (state->no_writes->len == 0) {
+            return 0;
+        }
+
+        v->refusal = *state->no_writes;
+
+        if (direct) {
+            ngx_str_set(&v->reason,
+                        "Redis refuses writes: providers are asked directly, "
+                        "nothing more is cached");
+
+        } else {
+            ngx_str_set(&v->reason,
+                        "Redis refuses writes: only cached answers");
+        }
+
+        return 1;
     }
 
-    return NGX_HTTP_OK;
+    if (state->redis && !state->redis_down) {
+        v->refusal = *state->no_reads;
+    }
+
+    if (direct) {
+        ngx_str_set(&v->reason, "Redis is down: providers are asked directly, "
+                                "nothing is cached");
+        return 1;
+    }
+
+    v->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+    ngx_str_set(&v->word, "unavailable");
+    ngx_str_set(&v->reason, "Redis is down");
+
+    return 1;
 }
 
 
 static ngx_buf_t *
 ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
     ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet,
-    ngx_str_t *word, ngx_str_t *reason)
+    ngx_http_chat_verdict_t *v)
 {
     size_t                      len;
     ngx_buf_t                  *b;
@@ -224,8 +277,9 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
     cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
-    len = sizeof("{\"status\": \"\", \"reason\": \"\"}") - 1
-          + word->len + reason->len;
+    len = sizeof("{\"status\": \"\", \"reason\": \"\", "
+                 "\"refusal\": \"\"}") - 1
+          + v->word.len + v->reason.len + v->refusal.len;
 
     if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
         len += ngx_http_chat_health_full_len(&cmcf->providers, state);
@@ -236,10 +290,15 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
         return NULL;
     }
 
-    b->last = ngx_sprintf(b->last, "{\"status\": \"%V\"", word);
+    b->last = ngx_sprintf(b->last, "{\"status\": \"%V\"", &v->word);
 
-    if (reason->len) {
-        b->last = ngx_sprintf(b->last, ", \"reason\": \"%V\"", reason);
+    if (v->reason.len) {
+        b->last = ngx_sprintf(b->last, ", \"reason\": \"%V\"", &v->reason);
+    }
+
+    if (v->refusal.len) {
+        b->last = ngx_sprintf(b->last, ", \"refusal\": \"%V\"",
+                              &v->refusal);
     }
 
     if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {

@@ -116,6 +116,12 @@ ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
     state->partial = ngx_chat_redis_partial(st->redis)
                      || ngx_chat_redis_partial(st->broker);
     state->policy = ngx_chat_redis_policy(st->redis);
+
+    state->no_reads = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_READ);
+    state->no_writes = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_WRITE);
+    state->no_tasks = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_QUEUE);
+
+    ngx_chat_store_probe(st);
 }
 
 

@@ -84,8 +84,17 @@ typedef struct {
     unsigned               off:1;      /* there is to be no Redis */
     ngx_uint_t             channels;   /* generations followed here */
     ngx_str_t             *policy;     /* of eviction; empty: not known */
+
+    /* how Redis has last refused it, in a word; empty: it has not; or NULL */
+    ngx_str_t             *no_reads;
+    ngx_str_t             *no_writes;
+    ngx_str_t             *no_tasks;
 } ngx_chat_hub_state_t;
 
+/*
+ * As it was found last.  Where nothing was asked of Redis lately, something
+ * is now, and the next one will be told.
+ */
 void ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state);
 
 

@@ -128,6 +128,13 @@ ngx_chat_redis_partial(ngx_chat_redis_t *rd)
 }
 
 
+ngx_uint_t
+ngx_chat_redis_left(ngx_chat_redis_t *rd)
+{
+    return rd->left;
+}
+
+
 ngx_str_t *
 ngx_chat_redis_policy(ngx_chat_redis_t *rd)
 {

@@ -71,6 +71,15 @@ ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
  */
 ngx_uint_t ngx_chat_redis_partial(ngx_chat_redis_t *rd);
 
+/*
+ * How often it has left a server that lives on but cannot serve, such as a
+ * former master: READONLY, LOADING, MASTERDOWN, CLUSTERDOWN or NOAUTH.  The
+ * command that was refused counts as lost with the connection.  A connection
+ * younger than the pause between two attempts stays, and its commands get the
+ * refusal for a reply.
+ */
+ngx_uint_t ngx_chat_redis_left(ngx_chat_redis_t *rd);
+
 /* "maxmemory_policy" as found at connect; empty: not known */
 ngx_str_t *ngx_chat_redis_policy(ngx_chat_redis_t *rd);
 

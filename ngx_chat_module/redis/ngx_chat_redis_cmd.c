@@ -11,8 +11,25 @@ struct ngx_chat_redis_cmd_s {
 };
 
 
+static ngx_uint_t ngx_chat_redis_useless(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply);
 static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
     ngx_chat_reply_t *reply);
+
+
+/*
+ * Not among them: MISCONF, NOREPLICAS and OOM, as what is there can be read,
+ * and NOPERM, BUSY and MOVED, where another connection would be told the same.
+ */
+
+static const char  *ngx_chat_redis_refusals[] = {
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "NOAUTH",
+    NULL
+};
 
 
 ngx_chat_redis_cmd_t *
@@ -193,8 +210,6 @@ ngx_chat_redis_grant(ngx_chat_redis_t *rd)
 void
 ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
-    ngx_str_t              s;
-    ngx_uint_t             readonly;
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;
 
@@ -209,21 +224,67 @@ ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
         return;
     }
 
+    if (ngx_chat_redis_useless(rd, reply)) {
+        return;
+    }
+
     q = ngx_queue_head(&rd->cmds);
     cmd = ngx_queue_data(q, ngx_chat_redis_cmd_t, queue);
 
     ngx_queue_remove(&cmd->queue);
 
-    readonly = ngx_chat_reply_error(reply, &s) == NGX_OK
-               && ngx_chat_redis_begins(&s, "READONLY");
-
     ngx_chat_redis_finish(cmd, reply);
+}
 
-    /* a master that has become a replica and lives on */
 
-    if (readonly && ngx_chat_redis_where_moves(rd)) {
-        ngx_chat_redis_blame(rd, "it is a replica now");
+/*
+ * A server that lives on but cannot serve, such as a former master, is left
+ * as if the connection were lost: the address, or AUTH, may do better now.  A
+ * connection that was made less than a pause ago stays, and passes on what is
+ * said, so that whatever can be read there is.  So does one to a part of a
+ * Redis Cluster, which serves the rest.
+ */
+
+static ngx_uint_t
+ngx_chat_redis_useless(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+{
+    ngx_str_t     s;
+    ngx_uint_t    kind;
+    const char  **word;
+
+    if (ngx_chat_reply_error(reply, &s) != NGX_OK
+        || rd->partial
+        || ngx_current_msec - rd->started < NGX_CHAT_REDIS_RECONNECT)
+    {
+        return 0;
     }
+
+    for (word = ngx_chat_redis_refusals; *word; word++) {
+        if (ngx_chat_redis_begins(&s, *word)) {
+            break;
+        }
+    }
+
+    if (*word == NULL) {
+        return 0;
+    }
+
+    /* while it lasts, one line a minute will do */
+
+    kind = 0;
+
+    if (rd->left == 0 || ngx_time() - rd->told >= NGX_CHAT_REDIS_QUIET) {
+        rd->told = ngx_time();
+        kind = NGX_CHAT_REDIS_REPLACED;
+    }
+
+    rd->left++;
+    rd->blamed = 1;
+
+    ngx_chat_redis_words(rd, &s);
+    ngx_chat_redis_lost(rd, kind, 0, "left, as it cannot serve");
+
+    return 1;
 }
 
 

@@ -30,6 +30,7 @@
 #define NGX_CHAT_REDIS_MAX_OUT     (64 * 1024 * 1024)
 #define NGX_CHAT_REDIS_PROBE       5000             /* ms, while idle */
 #define NGX_CHAT_REDIS_LOOKUP_TIMEOUT  1000
+#define NGX_CHAT_REDIS_QUIET       60               /* s */
 #define NGX_CHAT_REDIS_KEEP_OUT    (256 * 1024)     /* when all is sent */
 #define NGX_CHAT_REDIS_MAX_WORDS   200
 #define NGX_CHAT_REDIS_MAX_POLICY  32
@@ -89,6 +90,11 @@ struct ngx_chat_redis_s {
     u_char                     words_buf[NGX_CHAT_REDIS_MAX_WORDS];
 
     ngx_uint_t                 logged;      /* kinds of failures */
+
+    /* how often a server that could not serve was left, and when so logged */
+    ngx_uint_t                 left;
+    time_t                     told;
+
     ngx_uint_t                 busy;        /* calls on the stack */
     unsigned                   failed:1;    /* the last round */
     unsigned                   closed:1;

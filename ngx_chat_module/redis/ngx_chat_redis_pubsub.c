@@ -123,6 +123,15 @@ ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps)
 }
 
 
+void
+ngx_chat_pubsub_renew(ngx_chat_pubsub_t *ps)
+{
+    if (ngx_chat_redis_up(ps->redis)) {
+        ngx_chat_redis_lost(ps->redis, 0, 0, "left, as commands have been");
+    }
+}
+
+
 ngx_chat_pubsub_sub_t *
 ngx_chat_pubsub_subscribe(ngx_chat_pubsub_t *ps, ngx_str_t *name,
     const ngx_chat_pubsub_ops_t *ops, void *data)

@@ -35,6 +35,9 @@ void ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps);
 
 ngx_uint_t ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps);
 
+/* connects anew, as its address may lead elsewhere now */
+void ngx_chat_pubsub_renew(ngx_chat_pubsub_t *ps);
+
 /*
  * One subscription a name: the caller keeps track of sharing.  While the
  * connection is down it is noted and made later.  NULL: no memory.

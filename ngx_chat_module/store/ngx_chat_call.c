@@ -55,6 +55,7 @@ ngx_chat_call_create(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
     call->rd = rd;
     call->script = script;
     call->timeout = NGX_CHAT_REDIS_TIMEOUT;
+    call->service = NGX_CHAT_SERVICES;
     call->once = (rd != st->redis && rd != st->broker);
 
     /* not cancelable: what is repeated is worth a later exit */
@@ -481,6 +482,10 @@ static void
 ngx_chat_call_fire(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     ngx_chat_call_stop(call);
+
+    if (reply) {
+        ngx_chat_call_served(call, reply);
+    }
 
     call->fired = 1;
     call->done(call, reply);

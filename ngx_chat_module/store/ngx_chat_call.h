@@ -74,6 +74,9 @@ struct ngx_chat_call_s {
     ngx_chat_handler_pt    handler;
     void                  *data;
 
+    /* NGX_CHAT_SERVICES: the reply tells nothing about any */
+    ngx_chat_service_e     service;
+
     /* what done() needs to remember */
     ngx_chat_gen_t         gen;
     uint64_t              *grip_n; /* a grip's n, to be moved on */
@@ -126,6 +129,10 @@ ngx_int_t ngx_chat_call_again(ngx_chat_call_t *call);
 
 /* the call ends unanswered; its handler fires */
 void ngx_chat_call_lost(ngx_chat_call_t *call);
+
+
+/* ngx_chat_store_refusal.c: what the reply says of the call's service */
+void ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
 
 
 /*

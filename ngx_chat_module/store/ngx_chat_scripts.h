@@ -27,6 +27,7 @@ extern ngx_str_t  ngx_chat_lua_give_back;
 extern ngx_str_t  ngx_chat_lua_idle;
 extern ngx_str_t  ngx_chat_lua_sweep;
 extern ngx_str_t  ngx_chat_lua_waiting;
+extern ngx_str_t  ngx_chat_lua_probe;
 
 
 #endif /* _NGX_CHAT_SCRIPTS_H_INCLUDED_ */

@@ -37,16 +37,8 @@
 #define NGX_CHAT_APPEND_CHUNKS  16
 #define NGX_CHAT_APPEND_BYTES   65536
 
-
-struct ngx_chat_store_s {
-    ngx_chat_redis_t      *redis;
-    ngx_chat_redis_t      *broker;  /* may be the same as redis */
-    ngx_chat_pubsub_t     *pubsub;  /* NULL in a companion */
-    ngx_queue_t            calls;   /* under way */
-    ngx_log_t             *log;
-    time_t                 refused; /* when a refusal was last logged */
-    unsigned               closed:1;
-};
+/* the first word of an error reply */
+#define NGX_CHAT_REFUSAL_LEN    16
 
 
 /* which generation; copied by the verbs */
@@ -55,6 +47,44 @@ typedef struct {
     u_char                 id[NGX_CHAT_ID_LEN];
     u_char                 fp[NGX_CHAT_FP_LEN];    /* of the location */
 } ngx_chat_gen_t;
+
+
+/* what Redis does here; it may refuse one and go on with the others */
+typedef enum {
+    NGX_CHAT_SERVICE_READ = 0,     /* of cached answers */
+    NGX_CHAT_SERVICE_WRITE,        /* of generations */
+    NGX_CHAT_SERVICE_QUEUE,        /* of tasks, by the broker */
+    NGX_CHAT_SERVICES
+} ngx_chat_service_e;
+
+
+/* what the last command for a service came to */
+typedef struct {
+    ngx_msec_t             at;
+    ngx_str_t              word;
+    u_char                 buf[NGX_CHAT_REFUSAL_LEN];
+    unsigned               known:1;
+} ngx_chat_refusal_t;
+
+
+struct ngx_chat_store_s {
+    ngx_chat_redis_t      *redis;
+    ngx_chat_redis_t      *broker;  /* may be the same as redis */
+    ngx_chat_pubsub_t     *pubsub;  /* NULL in a companion */
+    ngx_queue_t            calls;   /* under way */
+    ngx_log_t             *log;
+    time_t                 refused; /* when a refusal was last logged */
+
+    ngx_chat_refusal_t     refusals[NGX_CHAT_SERVICES];
+    ngx_uint_t             left;    /* of redis, that pubsub has followed */
+
+    /* see ngx_chat_store_probe() */
+    ngx_chat_gen_t         probe;
+    ngx_uint_t             probes;  /* calls under way */
+    ngx_msec_t             probed;
+
+    unsigned               closed:1;
+};
 
 
 typedef struct ngx_chat_call_s  ngx_chat_call_t;
@@ -70,6 +100,14 @@ ngx_int_t ngx_chat_store_init(ngx_chat_store_t *st,
 
 /* calls under way fire with NGX_ERROR before this returns */
 void ngx_chat_store_close(ngx_chat_store_t *st);
+
+/*
+ * How Redis has refused a service when it was last asked for it: the first
+ * word of the error, such as "OOM", or "ERR" for one that is no such word.
+ * Empty: it has not, or was not asked yet.
+ */
+ngx_str_t *ngx_chat_store_refusal(ngx_chat_store_t *st,
+    ngx_chat_service_e service);
 
 /*
  * The handler will not fire.  NULL is allowed, and so is the call whose

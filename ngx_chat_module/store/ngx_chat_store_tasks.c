@@ -282,6 +282,8 @@ ngx_chat_store_tasks_group(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
         return NULL;
     }
 
+    call->service = NGX_CHAT_SERVICE_QUEUE;
+
     ngx_chat_call_text(call, "XREADGROUP");
     ngx_chat_call_text(call, "GROUP");
     ngx_chat_call_text(call, NGX_CHAT_KEY_GROUP);

@@ -96,6 +96,7 @@ ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     }
 
     call->gen = *gen;
+    call->service = NGX_CHAT_SERVICE_READ;
 
     ngx_chat_keys(&keys, gen);
 
@@ -202,6 +203,8 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     if (call == NULL) {
         return NULL;
     }
+
+    call->service = NGX_CHAT_SERVICE_WRITE;
 
     ngx_chat_call_gen(call, gen);
     ngx_chat_call_num(call, opening->cache ? 1 : 0);
@@ -319,6 +322,8 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
     if (call == NULL) {
         return NULL;
     }
+
+    call->service = NGX_CHAT_SERVICE_QUEUE;
 
     ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
 

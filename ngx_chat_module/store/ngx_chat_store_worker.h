@@ -128,6 +128,14 @@ ngx_chat_call_t *ngx_chat_store_erase(ngx_chat_store_t *st,
     void *data);
 
 
+/*
+ * Asks for what a question asks for, leaving nothing behind, so that
+ * ngx_chat_store_refusal() tells how it is now: after a refusal at most once a
+ * second, else where nothing was asked for 5 s.  Returns at once.
+ */
+void ngx_chat_store_probe(ngx_chat_store_t *st);
+
+
 /* hears what is published about gen; see ngx_chat_redis_pubsub.h */
 ngx_chat_pubsub_sub_t *ngx_chat_store_subscribe(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, const ngx_chat_pubsub_ops_t *ops, void *data);

@@ -72,6 +72,19 @@ ngx_chat_redis_policy(ngx_chat_redis_t *rd)
 }
 
 
+ngx_str_t *
+ngx_chat_store_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
+{
+    return &st->refusals[service].word;
+}
+
+
+void
+ngx_chat_store_probe(ngx_chat_store_t *st)
+{
+}
+
+
 static ngx_chat_call_t *
 fake_call(fake_verb_e verb, ngx_chat_gen_t *gen, void (*handler)(void),
     void *data)

@@ -11,6 +11,7 @@ package Chat::Proxy;
 #     mute=1       a subscriber of Redis gets nothing from the next message on
 #     refuse=1     closes new connections at once
 #     drop=1       ends all connections now
+#     target=PORT  new connections go there
 #     hold=1       what there is now goes no further, new ones do; hold=0: it
 #                  goes on
 
@@ -140,6 +141,8 @@ sub _run {
                 my ($key, $value) = split(/=/, $_, 2);
                 $set{$key} = $value;
             }
+
+            $target = delete $set{target} if $set{target};
 
             if (delete $set{drop}) {
                 _end(\%half, $_, \%set) foreach (my @all = values %half);

@@ -1,0 +1,129 @@
+
+#include "ngx_chat_call.h"
+
+
+/* how Redis 7.0 puts NOPERM where a script is not permitted a command */
+#define NGX_CHAT_CALL_NOPERM  "ERR The user executing the script"
+
+
+static size_t ngx_chat_call_first(u_char *buf, ngx_str_t *error);
+static ngx_uint_t ngx_chat_call_benign(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_store_follow(ngx_chat_call_t *call);
+
+
+ngx_str_t *
+ngx_chat_store_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
+{
+    return &st->refusals[service].word;
+}
+
+
+void
+ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    ngx_str_t            error;
+    ngx_chat_refusal_t  *r;
+
+    if (ngx_chat_reply_error(reply, &error) != NGX_OK) {
+        ngx_chat_store_follow(call);
+        error.len = 0;
+    }
+
+    if (call->service == NGX_CHAT_SERVICES) {
+        return;
+    }
+
+    r = &call->store->refusals[call->service];
+
+    r->known = 1;
+    r->at = ngx_current_msec;
+
+    if (error.len == 0 || ngx_chat_call_benign(call, reply)) {
+        r->word.len = 0;
+        return;
+    }
+
+    if (ngx_chat_call_is(reply, NGX_CHAT_CALL_NOPERM)) {
+        ngx_str_set(&error, "NOPERM");
+    }
+
+    r->word.data = r->buf;
+    r->word.len = ngx_chat_call_first(r->buf, &error);
+}
+
+
+/* the first word, if it is one */
+
+static size_t
+ngx_chat_call_first(u_char *buf, ngx_str_t *error)
+{
+    size_t  i;
+
+    for (i = 0; i < error->len && error->data[i] != ' '; i++) {
+
+        if (i == NGX_CHAT_REFUSAL_LEN
+            || error->data[i] < 'A' || error->data[i] > 'Z')
+        {
+            i = 0;
+            break;
+        }
+
+        buf[i] = error->data[i];
+    }
+
+    return i ? i : (size_t) (ngx_cpymem(buf, "ERR", 3) - buf);
+}
+
+
+/* an answer like any other to such a command */
+
+static ngx_uint_t
+ngx_chat_call_benign(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+{
+    /* to the next key it may say otherwise */
+
+    if (ngx_chat_redis_partial(call->rd)) {
+        return ngx_chat_call_is(reply, "MOVED")
+               || ngx_chat_call_is(reply, "CLUSTERDOWN");
+    }
+
+    switch (call->service) {
+
+    case NGX_CHAT_SERVICE_READ:
+        return ngx_chat_call_is(reply, "WRONGTYPE");
+
+    case NGX_CHAT_SERVICE_QUEUE:
+        return ngx_chat_call_is(reply, "NOGROUP")
+               || ngx_chat_call_is(reply, "UNBLOCKED");
+
+    default:
+        return 0;
+    }
+}
+
+
+/*
+ * Where commands have left a server that could not serve, what is published
+ * is published where they are carried out now.
+ */
+
+static void
+ngx_chat_store_follow(ngx_chat_call_t *call)
+{
+    ngx_uint_t         left;
+    ngx_chat_store_t  *st;
+
+    st = call->store;
+
+    if (st->pubsub == NULL || call->script == NULL || call->rd != st->redis) {
+        return;
+    }
+
+    left = ngx_chat_redis_left(st->redis);
+
+    if (left != st->left) {
+        st->left = left;
+        ngx_chat_pubsub_renew(st->pubsub);
+    }
+}
