@@ -134,6 +134,9 @@ void ngx_chat_call_lost(ngx_chat_call_t *call);
 /* ngx_chat_store_refusal.c: what the reply says of the call's service */
 void ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
 
+/* for done() of a lookup without a reply: may its size be why?  Logs that */
+void ngx_chat_call_dropped(ngx_chat_call_t *call);
+
 
 /*
  * ngx_chat_call_reply.c, for done().  NGX_ERROR and NGX_ABORT: as in handlers;

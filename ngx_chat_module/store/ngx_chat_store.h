@@ -74,6 +74,7 @@ struct ngx_chat_store_s {
     ngx_queue_t            calls;   /* under way */
     ngx_log_t             *log;
     time_t                 refused; /* when a refusal was last logged */
+    time_t                 dropped; /* when a lost lookup was */
 
     ngx_chat_refusal_t     refusals[NGX_CHAT_SERVICES];
     ngx_uint_t             left;    /* of redis, that pubsub has followed */

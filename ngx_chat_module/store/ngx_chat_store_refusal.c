@@ -5,6 +5,9 @@
 /* how Redis 7.0 puts NOPERM where a script is not permitted a command */
 #define NGX_CHAT_CALL_NOPERM  "ERR The user executing the script"
 
+/* s between two lines about answers that Redis does not get out */
+#define NGX_CHAT_DROPPED_QUIET  10
+
 
 static size_t ngx_chat_call_first(u_char *buf, ngx_str_t *error);
 static ngx_uint_t ngx_chat_call_benign(ngx_chat_call_t *call,
@@ -100,6 +103,36 @@ ngx_chat_call_benign(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     default:
         return 0;
     }
+}
+
+
+/*
+ * Redis says nothing to a client that it drops for the size of its replies,
+ * and drops with it whatever else was asked on that connection.
+ */
+
+void
+ngx_chat_call_dropped(ngx_chat_call_t *call)
+{
+    ngx_chat_store_t  *st;
+
+    st = call->store;
+
+    if (!call->repeated
+        || st->closed
+        || ngx_current_msec - call->started >= call->timeout
+        || ngx_time() - st->dropped < NGX_CHAT_DROPPED_QUIET)
+    {
+        return;
+    }
+
+    st->dropped = ngx_time();
+
+    ngx_log_error(NGX_LOG_ERR, st->log, 0,
+                  "redis closed the connection both times it was asked for "
+                  "the answer at \"chat:stream:%*s\": if it does so again, "
+                  "its \"client-output-buffer-limit normal\" is less than "
+                  "that answer", (size_t) NGX_CHAT_HASH_LEN, call->gen.h);
 }
 
 

@@ -4,7 +4,6 @@
 #include "../codec/ngx_chat_str.h"
 #include "../codec/ngx_chat_utf8.h"
 
-
 /* arguments of "open" before cache, but the keys: EVALSHA, sha, nkeys, id */
 #define NGX_CHAT_OPEN_BEFORE_CACHE  4
 
@@ -123,6 +122,10 @@ ngx_chat_store_lookup_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     ngx_chat_lookup_pt   handler;
 
     handler = (ngx_chat_lookup_pt) call->handler;
+
+    if (reply == NULL) {
+        ngx_chat_call_dropped(call);
+    }
 
     if (ngx_chat_call_is(reply, "WRONGTYPE")) {
         handler(call->data, NGX_DECLINED, NULL);

@@ -1,0 +1,52 @@
+#!/usr/bin/perl
+
+# A Redis that drops clients which are owed more than so many bytes: an answer
+# of more cannot be had from there, and the log says why.
+
+use warnings;
+use strict;
+
+use lib 't/lib';
+use Chat::Test;
+
+my %LARGE = (chunks => 2000, bytes => 200, gap => 0, first => 0);
+
+my $redis = start_redis();
+my $nginx = start_nginx(redis => $redis, workers => 1,
+    provider => start_provider(%LARGE), location => 'chat_redis_down error;');
+my $large = 'What is large?';
+my $small = 'What is small? {{chunks=3}}';
+
+foreach ($large, $small) {
+    stream_ok(scalar ask($nginx, { question => $_ }), 'asked: ' . $_,
+              chunks => [ pieces_of($_, %LARGE) ]);
+    stream_ok(scalar ask($nginx, { question => $_ }), 'a hit: ' . $_,
+              cache => qr/; hit/, chunks => [ pieces_of($_, %LARGE) ]);
+}
+
+is($redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
+               'normal 100kb 0 0'), 'OK', 'a limit is set');
+
+# so long after it was made that the next connection is made at once
+
+select(undef, undef, undef, 1.2);
+
+my $q = ask($nginx, { question => $large });
+
+is($q->{status}, 503, 'limited: refused') or diag($q->{raw});
+
+my $key = stream_key($large);
+
+ok(wait_for(sub { $nginx->error_log =~ /\[error\].*the answer at "$key"/ }, 5),
+   'the log names it');
+
+ok(wait_for(sub {
+    ask($nginx, { question => $small })->{status} == 200
+}, 10), 'others are served');
+
+is($redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0'),
+   'OK', 'no limit');
+stream_ok(scalar ask($nginx, { question => $large }), 'a hit again',
+          cache => qr/; hit/, chunks => [ pieces_of($large, %LARGE) ]);
+
+done();
