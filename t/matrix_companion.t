@@ -142,10 +142,11 @@ matrix($world,
 
 {
     my ($running, $late) = ('Which runs?', 'Which comes late?');
-    my $first = ask_later($nginx, { question => $running });
+    my $first;
 
-    mid_answer($redis, 3, $running);
     rested();
+    $first = ask_later($nginx, { question => $running });
+    mid_answer($redis, 3, $running);
     wait_for { waiting_for_tasks($redis) } 10, 'it to wait';
     stand_still($victim);
 

@@ -125,10 +125,17 @@ sub levels {
         }
     }
 
-    # libcurl wakes itself up with a pair for each provider that is in use
+    # libcurl wakes itself up with a pair for each provider that is in use; a
+    # newer one with an eventfd, of which nginx has one too
 
     if (($level{'companion: unix'} // 0) <= 1 + 2 * $PROVIDERS) {
         $level{'companion: unix'} %= 2;
+    }
+
+    my $eventfd = 'companion: anon_inode:[eventfd]';
+
+    if (($level{$eventfd} // 0) <= 1 + $PROVIDERS) {
+        $level{$eventfd} = 1;
     }
 
     return \%level;
