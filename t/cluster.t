@@ -21,9 +21,17 @@ sub node {
         'cluster-node-timeout 2000', 'cluster-port ' . free_port(),
         'cluster-require-full-coverage no' ]);
 
-    $redis->cmd('CLUSTER', 'ADDSLOTSRANGE', @slots);
+    $redis->cmd('CLUSTER', 'ADDSLOTSRANGE', @slots) if @slots;
 
     return $redis;
+}
+
+
+sub meet {
+    my ($one, $two) = @_;
+
+    $one->cmd('CLUSTER', 'MEET', '127.0.0.1', $two->port,
+              $two->cmd('CONFIG', 'GET', 'cluster-port')->[1]);
 }
 
 
@@ -144,9 +152,8 @@ EOT
 
 {
     my ($one, $two) = (node(0, 8191), node(8192, 16383));
-    my ($bus) = $two->cmd('CONFIG', 'GET', 'cluster-port')->[1];
 
-    $one->cmd('CLUSTER', 'MEET', '127.0.0.1', $two->port, $bus);
+    meet($one, $two);
     usable($_, 2) foreach $one, $two;
 
     my $tasks = $one->cmd('CLUSTER', 'KEYSLOT', 'chat:tasks:1');
@@ -184,6 +191,42 @@ EOT
          'two nodes: what was refused');
 
     is(health($nginx)->{status}, 'degraded', 'two nodes: health stays');
+    ok($nginx->stop, 'it ends');
+}
+
+
+# A planned failover behind one address: the former master lives on.
+
+{
+    my ($old, $new) = map { node(@$_) } [ 0, 16383 ], [];
+    my $proxy = start_proxy($old);
+
+    meet($old, $new);
+    ok(wait_for(sub {
+        $new->cmd('CLUSTER', 'REPLICATE', $old->cmd('CLUSTER', 'MYID')) eq 'OK'
+    }, 20, 'a replica'), 'failover: a replica');
+    wait_for { ($new->cmd('ROLE')->[3] // '') eq 'connected' } 20, 'its data';
+    usable($_, 1) foreach $old, $new;
+
+    my $nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
+                            provider => $provider, workers => 1);
+
+    wait_for { health($nginx)->{status} eq 'ok' } 20, 'health';
+    stream_ok(scalar ask($nginx, question()), 'failover: before it');
+
+    # a connection is left when it is older than the pause between two
+
+    sleep(1.1);
+    $proxy->set(target => $new->port);
+    $new->cmd('CLUSTER', 'FAILOVER', 'TAKEOVER');
+    wait_for { $old->cmd('ROLE')->[0] eq 'slave' } 20, 'another master';
+
+    stream_ok(scalar ask($nginx, question()), "failover: answered at once, $_",
+              cache => qr/fwd=miss$/) foreach 1, 2;
+    like($nginx->error_log, qr/left, as it cannot serve.*"MOVED/,
+         'failover: the log tells why');
+    ok(wait_for(sub { health($nginx)->{status} eq 'ok' }, 20, 'health'),
+       'failover: health');
     ok($nginx->stop, 'it ends');
 }
 

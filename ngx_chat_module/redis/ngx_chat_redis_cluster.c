@@ -47,6 +47,7 @@ ngx_chat_redis_cluster_reply(void *data, ngx_chat_reply_t *reply)
     slots = ngx_chat_redis_cluster_number(&info, "cluster_slots_assigned:");
 
     rd->partial = (masters > 1 || slots < NGX_CHAT_REDIS_SLOTS);
+    rd->whole = !rd->partial;
 
     if (!ngx_chat_redis_cluster_told) {
         ngx_chat_redis_cluster_told = 1;

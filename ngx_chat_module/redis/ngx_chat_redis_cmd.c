@@ -13,13 +13,15 @@ struct ngx_chat_redis_cmd_s {
 
 static ngx_uint_t ngx_chat_redis_useless(ngx_chat_redis_t *rd,
     ngx_chat_reply_t *reply);
+static ngx_uint_t ngx_chat_redis_refuses(ngx_chat_redis_t *rd,
+    ngx_str_t *error);
 static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
     ngx_chat_reply_t *reply);
 
 
 /*
  * Not among them: MISCONF, NOREPLICAS and OOM, as what is there can be read,
- * and NOPERM, BUSY and MOVED, where another connection would be told the same.
+ * and NOPERM and BUSY, where another connection would be told the same.
  */
 
 static const char  *ngx_chat_redis_refusals[] = {
@@ -248,24 +250,14 @@ ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 static ngx_uint_t
 ngx_chat_redis_useless(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
-    ngx_str_t     s;
-    ngx_uint_t    kind;
-    const char  **word;
+    ngx_str_t   s;
+    ngx_uint_t  kind;
 
     if (ngx_chat_reply_error(reply, &s) != NGX_OK
         || rd->partial
-        || ngx_current_msec - rd->started < NGX_CHAT_REDIS_RECONNECT)
+        || ngx_current_msec - rd->started < NGX_CHAT_REDIS_RECONNECT
+        || !ngx_chat_redis_refuses(rd, &s))
     {
-        return 0;
-    }
-
-    for (word = ngx_chat_redis_refusals; *word; word++) {
-        if (ngx_chat_redis_begins(&s, *word)) {
-            break;
-        }
-    }
-
-    if (*word == NULL) {
         return 0;
     }
 
@@ -285,6 +277,23 @@ ngx_chat_redis_useless(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     ngx_chat_redis_lost(rd, kind, 0, "left, as it cannot serve");
 
     return 1;
+}
+
+
+static ngx_uint_t
+ngx_chat_redis_refuses(ngx_chat_redis_t *rd, ngx_str_t *error)
+{
+    const char  **word;
+
+    for (word = ngx_chat_redis_refusals; *word; word++) {
+        if (ngx_chat_redis_begins(error, *word)) {
+            return 1;
+        }
+    }
+
+    /* in cluster mode a former master says so instead of READONLY */
+
+    return rd->whole && ngx_chat_redis_begins(error, "MOVED");
 }
 
 

@@ -35,6 +35,7 @@ ngx_chat_redis_hello(ngx_chat_redis_t *rd)
     rd->step = 0;
     rd->policy.len = 0;
     rd->partial = 0;
+    rd->whole = 0;
 
     if (rd->conf->password.len) {
         n = 0;

@@ -102,6 +102,7 @@ struct ngx_chat_redis_s {
     unsigned                   asked:1;     /* for a client certificate */
     unsigned                   replica:1;   /* as INFO says */
     unsigned                   partial:1;   /* see ngx_chat_redis_partial() */
+    unsigned                   whole:1;     /* a Cluster of one master */
 };
 
 
