@@ -21,6 +21,8 @@ enum {
     ngx_chat_event_error,
     ngx_chat_event_error_code,
     ngx_chat_event_error_type,
+    ngx_chat_event_errors,
+    ngx_chat_event_groq,
     ngx_chat_event_message,
     ngx_chat_event_code,
     ngx_chat_event_status,
@@ -37,6 +39,8 @@ static ngx_str_t  ngx_chat_event_names[] = {
     ngx_string("error"),
     ngx_string("error_code"),
     ngx_string("error_type"),
+    ngx_string("errors"),
+    ngx_string("x_groq"),
     ngx_string("message"),
     ngx_string("code"),
     ngx_string("status")
@@ -214,15 +218,25 @@ static ngx_int_t
 ngx_chat_delta_event(ngx_chat_delta_t *d, ngx_str_t *event, ngx_pool_t *pool)
 {
     ngx_int_t   rc;
-    ngx_str_t   v[ngx_chat_event_members], *usage;
+    ngx_str_t   v[ngx_chat_event_members], *usage, stopped;
 
     if (ngx_chat_json_members(v, event, ngx_chat_event_names,
                               ngx_chat_event_members, pool)
         != NGX_OK
+        || ngx_chat_json_members(&stopped, &v[ngx_chat_event_groq],
+                                 &ngx_chat_event_names[ngx_chat_event_error],
+                                 1, pool)
+           != NGX_OK
         || ngx_chat_json_first(&d->model, &v[ngx_chat_event_model], 1, pool)
            != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    /* why the stream ends early stands there */
+
+    if (v[ngx_chat_event_error].len == 0) {
+        v[ngx_chat_event_error] = stopped;
     }
 
     usage = &v[ngx_chat_event_usage];
@@ -274,6 +288,7 @@ ngx_chat_delta_is_error(ngx_str_t *v)
 
     return ngx_chat_json_given(&v[ngx_chat_event_error_code])
            || ngx_chat_json_given(&v[ngx_chat_event_error_type])
+           || ngx_chat_json_given(&v[ngx_chat_event_errors])
            || (ngx_chat_json_given(&v[ngx_chat_event_message])
                && (ngx_chat_delta_number(&v[ngx_chat_event_code]) >= 400
                    || ngx_chat_delta_number(&v[ngx_chat_event_status])

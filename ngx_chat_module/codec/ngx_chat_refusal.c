@@ -84,6 +84,8 @@ static ngx_chat_refusal_name_t  ngx_chat_refusal_names[] = {
     { ngx_string("details"), ngx_chat_refusal_inside },
     { ngx_string("innererror"), ngx_chat_refusal_inside },
     { ngx_string("metadata"), ngx_chat_refusal_inside },
+    { ngx_string("choices"), ngx_chat_refusal_inside },
+    { ngx_string("x_groq"), ngx_chat_refusal_inside },
     { ngx_null_string, ngx_chat_refusal_other }
 };
 

@@ -318,6 +318,14 @@ ut_errors(void)
           && ut_error("{\"error_type\":\"t\",\"message\":\"m\"}", 0)
           && ut_error("{\"choices\":[],\"error_type\":\"t\"}", 0),
           "an error_code, and an error_type");
+    ut_ok(ut_error("{\"success\":false,\"errors\":[{\"code\":7000}]}", 0)
+          && ut_text("{\"errors\":[]}", ""),
+          "errors, and that there are none");
+    ut_ok(ut_error("{\"x_groq\":{\"error\":\"e\"},\"choices\":[]}", 0)
+          && ut_text("{\"x_groq\":{\"id\":\"e\"},\"choices\":[]}", "")
+          && ut_error("{\"x_groq\":{\"error\":\"e\"},\"error\":"
+                      "{\"code\":429}}", 429),
+          "an error where one provider has it");
     ut_ok(ut_error("{\"type\":\"error\",\"status_code\":529}", 529),
           "a type that is an error");
     ut_ok(ut_error("{\"message\":\"m\",\"code\":\"503\"}", 503)

@@ -262,6 +262,14 @@ ut_errors(void)
     ut_fails("data: {\"error\":{\"code\":\"1302\",\"message\":"
              "\"Too many requests\"}}\n\n", "", LIMIT, 0,
              "a message that tells a limit");
+    ut_fails("data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"error\":"
+             "{\"type\":\"rate_limit_error\"}}]}\n\n", "", LIMIT, 0,
+             "an error of the choice that is a limit");
+    ut_fails("data: {\"choices\":[{\"error\":{\"code\":400,\"message\":"
+             "\"over the context length\"}}]}\n\n", "",
+             NGX_CHAT_E_QUESTION_REFUSED, 0, "or the question's");
+    ut_fails("data: {\"x_groq\":{\"error\":\"rate_limit_exceeded\"}}\n\n", "",
+             LIMIT, 0, "an error where one provider has it");
     ut_fails("data: {\"error\":{\"code\":500,\"message\":\"rate limit\"}}"
              "\n\n", "", BROKEN, 0, "a code that is another");
     ut_fails(C("\"a\"") F("\"insufficient_system_resource\"") DONE, "a|",
