@@ -217,6 +217,9 @@ sub wholes {
         of('a message that repeats the chunks', content('"a"', '"b"')
            . event(message('"ab"', '"finish_reason":"stop"')) . $DONE,
            chunks => ['a', 'b']),
+        of('a message that trims the chunks', content('" a"', '"b\\n"')
+           . event(message('"ab"', '"finish_reason":"stop"')) . $DONE,
+           chunks => [' a', "b\n"]),
         of('a stream that says to be text', ": hello\n\n" . content('"a"')
            . $STOP, type => 'text/plain; charset=utf-8', chunks => ['a']),
         of('a stream that says to be JSON', content('"a"') . $STOP,

@@ -363,6 +363,9 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     if (d->whole) {
         st->whole = 1;
         ngx_chat_provider_stream_news(st, &d->text);
+
+    } else if (d->text.len) {
+        st->deltas = 1;
     }
 
     ngx_chat_provider_stream_finish(st, d);
@@ -397,7 +400,10 @@ ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
 }
 
 
-/* a message may repeat what was there before: only the rest of it is new */
+/*
+ * A message may repeat what was there before: only the rest of it is new.
+ * Deltas are the text, even if the message has less white space or so.
+ */
 
 static void
 ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st, ngx_str_t *text)
@@ -407,6 +413,10 @@ ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st, ngx_str_t *text)
                                         st->length)
            != st->sum)
     {
+        if (st->deltas) {
+            text->len = 0;
+        }
+
         return;
     }
 

@@ -50,6 +50,7 @@ typedef struct {
     unsigned                    odd:1;     /* its type is not that of events */
     unsigned                    events:1;  /* one was there */
     unsigned                    whole:1;   /* a message was there */
+    unsigned                    deltas:1;  /* and text that was none */
     unsigned                    resumed:1; /* text behind a finish reason */
     unsigned                    bare:1;    /* a finish reason without text */
     unsigned                    finished:1;  /* complete, "[DONE]" or not */

@@ -223,8 +223,10 @@ ut_texts_of(void)
               "stop", "a message that repeats all");
     ut_answer(C("\"a\"") "data: " M("\"abc\"") "\n\n" DONE, "a|bc|", "",
               "a message that has more");
-    ut_answer(C("\"a\"") "data: " M("\"b\"") "\n\n" "data: " M("\"cd\"") "\n\n"
-              DONE, "a|b|cd|", "", "messages that go on");
+    ut_answer(C("\" a\"") C("\" b\"") "data: " M("\"a b\"") "\n\n" STOP,
+              " a| b|", "stop", "a message that says it otherwise");
+    ut_answer("data: " M("\"b\"") "\n\n" "data: " M("\"cd\"") "\n\n" DONE,
+              "b|cd|", "", "messages that go on");
 }
 
 
