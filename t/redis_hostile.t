@@ -116,10 +116,14 @@ cmp_ok($_, '<', 30e6, 'a line without an end: it is not waited for')
 is("@{[ sort $nginx->worker_pids, $nginx->companion_pids ]}", "@pids",
    'no process has died');
 
+# a sanitizer keeps for a while what was freed
+
+my $most = $ENV{CHAT_NGINX} ? 1200e3 : 400e3;
+
 foreach my $pid (@pids) {
     my ($peak) = read_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+)/m;
 
-    cmp_ok($peak, '<', 400e3, 'nor has one grown, in kB');
+    cmp_ok($peak, '<', $most, 'nor has one grown, in kB');
 }
 
 my $q = ask($nginx, { question => 'Who is there?' });

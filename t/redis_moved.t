@@ -16,7 +16,6 @@ my %PIECES = (chunks => 20, gap => 60);
 my @redis = map { start_redis() } 1 .. 2;
 my $proxy = start_proxy($redis[0]);
 my $provider = start_provider(%PIECES);
-my $number = 0;
 
 follows(@redis[ 1, 0 ]);
 
@@ -160,6 +159,35 @@ foreach my $round (1, 2) {
         ask($nginx, { question => 'And now ' . ++$asked . '? {{gap=0}}' })
             ->{status} == 200
     }, 10), 'a master again: answers');
+}
+
+# a name that leads to the new master
+
+{
+    my ($new, $old) = @redis;
+    my $port = free_port();
+    my $dns = start_dns(ttl => 1, 'redis.test' => '127.0.0.1');
+    my $asked = 0;
+
+    follows($new, $old);
+    start_proxy($old, port => $port);
+    start_proxy($new, port => $port, address => '127.0.0.2');
+
+    my $named = start_nginx(redis => "redis://redis.test:$port/0",
+        provider => $provider, workers => 1,
+        http => 'resolver 127.0.0.1:' . $dns->port . ';',
+        location => 'chat_redis_down error;');
+    my $answers = sub {
+        ask($named, { question => 'Where is it ' . ++$asked . '? {{gap=0}}' })
+            ->{status} == 200;
+    };
+
+    ok(wait_for(sub { $answers->() }, 10), 'a name: an answer');
+    $dns->set('redis.test' => '127.0.0.2');
+    $new->cmd('REPLICAOF', 'NO', 'ONE');
+    $old->cmd('REPLICAOF', '127.0.0.1', $new->port);
+    sleep(1.1);
+    ok(wait_for(sub { $answers->() }, 10), 'a name that leads elsewhere: an answer');
 }
 
 done();
