@@ -38,7 +38,7 @@
 #define NGX_CHAT_APPEND_BYTES   65536
 
 /* the first word of an error reply */
-#define NGX_CHAT_REFUSAL_LEN    16
+#define NGX_CHAT_SERVICE_WORD   16
 
 
 /* which generation; copied by the verbs */
@@ -62,9 +62,9 @@ typedef enum {
 typedef struct {
     ngx_msec_t             at;
     ngx_str_t              word;
-    u_char                 buf[NGX_CHAT_REFUSAL_LEN];
+    u_char                 buf[NGX_CHAT_SERVICE_WORD];
     unsigned               known:1;
-} ngx_chat_refusal_t;
+} ngx_chat_service_t;
 
 
 struct ngx_chat_store_s {
@@ -76,7 +76,7 @@ struct ngx_chat_store_s {
     time_t                 refused; /* when a refusal was last logged */
     time_t                 dropped; /* when a lost lookup was */
 
-    ngx_chat_refusal_t     refusals[NGX_CHAT_SERVICES];
+    ngx_chat_service_t     services[NGX_CHAT_SERVICES];
     ngx_uint_t             left;    /* of redis, that pubsub has followed */
 
     /* see ngx_chat_store_probe() */

@@ -74,7 +74,7 @@ static ngx_uint_t
 ngx_chat_store_probe_due(ngx_chat_store_t *st)
 {
     ngx_uint_t           i;
-    ngx_chat_refusal_t  *r;
+    ngx_chat_service_t  *service;
 
     if (st->probed
         && ngx_current_msec - st->probed < NGX_CHAT_PROBE_REFUSED)
@@ -83,10 +83,10 @@ ngx_chat_store_probe_due(ngx_chat_store_t *st)
     }
 
     for (i = 0; i < NGX_CHAT_SERVICES; i++) {
-        r = &st->refusals[i];
+        service = &st->services[i];
 
-        if (!r->known || r->word.len
-            || ngx_current_msec - r->at >= NGX_CHAT_PROBE_IDLE)
+        if (!service->known || service->word.len
+            || ngx_current_msec - service->at >= NGX_CHAT_PROBE_IDLE)
         {
             return 1;
         }

@@ -18,7 +18,7 @@ static void ngx_chat_store_follow(ngx_chat_call_t *call);
 ngx_str_t *
 ngx_chat_store_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
 {
-    return &st->refusals[service].word;
+    return &st->services[service].word;
 }
 
 
@@ -26,7 +26,7 @@ void
 ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     ngx_str_t            error;
-    ngx_chat_refusal_t  *r;
+    ngx_chat_service_t  *service;
 
     if (ngx_chat_reply_error(reply, &error) != NGX_OK) {
         ngx_chat_store_follow(call);
@@ -37,13 +37,13 @@ ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         return;
     }
 
-    r = &call->store->refusals[call->service];
+    service = &call->store->services[call->service];
 
-    r->known = 1;
-    r->at = ngx_current_msec;
+    service->known = 1;
+    service->at = ngx_current_msec;
 
     if (error.len == 0 || ngx_chat_call_benign(call, reply)) {
-        r->word.len = 0;
+        service->word.len = 0;
         return;
     }
 
@@ -51,8 +51,8 @@ ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         ngx_str_set(&error, "NOPERM");
     }
 
-    r->word.data = r->buf;
-    r->word.len = ngx_chat_call_first(r->buf, &error);
+    service->word.data = service->buf;
+    service->word.len = ngx_chat_call_first(service->buf, &error);
 }
 
 
@@ -65,7 +65,7 @@ ngx_chat_call_first(u_char *buf, ngx_str_t *error)
 
     for (i = 0; i < error->len && error->data[i] != ' '; i++) {
 
-        if (i == NGX_CHAT_REFUSAL_LEN
+        if (i == NGX_CHAT_SERVICE_WORD
             || error->data[i] < 'A' || error->data[i] > 'Z')
         {
             i = 0;

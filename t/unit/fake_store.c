@@ -75,7 +75,7 @@ ngx_chat_redis_policy(ngx_chat_redis_t *rd)
 ngx_str_t *
 ngx_chat_store_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
 {
-    return &st->refusals[service].word;
+    return &st->services[service].word;
 }
 
 
