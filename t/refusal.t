@@ -177,5 +177,33 @@ $redis->cmd('FLUSHALL');
 is(scalar(grep { code_of($_) eq '503 redis_down' } @all), 50,
    'all are refused');
 is(generations(), 0, 'and nothing of them is kept');
+$broken->stop;
+
+# nor does one that is there and refuses
+
+my $refusing = start_redis();
+
+$broken = start_nginx(redis => $redis, provider => $provider, workers => 1,
+    broker => $refusing->url, location => 'chat_redis_down error;');
+wait_for { get($broken, '/')->{body} =~ /"ok"/ } 10, 'its companion';
+
+foreach my $case ([ 'a replica', '503 redis_down',
+                    [ 'REPLICAOF', '127.0.0.1', '1' ],
+                    [ 'REPLICAOF', 'NO', 'ONE' ] ],
+                  [ 'out of memory', '503 redis_down',
+                    [ 'CONFIG', 'SET', 'maxmemory', '1' ],
+                    [ 'CONFIG', 'SET', 'maxmemory', '0' ] ],
+                  [ 'no queue', '500 internal',
+                    [ 'SET', 'chat:tasks:1', 'x' ] ])
+{
+    my ($name, $code, $on, $off) = @$case;
+
+    $redis->cmd('FLUSHALL');
+    is($refusing->cmd(@$on), 'OK', "the broker refuses: $name");
+    @all = ask($broken, questions(20));
+    is(scalar(grep { code_of($_) eq $code } @all), 20, "$name: all refused");
+    is(generations(), 0, "$name: nothing of them is kept");
+    $refusing->cmd(@$off) if $off;
+}
 
 done();

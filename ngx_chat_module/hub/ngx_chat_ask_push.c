@@ -19,8 +19,7 @@ static void ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc,
     ngx_msec_t wait);
 static void ngx_chat_ask_over(ngx_chat_ask_t *ask, ngx_msec_t wait);
 static ngx_chat_limited_t *ngx_chat_ask_name(ngx_chat_ask_t *ask);
-static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
-    ngx_uint_t queued);
+static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
 static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
 static void ngx_chat_ask_accepted(ngx_chat_ask_t *ask);
 
@@ -36,7 +35,7 @@ ngx_chat_ask_push(ngx_chat_ask_t *ask)
                                     hub->conf->queue_limit, &ask->limit,
                                     ngx_chat_ask_push_handler, ask);
     if (ask->call == NULL) {
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN, 0);
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN);
     }
 }
 
@@ -64,20 +63,20 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
         hub->full = 1;
         hub->full_until = ngx_current_msec + NGX_CHAT_ASK_FULL;
         ask->probe = 0;
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL, 0);
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL);
         return;
 
     case NGX_AGAIN:
         ngx_chat_ask_over(ask, wait);
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_MISS_LIMIT, 0);
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_MISS_LIMIT);
         return;
 
     case NGX_ERROR:
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN, 1);
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
 
     default:
-        ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL, 1);
+        ngx_chat_ask_drop(ask, NGX_CHAT_E_INTERNAL);
         return;
     }
 }
@@ -138,12 +137,11 @@ ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 
 /*
  * Joiners are told by an event of the generation; Redis does not know of those
- * in this worker.  queued: the task may have arrived.
+ * in this worker.  A task that has arrived all the same finds no generation.
  */
 
 static void
-ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
-    ngx_uint_t queued)
+ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason)
 {
     ngx_chat_gen_t    *gen;
     ngx_chat_store_t  *st;
@@ -156,7 +154,7 @@ ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason,
 
     ngx_chat_channel_hide(ask->channel);
 
-    if (queued || ask->channel->holds > 1) {
+    if (ask->channel->holds > 1) {
         ask->call = ngx_chat_store_check(st, gen, reason,
                                          ngx_chat_ask_drop_handler, ask);
 
