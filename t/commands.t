@@ -153,6 +153,12 @@ ok((command({}, 'scripts/run', 'stop'))[0], 'REDIS_URL: stop');
 is($redis->cmd('PING'), 'PONG', 'REDIS_URL: that one is not stopped');
 $redis->stop;
 
+($ok, $text, $asked) = command({ MISSING => 'ca-certificates' },
+                               'scripts/run', 'Who?');
+
+like($asked, qr/install .* ca-certificates$/m,
+     'who else would vouch for a provider');
+
 # a Redis that no package has brought, and none but Valkey
 
 ($ok, $text, $asked) = command({ MISSING => 'redis-server redis-tools' },

@@ -184,33 +184,3 @@ debian_codename() {
     # shellcheck disable=SC1091
     (. /etc/os-release && printf '%s\n' "$VERSION_CODENAME")
 }
-
-
-# Downloads and unpacks nginx's own source once, prints where it is.
-nginx_source() {
-    local dir=$BUILD/nginx-source line found
-
-    line="deb-src [signed-by=KEYRING] MIRROR $(debian_codename) main"
-
-    found=$(find "$dir" -mindepth 2 -maxdepth 2 -name configure 2>/dev/null \
-            | head -n 1)
-
-    if [ -z "$found" ]; then
-        rm -rf "$dir"
-        mkdir -p "$dir"
-
-        {
-            private_apt source "$line" update \
-            && cd "$dir" && private_apt source "$line" source nginx
-        } >"$BUILD/nginx-source.log" 2>&1 \
-            || {
-                tail -n 20 "$BUILD/nginx-source.log" >&2
-                rm -rf "$dir"
-                die "cannot get the source of nginx"
-            }
-
-        found=$(find "$dir" -mindepth 2 -maxdepth 2 -name configure)
-    fi
-
-    dirname "$found"
-}

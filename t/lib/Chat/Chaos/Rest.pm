@@ -126,7 +126,7 @@ sub levels {
     }
 
     # libcurl wakes itself up with a pair for each provider that is in use; a
-    # newer one with an eventfd, of which nginx has one too
+    # newer one with an eventfd or two, of which nginx has one too
 
     if (($level{'companion: unix'} // 0) <= 1 + 2 * $PROVIDERS) {
         $level{'companion: unix'} %= 2;
@@ -134,7 +134,7 @@ sub levels {
 
     my $eventfd = 'companion: anon_inode:[eventfd]';
 
-    if (($level{$eventfd} // 0) <= 1 + $PROVIDERS) {
+    if (($level{$eventfd} // 0) <= 1 + 2 * $PROVIDERS) {
         $level{$eventfd} = 1;
     }
 
