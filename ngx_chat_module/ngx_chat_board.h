@@ -56,7 +56,7 @@ typedef struct {
     ngx_atomic_t     pid;          /* 0: free */
     ngx_atomic_t     state;        /* ngx_chat_slot_state_e */
     ngx_atomic_t     beat;         /* seconds since the epoch */
-    ngx_atomic_t     redis;        /* 1: both connections are up */
+    ngx_atomic_t     redis;        /* 1: both connections serve */
     ngx_atomic_t     running;      /* generations in this companion */
     ngx_atomic_t     queued;       /* tasks waiting, as last seen */
     ngx_uint_t       number;       /* which of chat_fill processes=N */

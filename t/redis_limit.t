@@ -44,9 +44,38 @@ ok(wait_for(sub {
     ask($nginx, { question => $small })->{status} == 200
 }, 10), 'others are served');
 
+# again and again: it is left alone
+
+ok(wait_for(sub {
+    ask($nginx, { question => $large });
+    $nginx->error_log =~ /"$key", which is not asked for any more for 60 s/;
+}, 20), 'the log tells that it is not asked for any more');
+
+my $made = sub {
+    my ($n) = $redis->cmd('INFO', 'stats') =~ /total_connections_received:(\d+)/;
+    return $n;
+};
+
+ok(wait_for(sub {
+    ask($nginx, { question => $small })->{status} == 200
+}, 10), 'others are served again');
+
+my $before = $made->();
+my @all = ask($nginx, map { ({ question => $large }, { question => $small }) }
+              1 .. 10);
+
+is(join(' ', map { $_->{status} } @all), join(' ', ('503 200') x 10),
+   'only that answer is refused');
+is($made->(), $before, 'no connection is lost');
+
 is($redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0'),
    'OK', 'no limit');
-stream_ok(scalar ask($nginx, { question => $large }), 'a hit again',
-          cache => qr/; hit/, chunks => [ pieces_of($large, %LARGE) ]);
+ok($nginx->reload, 'a reload');
+ok(wait_for(sub {
+    $q = ask($nginx, { question => $large });
+    $q->{status} == 200;
+}, 10), 'asked for again');
+stream_ok($q, 'a hit again', cache => qr/; hit/,
+          chunks => [ pieces_of($large, %LARGE) ]);
 
 done();

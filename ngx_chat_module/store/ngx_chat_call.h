@@ -134,8 +134,13 @@ void ngx_chat_call_lost(ngx_chat_call_t *call);
 /* ngx_chat_store_refusal.c: what the reply says of the call's service */
 void ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
 
-/* for done() of a lookup without a reply: may its size be why?  Logs that */
+/*
+ * For a lookup, which may be for more than Redis lets go out at once: whether
+ * there was a reply, and whether there is likely to be one for gen.
+ */
 void ngx_chat_call_dropped(ngx_chat_call_t *call);
+void ngx_chat_call_delivered(ngx_chat_call_t *call);
+ngx_uint_t ngx_chat_store_stuck(ngx_chat_store_t *st, ngx_chat_gen_t *gen);
 
 
 /*

@@ -40,6 +40,8 @@
 /* the first word of an error reply */
 #define NGX_CHAT_SERVICE_WORD   16
 
+#define NGX_CHAT_STUCK          8
+
 
 /* which generation; copied by the verbs */
 typedef struct {
@@ -67,6 +69,14 @@ typedef struct {
 } ngx_chat_service_t;
 
 
+/* an answer that Redis has closed the connection for instead of sending it */
+typedef struct {
+    u_char                 h[NGX_CHAT_HASH_LEN];
+    ngx_uint_t             times;   /* 0: none */
+    time_t                 last;
+} ngx_chat_stuck_t;
+
+
 struct ngx_chat_store_s {
     ngx_chat_redis_t      *redis;
     ngx_chat_redis_t      *broker;  /* may be the same as redis */
@@ -74,10 +84,10 @@ struct ngx_chat_store_s {
     ngx_queue_t            calls;   /* under way */
     ngx_log_t             *log;
     time_t                 refused; /* when a refusal was last logged */
-    time_t                 dropped; /* when a lost lookup was */
 
     ngx_chat_service_t     services[NGX_CHAT_SERVICES];
     ngx_uint_t             left;    /* of redis, that pubsub has followed */
+    ngx_chat_stuck_t       stuck[NGX_CHAT_STUCK];
 
     /* see ngx_chat_store_probe() */
     ngx_chat_gen_t         probe;

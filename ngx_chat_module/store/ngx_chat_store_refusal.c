@@ -5,13 +5,17 @@
 /* how Redis 7.0 puts NOPERM where a script is not permitted a command */
 #define NGX_CHAT_CALL_NOPERM  "ERR The user executing the script"
 
-/* s between two lines about answers that Redis does not get out */
-#define NGX_CHAT_DROPPED_QUIET  10
+/* so often it may be a coincidence; so long, in s, it is left alone then */
+#define NGX_CHAT_STUCK_TIMES  2
+#define NGX_CHAT_STUCK_TIME   60
 
 
 static size_t ngx_chat_call_first(u_char *buf, ngx_str_t *error);
 static ngx_uint_t ngx_chat_call_benign(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
+static ngx_chat_stuck_t *ngx_chat_store_stuck_at(ngx_chat_store_t *st,
+    u_char *h);
+static ngx_chat_stuck_t *ngx_chat_store_stuck_room(ngx_chat_store_t *st);
 static void ngx_chat_store_follow(ngx_chat_call_t *call);
 
 
@@ -108,31 +112,106 @@ ngx_chat_call_benign(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 /*
  * Redis says nothing to a client that it drops for the size of its replies,
- * and drops with it whatever else was asked on that connection.
+ * and drops with it whatever else was asked on that connection: so it is not
+ * asked again and again.
  */
 
 void
 ngx_chat_call_dropped(ngx_chat_call_t *call)
 {
-    ngx_chat_store_t  *st;
-
-    st = call->store;
+    ngx_chat_stuck_t  *stuck;
 
     if (!call->repeated
-        || st->closed
-        || ngx_current_msec - call->started >= call->timeout
-        || ngx_time() - st->dropped < NGX_CHAT_DROPPED_QUIET)
+        || call->store->closed
+        || ngx_current_msec - call->started >= call->timeout)
     {
         return;
     }
 
-    st->dropped = ngx_time();
+    stuck = ngx_chat_store_stuck_at(call->store, call->gen.h);
 
-    ngx_log_error(NGX_LOG_ERR, st->log, 0,
+    if (stuck == NULL) {
+        stuck = ngx_chat_store_stuck_room(call->store);
+
+        stuck->times = 0;
+        ngx_memcpy(stuck->h, call->gen.h, NGX_CHAT_HASH_LEN);
+    }
+
+    stuck->times++;
+    stuck->last = ngx_time();
+
+    ngx_log_error(NGX_LOG_ERR, call->store->log, 0,
                   "redis closed the connection both times it was asked for "
-                  "the answer at \"chat:stream:%*s\": if it does so again, "
-                  "its \"client-output-buffer-limit normal\" is less than "
-                  "that answer", (size_t) NGX_CHAT_HASH_LEN, call->gen.h);
+                  "the answer at \"chat:stream:%*s\"%s",
+                  (size_t) NGX_CHAT_HASH_LEN, call->gen.h,
+                  (stuck->times < NGX_CHAT_STUCK_TIMES)
+                  ? "" : ", which is not asked for any more for 60 s: is its "
+                         "\"client-output-buffer-limit normal\" less than "
+                         "that answer?");
+}
+
+
+void
+ngx_chat_call_delivered(ngx_chat_call_t *call)
+{
+    ngx_chat_stuck_t  *stuck;
+
+    stuck = ngx_chat_store_stuck_at(call->store, call->gen.h);
+
+    if (stuck) {
+        stuck->times = 0;
+    }
+}
+
+
+ngx_uint_t
+ngx_chat_store_stuck(ngx_chat_store_t *st, ngx_chat_gen_t *gen)
+{
+    ngx_chat_stuck_t  *stuck;
+
+    stuck = ngx_chat_store_stuck_at(st, gen->h);
+
+    return stuck && stuck->times >= NGX_CHAT_STUCK_TIMES
+           && ngx_time() - stuck->last < NGX_CHAT_STUCK_TIME;
+}
+
+
+static ngx_chat_stuck_t *
+ngx_chat_store_stuck_at(ngx_chat_store_t *st, u_char *h)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_CHAT_STUCK; i++) {
+
+        if (st->stuck[i].times
+            && ngx_memcmp(st->stuck[i].h, h, NGX_CHAT_HASH_LEN) == 0)
+        {
+            return &st->stuck[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* an unused one, or the oldest */
+
+static ngx_chat_stuck_t *
+ngx_chat_store_stuck_room(ngx_chat_store_t *st)
+{
+    ngx_uint_t         i;
+    ngx_chat_stuck_t  *oldest;
+
+    oldest = st->stuck;
+
+    for (i = 0; i < NGX_CHAT_STUCK && oldest->times; i++) {
+
+        if (st->stuck[i].times == 0 || st->stuck[i].last < oldest->last) {
+            oldest = &st->stuck[i];
+        }
+    }
+
+    return oldest;
 }
 
 

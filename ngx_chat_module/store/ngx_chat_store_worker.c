@@ -89,6 +89,10 @@ ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_keys_t   keys;
     ngx_chat_call_t  *call;
 
+    if (ngx_chat_store_stuck(st, gen)) {
+        return NULL;
+    }
+
     call = ngx_chat_call_create(st, st->redis, NULL);
     if (call == NULL) {
         return NULL;
@@ -123,7 +127,10 @@ ngx_chat_store_lookup_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
     handler = (ngx_chat_lookup_pt) call->handler;
 
-    if (reply == NULL) {
+    if (reply) {
+        ngx_chat_call_delivered(call);
+
+    } else {
         ngx_chat_call_dropped(call);
     }
 
