@@ -295,6 +295,12 @@ sub reasons {
         of('finish reason MAX_TOKENS', content('"a"')
            . event(finish('MAX_TOKENS')) . $DONE, chunks => ['a'],
            finish => 'length', cached => 0),
+        of('a finish reason with a detail', content('"a"')
+           . event(finish('content_filter: RECITATION')) . $DONE,
+           chunks => ['a'], finish => 'content_filter', cached => 0),
+        broken('a finish reason with a detail that is a failure',
+               event(finish('function_call_filter: MALFORMED_FUNCTION_CALL'))
+               . $DONE, again => 1),
     );
 }
 

@@ -35,6 +35,7 @@ static ngx_chat_reason_t  ngx_chat_reasons[] = {
     { "recitation", "content_filter" },
     { "blocklist", "content_filter" },
     { "prohibited_content", "content_filter" },
+    { "spii", "content_filter" },
     { "sensitive", "content_filter" },
     { "error_toxic", "content_filter" },
     { "refusal", "content_filter" },
@@ -48,6 +49,7 @@ static ngx_chat_reason_t  ngx_chat_reasons[] = {
     { "user_cancel", NULL },
     { "timeout", NULL },
     { "network_error", NULL },
+    { "function_call_filter", NULL },
     { "insufficient_system_resource", NULL },
     { "rate_limit_exceeded", NULL }
 };
@@ -56,8 +58,8 @@ static ngx_chat_reason_t  ngx_chat_reasons[] = {
 ngx_int_t
 ngx_chat_provider_reason(ngx_str_t *reason, ngx_str_t *word, ngx_pool_t *pool)
 {
-    u_char      ch;
-    size_t      i;
+    u_char      ch, *colon;
+    size_t      i, len;
     ngx_uint_t  n;
 
     ngx_str_null(reason);
@@ -66,17 +68,22 @@ ngx_chat_provider_reason(ngx_str_t *reason, ngx_str_t *word, ngx_pool_t *pool)
         return NGX_OK;
     }
 
-    if (word->len > NGX_CHAT_REASON_MAX) {
+    /* a detail may follow: "content_filter: RECITATION" */
+
+    colon = ngx_strlchr(word->data, word->data + word->len, ':');
+    len = colon ? (size_t) (colon - word->data) : word->len;
+
+    if (len == 0 || len > NGX_CHAT_REASON_MAX) {
         ngx_str_set(reason, "other");
         return NGX_OK;
     }
 
-    reason->data = ngx_pnalloc(pool, word->len);
+    reason->data = ngx_pnalloc(pool, len);
     if (reason->data == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < word->len; i++) {
+    for (i = 0; i < len; i++) {
         ch = ngx_tolower(word->data[i]);
 
         if (ch != '_' && (ch < 'a' || ch > 'z')) {
@@ -87,7 +94,7 @@ ngx_chat_provider_reason(ngx_str_t *reason, ngx_str_t *word, ngx_pool_t *pool)
         reason->data[i] = ch;
     }
 
-    reason->len = word->len;
+    reason->len = len;
 
     for (n = 0; n < sizeof(ngx_chat_reasons) / sizeof(ngx_chat_reason_t); n++)
     {

@@ -273,7 +273,8 @@ ut_reasons(void)
         F("\"stop_sequence\""), F("\"eos_token\""), F("\"end\""), NULL };
     static const char  *fault[] = { F("\"error\""), F("\"abort\""),
         F("\"insufficient_system_resource\""), F("\"ERROR\""),
-        F("\"network_error\""), F("\"cancelled\""), NULL };
+        F("\"network_error\""), F("\"cancelled\""),
+        F("\"function_call_filter: MALFORMED_FUNCTION_CALL\""), NULL };
 
     ok = 1;
 
@@ -290,6 +291,11 @@ ut_reasons(void)
           && ut_finish(F("\"tool_calls\""), "tool_calls")
           && ut_finish(F("\"Some_Thing\""), "some_thing"),
           "words for others");
+    ut_ok(ut_finish(F("\"content_filter: PROHIBITED_CONTENT\""),
+                    "content_filter")
+          && ut_finish(F("\"stop:\""), "stop")
+          && ut_finish(F("\": stop\""), "other"),
+          "words with a detail");
 
     ut_ok(ut_finish(F("\"null\""), "") && ut_finish(F("\"none\""), "")
           && ut_finish(F("null"), "") && ut_finish(F("\"\""), ""),
