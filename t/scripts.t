@@ -20,8 +20,8 @@ use Chat::Scripts;
 # how they are made
 
 is(join(' ', sort keys %text),
-   'append cancel check claim done fail finish give_back idle open push sweep '
-   . 'waiting', 'all scripts');
+   'append cancel check claim done fail finish give_back idle open probe push '
+   . 'sweep waiting', 'all scripts');
 is(join(' ', grep { ref($sha{$_}) } keys %sha), '', 'all compile');
 
 like($text{$_}, qr/^#!lua flags=allow-oom\n/, "$_ may exceed the memory")
