@@ -233,7 +233,7 @@ ngx_chat_delta_event(ngx_chat_delta_t *d, ngx_str_t *event, ngx_pool_t *pool)
         return NGX_ERROR;
     }
 
-    /* why the stream ends early stands there */
+    /* the reason to end a stream early */
 
     if (v[ngx_chat_event_error].len == 0) {
         v[ngx_chat_event_error] = stopped;
@@ -339,14 +339,17 @@ ngx_chat_delta_choices(ngx_chat_delta_t *d, ngx_str_t *choices,
 static ngx_int_t
 ngx_chat_delta_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *error;
+    ngx_int_t    rc;
+    ngx_str_t   *error;
+    ngx_uint_t   half;
+
+    half = d->half;
 
     rc = ngx_chat_delta_body(d, &v[ngx_chat_choice_delta], pool);
 
     /* a message beside a delta repeats what was said so far */
 
-    if (rc == NGX_OK && d->text.len == 0 && d->half == 0) {
+    if (rc == NGX_OK && d->text.len == 0 && d->half == half) {
         rc = ngx_chat_delta_body(d, &v[ngx_chat_choice_message], pool);
         d->whole = (d->text.len != 0);
     }

@@ -227,6 +227,9 @@ ut_texts_of(void)
               " a| b|", "stop", "a message that says it otherwise");
     ut_answer("data: " M("\"b\"") "\n\n" "data: " M("\"cd\"") "\n\n" DONE,
               "b|cd|", "", "messages that go on");
+    ut_answer("data: " M("\"a\\ud83d\"") "\n\n" "data: " M("\"\\ude00b\"")
+              "\n\n" DONE, "a|\xf0\x9f\x98\x80" "b|", "",
+              "in the middle of a pair, too");
 }
 
 
