@@ -520,8 +520,8 @@ ngx_chat_provider_refused(ngx_chat_provider_call_t *call, ngx_uint_t status)
 
 
 /*
- * It ends before its timeouts tell: not even a header came for longer than it
- * may take to connect, and as little may come for the next on the connection.
+ * No header for longer than connecting may take: as little may come for the
+ * next call on the connection.
  */
 
 static void
