@@ -36,7 +36,7 @@ if g.state == 'q' and now > g.due then
 
 elseif g.state == 'q' and g.token == '' and drop ~= '' then
 
-    if erase == '1' and g.joined <= g.opened then
+    if erase == '1' and g.joined < g.opened then
         hide()
         redis.call('DEL', gen, own)
 

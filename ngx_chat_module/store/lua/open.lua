@@ -26,7 +26,7 @@ local function exists(key, kind)
 end
 
 -- A generation past its time in the queue is as good as ended, and will be by
--- whoever looks.  "joined" is later than "opened" for check to see.
+-- whoever looks.
 
 local function join(key)
     local own = key .. ':own'
@@ -39,8 +39,7 @@ local function join(key)
         return false
     end
 
-    redis.call('HSET', own, 'joined',
-               math.max(now, (tonumber(opened) or 0) + 1))
+    redis.call('HSET', own, 'joined', math.max(now, tonumber(opened) or 0))
 
     return true
 end
@@ -82,10 +81,11 @@ redis.call('DEL', gen, own)
 redis.call('XADD', gen, '0-1', 'status', 'processing')
 redis.call('PEXPIRE', gen, life)
 
--- what changes with each append comes first: Redis looks from there
+-- What changes with each append comes first: Redis looks from there.  "joined"
+-- is earlier than "opened" until somebody has joined, for check to see.
 
 redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
-           'joined', now, 'state', 'q', 'token', '', 'tries', 0, 'task', '',
+           'joined', now - 1, 'state', 'q', 'token', '', 'tries', 0, 'task', '',
            'opened', now, 'due', due, 'deadline', due + MARGIN, 'wait', wait)
 redis.call('PEXPIRE', own, life)
 
