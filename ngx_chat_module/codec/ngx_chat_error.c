@@ -60,8 +60,7 @@ static ngx_chat_error_t  ngx_chat_errors[] = {
       ngx_string("The answer was interrupted. Please try again.") },
 
     { ngx_string("cancelled"),
-      ngx_string("The answer was cancelled because nobody was listening. "
-                 "Please try again.") },
+      ngx_string("The answer was cancelled. Please try again.") },
 
     { ngx_string("stopped"),
       ngx_string("The answer was stopped on request.") },
