@@ -7,10 +7,9 @@
 ngx_int_t
 ngx_chat_answer_check(ngx_chat_answer_t *a)
 {
-    size_t       left;
-    u_char      *p, *last, *text;
-    uint64_t     n;
-    ngx_uint_t   chunks;
+    size_t     left;
+    u_char    *p, *last, *text;
+    uint64_t   n;
 
     if (a->text.len == 0
         || a->cuts.len == 0
@@ -25,8 +24,6 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
     text = a->text.data;
     left = a->text.len;
 
-    chunks = 0;
-
     for ( ;; ) {
 
         if (ngx_chat_str_number(&p, last, left, &n) != NGX_OK || n == 0) {
@@ -35,7 +32,6 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
 
         text += n;
         left -= n;
-        chunks++;
 
         if (p == last) {
             break;
@@ -48,13 +44,7 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
         }
     }
 
-    if (left) {
-        return NGX_DECLINED;
-    }
-
-    a->chunks = chunks;
-
-    return NGX_OK;
+    return left ? NGX_DECLINED : NGX_OK;
 }
 
 

@@ -15,7 +15,6 @@
 typedef struct {
     ngx_str_t        text;
     ngx_str_t        cuts;
-    ngx_uint_t       chunks;       /* how many cuts */
     ngx_str_t        finish;
     ngx_str_t        gen;          /* id of the generation that made it */
     ngx_str_t        provider;
@@ -25,9 +24,9 @@ typedef struct {
 
 
 /*
- * Counts the cuts into a->chunks and checks that each is positive, that they
- * add up to the text exactly and never cut a character in two, and that the
- * text is valid UTF-8 and not empty.  NGX_OK, NGX_DECLINED.
+ * Checks that each cut is positive, that they add up to the text exactly and
+ * never cut a character in two, and that the text is valid UTF-8 and not empty.
+ * NGX_OK, NGX_DECLINED.
  */
 ngx_int_t ngx_chat_answer_check(ngx_chat_answer_t *a);
 

@@ -98,7 +98,7 @@ fuzz_reply(ngx_chat_bytes_t *b, ngx_chat_reply_t *reply)
         && ngx_chat_answer_check(&a) == NGX_OK)
     {
         fuzz_text(&a.text);
-        fuzz_append(b, &a.chunks, sizeof(ngx_uint_t));
+        fuzz_append_text(b, "an answer");
     }
 
     for (i = 0; i < ngx_chat_reply_count(reply); i++) {

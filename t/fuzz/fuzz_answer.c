@@ -43,14 +43,13 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 static void
 fuzz_walk(ngx_chat_answer_t *a)
 {
-    size_t      len;
-    ngx_str_t   cuts, piece;
-    ngx_uint_t  n;
+    size_t     len;
+    ngx_str_t  cuts, piece;
 
     cuts = a->cuts;
     piece.data = a->text.data;
 
-    for (n = 0; ngx_chat_answer_cut(&cuts, &len) == NGX_OK; n++) {
+    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
         piece.len = len;
         fuzz_must(len && len <= (size_t) (a->text.data + a->text.len
                                           - piece.data), "a cut that fits");
@@ -58,6 +57,6 @@ fuzz_walk(ngx_chat_answer_t *a)
         piece.data += len;
     }
 
-    fuzz_must(n == a->chunks && cuts.len == 0, "all cuts");
+    fuzz_must(cuts.len == 0, "all cuts");
     fuzz_must(piece.data == a->text.data + a->text.len, "all of the text");
 }

@@ -6,9 +6,9 @@
 
 static ngx_uint_t ut_replay(const char *text, const char *cuts,
     const char *finish);
-static ngx_str_t ut_whole(ngx_chat_answer_t *a);
+static ngx_str_t ut_whole(ngx_chat_answer_t *a, ngx_uint_t *chunks);
 static ngx_uint_t ut_pieces(ngx_chat_answer_t *a, ngx_str_t *want,
-    size_t room);
+    ngx_uint_t chunks, size_t room);
 
 
 /* in pieces of all sizes, as the frames written one after the other */
@@ -18,7 +18,7 @@ ut_replay(const char *text, const char *cuts, const char *finish)
 {
     size_t             room;
     ngx_str_t          want;
-    ngx_uint_t         ok;
+    ngx_uint_t         ok, chunks;
     ngx_chat_answer_t  a;
 
     memset(&a, 0, sizeof(ngx_chat_answer_t));
@@ -29,10 +29,10 @@ ut_replay(const char *text, const char *cuts, const char *finish)
 
     ok = (ngx_chat_answer_check(&a) == NGX_OK);
 
-    want = ut_whole(&a);
+    want = ut_whole(&a, &chunks);
 
     for (room = NGX_CHAT_REPLAY_ROOM; room < want.len + 10; room++) {
-        ok &= ut_pieces(&a, &want, room);
+        ok &= ut_pieces(&a, &want, chunks, room);
     }
 
     ut_free(&a.text);
@@ -45,7 +45,7 @@ ut_replay(const char *text, const char *cuts, const char *finish)
 
 
 static ngx_str_t
-ut_whole(ngx_chat_answer_t *a)
+ut_whole(ngx_chat_answer_t *a, ngx_uint_t *chunks)
 {
     size_t             len;
     u_char            *p, *text, buf[16384];
@@ -58,7 +58,8 @@ ut_whole(ngx_chat_answer_t *a)
     cuts = a->cuts;
     text = a->text.data;
 
-    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
+    for (*chunks = 0; ngx_chat_answer_cut(&cuts, &len) == NGX_OK; (*chunks)++)
+    {
         ev.status = NGX_CHAT_STREAMING;
         ev.text.data = text;
         ev.text.len = len;
@@ -78,7 +79,8 @@ ut_whole(ngx_chat_answer_t *a)
 
 
 static ngx_uint_t
-ut_pieces(ngx_chat_answer_t *a, ngx_str_t *want, size_t room)
+ut_pieces(ngx_chat_answer_t *a, ngx_str_t *want, ngx_uint_t chunks,
+    size_t room)
 {
     size_t              n, len;
     ngx_str_t           piece;
@@ -101,7 +103,7 @@ ut_pieces(ngx_chat_answer_t *a, ngx_str_t *want, size_t room)
         ut_free(&piece);
     }
 
-    return len == want->len && rp.chunks == a->chunks;
+    return len == want->len && rp.chunks == chunks;
 }
 
 
