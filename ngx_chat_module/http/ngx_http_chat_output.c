@@ -109,7 +109,7 @@ ngx_http_chat_send_channel(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return;
     }
 
-    /* of a short hit all is there */
+    /* the length of a short hit, of which all is there, is known */
 
     rc = ngx_http_chat_send_header(r, ctx, ctx->terminal ? ctx->bytes : -1);
 

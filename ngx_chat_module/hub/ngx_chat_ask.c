@@ -179,7 +179,7 @@ ngx_chat_ask_here(ngx_chat_ask_t *ask)
     ch = ngx_chat_channel_by_key(ask->hub, ask->task.gen.h,
                                  ask->task.gen.fp);
 
-    /* those who follow it may wait for Redis; who comes now is told at once */
+    /* its readers may wait for Redis; later askers are told at once */
 
     if (ch == NULL || ngx_chat_channel_lost(ch)) {
         return 0;

@@ -60,12 +60,12 @@ void ngx_chat_ask_refuse(ngx_chat_ask_t *ask);
  */
 ngx_chat_error_e ngx_chat_ask_joined(ngx_chat_error_e e);
 
-/* was its name over the limit a moment ago, and is it still? */
+/* 1: its name was over the limit a moment ago, and still is */
 ngx_uint_t ngx_chat_ask_limited(ngx_chat_ask_t *ask);
 
 /*
- * Was the queue full a moment ago?  One ask at a time is told that it was
- * not, and finds out.
+ * 1: the queue was full a moment ago.  One ask at a time is told 0, and finds
+ * out.
  */
 ngx_uint_t ngx_chat_ask_full(ngx_chat_ask_t *ask);
 

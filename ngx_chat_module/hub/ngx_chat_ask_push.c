@@ -82,7 +82,7 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 }
 
 
-/* whoever is over a limit is told that first, so it is asked for */
+/* a limit is told before a full queue, so it is asked for */
 
 void
 ngx_chat_ask_refuse(ngx_chat_ask_t *ask)
@@ -292,7 +292,7 @@ ngx_chat_ask_over(ngx_chat_ask_t *ask, ngx_msec_t wait)
 }
 
 
-/* where its name is remembered, or that of another */
+/* the place of its name, which may be taken by another */
 
 static ngx_chat_limited_t *
 ngx_chat_ask_name(ngx_chat_ask_t *ask)

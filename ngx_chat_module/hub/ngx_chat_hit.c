@@ -47,7 +47,7 @@ ngx_chat_hit_channel(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
         return NULL;
     }
 
-    /* it was replaced meanwhile; who reads it reads on */
+    /* an answer that was replaced meanwhile: its readers read on */
 
     if (older) {
         ngx_chat_channel_hide(older);

@@ -100,7 +100,7 @@ ngx_chat_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
     ngx_chat_waiter_t   *w;
     ngx_chat_channel_t  *ch;
 
-    /* who asks from now on looks again */
+    /* later askers look again */
 
     ngx_rbtree_delete(&ht->hub->tests, &ht->by_key.node);
     ht->call = NULL;
