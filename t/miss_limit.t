@@ -227,6 +227,29 @@ limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
     stream_ok((results($later{$_}))[0], "joined $_ meanwhile")
         foreach 'here', 'there';
     is(provider_stats($provider, $asked->{question}), 1, 'one call for both');
+
+    # nor does the next one who is over it take those with it who have joined
+
+    $proxy->set(latency => 0);
+    stream_ok(scalar ask($slow, question('day', headers => { 'X-User' => $_ })),
+              "$_ is allowed one") foreach 'second', 'third';
+    $proxy->set(latency => 200);
+    $asked = question('day', headers => { 'X-User' => 'second' });
+
+    foreach my $who ('second', 'third', 'last') {
+        my $joined = test_dir() . "/$who";
+
+        $later{$who} = ask_later($slow, { %$asked,
+            headers => { 'X-User' => $who },
+            on_event => sub { open(my $file, '>', $joined) } });
+        wait_for { $who eq 'second' ? live_id($redis, $asked->{question})
+                                    : -e $joined } 10, "$who to ask";
+    }
+
+    limited((results($later{second}))[0], 'opened in vain', 4300, 4320);
+    is((results($later{third}))[0]{terminal}{code}, 'cancelled',
+       'the one who asks again first is refused too');
+    stream_ok((results($later{last}))[0], 'the last one asks once more');
     $slow->stop;
 }
 

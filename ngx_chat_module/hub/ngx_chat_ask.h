@@ -80,7 +80,7 @@ void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
  */
 ngx_chat_ask_t *ngx_chat_ask_keep(ngx_chat_hub_t *hub);
 
-/* once, as if it was asked now; NGX_OK, NGX_ERROR: the handler will not fire */
+/* as if it was asked now; NGX_OK, NGX_ERROR: the handler will not fire */
 ngx_int_t ngx_chat_ask_again(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
     ngx_chat_verdict_pt handler, void *data);
 

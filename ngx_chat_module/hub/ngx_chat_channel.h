@@ -81,6 +81,7 @@ struct ngx_chat_sub_s {
     ngx_chat_wake_pt       wake;
     void                  *data;
     ngx_event_t            event;      /* posted: wake is due */
+    ngx_uint_t             asked;      /* so often again */
 
     unsigned               again:1;    /* it is asked again */
     unsigned               done:1;     /* the terminal entry was taken */

@@ -9,6 +9,10 @@
 #include "../codec/ngx_chat_key.h"
 
 
+/* how often a subscriber asks again: as often as it may join in vain */
+#define NGX_CHAT_HUB_AGAIN  8
+
+
 static ngx_chat_entry_t **ngx_chat_hub_start(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect);
 static void ngx_chat_hub_wake_handler(ngx_event_t *ev);
@@ -376,8 +380,9 @@ ngx_chat_hub_lost(ngx_chat_sub_t *sub)
 
 
 /*
- * One who joined a generation as it was cancelled, since nobody had listened,
- * and has seen nothing of it yet, asks again, once.
+ * One who joined a generation as it was cancelled, since nobody had listened
+ * or its opener was over a limit, and has seen nothing of it yet, asks again.
+ * That may be to join another opener's in vain.
  */
 
 static ngx_uint_t
@@ -415,6 +420,7 @@ ngx_chat_hub_again(ngx_chat_sub_t *sub)
     }
 
     sub->again = 1;
+    sub->asked++;
 
     return 1;
 }
@@ -432,6 +438,10 @@ ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v)
 
     if (v->verdict != NGX_CHAT_VERDICT_ERROR) {
         ngx_chat_hub_move(sub, v->channel);
+
+        if (sub->asked < NGX_CHAT_HUB_AGAIN && v->channel->hub) {
+            sub->ask = ngx_chat_ask_keep(v->channel->hub);
+        }
     }
 
     if (*sub->next || sub->channel->hit) {
