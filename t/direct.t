@@ -265,6 +265,8 @@ foreach my $q (@all[0 .. 4]) {
 
     ok(defined $id && $key eq key_of($q->{question}) && $lost ne "$id.$key",
        'went over: and says to which generation') or diag($q->{raw});
+    cmp_ok($q->{events}[1]{at} - $q->{comment_at}, '>', 1,
+           'before it has a chunk');
     like(read_file("$both->{dir}/generation.log"),
          qr/^generation=$id\.$key$/m, 'which is logged');
 }

@@ -248,9 +248,9 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     ngx_queue_insert_tail(&ch->subs, &sub->queue);
     ngx_chat_channel_hold(ch);
 
-    if (*sub->next || ch->hit) {
-        ngx_post_event(&sub->event, &ngx_posted_events);
-    }
+    /* there may be something already, and its id may be news */
+
+    ngx_post_event(&sub->event, &ngx_posted_events);
 
     return sub;
 }
@@ -444,9 +444,7 @@ ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v)
         }
     }
 
-    if (*sub->next || sub->channel->hit) {
-        ngx_post_event(&sub->event, &ngx_posted_events);
-    }
+    ngx_post_event(&sub->event, &ngx_posted_events);
 }
 
 

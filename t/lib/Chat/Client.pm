@@ -363,6 +363,7 @@ sub _frames {
 
         if ($frame =~ /^: [^\n]*\n\n$/) {
             $q->{comments}++;
+            $q->{comment_at} = time();
             next;
         }
 
