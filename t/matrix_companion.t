@@ -141,7 +141,7 @@ matrix($world,
 # Another answer keeps it for a moment while it ends: it asks nobody any more.
 
 {
-    my ($running, $late) = ('Which runs?', 'Which comes late?');
+    my ($running, $late) = ('Which runs? {{chunks=80}}', 'Which comes late?');
     my $first;
 
     rested();
@@ -158,7 +158,7 @@ matrix($world,
     kill($_, $victim) foreach 'TERM', 'CONT';
 
     stream_ok((results($first))[0], 'asked to end: what ran', restarts => 1,
-              text => text_of($running, %answer));
+              text => text_of($running, %answer, chunks => 80));
     stream_ok((results($second))[0], 'asked to end: what came late',
               restarts => 0, text => text_of($late, %answer));
     is(provider_stats($provider, $late), 1, 'asked to end: no call is begun');
