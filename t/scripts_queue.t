@@ -108,13 +108,15 @@ unchanged(sub {
 # push: a limit of one in 10 s, and two besides
 
 my $limit = 'chat:limit:1:{chat:tasks:1}:' . 'cd' x 32;
+my $tried = 0;
 
 
 sub limited {
     my (%arg) = @_;
 
     return call('push', [ $tasks, $limit ], $arg{room} // 9,
-                $arg{interval} // 10_000_000, $arg{burst} // 2, 'h', 'x');
+                $arg{interval} // 10_000_000, $arg{burst} // 2,
+                $arg{id} // sprintf('%032x', ++$tried), 'h', 'x');
 }
 
 
@@ -123,7 +125,8 @@ sub limited {
 sub ahead {
     my ($seconds, $us) = @{ $redis->cmd('TIME') };
 
-    return $redis->cmd('GET', $limit) - ($seconds * 1_000_000 + $us);
+    return ($redis->cmd('GET', $limit) =~ /^(\d+)/)[0]
+        - ($seconds * 1_000_000 + $us);
 }
 
 $redis->cmd('FLUSHALL');
@@ -132,6 +135,9 @@ like(entries($tasks), qr/^\d+-\d+ h x$/, 'limit: its task');
 near(ahead() / 1000, 10000, 'limit: is counted');
 near($redis->cmd('PTTL', $limit), 10000, 'limit: until it is made up for');
 is(limited(), 'OK', "limit: $_ at once") foreach 2, 3;
+unchanged(sub {
+    is(limited(id => sprintf('%032x', $tried)), 'OK', 'limit: sent again');
+}, 'limit: sent again');
 near(ahead() / 1000, 30000, 'limit: all are counted');
 near($redis->cmd('PTTL', $limit), 30000, 'limit: until they are made up for');
 

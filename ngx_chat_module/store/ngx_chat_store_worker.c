@@ -346,6 +346,7 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
     if (limit->interval) {
         ngx_chat_call_num(call, limit->interval);
         ngx_chat_call_num(call, limit->burst);
+        ngx_chat_call_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
     }
 
     ngx_chat_call_text(call, "h");
