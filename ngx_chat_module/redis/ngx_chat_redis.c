@@ -129,6 +129,13 @@ ngx_chat_redis_partial(ngx_chat_redis_t *rd)
 
 
 ngx_uint_t
+ngx_chat_redis_dropped(ngx_chat_redis_t *rd)
+{
+    return rd->dropped;
+}
+
+
+ngx_uint_t
 ngx_chat_redis_left(ngx_chat_redis_t *rd)
 {
     return rd->left;
@@ -304,6 +311,8 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
             rd->blamed = 1;
         }
 
+        rd->dropped = (kind == NGX_CHAT_REDIS_LOST);
+
     } else {
 
         if (ngx_chat_redis_try_next(rd)) {
@@ -424,6 +433,8 @@ ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
     ngx_chat_redis_enter(rd);
 
     ngx_chat_redis_fail_all(rd);
+
+    rd->dropped = 0;
 
     if (up && rd->on_state && !rd->closed) {
         rd->on_state(rd->on_state_data, 0);

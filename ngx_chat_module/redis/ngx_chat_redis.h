@@ -71,6 +71,9 @@ ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
  */
 ngx_uint_t ngx_chat_redis_partial(ngx_chat_redis_t *rd);
 
+/* in a callback with NULL: has the server closed the connection? */
+ngx_uint_t ngx_chat_redis_dropped(ngx_chat_redis_t *rd);
+
 /*
  * How often it has left a server that lives on but cannot serve, such as a
  * former master: READONLY, LOADING, MASTERDOWN, CLUSTERDOWN or NOAUTH.  The

@@ -97,6 +97,7 @@ struct ngx_chat_redis_s {
 
     ngx_uint_t                 busy;        /* calls on the stack */
     unsigned                   failed:1;    /* the last round */
+    unsigned                   dropped:1;   /* by the server, just now */
     unsigned                   closed:1;
     unsigned                   blamed:1;    /* this address */
     unsigned                   asked:1;     /* for a client certificate */

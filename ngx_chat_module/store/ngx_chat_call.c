@@ -319,6 +319,7 @@ ngx_chat_call_reply(void *data, ngx_chat_reply_t *reply)
     call->cmd = NULL;
 
     if (reply == NULL) {
+        call->drops += ngx_chat_redis_dropped(call->rd);
         rc = ngx_chat_call_repeat(call);
 
     } else if (call->script && !call->loaded

@@ -88,6 +88,8 @@ struct ngx_chat_call_s {
     ngx_msec_t             started;
     ngx_event_t            retry;
 
+    ngx_uint_t             drops;  /* of the connection, by the server */
+
     ngx_chat_redis_cmd_t  *lead_cmd;
     ngx_chat_redis_cmd_t  *cmd;
 

@@ -6,7 +6,7 @@
 #define NGX_CHAT_CALL_NOPERM  "ERR The user executing the script"
 
 /* so often it may be a coincidence; so long, in s, it is left alone then */
-#define NGX_CHAT_STUCK_TIMES  2
+#define NGX_CHAT_STUCK_TIMES  4
 #define NGX_CHAT_STUCK_TIME   60
 
 
@@ -121,10 +121,7 @@ ngx_chat_call_dropped(ngx_chat_call_t *call)
 {
     ngx_chat_stuck_t  *stuck;
 
-    if (!call->repeated
-        || call->store->closed
-        || ngx_current_msec - call->started >= call->timeout)
-    {
+    if (call->drops == 0 || call->store->closed) {
         return;
     }
 
@@ -137,13 +134,13 @@ ngx_chat_call_dropped(ngx_chat_call_t *call)
         ngx_memcpy(stuck->h, call->gen.h, NGX_CHAT_HASH_LEN);
     }
 
-    stuck->times++;
+    stuck->times += call->drops;
     stuck->last = ngx_time();
 
     ngx_log_error(NGX_LOG_ERR, call->store->log, 0,
-                  "redis closed the connection both times it was asked for "
-                  "the answer at \"chat:stream:%*s\"%s",
-                  (size_t) NGX_CHAT_HASH_LEN, call->gen.h,
+                  "redis closed the connection, %ui times in a row, as it was "
+                  "asked for the answer at \"chat:stream:%*s\"%s",
+                  stuck->times, (size_t) NGX_CHAT_HASH_LEN, call->gen.h,
                   (stuck->times < NGX_CHAT_STUCK_TIMES)
                   ? "" : ", which is not asked for any more for 60 s: is its "
                          "\"client-output-buffer-limit normal\" less than "
