@@ -524,9 +524,8 @@ ngx_chat_delta_put(ngx_chat_delta_t *d, ngx_str_t *value, u_char **pos)
 static ngx_int_t
 ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value, ngx_pool_t *pool)
 {
-    u_char     *p;
-    ngx_int_t   rc;
-    ngx_str_t   word;
+    ngx_int_t  rc;
+    ngx_str_t  word;
 
     if (ngx_chat_json_first(&word, value, 1, pool) != NGX_OK) {
         return NGX_ERROR;
@@ -545,22 +544,6 @@ ngx_chat_delta_finish(ngx_chat_delta_t *d, ngx_str_t *value, ngx_pool_t *pool)
             d->error_code = 429;
         }
 
-        return NGX_OK;
-    }
-
-    if (d->finish.len == 0 || d->half == 0) {
-        return NGX_OK;
-    }
-
-    /* no text is to follow: there is room, as for any other lone half */
-
-    if (d->text.len == 0) {
-        d->text = ngx_chat_replacement;
-        d->half = 0;
-
-    } else {
-        p = d->text.data + d->text.len;
-        d->text.len = ngx_chat_json_decode_end(p, &d->half) - d->text.data;
     }
 
     return NGX_OK;

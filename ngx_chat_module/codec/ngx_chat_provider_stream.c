@@ -25,13 +25,14 @@ static void ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d);
 static void ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
-    ngx_chat_delta_t *d);
+    ngx_chat_delta_t *d, ngx_uint_t text);
 static void ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st,
     ngx_str_t *text);
 static void ngx_chat_provider_stream_say(ngx_chat_provider_stream_t *st,
     ngx_str_t *text);
 static uint64_t ngx_chat_provider_stream_sum(uint64_t sum, u_char *p,
     size_t len);
+static void ngx_chat_provider_stream_alone(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_keep(ngx_chat_provider_stream_t *st,
     ngx_str_t *dst, ngx_str_t *src, size_t max);
@@ -346,6 +347,8 @@ static void
 ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d)
 {
+    ngx_uint_t  half;
+
     if (st->model.len == 0) {
         ngx_chat_provider_stream_keep(st, &st->model, &d->model,
                                       NGX_CHAT_STREAM_NAME);
@@ -354,7 +357,9 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_provider_stream_keep(st, &st->usage, &d->usage,
                                   NGX_CHAT_STREAM_USAGE);
 
-    if (d->text.len || d->half != st->half || d->reasoning || d->finish.len) {
+    half = (d->half != st->half);
+
+    if (d->text.len || half || d->reasoning || d->finish.len) {
         st->tokens++;
     }
 
@@ -368,7 +373,7 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
         st->deltas = 1;
     }
 
-    ngx_chat_provider_stream_finish(st, d);
+    ngx_chat_provider_stream_finish(st, d, d->text.len || half);
 
     if (d->text.len) {
         ngx_chat_provider_stream_say(st, &d->text);
@@ -376,13 +381,16 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
 }
 
 
-/* some send a reason with each delta: one that text followed was none */
+/*
+ * Some send a reason with each delta: one that text followed was none, and
+ * behind half a character text may follow.
+ */
 
 static void
 ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
-    ngx_chat_delta_t *d)
+    ngx_chat_delta_t *d, ngx_uint_t text)
 {
-    if ((d->text.len || d->half) && st->finish.len) {
+    if (text && st->finish.len) {
         st->finish.len = 0;
         st->finished = 0;
         st->resumed = 1;
@@ -395,8 +403,13 @@ ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
     ngx_chat_provider_stream_keep(st, &st->finish, &d->finish,
                                   NGX_CHAT_STREAM_NAME);
 
-    st->finished = !st->resumed;
-    st->bare = (d->text.len == 0);
+    st->bare = !text;
+
+    if (st->bare && !st->resumed) {
+        ngx_chat_provider_stream_alone(st);
+    }
+
+    st->finished = !st->resumed && !st->half;
 }
 
 
@@ -448,13 +461,22 @@ ngx_chat_provider_stream_sum(uint64_t sum, u_char *p, size_t len)
 }
 
 
+/* the other half of the character does not come */
+
 static void
-ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
+ngx_chat_provider_stream_alone(ngx_chat_provider_stream_t *st)
 {
     if (st->half) {
         st->half = 0;
         ngx_chat_provider_stream_say(st, &ngx_chat_stream_lone);
     }
+}
+
+
+static void
+ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
+{
+    ngx_chat_provider_stream_alone(st);
 
     if (st->length == 0 && st->finish.len == 0) {
         ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,

@@ -211,6 +211,9 @@ ut_texts_of(void)
 
     ut_answer(C("\"ok \\ud83d\"") D("{}") C("\"\\ude00 end\"") DONE,
               "ok |\xf0\x9f\x98\x80 end|", "", "a surrogate pair cut in two");
+    ut_answer(S("\"ok \\ud83d\"") S("\"\\ude00 end\"") DONE,
+              "ok |\xf0\x9f\x98\x80 end|", "stop",
+              "a surrogate pair cut in two, each half with a reason");
     ut_answer(C("\"ok \\ud83d\"") DONE, "ok |\xef\xbf\xbd|", "",
               "a lone half at the end");
     ut_answer(C("\"\\ud83d\"") STOP, "\xef\xbf\xbd|", "stop",
@@ -221,6 +224,8 @@ ut_texts_of(void)
     ut_answer("data: " M("\"whole\"") "\n\n" DONE, "whole|", "", "a message");
     ut_answer(C("\"a\"") C("\"b\"") "data: " M("\"ab\"") "\n\n" STOP, "a|b|",
               "stop", "a message that repeats all");
+    ut_answer(C("\"a\"") STOP "data: " M("\"a\"") "\n\n", "a|", "stop",
+              "a message that repeats all behind the reason");
     ut_answer(C("\"a\"") "data: " M("\"abc\"") "\n\n" DONE, "a|bc|", "",
               "a message that has more");
     ut_answer(C("\" a\"") C("\" b\"") "data: " M("\"a b\"") "\n\n" STOP,
