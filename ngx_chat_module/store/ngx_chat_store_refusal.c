@@ -2,8 +2,9 @@
 #include "ngx_chat_call.h"
 
 
-/* how Redis 7.0 puts NOPERM where a script is not permitted a command */
-#define NGX_CHAT_CALL_NOPERM  "ERR The user executing the script"
+/* what Redis says for NOPERM of a command in a script, and since 7.2 */
+#define NGX_CHAT_CALL_NOPERM_OLD  "ERR The user executing the script"
+#define NGX_CHAT_CALL_NOPERM      "ERR ACL failure in script:"
 
 /* so often it may be a coincidence; so long, in s, it is left alone then */
 #define NGX_CHAT_STUCK_TIMES  4
@@ -51,7 +52,9 @@ ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         return;
     }
 
-    if (ngx_chat_call_is(reply, NGX_CHAT_CALL_NOPERM)) {
+    if (ngx_chat_call_is(reply, NGX_CHAT_CALL_NOPERM_OLD)
+        || ngx_chat_call_is(reply, NGX_CHAT_CALL_NOPERM))
+    {
         ngx_str_set(&error, "NOPERM");
     }
 
