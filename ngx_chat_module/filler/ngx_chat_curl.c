@@ -357,7 +357,7 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 
     ngx_chat_curl_forget(t);
 
-    /* whoever is called back from now on finds no transfer */
+    /* later callbacks of libcurl must not find the transfer: it is freed */
     (void) curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
 
     ngx_queue_remove(&t->queue);
@@ -389,7 +389,7 @@ ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
                    "chat curl renew \"%V\", transfers left:%ui",
                    &pool->origin->provider->name, pool->transfers);
 
-    /* what is given back to it is of no more use; 0 would be a default */
+    /* connections given back are of no more use; 0 would be a default */
     (void) curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, 1L);
 
     /* each of them has a transfer, and there are only so many of these */

@@ -84,7 +84,7 @@ ngx_chat_curl_target(ngx_chat_curl_origin_t *origin, ngx_pool_t *pool)
 
     rc = NGX_OK;
 
-    /* what libcurl does not understand it will refuse */
+    /* a URL that does not parse is left for libcurl to refuse */
 
     if (curl_url_set(url, CURLUPART_URL, (char *) text, 0) == CURLUE_OK
         && curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT)

@@ -55,7 +55,7 @@ struct ngx_chat_curl_pool_s {
     ngx_uint_t                transfers;
     ngx_event_t               timer;
     ngx_event_t               idle;    /* without transfers */
-    ngx_connection_t          dummy;   /* what the timers point to */
+    ngx_connection_t          dummy;   /* data of the timers */
 };
 
 
@@ -90,7 +90,7 @@ struct ngx_chat_curl_s {
     ngx_uint_t                max;     /* connections kept for each */
 
     ngx_queue_t               transfers;
-    ngx_event_t               later;   /* what libcurl must not call */
+    ngx_event_t               later;   /* work outside of callbacks */
     ngx_connection_t          dummy;
     ngx_log_t                *log;
 };

@@ -521,8 +521,8 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
 
 
 /*
- * One that dies together with its worker, or after it, has nobody else to tell
- * its token; it may do so a moment after its successor has started.
+ * A process that dies together with its worker, or after it, has only the board
+ * to tell its token, and may die a moment after its successor has started.
  */
 
 static void
@@ -608,7 +608,7 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 }
 
 
-/* what runs is finished by others: they need not wait for the lease */
+/* running jobs are given back: others need not wait for the lease */
 
 static void
 ngx_chat_filler_leave(ngx_chat_filler_t *fl)
@@ -674,7 +674,7 @@ ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl)
 static void
 ngx_chat_filler_exit(ngx_chat_filler_t *fl)
 {
-    /* who leaves something behind stays on the board, for a successor */
+    /* the slot stays if tasks are left behind: a successor needs the token */
 
     if (fl->slot && fl->drained && fl->jobs.running == 0) {
         ngx_chat_board_release(fl->slot);

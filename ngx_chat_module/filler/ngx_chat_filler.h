@@ -14,7 +14,7 @@
 #include "../ngx_chat_provider.h"
 
 
-/* what a worker writes to its companion; a bare end means: drain */
+/* commands of a worker to its companion; end of file alone means: drain */
 #define NGX_CHAT_CONTROL_QUIT       'Q'
 #define NGX_CHAT_CONTROL_TERMINATE  'T'
 #define NGX_CHAT_CONTROL_REOPEN     'R'

@@ -52,7 +52,7 @@ ngx_chat_intake_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
 
     in->page = NGX_CHAT_INTAKE_PAGE;
 
-    /* what a read brings may come on top of what a scan has found */
+    /* tasks of a read may come on top of those that a scan has found */
 
     in->max = 2 * jobs->conf->concurrency;
     in->entries = ngx_alloc(in->max * sizeof(ngx_str_t), log);
@@ -275,7 +275,7 @@ ngx_chat_intake_new(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
 
     if (ngx_chat_intake_take(in, page, 1, NULL) == NGX_ERROR) {
 
-        /* they are this consumer's now, and wait among its own */
+        /* tasks not started are this consumer's now: found among its own */
 
         ngx_chat_intake_rewind(in);
         ngx_chat_intake_later(in, NGX_CHAT_INTAKE_RETRY);
@@ -397,8 +397,8 @@ ngx_chat_intake_seen(ngx_chat_intake_t *in, ngx_str_t *entry)
 
 
 /*
- * What was delivered with a reply that got lost is among the own entries, and
- * is found nowhere else.
+ * Tasks delivered with a reply that got lost are among the own entries, and
+ * are found nowhere else.
  */
 
 static void
@@ -478,7 +478,7 @@ ngx_chat_intake_woken(void *data, ngx_int_t rc)
 }
 
 
-/* it is found again if that failed */
+/* an entry that could not be dropped is found again */
 
 static void
 ngx_chat_intake_ignore(void *data, ngx_int_t rc)

@@ -20,7 +20,7 @@ typedef struct ngx_chat_intake_s  ngx_chat_intake_t;
 ngx_chat_intake_t *ngx_chat_intake_start(ngx_chat_jobs_t *jobs,
     ngx_log_t *log);
 
-/* there is room again */
+/* room for a task again: reads on */
 void ngx_chat_intake_room(ngx_chat_intake_t *in);
 
 /*

@@ -21,7 +21,7 @@
 
 struct ngx_chat_intake_s {
     ngx_chat_jobs_t          *jobs;
-    ngx_chat_redis_t         *rd;          /* its reads block */
+    ngx_chat_redis_t         *rd;          /* own connection: reads block */
     ngx_log_t                *log;
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
@@ -30,7 +30,7 @@ struct ngx_chat_intake_s {
     ngx_str_t                 consumer;
     int64_t                   client;      /* rd's id, 0: not known */
 
-    ngx_chat_call_t          *read;        /* whatever rd is busy with */
+    ngx_chat_call_t          *read;        /* read or create on rd */
     ngx_chat_call_t          *id;
     ngx_chat_call_t          *unblock;
     ngx_chat_call_t          *scan;

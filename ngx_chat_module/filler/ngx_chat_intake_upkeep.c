@@ -164,7 +164,7 @@ ngx_chat_intake_scanned(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
         rc = ngx_chat_intake_take(in, page, 0, &started);
     }
 
-    /* what did not fit, or could not be started, is there the next time */
+    /* entries that did not fit, or failed to start, need another scan */
 
     if (in->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
         in->takeovers--;
@@ -228,7 +228,7 @@ ngx_chat_intake_length(void *data, ngx_int_t rc, ngx_uint_t waiting)
 }
 
 
-/* what failed is done the next time */
+/* a sweep that failed is made up for by the next one */
 
 static void
 ngx_chat_intake_swept(void *data, ngx_int_t rc)

@@ -166,8 +166,8 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
 
 
 /*
- * Runs nothing else here?  Of several that are claimed at the same time the
- * first is alone, or none ever would be.
+ * Is the job alone in this process?  Of several that are claimed at the same
+ * time the first is alone, or none ever would be.
  */
 
 static ngx_uint_t
@@ -212,7 +212,7 @@ ngx_chat_job_claimed(void *data, ngx_int_t rc, ngx_chat_claim_e verdict,
                    rc, (ngx_uint_t) verdict, tries);
 
     if (rc == NGX_ABORT) {
-        /* nobody will ever be able to: its clients end through check */
+        /* no claim will ever succeed: the clients end through check */
         ngx_chat_job_done(job);
         return;
     }
@@ -376,7 +376,7 @@ ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs)
         q = ngx_queue_next(q);
 
         if (job->answered || job->error != NGX_CHAT_E_NONE) {
-            /* it is about to end by itself */
+            /* the job is about to end by itself */
             continue;
         }
 

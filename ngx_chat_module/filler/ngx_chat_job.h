@@ -1,6 +1,6 @@
 
 /*
- * One generation's job, a state machine: claim, call the provider, append
+ * A generation's job, a state machine: claim, call the provider, append
  * what comes (one append in flight, the next carries what came meanwhile),
  * finish or fail, and be done with the task.  The lease is renewed while the
  * provider is silent.
@@ -21,7 +21,7 @@
 typedef struct ngx_chat_job_s  ngx_chat_job_t;
 
 
-/* what all jobs of a companion share */
+/* state shared by all jobs of a companion */
 typedef struct {
     ngx_chat_filler_conf_t  *conf;
     ngx_chat_store_t         store;

@@ -63,7 +63,7 @@ struct ngx_chat_job_s {
     ngx_event_t                renewal;
     ngx_msec_t                 deserted;   /* unheard since then */
 
-    ngx_chat_error_e           error;      /* what it is to end with */
+    ngx_chat_error_e           error;      /* code to end with, if any */
 
     unsigned                   ended:1;    /* the call did: see end */
     unsigned                   answered:1; /* and text is the whole answer */
@@ -72,7 +72,7 @@ struct ngx_chat_job_s {
     unsigned                   fresh:1;    /* the next chunk starts over */
     unsigned                   begun:1;    /* chunks were sent since then */
     unsigned                   renew:1;    /* the lease is due */
-    unsigned                   unheard:1;  /* nobody listens */
+    unsigned                   unheard:1;  /* no listeners */
     unsigned                   cancel:1;   /* to be asked about that */
     unsigned                   give_back:1;
     unsigned                   lost:1;     /* once already */
@@ -105,7 +105,7 @@ void ngx_chat_job_stop_asking(ngx_chat_job_t *job);
 /* does whatever is next, unless a command is in flight */
 void ngx_chat_job_write(ngx_chat_job_t *job);
 
-/* nobody heard the last append: a grace of silence may cancel it */
+/* the last append had no listeners: a grace of silence may cancel the job */
 void ngx_chat_job_unheard(ngx_chat_job_t *job);
 
 /* begins (again), with a grip of its own; NGX_ERROR: could not be sent */

@@ -73,7 +73,7 @@ ngx_chat_job_write(ngx_chat_job_t *job)
 }
 
 
-/* what came since the last append, or the lease alone */
+/* chunks that came since the last append, or the lease alone */
 
 static ngx_chat_call_t *
 ngx_chat_job_append(ngx_chat_job_t *job)
@@ -258,7 +258,7 @@ ngx_chat_job_failed(void *data, ngx_int_t rc)
 }
 
 
-/* nobody listens: does that hold for long enough? */
+/* silence may have lasted for the grace: Redis checks, and cancels */
 
 static ngx_chat_call_t *
 ngx_chat_job_cancel(ngx_chat_job_t *job)

@@ -40,7 +40,7 @@ ngx_chat_lookup(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
 
-        /* it is freed there */
+        /* ctx is freed by ngx_resolve_name() */
 
         lk->ctx = NULL;
         lk->rc = NGX_ERROR;

@@ -16,14 +16,14 @@
 #define NGX_CHAT_LOOKUP_VALID  60000  /* ms */
 
 
-/* what is looked up, and what was; never freed: the configuration names them */
+/* a name and its addresses; never freed: names come from the configuration */
 
 typedef struct {
     ngx_queue_t        queue;
     ngx_queue_t        waiting;    /* of ngx_chat_lookup_t */
 
     struct addrinfo   *found;      /* NULL: nothing */
-    ngx_msec_t         until;      /* it is valid */
+    ngx_msec_t         until;      /* found expires */
 
     ngx_queue_t        ended;
     struct addrinfo   *result;     /* the thread's while it runs */
@@ -52,7 +52,7 @@ static ngx_queue_t      ngx_chat_lookup_names = {
 
 static ngx_uint_t       ngx_chat_lookup_running;
 
-/* those whose threads have ended */
+/* names whose threads have ended */
 
 static ngx_queue_t      ngx_chat_lookup_ended = {
     &ngx_chat_lookup_ended, &ngx_chat_lookup_ended
@@ -254,7 +254,7 @@ ngx_chat_lookup_end(ngx_chat_lookup_name_t *n)
 
     why = n->rc ? gai_strerror(n->rc) : "no address";
 
-    /* whoever asks again in a handler is not among these */
+    /* a look-up started in a handler must not be among these */
 
     ngx_queue_init(&waiting);
     ngx_queue_add(&waiting, &n->waiting);

@@ -231,8 +231,8 @@ ngx_chat_provider_write(char *p, size_t size, size_t n, void *data)
     }
 
     /*
-     * What comes late on the connection of a stream that broke off would be
-     * taken for the next answer: it is kept after a whole answer only.
+     * The connection is kept after a whole answer only: late bytes of a stream
+     * that broke off would be taken for the next answer.
      */
 
     once = !call->stream.done && !call->stream.finished;

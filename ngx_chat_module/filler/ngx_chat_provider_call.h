@@ -1,6 +1,6 @@
 
 /*
- * One HTTP call to a provider: sends the request, reads the streamed answer,
+ * An HTTP call to a provider: sends the request, reads the streamed answer,
  * and reports deltas and one end.  It knows nothing of Redis or retries.
  */
 

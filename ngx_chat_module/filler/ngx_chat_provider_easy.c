@@ -373,7 +373,7 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
         break;
     }
 
-    /* this has no code of its own */
+    /* a proxy that refuses CONNECT has no code of its own */
 
     if (curl_easy_getinfo(pe->easy, CURLINFO_HTTP_CONNECTCODE, &status)
         == CURLE_OK

@@ -9,7 +9,7 @@
 #define NGX_CHAT_RESPAWN_MIN    250      /* ms */
 #define NGX_CHAT_RESPAWN_MAX    30000
 
-/* who lived so long did not die of starting, and is replaced at once */
+/* a process that lived so long did not die of starting: no respawn delay */
 #define NGX_CHAT_RESPAWN_GOOD   1000
 
 #define NGX_CHAT_DRAIN_TICK     1000
@@ -86,7 +86,7 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
     ngx_chat_supervisor.n = fcf->processes;
     ngx_chat_supervisor.companions = co;
 
-    /* there is no hook for a log reopening, but files are flushed before */
+    /* log reopening has no hook, but files are flushed before */
 
     log = ngx_log_get_file_log(cycle->log);
 
@@ -207,7 +207,7 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
 
     (void) close(fd[1]);
 
-    /* its own end of the sockets will be the other file */
+    /* fd[0] will be the other file: closed before the next spawn */
     ngx_chat_companion_reserve(co, 1);
 
     co->started = ngx_current_msec;

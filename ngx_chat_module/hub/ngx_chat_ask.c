@@ -179,7 +179,7 @@ ngx_chat_ask_here(ngx_chat_ask_t *ask)
     ch = ngx_chat_channel_by_key(ask->hub, ask->task.gen.h,
                                  ask->task.gen.fp);
 
-    /* its readers may wait for Redis; later askers are told at once */
+    /* subscribers may wait for Redis; later askers are told at once */
 
     if (ch == NULL || ngx_chat_channel_lost(ch)) {
         return 0;
@@ -247,7 +247,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
     ngx_chat_undo_first(hub, &ask->task.gen);
 
-    /* what is opened must get its task: others may wait for it already */
+    /* a generation once opened must get its task: others may have joined */
 
     ask->bound = opening.full ? 0 : 1;
 

@@ -20,7 +20,7 @@ struct ngx_chat_ask_s {
     ngx_chat_hub_t         *hub;       /* NULL: closed */
     ngx_chat_call_t        *call;
     ngx_chat_waiter_t       waiter;    /* for the hit test */
-    ngx_chat_channel_t     *channel;   /* one hold on it */
+    ngx_chat_channel_t     *channel;   /* held by the ask */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t               ident;

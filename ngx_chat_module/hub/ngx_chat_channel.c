@@ -335,7 +335,7 @@ ngx_chat_channel_entry(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
 
     if (ev->status == NGX_CHAT_COMPLETED) {
 
-        /* what the client has seen is what completes it */
+        /* the text is made of the chunks that clients get, not the event */
 
         if (ngx_chat_channel_whole(ch) != NGX_OK) {
             return NULL;

@@ -33,7 +33,7 @@ typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
 struct ngx_chat_entry_s {
     ngx_chat_entry_t      *next;
     ngx_chat_event_t       event;
-    ngx_uint_t             chunks;     /* that end here */
+    ngx_uint_t             chunks;     /* number that end here */
     ngx_str_t              frame[NGX_CHAT_DIALECTS];  /* data NULL: not yet */
 };
 
@@ -41,7 +41,7 @@ struct ngx_chat_entry_s {
 /* a name over its limit, as its last question was told */
 typedef struct {
     u_char                 name[NGX_CHAT_HASH_LEN];
-    ngx_msec_t             until;      /* it is not any more */
+    ngx_msec_t             until;      /* the name may ask again */
     ngx_msec_t             told;
 } ngx_chat_limited_t;
 
@@ -57,10 +57,10 @@ struct ngx_chat_hub_s {
     ngx_rbtree_node_t      hits_sentinel;
     ngx_rbtree_t           tests;      /* hit tests under way, likewise */
     ngx_rbtree_node_t      tests_sentinel;
-    ngx_uint_t             channels;   /* that are followed */
+    ngx_uint_t             channels;   /* number being fed */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
-    ngx_chat_ask_t        *telling;    /* its handler runs */
+    ngx_chat_ask_t        *telling;    /* ask whose handler runs */
     ngx_queue_t            undos;
     ngx_uint_t             nundos;
     time_t                 late;       /* when that was last logged */
@@ -81,9 +81,9 @@ struct ngx_chat_sub_s {
     ngx_chat_wake_pt       wake;
     void                  *data;
     ngx_event_t            event;      /* posted: wake is due */
-    ngx_uint_t             asked;      /* so often again */
+    ngx_uint_t             asked;      /* times asked again */
 
-    unsigned               again:1;    /* it is asked again */
+    unsigned               again:1;    /* ask is under way again */
     unsigned               done:1;     /* the terminal entry was taken */
 };
 
@@ -110,7 +110,7 @@ struct ngx_chat_channel_s {
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
 
     ngx_queue_t            subs;
-    const ngx_chat_source_t  *source;  /* what feeds, or has fed it */
+    const ngx_chat_source_t  *source;  /* kind of feeder, even if ended */
     void                  *feeder;     /* NULL: not fed (any more) */
 
     unsigned               indexed:1;  /* in ids */
@@ -141,19 +141,19 @@ ngx_chat_channel_t *ngx_chat_channel_create(ngx_chat_hub_t *hub,
 void ngx_chat_channel_hold(ngx_chat_channel_t *ch);
 void ngx_chat_channel_release(ngx_chat_channel_t *ch);
 
-/* nobody finds it by its key any more, or (close) at all */
+/* the channel is not found by its key any more, or (close) at all */
 void ngx_chat_channel_hide(ngx_chat_channel_t *ch);
 void ngx_chat_channel_close(ngx_chat_channel_t *ch);
 
-/* is it fed by a source that is lost? */
+/* is the channel fed by a source that is lost? */
 ngx_uint_t ngx_chat_channel_lost(ngx_chat_channel_t *ch);
 
 /* subscribers look for what is there, or is not */
 void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
 
 /*
- * Who made the answer, copied; before the completed event.  Running out of
- * memory leaves it unknown.
+ * The maker of the answer, copied; before the completed event.  Running out
+ * of memory leaves it unknown.
  */
 void ngx_chat_channel_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
 

@@ -159,7 +159,7 @@ ngx_chat_follow_lost(void *data)
 }
 
 
-/* what was published before is in the stream, also after a reconnect */
+/* events published before are in the stream, also after a reconnect */
 
 static void
 ngx_chat_follow_confirmed(void *data)
@@ -282,7 +282,7 @@ ngx_chat_follow_read(ngx_chat_follow_t *f)
 
     if (f->call) {
 
-        /* its handler sees what is wanted */
+        /* the handler of the call sees f->want */
 
         return;
     }
@@ -616,7 +616,7 @@ ngx_chat_follow_timer(ngx_chat_follow_t *f)
     ms = (ngx_msec_int_t) (f->due - ngx_current_msec);
     ms = ngx_max(ms, 0);
 
-    /* those who have seen nothing yet may go elsewhere: they are told soon */
+    /* clients that have seen nothing may go elsewhere: a loss is told soon */
 
     if (f->n == 1) {
         ms = ngx_min(ms, NGX_CHAT_FOLLOW_LOOK);

@@ -248,7 +248,7 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     ngx_queue_insert_tail(&ch->subs, &sub->queue);
     ngx_chat_channel_hold(ch);
 
-    /* there may be something already, and its id may be news */
+    /* entries may be there already, and the id may be news */
 
     ngx_post_event(&sub->event, &ngx_posted_events);
 
@@ -380,9 +380,9 @@ ngx_chat_hub_lost(ngx_chat_sub_t *sub)
 
 
 /*
- * One who joined a generation as it was cancelled, since nobody had listened
- * or its opener was over a limit, and has seen nothing of it yet, asks again.
- * That may be to join another opener's in vain.
+ * A subscriber that joined a generation as it was cancelled, since nobody had
+ * listened or its opener was over a limit, and has seen nothing of it yet, asks
+ * again, maybe to join another opener's in vain.
  */
 
 static ngx_uint_t

@@ -43,13 +43,13 @@ typedef struct {
 
 
 /*
- * One frame, or of a cached answer a piece of its frames, which may begin and
+ * A frame, or of a cached answer a piece of its frames, which may begin and
  * end within one; status is that of the last one.
  */
 typedef struct {
     ngx_str_t              bytes;  /* as long as the subscription lasts */
     ngx_chat_status_e      status;
-    ngx_uint_t             chunks; /* that end in it */
+    ngx_uint_t             chunks; /* number that end in it */
     ngx_str_t              code;   /* error: the code; completed: the reason */
     ngx_chat_maker_t      *maker;  /* completed: as long as bytes; else NULL */
 } ngx_chat_frame_t;
@@ -68,8 +68,8 @@ typedef struct {
 
 
 /*
- * One a worker, from init_process to exit_process; without redis in hcf there
- * is nobody to ask, and channels are fed from above alone.  NULL: no memory.
+ * A worker's hub, from init_process to exit_process; without redis in hcf no
+ * question is asked, and channels are fed from above alone.  NULL: no memory.
  */
 ngx_chat_hub_t *ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log);
 void ngx_chat_hub_close(ngx_chat_hub_t *hub);
@@ -81,7 +81,7 @@ typedef struct {
     unsigned               broker:1;
     unsigned               pubsub:1;
     unsigned               redis_down:1;   /* known to be down: breaker open */
-    unsigned               off:1;      /* there is to be no Redis */
+    unsigned               off:1;      /* no Redis is configured */
     ngx_uint_t             channels;   /* generations followed here */
     ngx_str_t             *policy;     /* of eviction; empty: not known */
 
@@ -125,7 +125,7 @@ ngx_chat_channel_t *ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h,
  */
 ngx_int_t ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev);
 
-/* who made the answer, copied; before the completed event */
+/* the maker of the answer, copied; before the completed event */
 void ngx_chat_hub_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
 
 /*
@@ -134,11 +134,11 @@ void ngx_chat_hub_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
  */
 void ngx_chat_hub_end(ngx_chat_channel_t *ch);
 
-/* is that who feeds it, or has fed it? */
+/* does the source feed the channel, or did it once? */
 ngx_uint_t ngx_chat_hub_fed_by(ngx_chat_channel_t *ch,
     const ngx_chat_source_t *source);
 
-/* does anybody listen? */
+/* does the channel have subscribers? */
 ngx_uint_t ngx_chat_hub_heard(ngx_chat_channel_t *ch);
 
 /* the joinable channel of h and fp, unless its source is lost; NULL: none */
@@ -165,13 +165,13 @@ void ngx_chat_hub_detach(ngx_chat_sub_t *sub);
  */
 ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame);
 
-/* is what it waits for lost sight of?  It may come back */
+/* is the subscriber's source lost sight of?  It may come back */
 ngx_uint_t ngx_chat_hub_lost(ngx_chat_sub_t *sub);
 
 /* the generation's id, NGX_CHAT_ID_LEN */
 u_char *ngx_chat_hub_id(ngx_chat_channel_t *ch);
 
-/* who made it; empty until it is completed */
+/* the maker of the answer; empty until the answer is completed */
 ngx_chat_maker_t *ngx_chat_hub_maker(ngx_chat_channel_t *ch);
 
 /*
