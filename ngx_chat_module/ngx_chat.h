@@ -1,7 +1,7 @@
 
 /*
- * What all floors share: the record of one event of a generation, the
- * lengths of the names it travels under, and forward typedefs.
+ * Definitions shared by all floors: the record of one event of a generation,
+ * the lengths of the names it travels under, and forward typedefs.
  *
  * A generation is one provider call and the answer it makes.  Its events are
  * numbered from 1 without gaps; the first is always "processing".
@@ -44,7 +44,7 @@ typedef struct {
 } ngx_chat_event_t;
 
 
-/* who made an answer; empty: not known */
+/* provider and model of an answer; empty: not known */
 typedef struct {
     ngx_str_t                  provider;
     ngx_str_t                  model;

@@ -15,7 +15,7 @@ typedef struct {
 } ngx_chat_board_worker_t;
 
 
-/* what is shared; no master has more workers at once, of all generations */
+/* zone layout; NGX_MAX_PROCESSES bounds the workers, of all generations */
 typedef struct {
     ngx_chat_slot_t          slots[NGX_CHAT_BOARD_SLOTS];
     ngx_chat_board_worker_t  workers[NGX_MAX_PROCESSES];
@@ -215,7 +215,7 @@ ngx_chat_board_release(ngx_chat_slot_t *slot)
 ngx_int_t
 ngx_chat_board_yield(ngx_chat_board_t *board, ngx_chat_slot_t *slot)
 {
-    /* one for each who asks */
+    /* a request for a slot is met by a single companion */
 
     if (!board->shared->wanted
         || !ngx_atomic_cmp_set(&board->shared->wanted, 1, 0))
@@ -358,7 +358,7 @@ ngx_chat_board_requests(ngx_chat_board_t *board)
             continue;
         }
 
-        /* they died with their worker */
+        /* the worker died, and its requests with it */
 
         worker->requests = 0;
 

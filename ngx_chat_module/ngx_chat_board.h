@@ -30,7 +30,7 @@
 
 #define NGX_CHAT_BOARD_FILLERS    8      /* of one generation, at most */
 #define NGX_CHAT_BOARD_SLOTS      (4 * NGX_CHAT_BOARD_FILLERS)
-#define NGX_CHAT_BOARD_PROVIDERS  32     /* those beyond are not shown */
+#define NGX_CHAT_BOARD_PROVIDERS  32     /* further providers are not shown */
 
 
 typedef enum {
@@ -103,8 +103,8 @@ ngx_int_t ngx_chat_board_dead(ngx_chat_board_t *board, ngx_uint_t number,
 ngx_chat_slot_t *ngx_chat_board_slots(ngx_chat_board_t *board);
 
 /*
- * What stands for a provider's name there: companions of an earlier
- * configuration may number them otherwise.
+ * The key of a provider in a slot, a hash of its name: companions of an earlier
+ * configuration may number providers otherwise.
  */
 ngx_atomic_uint_t ngx_chat_board_key(ngx_str_t *name);
 

@@ -13,7 +13,7 @@
 #include "ngx_chat_peers.h"
 
 
-/* one of the question's providers */
+/* a provider of the question */
 typedef struct {
     ngx_chat_peer_t    *peer;
     ngx_uint_t          asked;      /* how often */
@@ -21,7 +21,7 @@ typedef struct {
     ngx_msec_t          after;      /* and not before this */
     unsigned            wait:1;     /* after is set */
     unsigned            out:1;      /* not asked any more */
-    unsigned            foreign:1;  /* it is not what was meant */
+    unsigned            foreign:1;  /* fingerprint is not the asker's */
 } ngx_chat_option_t;
 
 
@@ -37,12 +37,12 @@ typedef struct {
 } ngx_chat_choice_t;
 
 
-/* what a call came to */
+/* result of a call */
 typedef struct {
     ngx_msec_t          retry_after;  /* 0: not said */
     unsigned            answered:1;   /* the whole of it */
     unsigned            final:1;      /* the question's fault: for all */
-    unsigned            innocent:1;   /* what was wrong is not the provider */
+    unsigned            innocent:1;   /* error is ours, not the provider's */
     unsigned            retry:1;      /* worth another try */
 } ngx_chat_outcome_t;
 

@@ -121,7 +121,7 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
 
     if (cmcf->redis == NULL) {
 
-        /* it may hold a password */
+        /* secret: the URL may hold a password */
 
         rc = ngx_http_chat_env(cf, "REDIS_URL", 1, &url);
 

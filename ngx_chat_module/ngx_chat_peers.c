@@ -2,7 +2,7 @@
 #include "ngx_chat_peers.h"
 
 
-/* whoever wants to be left alone for longer may be asked all the same */
+/* upper limit of a peer's Retry-After, ms: a longer one is cut to it */
 #define NGX_CHAT_PEER_RETRY_AFTER  (60 * 60 * 1000)
 
 
@@ -98,7 +98,7 @@ ngx_chat_peer_asked(ngx_chat_peer_t *peer)
 void
 ngx_chat_peer_works(ngx_chat_peer_t *peer, ngx_msec_t started)
 {
-    /* what was begun before the latest failure tells nothing of now */
+    /* a call begun before the latest failure says nothing about now */
 
     if (peer->failed && (ngx_msec_int_t) (started - peer->last) < 0) {
         return;
@@ -138,7 +138,7 @@ ngx_chat_peer_failed(ngx_chat_peer_t *peer, ngx_msec_t retry_after)
         peer->limited_until = ngx_current_msec + retry_after;
     }
 
-    /* one that is down stays so after a failure, however long ago the others */
+    /* a single failure keeps a peer down, also when fails has started over */
 
     if (pv->max_fails && (peer->down || peer->fails >= pv->max_fails)) {
         peer->down = 1;

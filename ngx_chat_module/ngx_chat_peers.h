@@ -1,9 +1,9 @@
 
 /*
- * What a process that asks providers, companion or worker, knows of the health
- * of each from its own calls alone: failures within fail_timeout, and a
- * Retry-After that is not over.  All its questions share it; it decides in
- * which order they try their providers, and nothing else.
+ * Health of each provider, as a process that asks it, companion or worker,
+ * knows from its own calls alone: failures within fail_timeout, and a
+ * Retry-After that is not over.  All questions of the process share it; it
+ * decides in which order they try their providers, and nothing else.
  */
 
 
@@ -29,8 +29,8 @@ typedef struct {
 
     unsigned               failed:1;   /* ever: last is set */
     unsigned               down:1;     /* max_fails is reached */
-    unsigned               limited:1;  /* it said Retry-After */
-    unsigned               told:1;     /* that others configure it otherwise */
+    unsigned               limited:1;  /* Retry-After was received */
+    unsigned               told:1;     /* fingerprint mismatch was logged */
 } ngx_chat_peer_t;
 
 
@@ -40,10 +40,10 @@ ngx_array_t *ngx_chat_peers_create(ngx_array_t *providers, ngx_pool_t *pool);
 /* NULL: not configured here */
 ngx_chat_peer_t *ngx_chat_peers_find(ngx_array_t *peers, ngx_str_t *name);
 
-/* is it worth asking before others? */
+/* is the peer worth asking before others? */
 ngx_uint_t ngx_chat_peer_usable(ngx_chat_peer_t *peer);
 
-/* it is asked now: the others wait for what comes of it, if it was down */
+/* a call begins; to a peer that was down, a probe: it stays down meanwhile */
 void ngx_chat_peer_asked(ngx_chat_peer_t *peer);
 
 /*

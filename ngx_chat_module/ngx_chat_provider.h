@@ -22,7 +22,7 @@ struct ngx_chat_provider_s {
 
     ngx_str_t        proxy;        /* URL, then a zero; empty: none */
     ngx_str_t        trusted_certificate;  /* file; empty: the system's */
-    ngx_str_t        trusted;      /* what the file holds, in PEM */
+    ngx_str_t        trusted;      /* contents of the file, in PEM */
 
     ngx_array_t     *params;       /* of ngx_keyval_t: name, JSON value */
     ngx_uint_t       no_usage;     /* is not asked for token counts */

@@ -9,7 +9,7 @@ static ngx_resolver_t *ngx_chat_resolver_create(ngx_resolver_t *like,
     ngx_pool_t *pool, ngx_log_t *log);
 
 
-/* one for all who look names up in this process */
+/* the resolver shared by all name lookups of this process */
 static ngx_resolver_t  *ngx_chat_own_resolver;
 
 

@@ -1,7 +1,7 @@
 
 /*
- * What the files of the http floor share: configuration and the request's
- * context.
+ * Declarations shared by the files of the http floor: configuration and the
+ * request's context.
  */
 
 
@@ -35,7 +35,7 @@
 typedef struct ngx_http_chat_target_s  ngx_http_chat_target_t;
 
 
-/* what is known of the whole http block; one for all, read-only when running */
+/* settings of http{} as a whole: a single instance, read-only at run time */
 typedef struct {
     ngx_array_t              providers;      /* of ngx_chat_provider_t * */
     ngx_array_t              targets;        /* of ngx_http_chat_target_t * */
@@ -89,7 +89,7 @@ typedef struct {
     size_t                   max_question;
     size_t                   max_answer;
     ngx_msec_t               heartbeat;
-    ngx_flag_t               cancel;         /* what nobody listens to */
+    ngx_flag_t               cancel;         /* generations without listeners */
     ngx_msec_t               grace;
     ngx_http_chat_limit_t   *miss_limit;     /* NULL: none */
     ngx_uint_t               redis_down;
@@ -121,7 +121,7 @@ typedef struct {
     ngx_chat_error_e         error;
     ngx_str_t                message;        /* empty: the code's own */
 
-    ngx_chat_question_t     *asked;          /* what the hub is asked */
+    ngx_chat_question_t     *asked;          /* question for the hub */
     ngx_chat_ask_t          *ask;            /* until the verdict */
     ngx_chat_sub_t          *sub;            /* until the request ends */
     ngx_event_t              heartbeat;
@@ -158,7 +158,7 @@ extern ngx_module_t  ngx_chat_module;
 /* the worker's hub: set in init_process, NULL elsewhere */
 extern ngx_chat_hub_t  *ngx_http_chat_hub;
 
-/* what the worker knows of the providers that it asks itself: likewise */
+/* health of providers from the worker's own calls: likewise */
 extern ngx_array_t     *ngx_http_chat_peers;
 
 /* the worker's count on the board, or one that nobody reads */

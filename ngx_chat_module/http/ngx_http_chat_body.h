@@ -1,6 +1,6 @@
 
 /*
- * What a question must be like before its body is parsed, and the body.
+ * Checks of a request before its body is parsed, and the body in one piece.
  */
 
 

@@ -198,7 +198,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    /* what the readers of Redis' replies take */
+    /* an answer must fit into the largest reply that the Redis client reads */
 
     if (conf->max_answer > NGX_HTTP_CHAT_MAX_ANSWER) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -386,7 +386,7 @@ ngx_http_chat_bypass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    /* whatever is not "off" would be on, also a word that is misspelt */
+    /* a misspelt "off" must be refused: any other word means on */
 
     if (ngx_http_script_variables_count(&value[1]) == 0
         && ngx_strcmp(value[1].data, "on") != 0

@@ -30,9 +30,9 @@ typedef struct {
     size_t                     length;
     size_t                     max;
     ngx_chat_error_e           error;
-    ngx_chat_error_e           last;       /* what the last call came to */
+    ngx_chat_error_e           last;       /* error of the last call */
 
-    unsigned                   cancel:1;   /* what nobody listens to */
+    unsigned                   cancel:1;   /* generation without listeners */
     unsigned                   begun:1;    /* a chunk was appended */
 } ngx_http_chat_direct_t;
 
@@ -83,7 +83,7 @@ ngx_http_chat_is_direct(ngx_http_request_t *r)
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
     cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
-    /* what is limited is counted by Redis */
+    /* limited questions need Redis, which keeps the counts */
 
     return (!clcf->cache && ctx->asked->limit.interval == 0)
            || cmcf->redis_off;

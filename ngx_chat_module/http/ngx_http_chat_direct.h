@@ -16,7 +16,7 @@
 /* is the location to ask that way at once, without a look at Redis? */
 ngx_uint_t ngx_http_chat_is_direct(ngx_http_request_t *r);
 
-/* may it ask that way when Redis is down? */
+/* may the location ask that way when Redis is down? */
 ngx_uint_t ngx_http_chat_may_direct(ngx_http_request_t *r);
 
 /*

@@ -30,7 +30,7 @@ static ngx_http_output_body_filter_pt    ngx_http_chat_next_body_filter;
 
 static ngx_str_t  ngx_http_chat_no_store = ngx_string("no-store");
 
-/* what nginx and its modules refuse before, or instead of, our handler */
+/* statuses that nginx and its modules set before, or without, our handler */
 
 static ngx_http_chat_reason_t  ngx_http_chat_reasons[] = {
 

@@ -236,7 +236,7 @@ ngx_http_chat_resolver(ngx_conf_t *cf, ngx_msec_t *timeout)
 
     core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* one without name servers is nginx's own way to say that it has none */
+    /* nginx's dummy resolver, where none is configured, has no servers */
 
     if (core->resolver == NULL || core->resolver->connections.nelts == 0) {
         return NULL;

@@ -1,6 +1,6 @@
 
 /*
- * What Redis connections take from http{}: "upstream" blocks and the resolver.
+ * Parts of http{} that Redis connections use: "upstream" blocks, the resolver.
  */
 
 

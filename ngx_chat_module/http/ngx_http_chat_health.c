@@ -18,12 +18,12 @@ typedef struct {
 } ngx_http_chat_fleet_t;
 
 
-/* what it all comes to */
+/* overall health: status and texts of the response */
 typedef struct {
     ngx_uint_t             status;
     ngx_str_t              word;
     ngx_str_t              reason;
-    ngx_str_t              refusal;    /* what Redis said, in a word */
+    ngx_str_t              refusal;    /* error code from Redis */
 } ngx_http_chat_verdict_t;
 
 

@@ -6,7 +6,7 @@
 #include "../codec/ngx_chat_frame.h"
 
 
-/* what is taken from the channel at once */
+/* limits of a batch of frames taken from the channel */
 #define NGX_HTTP_CHAT_FRAMES  64
 #define NGX_HTTP_CHAT_BYTES   65536
 
@@ -156,7 +156,7 @@ ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    /* what is asked first */
+    /* the preferred provider, until the maker is known */
 
     if (clcf->providers && clcf->providers->nelts) {
         pvp = clcf->providers->elts;

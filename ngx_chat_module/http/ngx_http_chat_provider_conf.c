@@ -150,7 +150,7 @@ ngx_http_chat_provider_create(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
-/* what the block leaves out comes from the environment */
+/* values missing from the block come from the environment */
 
 static char *
 ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
@@ -284,7 +284,7 @@ ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 }
 
 
-/* does it leave this machine, for anybody to read on its way? */
+/* is a key for this URL sent in cleartext beyond this machine? */
 
 static ngx_uint_t
 ngx_http_chat_provider_is_plain(ngx_str_t *url)

@@ -38,7 +38,7 @@ ngx_http_chat_provider_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_ERROR;
     }
 
-    /* it is for all hosts, whatever the environment says */
+    /* an explicit proxy is for all hosts: no_proxy does not apply */
 
     return ngx_http_chat_provider_set_proxy(cf, pv, &text, "\"proxy\"");
 }
@@ -408,7 +408,7 @@ ngx_http_chat_provider_trusted(ngx_conf_t *cf, ngx_chat_provider_t *pv)
                    pv->trusted_certificate.len);
     *p = '\0';
 
-    /* whoever connects may not be allowed to read it */
+    /* contents are kept: the companion may not be allowed to read the file */
 
     if (ngx_http_chat_indirect(cf, &value[0], 0, 0, &text, &pv->trusted)
         != NGX_OK)

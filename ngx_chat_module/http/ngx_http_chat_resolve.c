@@ -196,7 +196,7 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
 }
 
 
-/* it is Redis that counts */
+/* misses are counted by Redis: without it nothing is limited */
 
 static void
 ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)

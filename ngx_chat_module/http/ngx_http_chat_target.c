@@ -88,7 +88,7 @@ ngx_http_chat_targets(ngx_conf_t *cf)
 }
 
 
-/* one for each provider, whoever names it */
+/* a single target per provider, shared by the locations that name it */
 
 static ngx_http_chat_target_t *
 ngx_http_chat_target(ngx_conf_t *cf, ngx_chat_provider_t *pv)
@@ -165,7 +165,7 @@ ngx_http_chat_target_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
     conf->connect_timeout = pv->connect_timeout;
 
-    /* what is waited for behind that has timers of the call's own */
+    /* waits after the connect are limited by the call's own timers */
 
     conf->send_timeout = pv->total_timeout;
     conf->read_timeout = pv->total_timeout;

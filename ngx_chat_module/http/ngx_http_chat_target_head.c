@@ -11,7 +11,7 @@ static ngx_uint_t ngx_http_chat_target_has(ngx_chat_provider_t *pv,
 static ngx_str_t  ngx_http_chat_host_name = ngx_string("Host");
 static ngx_str_t  ngx_http_chat_authorization = ngx_string("Authorization");
 
-/* that of the connection is not for configured headers to say */
+/* headers of framing and connection: configured ones are skipped */
 
 static ngx_str_t  ngx_http_chat_target_ours[] = {
     ngx_string("Content-Length"),

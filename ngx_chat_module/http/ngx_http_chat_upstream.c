@@ -455,7 +455,7 @@ ngx_http_chat_upstream_failed(ngx_http_chat_upstream_t *up, ngx_int_t rc)
 
     } else if (up->header && up->status.code != NGX_HTTP_OK) {
 
-        /* it did not wait for all of the request, and is gone */
+        /* early refusal: the provider closed before it had the whole request */
 
         ngx_chat_provider_fault_status(&up->fault, up->status.code,
                                        up->stream.temp);
@@ -530,7 +530,7 @@ ngx_http_chat_upstream_progress(ngx_http_chat_upstream_t *up)
         ngx_http_chat_upstream_wait(up, patience);
     }
 
-    /* what is still to come is of interest for keep-alive alone */
+    /* the rest of the response matters for keep-alive alone */
 
     if (up->stream.done && !up->starting) {
         ngx_http_chat_upstream_tell(up);

@@ -1,6 +1,6 @@
 
 /*
- * One call to a provider through nginx's upstream machinery: the worker's
+ * A call to a provider through nginx's upstream machinery: the worker's
  * counterpart of what the companion does with libcurl.  It reports deltas and
  * one end, and knows nothing of channels or of other providers.
  *
@@ -21,7 +21,7 @@
 typedef struct ngx_http_chat_upstream_s  ngx_http_chat_upstream_t;
 
 
-/* what a request of ours looks like to balancers and in the log */
+/* attributes of the asker's request, for balancers and the log */
 typedef struct {
     void                   **main_conf;
     void                   **srv_conf;

@@ -70,7 +70,7 @@ void ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up);
 ngx_int_t ngx_http_chat_upstream_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 
-/* what ngx_http_upstream calls for the response, until its header was read */
+/* ngx_http_upstream callbacks for the response, until its header is read */
 ngx_int_t ngx_http_chat_upstream_reinit(ngx_http_request_t *r);
 ngx_int_t ngx_http_chat_upstream_status(ngx_http_request_t *r);
 

@@ -347,7 +347,7 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 
     while (!up->eof && up->fault.error == NGX_CHAT_E_NONE) {
 
-        /* one that sends fast does not keep the others waiting */
+        /* a fast provider must not starve other connections */
 
         if (reads++ == NGX_HTTP_CHAT_UPSTREAM_READS) {
             ngx_post_event(&up->event, &ngx_posted_next_events);

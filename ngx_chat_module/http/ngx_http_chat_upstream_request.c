@@ -228,7 +228,7 @@ ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
     c->local_sockaddr = origin->local_sockaddr;
     c->local_socklen = origin->local_socklen;
 
-    /* nobody is to ask the kernel about it */
+    /* socket options must not be set: there is no socket */
 
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
