@@ -46,7 +46,7 @@ typedef enum {
 } ngx_chat_error_e;
 
 
-/* has it the form of a code?  Other versions may know more of them */
+/* has the text the form of a code?  Other versions may know more codes */
 ngx_uint_t ngx_chat_error_is_code(ngx_str_t *code);
 
 /* static strings; an error event: status, message as text, code */

@@ -241,7 +241,7 @@ ngx_chat_json_run(struct yajl_handle_t *h, const u_char *p, size_t len)
         return NGX_ERROR;
     }
 
-    /* its own check is the weaker one */
+    /* yajl's own validation of UTF-8 is weaker than the check above */
     yajl_config(h, yajl_dont_validate_strings, 1);
 
     status = yajl_parse(h, p, len);

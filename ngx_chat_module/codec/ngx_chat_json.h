@@ -36,7 +36,7 @@ ngx_int_t ngx_chat_json_unit(const u_char *p, const u_char *last,
 ngx_int_t ngx_chat_json_check_text(const u_char *p, size_t len);
 
 /*
- * Is this one complete JSON value of at most 32 levels and nothing else?
+ * Is the text one complete JSON value of at most 32 levels and nothing else?
  * NGX_OK, NGX_ERROR.
  */
 ngx_int_t ngx_chat_json_check_value(const u_char *p, size_t len);

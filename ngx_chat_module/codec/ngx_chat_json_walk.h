@@ -66,7 +66,7 @@ ngx_int_t ngx_chat_json_members(ngx_str_t *v, ngx_str_t *object,
 ngx_int_t ngx_chat_json_first(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
     ngx_pool_t *pool);
 
-/* is there more than a null, false, zero, or something empty? */
+/* is the value more than a null, false, zero, or something empty? */
 ngx_uint_t ngx_chat_json_given(ngx_str_t *value);
 
 

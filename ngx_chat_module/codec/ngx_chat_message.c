@@ -146,7 +146,7 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 }
 
 
-/* what follows the letter; n: texts, of which those we know are in text[] */
+/* the texts behind the letter: n in all, those known to us in text[] */
 
 static ngx_int_t
 ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)

@@ -2,7 +2,7 @@
 #include "ngx_chat_provider_fault.h"
 
 
-/* what is shorter in a header is no key */
+/* a shorter word in a header is no key */
 #define NGX_CHAT_FAULT_KEY  8
 
 
@@ -88,7 +88,7 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
                && f->provider->key.len == 0
                && f->provider->headers == NULL)
     {
-        /* one of the headers may be the key */
+        /* headers may hold the key: only without any is none configured */
         error = NGX_CHAT_E_NO_KEY;
         what = "wants a key, and none is configured";
     }

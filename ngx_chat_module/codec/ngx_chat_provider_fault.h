@@ -1,7 +1,7 @@
 
 /*
- * What went wrong with a call to a provider: the code for the client, whether
- * another try is worth while, and one line for the operator.
+ * The fault of a call to a provider: the code for the client, whether another
+ * try is worth while, and one line for the operator.
  */
 
 
@@ -32,7 +32,7 @@ typedef struct {
     ngx_uint_t             status;       /* of HTTP; 0: there was none */
 
     ngx_chat_bytes_t       body;         /* of an error response */
-    ngx_chat_refusal_t     refusal;      /* what that, or an event, says */
+    ngx_chat_refusal_t     refusal;      /* of the body, or of an error event */
     ngx_str_t              message;      /* the provider's own words */
 
     ngx_chat_provider_t   *provider;
@@ -59,10 +59,9 @@ void ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
     ngx_chat_delta_t *d, ngx_str_t *data, ngx_pool_t *temp);
 
 /*
- * One line for the operator, without a zero at its end: what went wrong, with
- * the types and codes that the provider gives, but not its text, which may
- * repeat the question.  buf has room for NGX_CHAT_FAULT_LINE bytes.  Returns
- * the end.
+ * The operator's line, not zero-terminated: what went wrong, with the types
+ * and codes that the provider gives, but not its text, which may repeat the
+ * question.  buf has room for NGX_CHAT_FAULT_LINE bytes.  Returns the end.
  */
 u_char *ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f,
     u_char *buf);

@@ -382,8 +382,8 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
 
 
 /*
- * Some send a reason with each delta: one that text followed was none, and
- * behind half a character text may follow.
+ * Providers may send a finish reason with each delta: a reason that text
+ * follows does not count, and behind half a character text may follow.
  */
 
 static void
@@ -485,7 +485,7 @@ ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
 }
 
 
-/* what is absent, or too long to be what it should be, changes nothing */
+/* a value that is absent, or too long to be genuine, changes nothing */
 
 static void
 ngx_chat_provider_stream_keep(ngx_chat_provider_stream_t *st, ngx_str_t *dst,

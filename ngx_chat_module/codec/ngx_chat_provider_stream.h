@@ -27,7 +27,7 @@ typedef enum {
 
 
 typedef struct {
-    ngx_chat_sse_reader_t       sse;       /* its data: of the JSON, too */
+    ngx_chat_sse_reader_t       sse;       /* sse.data: a JSON body, too */
     ngx_chat_provider_form_e    form;
     ngx_chat_provider_fault_t  *fault;
     ngx_pool_t                 *pool;
@@ -47,8 +47,8 @@ typedef struct {
     void                      (*delta)(void *data, ngx_str_t *text);
     void                       *data;
 
-    unsigned                    odd:1;     /* its type is not that of events */
-    unsigned                    events:1;  /* one was there */
+    unsigned                    odd:1;     /* not the type of an event stream */
+    unsigned                    events:1;  /* an event was there */
     unsigned                    whole:1;   /* a message was there */
     unsigned                    deltas:1;  /* and text that was none */
     unsigned                    resumed:1; /* text behind a finish reason */

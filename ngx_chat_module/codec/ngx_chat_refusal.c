@@ -5,7 +5,7 @@
 #include <yajl/yajl_parse.h>
 
 
-/* what is longer, or long with digits in it, is rather a name or a key */
+/* a longer word, or a long one with digits, is rather a name or a key */
 #define NGX_CHAT_REFUSAL_WORD    40
 #define NGX_CHAT_REFUSAL_NUMBER  12
 

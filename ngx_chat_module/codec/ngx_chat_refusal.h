@@ -1,8 +1,8 @@
 
 /*
- * What a provider says when it refuses: the body of an HTTP error, or an
- * error in a stream.  Forms differ, {"error": {...}} being one of many, and so
- * do statuses: whose fault it was is told by words and phrases alone.
+ * A provider's refusal: the body of an HTTP error, or an error in a stream.
+ * Forms differ, {"error": {...}} being one of many, and so do statuses: whose
+ * fault it was is told by words and phrases alone.
  */
 
 

@@ -22,7 +22,7 @@ typedef struct {
     ngx_chat_answer_t     *answer;
     ngx_str_t              cuts;       /* of the chunks to come */
     u_char                *text;       /* and where these begin */
-    ngx_uint_t             chunks;     /* whose frames have ended */
+    ngx_uint_t             chunks;     /* written to the end */
 
     /* the frame that is being written: parts[part] and what follows it */
     ngx_chat_frame_part_t  parts[NGX_CHAT_FRAME_PARTS];

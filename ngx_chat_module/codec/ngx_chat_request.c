@@ -21,7 +21,7 @@ typedef struct {
     ngx_uint_t                 depth;
     ngx_chat_request_field_e   field;
 
-    /* what is wrong, or NULL */
+    /* error messages, or NULL */
     ngx_str_t                 *json;
     ngx_str_t                 *question;
     ngx_str_t                 *use_cache;

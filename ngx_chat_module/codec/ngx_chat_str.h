@@ -1,6 +1,6 @@
 
 /*
- * What is asked of strings on all floors.
+ * String functions for all floors.
  */
 
 

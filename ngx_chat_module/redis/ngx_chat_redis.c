@@ -206,7 +206,7 @@ ngx_chat_redis_probe(ngx_chat_redis_t *rd)
 
     if (rd->partial) {
 
-        /* that may change */
+        /* masters and slots may change: CLUSTER INFO in place of PING */
 
         ngx_str_set(&argv[0], "CLUSTER");
         ngx_str_set(&argv[1], "INFO");
@@ -305,7 +305,7 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
 
     if (rd->state == NGX_CHAT_REDIS_UP) {
 
-        /* who does not answer any more is not asked first */
+        /* a server that has stopped answering is not tried first again */
 
         if (kind == NGX_CHAT_REDIS_LATE) {
             rd->blamed = 1;

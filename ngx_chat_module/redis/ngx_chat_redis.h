@@ -1,6 +1,6 @@
 
 /*
- * One connection to Redis (RESP2) on nginx's event loop: connect, AUTH,
+ * A connection to Redis (RESP2) on nginx's event loop: connect, AUTH,
  * SELECT, pipelining, timeouts, reconnection.  It knows no key names.
  *
  * The creator owns it and closes it.  Once created it connects by itself, and
@@ -47,27 +47,27 @@ typedef void (*ngx_chat_redis_state_pt)(void *data, ngx_uint_t up);
 ngx_chat_redis_t *ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf,
     const char *role, ngx_log_t *log);
 
-/* one listener; it may send commands, but not close */
+/* a single listener, which may send commands, but not close */
 void ngx_chat_redis_on_state(ngx_chat_redis_t *rd,
     ngx_chat_redis_state_pt handler, void *data);
 
 /* lost commands get their callback before this returns */
 void ngx_chat_redis_close(ngx_chat_redis_t *rd);
 
-/* is it up? */
+/* is the connection up? */
 ngx_uint_t ngx_chat_redis_up(ngx_chat_redis_t *rd);
 
 /*
- * Is it known to be down: has the last attempt failed?  Then commands are
- * refused at once; while it connects for the first time or again after a
- * loss they wait in line, within their timeout, and have at least a second
- * once they are sent.
+ * Is the connection known to be down: has the last attempt failed?  Then
+ * commands are refused at once; while it connects for the first time or again
+ * after a loss they wait in line, within their timeout, and have at least a
+ * second once they are sent.
  */
 ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
 
 /*
- * Is it a node of a Redis Cluster that does not serve all keys?  Commands on
- * the others are refused with MOVED or CLUSTERDOWN.
+ * Is the server a node of a Redis Cluster that does not serve all keys?
+ * Commands on the others are refused with MOVED or CLUSTERDOWN.
  */
 ngx_uint_t ngx_chat_redis_partial(ngx_chat_redis_t *rd);
 

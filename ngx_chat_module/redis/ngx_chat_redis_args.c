@@ -332,7 +332,7 @@ ngx_chat_redis_arg_db(ngx_chat_redis_conf_t *rcf, ngx_chat_redis_arg_t *arg,
 }
 
 
-/* what stands in front of the host comes later, and replaces it */
+/* user and password in front of the host are read later, and replace these */
 
 static ngx_int_t
 ngx_chat_redis_arg_text(ngx_chat_redis_conf_t *rcf,

@@ -14,7 +14,7 @@
 #include "ngx_chat_redis_private.h"
 
 
-/* is it in cluster mode, as INFO says?  Then "CLUSTER INFO" tells the rest */
+/* does INFO say cluster mode?  Then "CLUSTER INFO" tells the rest */
 ngx_uint_t ngx_chat_redis_cluster_enabled(ngx_chat_redis_t *rd,
     ngx_str_t *info);
 

@@ -185,7 +185,7 @@ ngx_chat_redis_arm(ngx_chat_redis_t *rd)
 }
 
 
-/* what has waited in line is sent now: late replies to that prove nothing */
+/* commands in line are sent only now: late replies to them prove nothing */
 
 void
 ngx_chat_redis_grant(ngx_chat_redis_t *rd)

@@ -192,7 +192,7 @@ ngx_chat_redis_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
 }
 
 
-/* what is an address has one from now on, a name stays a name */
+/* an address is parsed here, a name stays a name */
 
 static ngx_int_t
 ngx_chat_redis_conf_address(ngx_pool_t *pool, ngx_chat_redis_host_t *host,

@@ -204,7 +204,7 @@ ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 }
 
 
-/* it does without; a server that begins to stop may refuse as well */
+/* the connection does without; a stopping server may refuse as well */
 
 static void
 ngx_chat_redis_refusal(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step)
@@ -364,7 +364,7 @@ ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info)
 }
 
 
-/* one step more, within the time of the others */
+/* an extra step, within the timeout of the others */
 
 static ngx_int_t
 ngx_chat_redis_hello_cluster(ngx_chat_redis_t *rd)

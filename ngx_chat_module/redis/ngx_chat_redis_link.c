@@ -51,7 +51,7 @@ ngx_chat_redis_connect(ngx_chat_redis_t *rd)
 
     if (rc == NGX_AGAIN) {
 
-        /* those who are asked have their own time, but do not count on it */
+        /* a backstop: resolver and Sentinel have timeouts of their own */
 
         ngx_add_timer(&rd->timer, 2 * NGX_CHAT_REDIS_LOOKUP_TIMEOUT);
         return;
@@ -325,7 +325,7 @@ ngx_chat_redis_test_connect(ngx_connection_t *c, ngx_err_t *err)
 }
 
 
-/* what fails in TLS has no number, and is told in words */
+/* a failure in TLS has no errno, and is told in words */
 
 static void
 ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why)
@@ -334,7 +334,7 @@ ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why)
 
     err = rd->peer.connection->ssl ? 0 : ngx_socket_errno;
 
-    /* one that needs it may refuse us only after the handshake */
+    /* a missing or bad certificate may be refused only after the handshake */
 
     if (rd->asked && rd->state == NGX_CHAT_REDIS_HELLO) {
         why = "lost after the server has asked for a client certificate";

@@ -80,12 +80,12 @@ struct ngx_chat_redis_s {
     ngx_event_t                timer;       /* attempt, the next, or probe */
     ngx_event_t                deadline;    /* of the first command */
     ngx_event_t                flush;
-    ngx_connection_t           dummy;       /* what these belong to */
+    ngx_connection_t           dummy;       /* data of these events */
 
     ngx_str_t                  policy;
     u_char                     policy_buf[NGX_CHAT_REDIS_MAX_POLICY];
 
-    /* what Redis said of the failure that is to be logged next */
+    /* words, mostly of Redis, on the failure that is to be logged next */
     ngx_str_t                  words;
     u_char                     words_buf[NGX_CHAT_REDIS_MAX_WORDS];
 
@@ -99,7 +99,7 @@ struct ngx_chat_redis_s {
     unsigned                   failed:1;    /* the last round */
     unsigned                   dropped:1;   /* by the server, just now */
     unsigned                   closed:1;
-    unsigned                   blamed:1;    /* this address */
+    unsigned                   blamed:1;    /* the current address */
     unsigned                   asked:1;     /* for a client certificate */
     unsigned                   replica:1;   /* as INFO says */
     unsigned                   partial:1;   /* see ngx_chat_redis_partial() */

@@ -284,7 +284,7 @@ ngx_chat_pubsub_timer_handler(ngx_event_t *ev)
     c = ev->data;
     ps = c->data;
 
-    /* what was refused is not confirmed ever: count anew, try again */
+    /* a refused command is never confirmed: count anew, try again */
 
     if (ps->refused) {
         ngx_chat_redis_lost(ps->redis, 0, 0, "connects anew after a refusal");
@@ -423,7 +423,7 @@ ngx_chat_pubsub_message(ngx_chat_pubsub_t *ps, ngx_str_t *name,
 }
 
 
-/* what cannot be sent now is made up for by the next connection */
+/* a command that cannot be sent is made up for by the next connection */
 
 static void
 ngx_chat_pubsub_send(ngx_chat_pubsub_t *ps, ngx_str_t *argv, ngx_uint_t argc)

@@ -39,7 +39,7 @@ ngx_uint_t ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps);
 void ngx_chat_pubsub_renew(ngx_chat_pubsub_t *ps);
 
 /*
- * One subscription a name: the caller keeps track of sharing.  While the
+ * A name has one subscription: the caller keeps track of sharing.  While the
  * connection is down it is noted and made later.  NULL: no memory.
  */
 ngx_chat_pubsub_sub_t *ngx_chat_pubsub_subscribe(ngx_chat_pubsub_t *ps,

@@ -5,7 +5,7 @@
 
 #define NGX_CHAT_SENTINEL_POLL    5000    /* ms */
 
-/* so long a Sentinel may lag behind the one that has told of a move */
+/* the lag of a Sentinel behind the one that has told of a move, ms */
 #define NGX_CHAT_SENTINEL_LAG     3000
 
 #define NGX_CHAT_SENTINEL_DOUBTS  8
@@ -217,7 +217,7 @@ ngx_chat_sentinel_free(ngx_chat_sentinel_t *s)
 }
 
 
-/* those of chat_redis and chat_broker are the same ones more often than not */
+/* chat_redis and chat_broker have the same Sentinels more often than not */
 
 static ngx_uint_t
 ngx_chat_sentinel_same(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
@@ -287,7 +287,7 @@ ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply)
         || ngx_chat_reply_str(ngx_chat_reply_at(reply, 1), &port) != NGX_OK
         || ngx_chat_sentinel_parse(s, &host, &port, &sa) != NGX_OK)
     {
-        /* it may know better, another one may as well */
+        /* another Sentinel may know the master, if this one does not */
 
         if (reply) {
             ngx_chat_redis_blame(s->redis, "no address of the master");
@@ -546,7 +546,7 @@ ngx_chat_sentinel_state(void *data, ngx_uint_t up)
 }
 
 
-/* what was published before is in the answer */
+/* moves published before the subscription are in the answer */
 
 static void
 ngx_chat_sentinel_confirmed(void *data)

@@ -66,7 +66,7 @@ void ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
 void ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
 void ngx_chat_sentinel_give_up(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
 
-/* what it said turned out to be a replica: it may be out of touch */
+/* the master that was named is a replica: Sentinel may be out of touch */
 void ngx_chat_sentinel_doubt(ngx_chat_sentinel_t *s);
 
 

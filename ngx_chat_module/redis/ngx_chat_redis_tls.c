@@ -46,7 +46,7 @@ ngx_chat_redis_tls_create(ngx_conf_t *cf, ngx_chat_tls_t *tls)
 
     SSL_CTX_set_cert_cb(ssl->ctx, ngx_chat_redis_tls_asked, NULL);
 
-    /* what waits to be written moves as more is added, and goes in parts */
+    /* pending output moves in memory as more is added, and goes in parts */
 
     SSL_CTX_set_mode(ssl->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE
                                |SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

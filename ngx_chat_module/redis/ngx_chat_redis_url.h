@@ -24,7 +24,7 @@ typedef struct {
 } ngx_chat_redis_host_t;
 
 
-/* what stands behind a "?" */
+/* parameters behind a "?" */
 typedef struct {
     ngx_chat_tls_t   tls;          /* empty, or NGX_CONF_UNSET: not said */
     ngx_uint_t       db;           /* is set, and not by the path */
@@ -33,7 +33,7 @@ typedef struct {
 
 
 struct ngx_chat_redis_conf_s {
-    /* one, but several Sentinels; none where those tell the address */
+    /* a single host, or several Sentinels; none where those tell the address */
     ngx_chat_redis_host_t  *hosts;
     ngx_uint_t       nhosts;
 
@@ -90,7 +90,7 @@ ngx_int_t ngx_chat_redis_parse_env(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err);
 
 
-/* does it begin as one of those? */
+/* does the text begin as one of these URLs? */
 ngx_uint_t ngx_chat_redis_is_url(ngx_str_t *url);
 
 

@@ -132,7 +132,7 @@ ngx_chat_redis_where_said(ngx_chat_redis_t *rd, ngx_chat_sentinel_addr_t *sa)
     w->master.len = text->len;
     w->said.port = sa->port;
 
-    /* whom to expect there: without the port, and without brackets */
+    /* the host to expect there: without the port, and without brackets */
 
     len = text->len;
 
@@ -317,7 +317,7 @@ ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
 
     if (rd->conf->resolver == NULL) {
 
-        /* what Sentinel says was not known when the others were resolved */
+        /* a name from Sentinel was not known when the others were resolved */
 
         words.data = buf;
         words.len = ngx_snprintf(buf, sizeof(buf),
@@ -355,7 +355,7 @@ ngx_chat_redis_where_resolve(ngx_chat_redis_t *rd,
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
 
-        /* it is freed there */
+        /* ctx is freed by ngx_resolve_name() on error */
 
         w->ctx = NULL;
         w->rc = NGX_DECLINED;
@@ -567,7 +567,7 @@ ngx_chat_redis_where_free(ngx_chat_redis_t *rd, ngx_uint_t failed)
 
     } else if (failed) {
 
-        /* it hears of that in the next round */
+        /* the group hears of the failure in the next round */
 
         w->shunned_len = pc->socklen;
         ngx_memcpy(&w->shunned, pc->sockaddr, pc->socklen);

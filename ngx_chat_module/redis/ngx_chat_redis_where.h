@@ -34,7 +34,7 @@ typedef struct {
     ngx_uint_t                 host;     /* asked next */
     ngx_uint_t                 hosts;    /* left in this round */
 
-    /* what was found for the host, or is in the URL */
+    /* addresses found for the host, or given in the URL */
     ngx_addr_t                *addrs;
     ngx_uint_t                 naddrs;
     ngx_uint_t                 addr;     /* kept while it works */
@@ -45,7 +45,7 @@ typedef struct {
 
     ngx_chat_sentinel_t       *sentinel;
     ngx_chat_member_t          member;   /* of those who follow it */
-    ngx_str_t                  master;   /* what it said, "host:port" */
+    ngx_str_t                  master;   /* "host:port", as Sentinel says */
     ngx_chat_redis_host_t      said;     /* and the host of that */
 
     /* a group's own get, free and data, and whom it is to leave out next */
@@ -78,7 +78,7 @@ ngx_int_t ngx_chat_redis_where_group(ngx_chat_redis_t *rd);
 
 ngx_addr_t *ngx_chat_redis_where_copy(ngx_pool_t *pool, ngx_addr_t *addr);
 
-/* ngx_chat_redis_link.c: what that had left open */
+/* ngx_chat_redis_link.c: the outcome, after NGX_AGAIN */
 void ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc);
 
 /* has the round anything left to try? */

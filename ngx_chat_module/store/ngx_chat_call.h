@@ -25,7 +25,7 @@
 #include <ngx_event.h>
 
 
-/* what the first element of a script's reply means */
+/* the meaning of the first element of a script's reply */
 typedef struct {
     const char            *word;   /* NULL: end of the list */
     ngx_int_t              rc;
@@ -68,7 +68,7 @@ struct ngx_chat_call_s {
     /* a command sent right before, in the same pipeline */
     ngx_str_t              lead[3];
     ngx_uint_t             nlead;
-    int64_t                led;    /* its reply, -1 if that is no number */
+    int64_t                led;    /* reply to lead, -1 if no number */
 
     ngx_chat_call_pt       done;
     ngx_chat_handler_pt    handler;
@@ -77,7 +77,7 @@ struct ngx_chat_call_s {
     /* NGX_CHAT_SERVICES: the reply tells nothing about any */
     ngx_chat_service_e     service;
 
-    /* what done() needs to remember */
+    /* context for done() */
     ngx_chat_gen_t         gen;
     uint64_t              *grip_n; /* a grip's n, to be moved on */
     uint64_t               n;
@@ -105,7 +105,7 @@ struct ngx_chat_call_s {
 ngx_chat_call_t *ngx_chat_call_create(ngx_chat_store_t *st,
     ngx_chat_redis_t *rd, ngx_chat_script_t *script);
 
-/* one argument more; running out of memory shows when the call is sent */
+/* a further argument; a lack of memory shows when the call is sent */
 u_char *ngx_chat_call_room(ngx_chat_call_t *call, size_t len);
 void ngx_chat_call_bytes(ngx_chat_call_t *call, const void *p, size_t len);
 void ngx_chat_call_text(ngx_chat_call_t *call, const char *text);
@@ -133,7 +133,7 @@ ngx_int_t ngx_chat_call_again(ngx_chat_call_t *call);
 void ngx_chat_call_lost(ngx_chat_call_t *call);
 
 
-/* ngx_chat_store_refusal.c: what the reply says of the call's service */
+/* ngx_chat_store_refusal.c: the reply's verdict on the call's service */
 void ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
 
 /*
@@ -157,7 +157,7 @@ ngx_int_t ngx_chat_call_word(ngx_chat_call_t *call, ngx_chat_reply_t *reply);
 ngx_int_t ngx_chat_call_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
     ngx_uint_t i, uint64_t *n);
 
-/* is it an error reply that begins with this word? */
+/* is the reply an error that begins with this word? */
 ngx_uint_t ngx_chat_call_is(ngx_chat_reply_t *reply, const char *word);
 
 /*

@@ -88,7 +88,7 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     st = call->store;
     error.len = ngx_min(error.len, NGX_CHAT_CALL_ERROR_LEN);
 
-    /* one line of the log, whatever it says */
+    /* control characters would break up the line of the log */
 
     for (i = 0; i < error.len; i++) {
         words[i] = (error.data[i] < 0x20 || error.data[i] > 0x7e)

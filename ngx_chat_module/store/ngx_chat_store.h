@@ -1,6 +1,6 @@
 
 /*
- * What the bytes in Redis mean, common to both sides: a store is the
+ * The meaning of the bytes in Redis, common to both sides: a store is the
  * connections of one process, and a call is one verb under way.
  *
  * Every verb takes a handler that fires exactly once, never inside the verb,
@@ -51,7 +51,7 @@ typedef struct {
 } ngx_chat_gen_t;
 
 
-/* what Redis does here; it may refuse one and go on with the others */
+/* services of Redis, which may refuse one and go on with the others */
 typedef enum {
     NGX_CHAT_SERVICE_READ = 0,     /* of cached answers */
     NGX_CHAT_SERVICE_WRITE,        /* of generations */
@@ -60,7 +60,7 @@ typedef enum {
 } ngx_chat_service_e;
 
 
-/* what the last command for a service came to */
+/* the outcome of the last command for a service */
 typedef struct {
     ngx_msec_t             at;
     ngx_str_t              word;

@@ -335,7 +335,7 @@ ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
 }
 
 
-/* what all these scripts begin with: the keys, id and token */
+/* the first arguments of all these scripts: the keys, id and token */
 
 static ngx_chat_call_t *
 ngx_chat_store_grip(ngx_chat_store_t *st, ngx_chat_script_t *script,

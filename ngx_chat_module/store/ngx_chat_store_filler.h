@@ -19,7 +19,7 @@
 #define NGX_CHAT_JOB_TOKEN_LEN  (NGX_CHAT_TOKEN_LEN + 1 + NGX_INT64_LEN)
 
 
-/* one job's grip on a generation; outlives the calls made with it */
+/* a job's grip on a generation; outlives the calls made with it */
 typedef struct {
     ngx_chat_gen_t         gen;
     u_char                 token[NGX_CHAT_JOB_TOKEN_LEN];  /* process.number */
@@ -29,7 +29,7 @@ typedef struct {
 
 
 typedef enum {
-    NGX_CHAT_CLAIM_RUN = 0,        /* it is ours to write */
+    NGX_CHAT_CLAIM_RUN = 0,        /* the generation is ours to write */
     NGX_CHAT_CLAIM_BUSY,           /* another writes it: look again later */
     NGX_CHAT_CLAIM_DUP,            /* another task entry has it: done */
     NGX_CHAT_CLAIM_DONE,           /* ended, now or before: done */
@@ -40,8 +40,8 @@ typedef enum {
 typedef struct {
     ngx_str_t              task;         /* the queue entry's id */
     ngx_str_t              predecessor;  /* token of a dead process, or empty */
-    ngx_msec_t             budget;       /* what the job may take in all */
-    ngx_uint_t             alone;        /* this process runs nothing else */
+    ngx_msec_t             budget;       /* time for the job in all */
+    ngx_uint_t             alone;        /* no other job runs in this process */
 } ngx_chat_claim_t;
 
 /* rc NGX_OK: verdict; tries counts this one; grip->n is set */

@@ -2,11 +2,11 @@
 #include "ngx_chat_call.h"
 
 
-/* what Redis says for NOPERM of a command in a script, and since 7.2 */
+/* words of Redis for NOPERM of a command in a script: old, and since 7.2 */
 #define NGX_CHAT_CALL_NOPERM_OLD  "ERR The user executing the script"
 #define NGX_CHAT_CALL_NOPERM      "ERR ACL failure in script:"
 
-/* so often it may be a coincidence; so long, in s, it is left alone then */
+/* drops that rule out a coincidence; s for which the answer is left alone */
 #define NGX_CHAT_STUCK_TIMES  4
 #define NGX_CHAT_STUCK_TIME   60
 

@@ -201,7 +201,7 @@ ngx_chat_store_task_number(ngx_chat_reply_t *fields, const char *name,
 }
 
 
-/* it goes into log lines: printable ASCII, or empty */
+/* the request id goes into log lines: printable ASCII, or empty */
 
 static ngx_int_t
 ngx_chat_store_task_request(ngx_chat_reply_t *fields, ngx_str_t *value)
@@ -441,7 +441,7 @@ ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_str_t *consumer,
 }
 
 
-/* what the reply holds does not matter, unless it is an error */
+/* the content of the reply does not matter, unless it is an error */
 
 static void
 ngx_chat_store_tasks_plain_done(ngx_chat_call_t *call,

@@ -18,7 +18,7 @@
 /* as found in the queue: untrusted until ngx_chat_store_task() took it */
 typedef struct {
     ngx_chat_gen_t         gen;
-    ngx_str_t              entry;      /* its id in the queue */
+    ngx_str_t              entry;      /* id in the queue */
     ngx_str_t              providers;
     ngx_str_t              messages;
     ngx_str_t              request_id;

@@ -278,7 +278,7 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
     case NGX_ERROR:
 
-        /* what was sent before may have been carried out */
+        /* a command that was sent before may have been carried out */
 
         if (reply && !call->repeated) {
             rc = NGX_DECLINED;

@@ -25,7 +25,7 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
 
 
 typedef struct {
-    ngx_uint_t             cache;  /* it may join another, and be joined */
+    ngx_uint_t             cache;  /* the generation may join, and be joined */
     ngx_uint_t             full;   /* no task would be taken: do not open */
     ngx_msec_t             queue_timeout;
 } ngx_chat_opening_t;

@@ -81,8 +81,8 @@ redis.call('DEL', gen, own)
 redis.call('XADD', gen, '0-1', 'status', 'processing')
 redis.call('PEXPIRE', gen, life)
 
--- What changes with each append comes first: Redis looks from there.  "joined"
--- is earlier than "opened" until somebody has joined, for check to see.
+-- Fields that change with each append come first: Redis looks from there.
+-- "joined" is earlier than "opened" until somebody has joined (see check).
 
 redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
            'joined', now - 1, 'state', 'q', 'token', '', 'tries', 0, 'task', '',

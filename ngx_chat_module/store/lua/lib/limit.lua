@@ -1,5 +1,5 @@
--- What may happen once in each interval, on average, and burst times besides
--- at once.  The key holds the time in us when all that happened will have been
+-- A rate limit: once in each interval, on average, and burst times besides at
+-- once.  The key holds the time in us when all that happened will have been
 -- made up for, and whose turn was the last, and is gone by then.
 
 local us, full, last
@@ -28,7 +28,7 @@ local function over(key, interval, burst)
     return math.ceil(math.max(full - burst * interval - us, 0) / 1000)
 end
 
--- it happens, in the turn of who; after over() only
+-- the turn of who is counted; after over() only
 
 local function count(key, interval, who)
     full = full + interval
