@@ -105,6 +105,9 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
 
     fs->complete = st.done || st.finished;
 
+    fuzz_must(st.half == 0 || !fs->complete || fault.error != NGX_CHAT_E_NONE,
+              "an answer without half a character at its end");
+
     if (!st.done && fault.error == NGX_CHAT_E_NONE) {
         ngx_chat_provider_stream_end(&st);
     }
@@ -114,6 +117,8 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
 
     fuzz_must(fs->error != NGX_CHAT_E_NONE || fs->texts.len || st.finish.len,
               "an answer that is none");
+    fuzz_must(fs->error != NGX_CHAT_E_NONE || st.half == 0,
+              "a character at the end of the body");
     fuzz_must(ngx_chat_provider_stream_patience(&st, 1000) <= 1000,
               "patience");
     fuzz_text(&st.model);
