@@ -340,21 +340,21 @@ static ngx_int_t
 ngx_chat_postconfiguration(ngx_conf_t *cf)
 {
     ngx_msec_t                  timeout;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
     if (ngx_http_chat_resolve(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (cmcf->locations.nelts == 0) {
+    if (chmcf->locations.nelts == 0) {
         return NGX_OK;
     }
 
-    cmcf->resolver = ngx_http_chat_resolver(cf, &timeout);
+    chmcf->resolver = ngx_http_chat_resolver(cf, &timeout);
 
-    if (!cmcf->redis_off && ngx_chat_init_redis(cf, cmcf) != NGX_OK) {
+    if (!chmcf->redis_off && ngx_chat_init_redis(cf, chmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -362,12 +362,12 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    cmcf->hub.redis = cmcf->redis;
-    cmcf->hub.broker = cmcf->broker;
-    cmcf->hub.queue_limit = cmcf->queue_limit;
-    cmcf->hub.queue_timeout = cmcf->queue_timeout;
+    chmcf->hub.redis = chmcf->redis;
+    chmcf->hub.broker = chmcf->broker;
+    chmcf->hub.queue_limit = chmcf->queue_limit;
+    chmcf->hub.queue_timeout = chmcf->queue_timeout;
 
-    if (ngx_chat_board_add(cf, &ngx_chat_module, &cmcf->board) != NGX_OK) {
+    if (ngx_chat_board_add(cf, &ngx_chat_module, &chmcf->board) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -381,15 +381,15 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     static ngx_atomic_t  unread;
 
     ngx_chat_filler_conf_t     *fcf;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_chat_module);
+    chmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_chat_module);
 
-    if (cmcf == NULL || cmcf->board == NULL) {
+    if (chmcf == NULL || chmcf->board == NULL) {
         return NGX_OK;
     }
 
-    ngx_http_chat_env_drop(&cmcf->secrets);
+    ngx_http_chat_env_drop(&chmcf->secrets);
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
@@ -401,31 +401,31 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    fcf->redis = cmcf->redis;
-    fcf->broker = cmcf->broker;
-    fcf->providers = &cmcf->providers;
-    fcf->resolver = cmcf->resolver;
-    fcf->processes = cmcf->processes;
-    fcf->concurrency = cmcf->concurrency;
-    fcf->board = cmcf->board;
+    fcf->redis = chmcf->redis;
+    fcf->broker = chmcf->broker;
+    fcf->providers = &chmcf->providers;
+    fcf->resolver = chmcf->resolver;
+    fcf->processes = chmcf->processes;
+    fcf->concurrency = chmcf->concurrency;
+    fcf->board = chmcf->board;
 
     /* before the hub: the first companion is forked from a clean process */
 
-    if (cmcf->redis && ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
+    if (chmcf->redis && ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_chat_requests = ngx_chat_board_worker(cmcf->board);
+    ngx_http_chat_requests = ngx_chat_board_worker(chmcf->board);
     if (ngx_http_chat_requests == NULL) {
         ngx_http_chat_requests = &unread;
     }
 
-    ngx_http_chat_peers = ngx_chat_peers_create(&cmcf->providers, cycle->pool);
+    ngx_http_chat_peers = ngx_chat_peers_create(&chmcf->providers, cycle->pool);
     if (ngx_http_chat_peers == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_chat_hub = ngx_chat_hub_create(&cmcf->hub, cycle->log);
+    ngx_http_chat_hub = ngx_chat_hub_create(&chmcf->hub, cycle->log);
     if (ngx_http_chat_hub == NULL) {
         return NGX_ERROR;
     }

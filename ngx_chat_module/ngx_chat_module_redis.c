@@ -7,20 +7,20 @@
 
 
 static ngx_int_t ngx_chat_init_cache(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf);
+    ngx_http_chat_main_conf_t *chmcf);
 static ngx_int_t ngx_chat_init_broker(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf);
+    ngx_http_chat_main_conf_t *chmcf);
 static ngx_int_t ngx_chat_init_tls(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf);
+    ngx_http_chat_main_conf_t *chmcf);
 static ngx_int_t ngx_chat_use_tls(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf, ngx_chat_redis_conf_t *rcf,
+    ngx_http_chat_main_conf_t *chmcf, ngx_chat_redis_conf_t *rcf,
     const char *variable);
 static void ngx_chat_tls_args(ngx_chat_tls_t *tls,
     ngx_chat_redis_args_t *args);
 static ngx_chat_redis_conf_t *ngx_chat_parse_url(ngx_conf_t *cf,
     ngx_str_t *url, ngx_uint_t env, const char *what);
 static ngx_int_t ngx_chat_locate(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf, ngx_chat_redis_conf_t *rcf,
+    ngx_http_chat_main_conf_t *chmcf, ngx_chat_redis_conf_t *rcf,
     const char *what);
 
 
@@ -31,43 +31,43 @@ static ngx_str_t  ngx_chat_ssl_certificate_key =
 char *
 ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_main_conf_t  *cmcf = conf;
+    ngx_http_chat_main_conf_t  *chmcf = conf;
 
     ngx_str_t  *value;
 
-    if (cmcf->redis || cmcf->redis_off) {
+    if (chmcf->redis || chmcf->redis_off) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
-        cmcf->redis_off = 1;
+        chmcf->redis_off = 1;
         return NGX_CONF_OK;
     }
 
-    cmcf->redis = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_redis\"");
+    chmcf->redis = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_redis\"");
 
-    return cmcf->redis ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return chmcf->redis ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
 char *
 ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_main_conf_t  *cmcf = conf;
+    ngx_http_chat_main_conf_t  *chmcf = conf;
 
     ngx_str_t  *value;
 
-    if (cmcf->broker) {
+    if (chmcf->broker) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    cmcf->broker = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_broker\"");
+    chmcf->broker = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_broker\"");
 
-    return cmcf->broker ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return chmcf->broker ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -101,25 +101,25 @@ ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_chat_init_redis(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+ngx_chat_init_redis(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
-    if (ngx_chat_init_cache(cf, cmcf) != NGX_OK
-        || ngx_chat_init_broker(cf, cmcf) != NGX_OK)
+    if (ngx_chat_init_cache(cf, chmcf) != NGX_OK
+        || ngx_chat_init_broker(cf, chmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_chat_init_tls(cf, cmcf);
+    return ngx_chat_init_tls(cf, chmcf);
 }
 
 
 static ngx_int_t
-ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_int_t  rc;
     ngx_str_t  url;
 
-    if (cmcf->redis == NULL) {
+    if (chmcf->redis == NULL) {
 
         /* secret: the URL may hold a password */
 
@@ -133,28 +133,28 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
             ngx_str_set(&url, "redis://127.0.0.1:6379/0");
         }
 
-        cmcf->redis = ngx_chat_parse_url(cf, &url, 1,
+        chmcf->redis = ngx_chat_parse_url(cf, &url, 1,
                           "REDIS_URL, the default of \"chat_redis\",");
-        if (cmcf->redis == NULL) {
+        if (chmcf->redis == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (cmcf->redis->password.len == 0) {
-        cmcf->redis->password = cmcf->password;
+    if (chmcf->redis->password.len == 0) {
+        chmcf->redis->password = chmcf->password;
     }
 
-    return ngx_chat_locate(cf, cmcf, cmcf->redis, "\"chat_redis\"");
+    return ngx_chat_locate(cf, chmcf, chmcf->redis, "\"chat_redis\"");
 }
 
 
 static ngx_int_t
-ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_int_t  rc;
     ngx_str_t  url;
 
-    if (cmcf->broker == NULL) {
+    if (chmcf->broker == NULL) {
 
         rc = ngx_http_chat_env(cf, "CELERY_BROKER_URL", 1, &url);
 
@@ -170,29 +170,31 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
         }
 
         if (rc == NGX_DECLINED) {
-            cmcf->broker = cmcf->redis;
+            chmcf->broker = chmcf->redis;
             return NGX_OK;
         }
 
-        cmcf->broker = ngx_chat_parse_url(cf, &url, 1,
+        chmcf->broker = ngx_chat_parse_url(cf, &url, 1,
                            "CELERY_BROKER_URL, the default of "
                            "\"chat_broker\",");
-        if (cmcf->broker == NULL) {
+        if (chmcf->broker == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (ngx_chat_locate(cf, cmcf, cmcf->broker, "\"chat_broker\"") != NGX_OK) {
+    if (ngx_chat_locate(cf, chmcf, chmcf->broker, "\"chat_broker\"")
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     /* another database of the same server has the same password */
 
-    if (cmcf->broker->password.len == 0
-        && ngx_chat_redis_same_server(cmcf->broker, cmcf->redis))
+    if (chmcf->broker->password.len == 0
+        && ngx_chat_redis_same_server(chmcf->broker, chmcf->redis))
     {
-        cmcf->broker->user = cmcf->redis->user;
-        cmcf->broker->password = cmcf->redis->password;
+        chmcf->broker->user = chmcf->redis->user;
+        chmcf->broker->password = chmcf->redis->password;
     }
 
     return NGX_OK;
@@ -200,15 +202,15 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
 
 
 static ngx_int_t
-ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_chat_redis_conf_t  *redis, *broker;
 
-    redis = cmcf->redis;
-    broker = cmcf->broker;
+    redis = chmcf->redis;
+    broker = chmcf->broker;
 
     if (redis->tls
-        && ngx_chat_use_tls(cf, cmcf, redis, "REDIS_URL") != NGX_OK)
+        && ngx_chat_use_tls(cf, chmcf, redis, "REDIS_URL") != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -218,22 +220,22 @@ ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
     }
 
     if (redis->tls && redis->args == NULL && broker->args == NULL) {
-        ngx_chat_redis_conf_tls(broker, redis->ssl, &cmcf->redis_ssl);
+        ngx_chat_redis_conf_tls(broker, redis->ssl, &chmcf->redis_ssl);
         return NGX_OK;
     }
 
-    return ngx_chat_use_tls(cf, cmcf, broker, "CELERY_BROKER_URL");
+    return ngx_chat_use_tls(cf, chmcf, broker, "CELERY_BROKER_URL");
 }
 
 
 static ngx_int_t
-ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf,
+ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
     ngx_chat_redis_conf_t *rcf, const char *variable)
 {
     ngx_ssl_t       *ssl;
     ngx_chat_tls_t   tls;
 
-    tls = cmcf->redis_ssl;
+    tls = chmcf->redis_ssl;
 
     if (rcf->args) {
         ngx_chat_tls_args(&tls, rcf->args);
@@ -341,7 +343,7 @@ ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, ngx_uint_t env,
 
 
 static ngx_int_t
-ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf,
+ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
     ngx_chat_redis_conf_t *rcf, const char *what)
 {
     char              *err;
@@ -361,7 +363,7 @@ ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf,
     }
 
     if (rcf->sentinel && rcf->sentinel->password.len == 0) {
-        rcf->sentinel->password = cmcf->sentinel_password;
+        rcf->sentinel->password = chmcf->sentinel_password;
     }
 
     resolver = ngx_http_chat_resolver(cf, &timeout);

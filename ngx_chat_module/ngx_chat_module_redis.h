@@ -21,11 +21,11 @@ char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Once all is read, unless "chat_redis off": fills cmcf->redis and broker.
+ * Once all is read, unless "chat_redis off": fills chmcf->redis and broker.
  * NGX_ERROR: refused, logged.
  */
 ngx_int_t ngx_chat_init_redis(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf);
+    ngx_http_chat_main_conf_t *chmcf);
 
 
 #endif /* _NGX_CHAT_MODULE_REDIS_H_INCLUDED_ */

@@ -14,72 +14,72 @@ static ngx_uint_t ngx_http_chat_has_question(ngx_str_t *value);
 void *
 ngx_http_chat_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
-    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_main_conf_t));
-    if (cmcf == NULL) {
+    chmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_main_conf_t));
+    if (chmcf == NULL) {
         return NULL;
     }
 
     /*
      * set by ngx_pcalloc():
      *
-     *     cmcf->redis = NULL;
-     *     cmcf->broker = NULL;
-     *     cmcf->redis_off = 0;
-     *     cmcf->direct = 0;
-     *     cmcf->board = NULL;
-     *     cmcf->redis_ssl.protocols = 0;
+     *     chmcf->redis = NULL;
+     *     chmcf->broker = NULL;
+     *     chmcf->redis_off = 0;
+     *     chmcf->direct = 0;
+     *     chmcf->board = NULL;
+     *     chmcf->redis_ssl.protocols = 0;
      *     the strings
      */
 
-    cmcf->processes = NGX_CONF_UNSET_UINT;
-    cmcf->concurrency = NGX_CONF_UNSET_UINT;
-    cmcf->queue_limit = NGX_CONF_UNSET_UINT;
-    cmcf->queue_timeout = NGX_CONF_UNSET_MSEC;
-    cmcf->redis_ssl.verify = NGX_CONF_UNSET;
-    cmcf->redis_ssl.verify_depth = NGX_CONF_UNSET;
-    cmcf->direct_limit = NGX_CONF_UNSET_UINT;
+    chmcf->processes = NGX_CONF_UNSET_UINT;
+    chmcf->concurrency = NGX_CONF_UNSET_UINT;
+    chmcf->queue_limit = NGX_CONF_UNSET_UINT;
+    chmcf->queue_timeout = NGX_CONF_UNSET_MSEC;
+    chmcf->redis_ssl.verify = NGX_CONF_UNSET;
+    chmcf->redis_ssl.verify_depth = NGX_CONF_UNSET;
+    chmcf->direct_limit = NGX_CONF_UNSET_UINT;
 
-    if (ngx_array_init(&cmcf->providers, cf->pool, 4,
+    if (ngx_array_init(&chmcf->providers, cf->pool, 4,
                        sizeof(ngx_chat_provider_t *))
         != NGX_OK
-        || ngx_array_init(&cmcf->targets, cf->pool, 4,
+        || ngx_array_init(&chmcf->targets, cf->pool, 4,
                           sizeof(ngx_http_chat_target_t *))
            != NGX_OK
-        || ngx_array_init(&cmcf->locations, cf->pool, 4,
+        || ngx_array_init(&chmcf->locations, cf->pool, 4,
                           sizeof(ngx_http_chat_loc_conf_t *))
            != NGX_OK
-        || ngx_array_init(&cmcf->secrets, cf->pool, 4, sizeof(ngx_str_t))
+        || ngx_array_init(&chmcf->secrets, cf->pool, 4, sizeof(ngx_str_t))
            != NGX_OK
-        || ngx_array_init(&cmcf->variables, cf->pool, 16, sizeof(ngx_uint_t))
+        || ngx_array_init(&chmcf->variables, cf->pool, 16, sizeof(ngx_uint_t))
            != NGX_OK)
     {
         return NULL;
     }
 
-    return cmcf;
+    return chmcf;
 }
 
 
 char *
 ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_http_chat_main_conf_t  *cmcf = conf;
+    ngx_http_chat_main_conf_t  *chmcf = conf;
 
-    ngx_conf_init_uint_value(cmcf->processes, 1);
-    ngx_conf_init_uint_value(cmcf->concurrency, 256);
-    ngx_conf_init_uint_value(cmcf->queue_limit, 1000);
-    ngx_conf_init_msec_value(cmcf->queue_timeout, 30000);
-    ngx_conf_init_uint_value(cmcf->direct_limit, 64);
+    ngx_conf_init_uint_value(chmcf->processes, 1);
+    ngx_conf_init_uint_value(chmcf->concurrency, 256);
+    ngx_conf_init_uint_value(chmcf->queue_limit, 1000);
+    ngx_conf_init_msec_value(chmcf->queue_timeout, 30000);
+    ngx_conf_init_uint_value(chmcf->direct_limit, 64);
 
-    ngx_conf_init_value(cmcf->redis_ssl.verify_depth, 1);
+    ngx_conf_init_value(chmcf->redis_ssl.verify_depth, 1);
 
-    if (cmcf->redis_ssl.protocols == 0) {
-        cmcf->redis_ssl.protocols = NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3;
+    if (chmcf->redis_ssl.protocols == 0) {
+        chmcf->redis_ssl.protocols = NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3;
     }
 
-    if (cmcf->queue_timeout == 0) {
+    if (chmcf->queue_timeout == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"chat_queue_timeout\" must not be 0");
         return NGX_CONF_ERROR;
@@ -92,36 +92,36 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
 void *
 ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
 {
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_loc_conf_t));
-    if (clcf == NULL) {
+    chlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_loc_conf_t));
+    if (chlcf == NULL) {
         return NULL;
     }
 
     /*
      * set by ngx_pcalloc():
      *
-     *     clcf->names = NULL;
-     *     clcf->providers = NULL;
-     *     clcf->health = 0;
-     *     clcf->cache_key = NULL;
-     *     clcf->cache_scope = NULL;
-     *     clcf->bypass = NULL;
+     *     chlcf->names = NULL;
+     *     chlcf->providers = NULL;
+     *     chlcf->health = 0;
+     *     chlcf->cache_key = NULL;
+     *     chlcf->cache_scope = NULL;
+     *     chlcf->bypass = NULL;
      */
 
-    clcf->cache = NGX_CONF_UNSET;
-    clcf->cache_ttl = NGX_CONF_UNSET_MSEC;
-    clcf->max_question = NGX_CONF_UNSET_SIZE;
-    clcf->max_answer = NGX_CONF_UNSET_SIZE;
-    clcf->heartbeat = NGX_CONF_UNSET_MSEC;
-    clcf->cancel = NGX_CONF_UNSET;
-    clcf->grace = NGX_CONF_UNSET_MSEC;
-    clcf->miss_limit = NGX_CONF_UNSET_PTR;
-    clcf->redis_down = NGX_CONF_UNSET_UINT;
-    clcf->cache_status = NGX_CONF_UNSET;
+    chlcf->cache = NGX_CONF_UNSET;
+    chlcf->cache_ttl = NGX_CONF_UNSET_MSEC;
+    chlcf->max_question = NGX_CONF_UNSET_SIZE;
+    chlcf->max_answer = NGX_CONF_UNSET_SIZE;
+    chlcf->heartbeat = NGX_CONF_UNSET_MSEC;
+    chlcf->cancel = NGX_CONF_UNSET;
+    chlcf->grace = NGX_CONF_UNSET_MSEC;
+    chlcf->miss_limit = NGX_CONF_UNSET_PTR;
+    chlcf->redis_down = NGX_CONF_UNSET_UINT;
+    chlcf->cache_status = NGX_CONF_UNSET;
 
-    return clcf;
+    return chlcf;
 }
 
 
@@ -133,10 +133,10 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_core_loc_conf_t   *core;
     ngx_http_chat_loc_conf_t  **location;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
     /* "if" and limit_except keep the handler of their location */
 
@@ -212,7 +212,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     conf->resolver = core->resolver && core->resolver->connections.nelts;
 
-    location = ngx_array_push(&cmcf->locations);
+    location = ngx_array_push(&chmcf->locations);
     if (location == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -226,18 +226,18 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 char *
 ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_loc_conf_t  *clcf = conf;
+    ngx_http_chat_loc_conf_t  *chlcf = conf;
 
     ngx_str_t                 *value, *name;
     ngx_uint_t                 i, n;
     ngx_http_core_loc_conf_t  *core;
 
-    if (clcf->names) {
+    if (chlcf->names) {
         return "is duplicate";
     }
 
-    clcf->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
-    if (clcf->names == NULL) {
+    chlcf->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+    if (chlcf->names == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -245,9 +245,9 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        name = clcf->names->elts;
+        name = chlcf->names->elts;
 
-        for (n = 0; n < clcf->names->nelts; n++) {
+        for (n = 0; n < chlcf->names->nelts; n++) {
 
             if (name[n].len == value[i].len
                 && ngx_strncmp(name[n].data, value[i].data, value[i].len)
@@ -260,7 +260,7 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             }
         }
 
-        name = ngx_array_push(clcf->names);
+        name = ngx_array_push(chlcf->names);
         if (name == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -268,8 +268,8 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         *name = value[i];
     }
 
-    if (clcf->names->nelts == 0) {
-        name = ngx_array_push(clcf->names);
+    if (chlcf->names->nelts == 0) {
+        name = ngx_array_push(chlcf->names);
         if (name == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -287,16 +287,16 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_loc_conf_t  *clcf = conf;
+    ngx_http_chat_loc_conf_t  *chlcf = conf;
 
     ngx_str_t                 *value;
     ngx_http_core_loc_conf_t  *core;
 
-    if (clcf->health) {
+    if (chlcf->health) {
         return "is duplicate";
     }
 
-    clcf->health = NGX_HTTP_CHAT_HEALTH;
+    chlcf->health = NGX_HTTP_CHAT_HEALTH;
 
     if (cf->args->nelts == 2) {
         value = cf->args->elts;
@@ -308,7 +308,7 @@ ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        clcf->health = NGX_HTTP_CHAT_HEALTH_FULL;
+        chlcf->health = NGX_HTTP_CHAT_HEALTH_FULL;
     }
 
     core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -406,13 +406,13 @@ char *
 ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_chat_loc_conf_t  *clcf = conf;
+    ngx_http_chat_loc_conf_t  *chlcf = conf;
 
     ngx_int_t   ms;
     ngx_str_t  *value, time;
     ngx_uint_t  n;
 
-    if (clcf->cancel != NGX_CONF_UNSET) {
+    if (chlcf->cancel != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
@@ -420,10 +420,10 @@ ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     n = 1;
 
     if (ngx_strcmp(value[1].data, "finish") == 0) {
-        clcf->cancel = 0;
+        chlcf->cancel = 0;
 
     } else if (ngx_strcmp(value[1].data, "cancel") == 0) {
-        clcf->cancel = 1;
+        chlcf->cancel = 1;
 
     } else {
         goto invalid;
@@ -431,7 +431,7 @@ ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     /* both are set together, or a grace would be inherited without its word */
 
-    clcf->grace = 10000;
+    chlcf->grace = 10000;
 
     if (cf->args->nelts == 2) {
         return NGX_CONF_OK;
@@ -452,7 +452,7 @@ ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         goto invalid;
     }
 
-    clcf->grace = (ngx_msec_t) ms;
+    chlcf->grace = (ngx_msec_t) ms;
 
     return NGX_CONF_OK;
 
@@ -470,23 +470,23 @@ char *
 ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_chat_loc_conf_t  *clcf = conf;
+    ngx_http_chat_loc_conf_t  *chlcf = conf;
 
     ngx_str_t  *value;
 
-    if (clcf->redis_down != NGX_CONF_UNSET_UINT) {
+    if (chlcf->redis_down != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "direct") == 0) {
-        clcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_DIRECT;
+        chlcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_DIRECT;
         return NGX_CONF_OK;
     }
 
     if (ngx_strcmp(value[1].data, "error") == 0) {
-        clcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_ERROR;
+        chlcf->redis_down = NGX_HTTP_CHAT_REDIS_DOWN_ERROR;
         return NGX_CONF_OK;
     }
 
@@ -501,14 +501,14 @@ ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 char *
 ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_main_conf_t  *cmcf = conf;
+    ngx_http_chat_main_conf_t  *chmcf = conf;
 
     ngx_int_t    n, max;
     ngx_str_t   *value;
     ngx_uint_t   i, *field, prefix;
 
-    if (cmcf->processes != NGX_CONF_UNSET_UINT
-        || cmcf->concurrency != NGX_CONF_UNSET_UINT)
+    if (chmcf->processes != NGX_CONF_UNSET_UINT
+        || chmcf->concurrency != NGX_CONF_UNSET_UINT)
     {
         return "is duplicate";
     }
@@ -519,12 +519,12 @@ ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "processes=", 10) == 0) {
             prefix = 10;
-            field = &cmcf->processes;
+            field = &chmcf->processes;
             max = NGX_CHAT_BOARD_FILLERS;
 
         } else if (ngx_strncmp(value[i].data, "concurrency=", 12) == 0) {
             prefix = 12;
-            field = &cmcf->concurrency;
+            field = &chmcf->concurrency;
             max = 100000;
 
         } else {

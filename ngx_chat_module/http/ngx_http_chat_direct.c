@@ -76,28 +76,28 @@ ngx_uint_t
 ngx_http_chat_is_direct(ngx_http_request_t *r)
 {
     ngx_http_chat_ctx_t        *ctx;
-    ngx_http_chat_loc_conf_t   *clcf;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_loc_conf_t   *chlcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
-    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
     /* limited questions need Redis, which keeps the counts */
 
-    return (!clcf->cache && ctx->asked->limit.interval == 0)
-           || cmcf->redis_off;
+    return (!chlcf->cache && ctx->asked->limit.interval == 0)
+           || chmcf->redis_off;
 }
 
 
 ngx_uint_t
 ngx_http_chat_may_direct(ngx_http_request_t *r)
 {
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    return clcf->redis_down == NGX_HTTP_CHAT_REDIS_DOWN_DIRECT;
+    return chlcf->redis_down == NGX_HTTP_CHAT_REDIS_DOWN_DIRECT;
 }
 
 
@@ -122,7 +122,7 @@ ngx_http_chat_direct(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_channel_t         *ch;
     ngx_chat_question_t        *qn;
     ngx_http_chat_direct_t     *d;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     qn = ctx->asked;
 
@@ -134,12 +134,12 @@ ngx_http_chat_direct(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         }
     }
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
-    if (ngx_http_chat_direct_n >= cmcf->direct_limit) {
+    if (ngx_http_chat_direct_n >= chmcf->direct_limit) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "%ui questions are asked directly already: "
-                      "chat_direct_limit", cmcf->direct_limit);
+                      "chat_direct_limit", chmcf->direct_limit);
 
         *e = ngx_http_chat_is_direct(r) ? NGX_CHAT_E_QUEUE_FULL
                                         : NGX_CHAT_E_REDIS_DOWN;
@@ -181,9 +181,9 @@ ngx_http_chat_direct_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
 {
     ngx_pool_t                *pool;
     ngx_http_chat_direct_t    *d;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     pool = ngx_create_pool(2048, ngx_cycle->log);
     if (pool == NULL) {
@@ -198,7 +198,7 @@ ngx_http_chat_direct_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
 
     d->pool = pool;
     d->ident = -1;
-    d->targets = clcf->targets;
+    d->targets = chlcf->targets;
     d->cancel = qn->cancel ? 1 : 0;
     d->grace = qn->grace;
     d->max = qn->max_answer;

@@ -58,11 +58,11 @@ ngx_http_chat_env_keep(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t secret)
     ngx_str_t                  *var;
     ngx_uint_t                  i;
     ngx_core_conf_t            *ccf;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
                                            ngx_core_module);
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
     /* nginx looks at the byte behind a name */
 
@@ -98,7 +98,7 @@ ngx_http_chat_env_keep(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t secret)
         return NGX_OK;
     }
 
-    var = ngx_array_push(&cmcf->secrets);
+    var = ngx_array_push(&chmcf->secrets);
     if (var == NULL) {
         return NGX_ERROR;
     }

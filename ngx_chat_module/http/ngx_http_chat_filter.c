@@ -130,7 +130,7 @@ static ngx_uint_t
 ngx_http_chat_is_page(ngx_http_request_t *r)
 {
     ngx_str_t                 *type;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
     if (r->err_status < NGX_HTTP_BAD_REQUEST
         || r->err_status != r->headers_out.status
@@ -139,9 +139,9 @@ ngx_http_chat_is_page(ngx_http_request_t *r)
         return 0;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    if (clcf->names == NULL && !clcf->health) {
+    if (chlcf->names == NULL && !chlcf->health) {
         return 0;
     }
 

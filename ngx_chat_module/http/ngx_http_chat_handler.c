@@ -134,11 +134,11 @@ ngx_http_chat_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_int_t                  rc;
     ngx_chat_error_e           e;
     ngx_chat_request_t         rq;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    rc = ngx_chat_request_parse(&rq, body, clcf->max_question, r->pool);
+    rc = ngx_chat_request_parse(&rq, body, chlcf->max_question, r->pool);
 
     switch (rc) {
 
@@ -176,9 +176,9 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_question_t *qn, ngx_uint_t use_cache)
 {
     ngx_uint_t                 private, may;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     if (ngx_http_chat_key(r, ctx, &private) != NGX_OK) {
         return NGX_ERROR;
@@ -192,7 +192,7 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     ngx_memzero(qn, sizeof(ngx_chat_question_t));
 
-    if (private || !clcf->cache) {
+    if (private || !chlcf->cache) {
         qn->mode = NGX_CHAT_ASK_PRIVATE;
         ctx->source = NGX_HTTP_CHAT_BYPASS;
 
@@ -211,18 +211,18 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     }
 
     ngx_memcpy(qn->h, ctx->h, NGX_CHAT_HASH_LEN);
-    ngx_memcpy(qn->fp, clcf->fp, NGX_CHAT_FP_LEN);
+    ngx_memcpy(qn->fp, chlcf->fp, NGX_CHAT_FP_LEN);
 
     ngx_http_chat_request_id(r, &qn->request_id);
 
-    qn->providers = clcf->provider_list;
-    qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : clcf->cache_ttl;
-    qn->max_answer = clcf->max_answer;
-    qn->cancel = clcf->cancel;
-    qn->grace = clcf->grace;
+    qn->providers = chlcf->provider_list;
+    qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : chlcf->cache_ttl;
+    qn->max_answer = chlcf->max_answer;
+    qn->cancel = chlcf->cancel;
+    qn->grace = chlcf->grace;
 
-    if (clcf->miss_limit) {
-        return ngx_http_chat_limit(r, clcf->miss_limit, &qn->limit);
+    if (chlcf->miss_limit) {
+        return ngx_http_chat_limit(r, chlcf->miss_limit, &qn->limit);
     }
 
     return NGX_OK;
@@ -235,16 +235,16 @@ ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 {
     ngx_int_t                  rc;
     ngx_str_t                  key, scope;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     *private = 0;
 
     key = ctx->question;
 
-    if (clcf->cache_key
-        && ngx_http_complex_value(r, clcf->cache_key, &key) != NGX_OK)
+    if (chlcf->cache_key
+        && ngx_http_complex_value(r, chlcf->cache_key, &key) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -255,9 +255,9 @@ ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (clcf->cache_scope) {
+    if (chlcf->cache_scope) {
 
-        if (ngx_http_complex_value(r, clcf->cache_scope, &scope) != NGX_OK) {
+        if (ngx_http_complex_value(r, chlcf->cache_scope, &scope) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -267,7 +267,7 @@ ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
         rc = ngx_chat_key_scoped(ctx->h, &scope, &key);
 
-    } else if (clcf->cache_key) {
+    } else if (chlcf->cache_key) {
         rc = ngx_chat_key_custom(ctx->h, &key);
 
     } else {
@@ -284,17 +284,17 @@ static ngx_int_t
 ngx_http_chat_may_bypass(ngx_http_request_t *r, ngx_uint_t *may)
 {
     ngx_str_t                  value;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     *may = 1;
 
-    if (clcf->bypass == NULL) {
+    if (chlcf->bypass == NULL) {
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, clcf->bypass, &value) != NGX_OK) {
+    if (ngx_http_complex_value(r, chlcf->bypass, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -382,9 +382,9 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_chat_error_e           e;
     ngx_chat_channel_t        *ch;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     ctx->verdict = 1;
     ctx->switched = 1;
@@ -400,7 +400,7 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     if (!ngx_http_chat_is_own(ch)) {
         ctx->source = NGX_HTTP_CHAT_JOIN;
 
-    } else if (clcf->cache) {
+    } else if (chlcf->cache) {
         ctx->source = NGX_HTTP_CHAT_DIRECT;
     }
 

@@ -31,9 +31,9 @@ ngx_int_t
 ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     off_t length)
 {
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     /* "add_header" may name variables that had no value until now */
 
@@ -58,7 +58,7 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (clcf->cache_status && ngx_http_chat_cache_status(r, ctx) != NGX_OK) {
+    if (chlcf->cache_status && ngx_http_chat_cache_status(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

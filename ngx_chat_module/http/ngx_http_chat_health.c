@@ -41,7 +41,7 @@ static ngx_uint_t ngx_http_chat_health_counts(ngx_chat_slot_t *slot);
 static void ngx_http_chat_fleet(ngx_chat_slot_t *slot,
     ngx_http_chat_fleet_t *fleet);
 static void ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
-    ngx_http_chat_main_conf_t *cmcf, ngx_chat_hub_state_t *state,
+    ngx_http_chat_main_conf_t *chmcf, ngx_chat_hub_state_t *state,
     ngx_http_chat_fleet_t *fleet);
 static ngx_uint_t ngx_http_chat_health_redis(ngx_http_chat_verdict_t *v,
     ngx_chat_hub_state_t *state, ngx_uint_t direct);
@@ -88,7 +88,7 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
     ngx_chat_hub_state_t        state;
     ngx_http_chat_fleet_t       fleet;
     ngx_http_chat_verdict_t     verdict;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
@@ -107,15 +107,15 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
     ngx_memzero(&state, sizeof(ngx_chat_hub_state_t));
     ngx_memzero(&fleet, sizeof(ngx_http_chat_fleet_t));
 
     slot = NULL;
 
-    if (cmcf->board) {
-        slot = ngx_chat_board_slots(cmcf->board);
+    if (chmcf->board) {
+        slot = ngx_chat_board_slots(chmcf->board);
         ngx_http_chat_fleet(slot, &fleet);
     }
 
@@ -123,7 +123,7 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
         ngx_chat_hub_state(ngx_http_chat_hub, &state);
     }
 
-    ngx_http_chat_health_verdict(&verdict, cmcf, &state, &fleet);
+    ngx_http_chat_health_verdict(&verdict, chmcf, &state, &fleet);
 
     b = ngx_http_chat_health_body(r, slot, &state, &fleet, &verdict);
     if (b == NULL) {
@@ -168,7 +168,7 @@ ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
 
 static void
 ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
-    ngx_http_chat_main_conf_t *cmcf, ngx_chat_hub_state_t *state,
+    ngx_http_chat_main_conf_t *chmcf, ngx_chat_hub_state_t *state,
     ngx_http_chat_fleet_t *fleet)
 {
     v->status = NGX_HTTP_OK;
@@ -184,12 +184,12 @@ ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
         return;
     }
 
-    if (cmcf->redis_off) {
+    if (chmcf->redis_off) {
         ngx_str_set(&v->word, "ok");
         return;
     }
 
-    if (ngx_http_chat_health_redis(v, state, cmcf->direct)) {
+    if (ngx_http_chat_health_redis(v, state, chmcf->direct)) {
         return;
     }
 
@@ -271,18 +271,18 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
 {
     size_t                      len;
     ngx_buf_t                  *b;
-    ngx_http_chat_loc_conf_t   *clcf;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_loc_conf_t   *chlcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
-    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
     len = sizeof("{\"status\": \"\", \"reason\": \"\", "
                  "\"refusal\": \"\"}") - 1
           + v->word.len + v->reason.len + v->refusal.len;
 
-    if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
-        len += ngx_http_chat_health_full_len(&cmcf->providers, state);
+    if (chlcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
+        len += ngx_http_chat_health_full_len(&chmcf->providers, state);
     }
 
     b = ngx_create_temp_buf(r->pool, len);
@@ -301,8 +301,8 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
                               &v->refusal);
     }
 
-    if (clcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
-        b->last = ngx_http_chat_health_full(b->last, slot, &cmcf->providers,
+    if (chlcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
+        b->last = ngx_http_chat_health_full(b->last, slot, &chmcf->providers,
                                             state, fleet);
     }
 

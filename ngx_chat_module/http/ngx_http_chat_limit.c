@@ -18,7 +18,7 @@ char *
 ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_chat_loc_conf_t  *clcf = conf;
+    ngx_http_chat_loc_conf_t  *chlcf = conf;
 
     ngx_int_t                          burst;
     ngx_str_t                         *value;
@@ -26,7 +26,7 @@ ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_chat_limit_t             *hl;
     ngx_http_compile_complex_value_t   ccv;
 
-    if (clcf->miss_limit != NGX_CONF_UNSET_PTR) {
+    if (chlcf->miss_limit != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
@@ -38,7 +38,7 @@ ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             return "needs a rate";
         }
 
-        clcf->miss_limit = NULL;
+        chlcf->miss_limit = NULL;
 
         return NGX_CONF_OK;
     }
@@ -87,7 +87,7 @@ ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    clcf->miss_limit = hl;
+    chlcf->miss_limit = hl;
 
     return NGX_CONF_OK;
 

@@ -59,9 +59,9 @@ void
 ngx_http_chat_output_init(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_event_t               *ev;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     ev = &ctx->heartbeat;
 
@@ -73,7 +73,7 @@ ngx_http_chat_output_init(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     /* not cancelable: a worker that is to exit stays while somebody waits */
 
-    ngx_add_timer(ev, clcf->heartbeat);
+    ngx_add_timer(ev, chlcf->heartbeat);
 }
 
 
@@ -141,7 +141,7 @@ ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 {
     ngx_chat_maker_t           *maker;
     ngx_chat_provider_t       **pvp;
-    ngx_http_chat_loc_conf_t   *clcf;
+    ngx_http_chat_loc_conf_t   *chlcf;
 
     ngx_memcpy(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN);
 
@@ -154,12 +154,12 @@ ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     /* the preferred provider, until the maker is known */
 
-    if (clcf->providers && clcf->providers->nelts) {
-        pvp = clcf->providers->elts;
+    if (chlcf->providers && chlcf->providers->nelts) {
+        pvp = chlcf->providers->elts;
 
         ctx->provider = pvp[0]->name;
         ctx->model = pvp[0]->model;
@@ -664,14 +664,14 @@ static ngx_msec_t
 ngx_http_chat_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_msec_t                 passed;
-    ngx_http_chat_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
     passed = ngx_current_msec - ctx->sent;
 
-    if (passed < clcf->heartbeat) {
-        return clcf->heartbeat - passed;
+    if (passed < chlcf->heartbeat) {
+        return chlcf->heartbeat - passed;
     }
 
     /* a piece may end within a frame */
@@ -679,7 +679,7 @@ ngx_http_chat_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     if (!ctx->verdict || ctx->busy || r->connection->buffered
         || r->connection->write->posted)
     {
-        return clcf->heartbeat;
+        return chlcf->heartbeat;
     }
 
     ctx->out = ngx_http_chat_link(r, ctx, &ngx_http_chat_comment);
@@ -696,5 +696,5 @@ ngx_http_chat_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return 0;
     }
 
-    return clcf->heartbeat;
+    return chlcf->heartbeat;
 }

@@ -25,7 +25,7 @@ static ngx_uint_t ngx_http_chat_provider_is_plain(ngx_str_t *url);
 char *
 ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_chat_main_conf_t  *cmcf = conf;
+    ngx_http_chat_main_conf_t  *chmcf = conf;
 
     char                          *rv;
     ngx_str_t                     *value;
@@ -43,9 +43,9 @@ ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    pvp = cmcf->providers.elts;
+    pvp = chmcf->providers.elts;
 
-    for (i = 0; i < cmcf->providers.nelts; i++) {
+    for (i = 0; i < chmcf->providers.nelts; i++) {
 
         if (pvp[i]->name.len == value[1].len
             && ngx_strncmp(pvp[i]->name.data, value[1].data, value[1].len)
@@ -86,13 +86,13 @@ ngx_http_chat_provider_find(ngx_conf_t *cf, ngx_str_t *name)
 {
     ngx_uint_t                   i;
     ngx_chat_provider_t         *pv, **pvp;
-    ngx_http_chat_main_conf_t   *cmcf;
+    ngx_http_chat_main_conf_t   *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    pvp = cmcf->providers.elts;
+    pvp = chmcf->providers.elts;
 
-    for (i = 0; i < cmcf->providers.nelts; i++) {
+    for (i = 0; i < chmcf->providers.nelts; i++) {
 
         if (pvp[i]->name.len == name->len
             && ngx_strncmp(pvp[i]->name.data, name->data, name->len) == 0)
@@ -121,16 +121,16 @@ static ngx_chat_provider_t *
 ngx_http_chat_provider_create(ngx_conf_t *cf, ngx_str_t *name)
 {
     ngx_chat_provider_t         *pv, **pvp;
-    ngx_http_chat_main_conf_t   *cmcf;
+    ngx_http_chat_main_conf_t   *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
     pv = ngx_pcalloc(cf->pool, sizeof(ngx_chat_provider_t));
     if (pv == NULL) {
         return NULL;
     }
 
-    pvp = ngx_array_push(&cmcf->providers);
+    pvp = ngx_array_push(&chmcf->providers);
     if (pvp == NULL) {
         return NULL;
     }

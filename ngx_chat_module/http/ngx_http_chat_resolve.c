@@ -8,11 +8,11 @@
 static ngx_uint_t ngx_http_chat_is_question(ngx_str_t *value);
 static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
 static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
-    ngx_http_chat_loc_conf_t *clcf);
+    ngx_http_chat_loc_conf_t *chlcf);
 static void ngx_http_chat_warn_limits(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf);
+    ngx_http_chat_main_conf_t *chmcf);
 static void ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf);
+    ngx_http_chat_main_conf_t *chmcf);
 static ngx_uint_t ngx_http_chat_same_value(ngx_http_complex_value_t *a,
     ngx_http_complex_value_t *b);
 
@@ -29,50 +29,50 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
     ngx_uint_t                   i;
     ngx_msec_t                   ttl;
     ngx_chat_provider_t        **pvp;
-    ngx_http_chat_loc_conf_t   **clcf;
-    ngx_http_chat_main_conf_t   *cmcf;
+    ngx_http_chat_loc_conf_t   **chlcf;
+    ngx_http_chat_main_conf_t   *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    if (cmcf->locations.nelts == 0) {
+    if (chmcf->locations.nelts == 0) {
         return NGX_OK;
     }
 
     ttl = 0;
-    clcf = cmcf->locations.elts;
+    chlcf = chmcf->locations.elts;
 
-    for (i = 0; i < cmcf->locations.nelts; i++) {
+    for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if (clcf[i]->cache_key
-            && ngx_http_chat_is_question(&clcf[i]->cache_key->value))
+        if (chlcf[i]->cache_key
+            && ngx_http_chat_is_question(&chlcf[i]->cache_key->value))
         {
-            clcf[i]->cache_key = NULL;
+            chlcf[i]->cache_key = NULL;
         }
 
-        if (clcf[i]->cache_ttl == NGX_CONF_UNSET_MSEC) {
+        if (chlcf[i]->cache_ttl == NGX_CONF_UNSET_MSEC) {
 
             if (ttl == 0 && ngx_http_chat_default_ttl(cf, &ttl) != NGX_OK) {
                 return NGX_ERROR;
             }
 
-            clcf[i]->cache_ttl = ttl;
+            chlcf[i]->cache_ttl = ttl;
         }
 
-        if (ngx_http_chat_resolve_location(cf, clcf[i]) != NGX_OK) {
+        if (ngx_http_chat_resolve_location(cf, chlcf[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    pvp = cmcf->providers.elts;
+    pvp = chmcf->providers.elts;
 
-    for (i = 0; i < cmcf->providers.nelts; i++) {
+    for (i = 0; i < chmcf->providers.nelts; i++) {
         ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
                       "chat provider \"%V\": model \"%V\" at %V",
                       &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
     }
 
-    ngx_http_chat_warn_limits(cf, cmcf);
-    ngx_http_chat_warn_shared_keys(cf, cmcf);
+    ngx_http_chat_warn_limits(cf, chmcf);
+    ngx_http_chat_warn_shared_keys(cf, chmcf);
 
     return NGX_OK;
 }
@@ -131,7 +131,7 @@ ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
 
 
 static ngx_int_t
-ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
+ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
 {
     size_t                 len;
     u_char                *p;
@@ -139,15 +139,15 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
     ngx_uint_t             i, n;
     ngx_chat_provider_t   *pv, **pvp;
 
-    name = clcf->names->elts;
-    n = clcf->names->nelts;
+    name = chlcf->names->elts;
+    n = chlcf->names->nelts;
     len = 0;
 
-    clcf->providers = ngx_array_create(cf->pool, n,
-                                       sizeof(ngx_chat_provider_t *));
+    chlcf->providers = ngx_array_create(cf->pool, n,
+                                        sizeof(ngx_chat_provider_t *));
     parts = ngx_palloc(cf->pool, n * sizeof(ngx_str_t));
 
-    if (clcf->providers == NULL || parts == NULL) {
+    if (chlcf->providers == NULL || parts == NULL) {
         return NGX_ERROR;
     }
 
@@ -157,7 +157,7 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
             return NGX_ERROR;
         }
 
-        pvp = ngx_array_push(clcf->providers);
+        pvp = ngx_array_push(chlcf->providers);
         *pvp = pv;
 
         parts[i].len = NGX_CHAT_FP_LEN;
@@ -166,7 +166,7 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
         len += pv->name.len + 1 + NGX_CHAT_FP_LEN + 1;
     }
 
-    if (ngx_chat_key_digest(clcf->fp, NGX_CHAT_FP_LEN, parts, n) != NGX_OK) {
+    if (ngx_chat_key_digest(chlcf->fp, NGX_CHAT_FP_LEN, parts, n) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -175,9 +175,9 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
         return NGX_ERROR;
     }
 
-    clcf->provider_list.data = p;
+    chlcf->provider_list.data = p;
 
-    pvp = clcf->providers->elts;
+    pvp = chlcf->providers->elts;
 
     for (i = 0; i < n; i++) {
 
@@ -190,7 +190,7 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
         p = ngx_cpymem(p, pvp[i]->fp, NGX_CHAT_FP_LEN);
     }
 
-    clcf->provider_list.len = p - clcf->provider_list.data;
+    chlcf->provider_list.len = p - chlcf->provider_list.data;
 
     return NGX_OK;
 }
@@ -199,20 +199,20 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *clcf)
 /* misses are counted by Redis: without it nothing is limited */
 
 static void
-ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
+ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_uint_t                  i;
-    ngx_http_chat_loc_conf_t  **clcf;
+    ngx_http_chat_loc_conf_t  **chlcf;
 
-    if (!cmcf->redis_off) {
+    if (!chmcf->redis_off) {
         return;
     }
 
-    clcf = cmcf->locations.elts;
+    chlcf = chmcf->locations.elts;
 
-    for (i = 0; i < cmcf->locations.nelts; i++) {
+    for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if (clcf[i]->miss_limit) {
+        if (chlcf[i]->miss_limit) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "\"chat_miss_limit\" limits nothing with "
                           "\"chat_redis off\"");
@@ -229,23 +229,23 @@ ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *cmcf)
 
 static void
 ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
-    ngx_http_chat_main_conf_t *cmcf)
+    ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_uint_t                  i, n;
-    ngx_http_chat_loc_conf_t  **clcf;
+    ngx_http_chat_loc_conf_t  **chlcf;
 
-    clcf = cmcf->locations.elts;
+    chlcf = chmcf->locations.elts;
 
-    for (i = 0; i < cmcf->locations.nelts; i++) {
+    for (i = 0; i < chmcf->locations.nelts; i++) {
 
         for (n = 0; n < i; n++) {
 
-            if (!clcf[i]->cache || !clcf[n]->cache
-                || ngx_memcmp(clcf[i]->fp, clcf[n]->fp, NGX_CHAT_FP_LEN) == 0
-                || !ngx_http_chat_same_value(clcf[i]->cache_key,
-                                             clcf[n]->cache_key)
-                || !ngx_http_chat_same_value(clcf[i]->cache_scope,
-                                             clcf[n]->cache_scope))
+            if (!chlcf[i]->cache || !chlcf[n]->cache
+                || ngx_memcmp(chlcf[i]->fp, chlcf[n]->fp, NGX_CHAT_FP_LEN) == 0
+                || !ngx_http_chat_same_value(chlcf[i]->cache_key,
+                                             chlcf[n]->cache_key)
+                || !ngx_http_chat_same_value(chlcf[i]->cache_scope,
+                                             chlcf[n]->cache_scope))
             {
                 continue;
             }
@@ -255,7 +255,7 @@ ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
                           "differ in provider, model, system text or params: "
                           "their answers replace each other in the cache; "
                           "a \"chat_cache_scope\" of its own avoids that",
-                          clcf[i]->cache_key ? &clcf[i]->cache_key->value
+                          chlcf[i]->cache_key ? &chlcf[i]->cache_key->value
                                              : &ngx_http_chat_alone[0]);
             return;
         }

@@ -20,7 +20,7 @@ static void ngx_http_chat_target_group(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_target_queued(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
-static ngx_uint_t ngx_http_chat_target_named(ngx_http_chat_loc_conf_t *clcf,
+static ngx_uint_t ngx_http_chat_target_named(ngx_http_chat_loc_conf_t *chlcf,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_target_resolve(ngx_conf_t *cf,
     ngx_http_chat_target_t *t, ngx_url_t *u);
@@ -47,35 +47,35 @@ ngx_http_chat_targets(ngx_conf_t *cf)
     ngx_uint_t                   i, n;
     ngx_chat_provider_t        **pvp;
     ngx_http_chat_target_t     **target;
-    ngx_http_chat_loc_conf_t   **clcf;
-    ngx_http_chat_main_conf_t   *cmcf;
+    ngx_http_chat_loc_conf_t   **chlcf;
+    ngx_http_chat_main_conf_t   *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    clcf = cmcf->locations.elts;
+    chlcf = chmcf->locations.elts;
 
-    for (i = 0; i < cmcf->locations.nelts; i++) {
+    for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if (clcf[i]->cache
-            && clcf[i]->redis_down != NGX_HTTP_CHAT_REDIS_DOWN_DIRECT
-            && !cmcf->redis_off)
+        if (chlcf[i]->cache
+            && chlcf[i]->redis_down != NGX_HTTP_CHAT_REDIS_DOWN_DIRECT
+            && !chmcf->redis_off)
         {
             continue;
         }
 
-        cmcf->direct = 1;
+        chmcf->direct = 1;
 
-        pvp = clcf[i]->providers->elts;
-        n = clcf[i]->providers->nelts;
+        pvp = chlcf[i]->providers->elts;
+        n = chlcf[i]->providers->nelts;
 
-        clcf[i]->targets = ngx_array_create(cf->pool, n,
+        chlcf[i]->targets = ngx_array_create(cf->pool, n,
                                            sizeof(ngx_http_chat_target_t *));
-        if (clcf[i]->targets == NULL) {
+        if (chlcf[i]->targets == NULL) {
             return NGX_ERROR;
         }
 
         for ( /* void */ ; n; n--) {
-            target = ngx_array_push(clcf[i]->targets);
+            target = ngx_array_push(chlcf[i]->targets);
 
             *target = ngx_http_chat_target(cf, *pvp++);
             if (*target == NULL) {
@@ -96,14 +96,14 @@ ngx_http_chat_target(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     ngx_url_t                      u;
     ngx_uint_t                     i;
     ngx_http_chat_target_t        *t, **tp;
-    ngx_http_chat_main_conf_t     *cmcf;
+    ngx_http_chat_main_conf_t     *chmcf;
     ngx_http_upstream_srv_conf_t  *us;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    tp = cmcf->targets.elts;
+    tp = chmcf->targets.elts;
 
-    for (i = 0; i < cmcf->targets.nelts; i++) {
+    for (i = 0; i < chmcf->targets.nelts; i++) {
         if (tp[i]->provider == pv) {
             return tp[i];
         }
@@ -137,7 +137,7 @@ ngx_http_chat_target(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NULL;
     }
 
-    tp = ngx_array_push(&cmcf->targets);
+    tp = ngx_array_push(&chmcf->targets);
     if (tp == NULL) {
         return NULL;
     }
@@ -280,21 +280,21 @@ static ngx_uint_t
 ngx_http_chat_target_queued(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     ngx_uint_t                   i;
-    ngx_http_chat_loc_conf_t   **clcf;
-    ngx_http_chat_main_conf_t   *cmcf;
+    ngx_http_chat_loc_conf_t   **chlcf;
+    ngx_http_chat_main_conf_t   *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    if (cmcf->redis_off) {
+    if (chmcf->redis_off) {
         return 0;
     }
 
-    clcf = cmcf->locations.elts;
+    chlcf = chmcf->locations.elts;
 
-    for (i = 0; i < cmcf->locations.nelts; i++) {
+    for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if ((clcf[i]->cache || clcf[i]->miss_limit)
-            && ngx_http_chat_target_named(clcf[i], pv))
+        if ((chlcf[i]->cache || chlcf[i]->miss_limit)
+            && ngx_http_chat_target_named(chlcf[i], pv))
         {
             return 1;
         }
@@ -305,15 +305,15 @@ ngx_http_chat_target_queued(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
 
 static ngx_uint_t
-ngx_http_chat_target_named(ngx_http_chat_loc_conf_t *clcf,
+ngx_http_chat_target_named(ngx_http_chat_loc_conf_t *chlcf,
     ngx_chat_provider_t *pv)
 {
     ngx_uint_t             i;
     ngx_chat_provider_t  **pvp;
 
-    pvp = clcf->providers->elts;
+    pvp = chlcf->providers->elts;
 
-    for (i = 0; i < clcf->providers->nelts; i++) {
+    for (i = 0; i < chlcf->providers->nelts; i++) {
 
         if (pvp[i] == pv) {
             return 1;
@@ -372,16 +372,16 @@ static ngx_uint_t
 ngx_http_chat_target_resolver(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     ngx_uint_t                   i;
-    ngx_http_chat_loc_conf_t   **clcf;
-    ngx_http_chat_main_conf_t   *cmcf;
+    ngx_http_chat_loc_conf_t   **chlcf;
+    ngx_http_chat_main_conf_t   *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    clcf = cmcf->locations.elts;
+    chlcf = chmcf->locations.elts;
 
-    for (i = 0; i < cmcf->locations.nelts; i++) {
+    for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if (!clcf[i]->resolver && ngx_http_chat_target_named(clcf[i], pv)) {
+        if (!chlcf[i]->resolver && ngx_http_chat_target_named(chlcf[i], pv)) {
             return 0;
         }
     }

@@ -92,9 +92,9 @@ ngx_http_chat_add_variables(ngx_conf_t *cf)
     ngx_int_t                   n;
     ngx_uint_t                 *index;
     ngx_http_variable_t        *var, *v;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
     for (v = ngx_http_chat_vars; v->name.len; v++) {
 
@@ -113,7 +113,7 @@ ngx_http_chat_add_variables(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        index = ngx_array_push(&cmcf->variables);
+        index = ngx_array_push(&chmcf->variables);
         if (index == NULL) {
             return NGX_ERROR;
         }
@@ -129,13 +129,13 @@ void
 ngx_http_chat_reset_variables(ngx_http_request_t *r)
 {
     ngx_uint_t                  i, *index;
-    ngx_http_chat_main_conf_t  *cmcf;
+    ngx_http_chat_main_conf_t  *chmcf;
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
-    index = cmcf->variables.elts;
+    index = chmcf->variables.elts;
 
-    for (i = 0; i < cmcf->variables.nelts; i++) {
+    for (i = 0; i < chmcf->variables.nelts; i++) {
         r->variables[index[i]].valid = 0;
         r->variables[index[i]].not_found = 0;
     }
