@@ -25,6 +25,7 @@ static ngx_int_t ngx_chat_redis_where_get(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_chat_redis_where_put(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
+static ngx_uint_t ngx_chat_redis_where_moves(ngx_chat_redis_t *rd);
 
 
 ngx_int_t
@@ -604,18 +605,6 @@ ngx_chat_redis_where_end(ngx_chat_redis_t *rd)
 }
 
 
-ngx_uint_t
-ngx_chat_redis_where_moves(ngx_chat_redis_t *rd)
-{
-    ngx_chat_redis_conf_t  *rcf;
-
-    rcf = rd->conf;
-
-    return rcf->group || rcf->sentinel || rcf->hosts->addrs == NULL
-           || rcf->nhosts > 1 || rd->where.naddrs > 1;
-}
-
-
 ngx_str_t *
 ngx_chat_redis_where_name(ngx_chat_redis_t *rd)
 {
@@ -626,4 +615,18 @@ ngx_chat_redis_where_name(ngx_chat_redis_t *rd)
     }
 
     return rd->peer.name;
+}
+
+
+/* may another address be in use later? */
+
+static ngx_uint_t
+ngx_chat_redis_where_moves(ngx_chat_redis_t *rd)
+{
+    ngx_chat_redis_conf_t  *rcf;
+
+    rcf = rd->conf;
+
+    return rcf->group || rcf->sentinel || rcf->hosts->addrs == NULL
+           || rcf->nhosts > 1 || rd->where.naddrs > 1;
 }

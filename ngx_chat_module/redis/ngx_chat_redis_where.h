@@ -99,8 +99,5 @@ void ngx_chat_redis_where_end(ngx_chat_redis_t *rd);
 /* of the address in use, where the log is to tell it; else empty */
 ngx_str_t *ngx_chat_redis_where_name(ngx_chat_redis_t *rd);
 
-/* may another address be a better one while this one answers? */
-ngx_uint_t ngx_chat_redis_where_moves(ngx_chat_redis_t *rd);
-
 
 #endif /* _NGX_CHAT_REDIS_WHERE_H_INCLUDED_ */

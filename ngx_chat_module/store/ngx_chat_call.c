@@ -172,7 +172,7 @@ ngx_chat_call_num(ngx_chat_call_t *call, uint64_t n)
 
 
 void
-ngx_chat_call_keys(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
+ngx_chat_call_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
 {
     ngx_chat_keys_t  keys;
 
@@ -187,13 +187,7 @@ ngx_chat_call_keys(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
     ngx_chat_call_str(call, &keys.live);
     ngx_chat_call_str(call, &keys.gen);
     ngx_chat_call_str(call, &keys.own);
-}
 
-
-void
-ngx_chat_call_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
-{
-    ngx_chat_call_keys(call, gen);
     ngx_chat_call_bytes(call, gen->id, NGX_CHAT_ID_LEN);
 }
 

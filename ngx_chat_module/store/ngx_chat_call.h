@@ -112,8 +112,7 @@ void ngx_chat_call_text(ngx_chat_call_t *call, const char *text);
 void ngx_chat_call_str(ngx_chat_call_t *call, ngx_str_t *s);
 void ngx_chat_call_num(ngx_chat_call_t *call, uint64_t n);
 
-/* the keys of a generation, as many as the script has, and (gen) its id */
-void ngx_chat_call_keys(ngx_chat_call_t *call, ngx_chat_gen_t *gen);
+/* the keys of a generation, as many as the script has, and its id */
 void ngx_chat_call_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen);
 
 /* sends a command of this name on the first key before a plain command */
