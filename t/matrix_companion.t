@@ -70,6 +70,11 @@ sub called {
 sub killed { kill('KILL', $victim) }
 
 
+# what has nothing left to do may live on for a moment
+
+sub ended { wait_for { gone($victim) } 10, "companion $victim to end" }
+
+
 matrix($world,
     { name => 'killed before it claims the task',
       before => sub {
@@ -127,13 +132,13 @@ matrix($world,
 
     { name => 'asked to end in mid-answer',
       before => \&rested, at => 3,
-      fault => sub { kill('TERM', $victim) },
+      fault => sub { kill('TERM', $victim) }, after => \&ended,
       ends => 'completed', restarts => 1, cached => 1, calls => 2,
       bound => $TAKEN + $LONG },
 
     { name => 'asked to drain in mid-answer',
       before => \&rested, at => 3,
-      fault => sub { kill('QUIT', $victim) },
+      fault => sub { kill('QUIT', $victim) }, after => \&ended,
       ends => 'completed', restarts => 0, cached => 1, calls => 1,
       bound => $LONG },
 );
