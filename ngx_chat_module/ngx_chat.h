@@ -19,7 +19,7 @@
 #define NGX_CHAT_HASH_LEN   64     /* h: SHA-256 of the cache key, hex */
 #define NGX_CHAT_ID_LEN     32     /* a generation: 128 random bits, hex */
 #define NGX_CHAT_FP_LEN     32     /* fingerprint of a provider, hex */
-#define NGX_CHAT_TOKEN_LEN  32     /* a companion process, hex */
+#define NGX_CHAT_TOKEN_LEN  32     /* a filler process, hex */
 
 
 typedef enum {
@@ -60,13 +60,13 @@ typedef struct {
 
 
 typedef struct ngx_chat_provider_s      ngx_chat_provider_t;
-typedef struct ngx_chat_group_s         ngx_chat_group_t;
+typedef struct ngx_chat_redis_upstream_s         ngx_chat_redis_upstream_t;
 typedef struct ngx_chat_redis_conf_s    ngx_chat_redis_conf_t;
 typedef struct ngx_chat_redis_s         ngx_chat_redis_t;
 typedef struct ngx_chat_store_s         ngx_chat_store_t;
 typedef struct ngx_chat_hub_s           ngx_chat_hub_t;
 typedef struct ngx_chat_channel_s       ngx_chat_channel_t;
-typedef struct ngx_chat_board_s         ngx_chat_board_t;
+typedef struct ngx_chat_scoreboard_s         ngx_chat_scoreboard_t;
 
 
 #endif /* _NGX_CHAT_H_INCLUDED_ */

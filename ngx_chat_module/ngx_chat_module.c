@@ -1,19 +1,19 @@
 
 /*
  * The module: its directives, and the one place that knows both http and the
- * companion and starts and stops them.
+ * filler and starts and stops them.
  */
 
 
 #include "ngx_chat_module_redis.h"
-#include "ngx_chat_peers.h"
-#include "http/ngx_http_chat_conf.h"
-#include "http/ngx_http_chat_env.h"
-#include "http/ngx_http_chat_filter.h"
-#include "http/ngx_http_chat_group.h"
+#include "provider/ngx_chat_peers.h"
+#include "http/conf/ngx_http_chat_conf.h"
+#include "http/conf/ngx_http_chat_env.h"
+#include "http/ngx_http_chat_error_filter.h"
+#include "http/conf/ngx_http_chat_redis_upstream.h"
 #include "http/ngx_http_chat_limit.h"
-#include "http/ngx_http_chat_provider_conf.h"
-#include "http/ngx_http_chat_target.h"
+#include "http/conf/ngx_http_chat_provider_conf.h"
+#include "http/provider/ngx_http_chat_provider_upstream.h"
 #include "http/ngx_http_chat_variables.h"
 #include "filler/ngx_chat_filler.h"
 
@@ -358,7 +358,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_chat_targets(cf) != NGX_OK) {
+    if (ngx_http_chat_provider_upstreams(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -367,11 +367,12 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     chmcf->hub.queue_limit = chmcf->queue_limit;
     chmcf->hub.queue_timeout = chmcf->queue_timeout;
 
-    if (ngx_chat_board_add(cf, &ngx_chat_module, &chmcf->board) != NGX_OK) {
+    if (ngx_chat_scoreboard_add(cf, &ngx_chat_module,
+                                &chmcf->board) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_chat_filter_init(cf);
+    return ngx_http_chat_error_filter_init(cf);
 }
 
 
@@ -409,13 +410,13 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     fcf->concurrency = chmcf->concurrency;
     fcf->board = chmcf->board;
 
-    /* before the hub: the first companion is forked from a clean process */
+    /* before the hub: the first filler is forked from a clean process */
 
     if (chmcf->redis && ngx_chat_supervisor_start(fcf, cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_chat_requests = ngx_chat_board_worker(chmcf->board);
+    ngx_http_chat_requests = ngx_chat_scoreboard_worker(chmcf->board);
     if (ngx_http_chat_requests == NULL) {
         ngx_http_chat_requests = &unread;
     }

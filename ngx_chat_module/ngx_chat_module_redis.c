@@ -1,7 +1,7 @@
 
 #include "ngx_chat_module_redis.h"
-#include "http/ngx_http_chat_env.h"
-#include "http/ngx_http_chat_group.h"
+#include "http/conf/ngx_http_chat_env.h"
+#include "http/conf/ngx_http_chat_redis_upstream.h"
 #include "redis/ngx_chat_redis_tls.h"
 #include "redis/ngx_chat_redis_url.h"
 
@@ -346,17 +346,18 @@ static ngx_int_t
 ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
     ngx_chat_redis_conf_t *rcf, const char *what)
 {
-    char              *err;
-    ngx_str_t          name;
-    ngx_msec_t         timeout;
-    ngx_resolver_t    *resolver;
-    ngx_chat_group_t  *group;
+    char                       *err;
+    ngx_str_t                   name;
+    ngx_msec_t                  timeout;
+    ngx_resolver_t             *resolver;
+    ngx_chat_redis_upstream_t  *group;
 
     group = NULL;
     timeout = 0;
 
     if (rcf->sentinel == NULL
-        && ngx_http_chat_group(cf, &rcf->host, rcf->no_port, what, &group)
+        && ngx_http_chat_redis_upstream(cf, &rcf->host, rcf->no_port, what,
+                                        &group)
            != NGX_OK)
     {
         return NGX_ERROR;

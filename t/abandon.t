@@ -180,21 +180,21 @@ foreach my $options ('', ' {{fault=stall;at=3}}') {
     is($next->{events}[0]{status}, 'processing', "$name: and is answered");
 }
 
-# no grace, and Redis is far from the asker but near to the companion
+# no grace, and Redis is far from the asker but near to the filler
 
 my $proxy = start_proxy($redis, latency => 60);
 my $far = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
     provider => $provider, workers => 1,
     server => 'location = /hasty { chat; chat_abandon cancel grace=0s; }');
 
-ok(takes_none($redis, companion($far)), 'a companion elsewhere takes it');
-wait_for { waiting_for_tasks($redis) } 10, 'that companion';
+ok(takes_none($redis, filler($far)), 'a filler elsewhere takes it');
+wait_for { waiting_for_tasks($redis) } 10, 'that filler';
 
 my $hasty = ask($far, { question => 'Who asks from far away? {{chunks=5}}',
                         path => '/hasty' });
 
 stream_ok($hasty, 'who does not listen yet has not left', restarts => 0);
-kill('CONT', companion($far));
+kill('CONT', filler($far));
 
 wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the queue';

@@ -211,13 +211,13 @@ sub life {
     ok(wait_for(sub { !provider_stats($provider)->{active} }, 15, 'cancel'),
        "$name: cancelled when its reader has left");
 
-    # a companion that dies; instances may be two, and each has one
+    # a filler that dies; instances may be two, and each has one
 
     my $long = "Who may take $name over? {{chunks=40;gap=100}}";
     my $later = ask_later($first, { question => $long });
 
     mid_answer($cache, 3, $long);
-    kill('KILL', $first->companion_pids, $second->companion_pids);
+    kill('KILL', $first->filler_pids, $second->filler_pids);
 
     my ($taken) = results($later);
 
@@ -230,7 +230,7 @@ sub life {
     ok($second->reload, "$name: reload");
     stream_ok(scalar ask($second, { question => "$q Again?" }),
               "$name: after that");
-    wait_for { $second->companion_pids == 1 } 15, 'one companion';
+    wait_for { $second->filler_pids == 1 } 15, 'one filler';
 }
 
 
@@ -360,7 +360,7 @@ sub send_to {
 }
 
 
-# a companion that reads, and does not know its connection from a time when it
+# a filler that reads, and does not know its connection from a time when it
 # was not allowed to ask for it
 
 sub quit {
@@ -368,7 +368,7 @@ sub quit {
     wait_for {
         2 <= grep { / name=ngx_chat:tasks .* cmd=xreadgroup / }
             split(/\n/, $redis->cmd('CLIENT', 'LIST'))
-    } 10, 'companions to read';
+    } 10, 'fillers to read';
     $second->reload;
 
     return;

@@ -70,9 +70,9 @@ done();
 
 
 sub wait_for_pids {
-    wait_for { $nginx->worker_pids == 2 && $nginx->companion_pids == 1 };
+    wait_for { $nginx->worker_pids == 2 && $nginx->filler_pids == 1 };
 
-    return ($nginx->worker_pids, $nginx->companion_pids);
+    return ($nginx->worker_pids, $nginx->filler_pids);
 }
 
 

@@ -2,7 +2,7 @@
 
 # Hundreds of malformed provider streams made by a grammar: each client gets
 # one terminal event, an error where the answer is not whole, nothing of such
-# an answer is cached, and the companion stays the same.
+# an answer is cached, and the filler stays the same.
 
 use warnings;
 use strict;
@@ -50,14 +50,14 @@ my $nginx = start_nginx(redis => $redis, provider => $port,
     provider_lines => $LINES,
     location => "chat_max_answer $MAX_ANSWER;");
 
-my $companion = companion();
+my $filler = filler();
 my $client = $redis->client;
 
 cmp_ok(scalar @cases, '>=', 300, 'so many streams are malformed');
 
 ask_all($nginx, '');
 
-is(companion(), $companion, 'the same companion');
+is(filler(), $filler, 'the same filler');
 ok(wait_for(sub { $client->cmd('XLEN', 'chat:tasks:1') eq '0' }, 5),
    'no task is left');
 
@@ -105,10 +105,10 @@ sub ask_all {
 }
 
 
-sub companion {
+sub filler {
     my @pids;
 
-    wait_for { (@pids = $nginx->companion_pids) == 1 } 10, 'one companion';
+    wait_for { (@pids = $nginx->filler_pids) == 1 } 10, 'one filler';
 
     return $pids[0];
 }

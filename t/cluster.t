@@ -84,7 +84,7 @@ EOT
     my $nginx = start_nginx(%opt);
     my $other = start_nginx(%opt);
 
-    companion($nginx);
+    filler($nginx);
 
     my $ask = question();
     my %user = (path => '/limited', headers => { 'X-User' => 'one' });
@@ -119,7 +119,7 @@ EOT
     stream_ok(scalar ask($other, $limited), 'one node: a hit is free',
               cache => qr/hit/);
 
-    # nobody listens; a companion is killed; a provider fails
+    # nobody listens; a filler is killed; a provider fails
 
     my $left = question(question => 'Who leaves? {{gap=300;chunks=50}}',
                         path => '/cancel', hangup_after => 1);
@@ -134,7 +134,7 @@ EOT
 
     $_->allow_log(qr/exited on signal 9/) foreach $nginx, $other;
     mid_answer($redis, 2, $long->{question});
-    kill('KILL', $nginx->companion_pids, $other->companion_pids);
+    kill('KILL', $nginx->filler_pids, $other->filler_pids);
     stream_ok((results($later))[0], 'one node: taken over', restarts => 1);
     stream_ok(scalar ask($nginx, question(question => 'Why? {{status=401}}')),
               'one node: an error', error => 'provider_refused');
@@ -164,7 +164,7 @@ EOT
                             server => 'location = /direct {
                                 chat; chat_redis_down direct; }');
 
-    companion($nginx);
+    filler($nginx);
     ok(wait_for(sub {
         $nginx->error_log =~ /is one of 2 masters of a Redis Cluster/
     }, 10, 'the log'), 'two nodes: the log tells at once');
@@ -241,7 +241,7 @@ EOT
     my $nginx = start_nginx(redis => $redis, provider => $provider,
                             workers => 1);
 
-    companion($nginx);
+    filler($nginx);
     ok(wait_for(sub {
         $nginx->error_log =~ /a Redis Cluster that serves 10000 of 16384 slots/
     }, 10, 'the log'), 'a part: the log tells at once');

@@ -85,7 +85,7 @@ my %generations = map { $_->{headers}{'x-chat-generation'} => 1 }
 
 is(scalar(keys %generations), 1, 'of one generation');
 
-# two connections for each worker and each companion
+# two connections for each worker and each filler
 
 my $count;
 

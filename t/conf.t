@@ -257,7 +257,7 @@ line_refused(http => @$_) foreach
      'is duplicate'],
     ["chat_redis_password $secret $secret", 'number of arguments'];
 
-# companions
+# fillers
 
 line_accepted(http => "chat_fill $_")
     foreach 'processes=2', 'concurrency=1', 'processes=1 concurrency=1000',
@@ -631,7 +631,7 @@ my $nowhere = 'no-such-host.invalid';
 my $group = "upstream $nowhere { server 127.0.0.1:80; }
     chat_provider g { url http://$nowhere/v1; key k; PROXY }";
 
-warned('a group for the companion', qr/"g": upstream "$nowhere" is for the d/,
+warned('a group for the filler', qr/"g": upstream "$nowhere" is for the d/,
        env => \%key, http => $group =~ s/PROXY//r,
        servers => location(a => 'chat g; chat_cache off;', b => 'chat g;'));
 accepted('a group for the direct path alone', http => $group =~ s/PROXY//r,

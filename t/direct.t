@@ -189,7 +189,7 @@ provider_set($provider, gap => 20);
 
 # no Redis at all
 
-is(scalar($many->companion_pids), 0, 'chat_redis off: no companion');
+is(scalar($many->filler_pids), 0, 'chat_redis off: no filler');
 stream_ok(scalar ask($many, { question => 'Without?' }), 'chat_redis off',
           cache => $DIRECT);
 $health = parse_json(get($many, '/')->{body});

@@ -329,7 +329,7 @@ ok(wait_for(sub { asked_of('after') eq '1 0' }, 20),
    'after: asked after Retry-After');
 cmp_ok(time() - $failed, '>=', 1.9, 'after: not before');
 
-# what the worker knows, without a companion
+# what the worker knows, without a filler
 
 my %shown = map { $_->{name} => "$_->{state} $_->{answers} $_->{failures}" }
     @{ parse_json(get($passive, '/')->{body})->{providers} };

@@ -58,11 +58,11 @@ is($redis->cmd('DBSIZE'), 0, 'nothing anywhere else');
 
 # other processes have the rest of the environment
 
-wait_for { $nginx->worker_pids == 2 && $nginx->companion_pids } 5, 'the children';
+wait_for { $nginx->worker_pids == 2 && $nginx->filler_pids } 5, 'the children';
 
-my @children = ($nginx->worker_pids, $nginx->companion_pids);
+my @children = ($nginx->worker_pids, $nginx->filler_pids);
 
-is(scalar(@children), 3, 'two workers and a companion');
+is(scalar(@children), 3, 'two workers and a filler');
 
 foreach my $pid (@children) {
     ok(in_environ($pid, 'a-model'),
@@ -80,7 +80,7 @@ ok($nginx->reload, 'reload');
 answered('the key after a reload');
 ok($nginx->reload, 'reload again');
 answered('the key after another reload');
-wait_for { $nginx->companion_pids == 1 } 10, 'the companion alone';
+wait_for { $nginx->filler_pids == 1 } 10, 'the filler alone';
 
 # "nginx -s reload" in a shell that has no key: its own lack is what it tells of
 
@@ -96,19 +96,19 @@ ok(wait_for(sub { 3 == (() = $nginx->error_log =~ /: reconfiguring$/mg) }, 10),
    'the third reload');
 answered('the key after a reload from a shell');
 unlike($nginx->error_log, qr/is not set/, 'nginx itself has it');
-wait_for { $nginx->companion_pids == 1 } 10, 'the companion alone';
+wait_for { $nginx->filler_pids == 1 } 10, 'the filler alone';
 
-# a worker and a companion that die are replaced by others with the key
+# a worker and a filler that die are replaced by others with the key
 
-kill('KILL', $nginx->companion_pids);
+kill('KILL', $nginx->filler_pids);
 $nginx->allow_log(qr/exited on signal 9/);
-answered('a companion after one that died', timeout => 30);
+answered('a filler after one that died', timeout => 30);
 
 # without a master process
 
 $nginx = start_nginx(env => { %env }, master => 0);
 answered('without a master process');
-ok(!in_environ($_, $key), 'no key in a single process or its companion')
+ok(!in_environ($_, $key), 'no key in a single process or its filler')
     foreach $nginx->pids;
 
 # "env" of the operator wins over nothing, and keys may have any name
@@ -129,10 +129,10 @@ like(provider_stats($provider)->{last_headers}, qr/^X-Two: two\r?$/mi,
      'a header from the environment');
 ok(!in_environ($_, $key) && !in_environ($_, $password),
    'neither in ' . Chat::Nginx::title($_))
-    foreach $nginx->worker_pids, $nginx->companion_pids;
+    foreach $nginx->worker_pids, $nginx->filler_pids;
 
 # The key of the environment goes to the default address and to no other, from
-# a worker as from a companion.
+# a worker as from a filler.
 
 my $other = start_provider(chunks => 3);
 my $other_url = 'http://127.0.0.1:' . $other->port . '/v1';
@@ -145,7 +145,7 @@ foreach my $way (
 ) {
     my ($name, $env, $word, $sent) = @$way;
 
-    # a queue of its own, as companions of the others do not know this one
+    # a queue of its own, as fillers of the others do not know this one
 
     %$env = (%env, ONE => 'one', REDIS_URL => $redis->url($db),
              CELERY_BROKER_URL => $redis->url($db++), %$env);
@@ -171,7 +171,7 @@ EOT
     }
 
     ok(!in_environ($_, $key), "$name: no key in " . Chat::Nginx::title($_))
-        foreach $nginx->worker_pids, $nginx->companion_pids;
+        foreach $nginx->worker_pids, $nginx->filler_pids;
 }
 
 # a binary upgrade; nginx ignores USR2 while the parent that has started it is
@@ -209,9 +209,9 @@ wait_for { grep { Chat::Nginx::parent($_) == $new } $nginx->worker_pids } 10,
 kill('QUIT', $pid);
 wait_for { gone($pid) } 10, 'the end of the old master';
 answered('the key after a binary upgrade');
-wait_for { $nginx->companion_pids == 1 } 10, 'one companion';
+wait_for { $nginx->filler_pids == 1 } 10, 'one filler';
 
-foreach ($nginx->worker_pids, $nginx->companion_pids) {
+foreach ($nginx->worker_pids, $nginx->filler_pids) {
     ok(!in_environ($_, $key), 'after it: no key in ' . Chat::Nginx::title($_));
 }
 

@@ -434,8 +434,8 @@ foreach my $provider ($first, $second, $third) {
     is(provider_stats($provider)->{active}, 0, 'no call goes on');
 }
 
-# Another host, whose companion does not know all of them: its questions are
-# taken here, since its own companion stands still.
+# Another host, whose filler does not know all of them: its questions are
+# taken here, since its own filler stands still.
 
 my $url = 'url http://127.0.0.1:' . $second->port . '/v1; key "";';
 my $other = start_nginx(redis => $redis, http => <<"EOT", server => <<'EOT');
@@ -449,11 +449,11 @@ EOT
     location = /other { chat nobody a_h_alone; }
 EOT
 
-my $companion = companion($other);
+my $filler = filler($other);
 
-ok(takes_none($redis, $companion), 'the companion takes nothing');
+ok(takes_none($redis, $filler), 'the filler takes nothing');
 ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
-   'another companion waits');
+   'another filler waits');
 
 my $none = question('none');
 my $started = time();
@@ -492,6 +492,6 @@ my @lines = grep { /configured differently/ } split(/\n/, $nginx->error_log);
 is(scalar(@lines), 1, 'settings that differ are told once');
 like($lines[0], qr/\[warn\].*"a_h_alone"/, 'of the one that differs');
 
-kill('CONT', $companion);
+kill('CONT', $filler);
 
 done();

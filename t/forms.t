@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # The forms that providers give to their streams: no text is lost, and no
-# failure is taken for an answer.  Each through the companion, and by the
+# failure is taken for an answer.  Each through the filler, and by the
 # worker itself.
 
 use warnings;
@@ -37,7 +37,7 @@ my $other = Chat::Canned->new([], test_dir() . '/others');
 my $redis = start_redis();
 my @again = grep { $cases[$_]{again} } 0 .. $#cases;
 
-my %nginx = map { $_ => start($_) } 'companion', 'direct';
+my %nginx = map { $_ => start($_) } 'filler', 'direct';
 
 run(sort keys %nginx);
 again($_) foreach sort keys %nginx;
@@ -81,7 +81,7 @@ sub run {
     foreach my $path (@paths) {
         foreach my $i (0 .. $#cases) {
             check("$path: $cases[$i]{name}", $cases[$i], shift @all);
-            check_cache($i) if $path eq 'companion';
+            check_cache($i) if $path eq 'filler';
         }
     }
 }
@@ -120,7 +120,7 @@ sub again {
     my ($path) = @_;
     my $nginx = $nginx{$path};
 
-    $redis->cmd('FLUSHALL') if $path eq 'companion';
+    $redis->cmd('FLUSHALL') if $path eq 'filler';
 
     my @once = ask($nginx, map { { question => "Once $path $_",
                                    path => '/once' } } @again);

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Health: ok, degraded while no companion is there, unavailable without Redis,
+# Health: ok, degraded while no filler is there, unavailable without Redis,
 # with and without a master process.
 
 use warnings;
@@ -76,16 +76,16 @@ EOT
 
     wait_for {
         $full = parse_json($health->('/full')->{body});
-        my $running = $full->{companions}[0]{running};
+        my $running = $full->{fillers}[0]{running};
 
         $full->{queue} eq '0' && !$full->{live} && defined $running
             && !$running && $full->{providers}[0]{answers};
     } 10, 'the end of the call';
 
-    my ($pid) = $nginx->companion_pids;
+    my ($pid) = $nginx->filler_pids;
 
     is_deeply([ sort keys %$full ],
-        [ qw(breaker broker companions direct eviction live providers queue
+        [ qw(breaker broker direct eviction fillers live providers queue
              redis status subscriber) ], 'the fields');
     is($full->{status}, 'ok', 'status');
     is($full->{$_}, 'up', $_) foreach qw(redis broker subscriber);
@@ -93,15 +93,15 @@ EOT
     is($full->{live}, 0, 'live');
     is($full->{eviction}, 'volatile-ttl', 'eviction');
     is($full->{breaker}, 'closed', 'breaker');
-    is(scalar(@{ $full->{companions} }), 1, 'one companion');
+    is(scalar(@{ $full->{fillers} }), 1, 'one filler');
 
-    my $companion = $full->{companions}[0];
+    my $filler = $full->{fillers}[0];
 
-    is($companion->{pid}, $pid, 'its pid');
-    is($companion->{state}, 'running', 'its state');
-    is($companion->{redis}, 'up', 'its Redis');
-    is($companion->{running}, 0, 'what it runs');
-    cmp_ok($companion->{beat}, '<=', 3, 'its last beat');
+    is($filler->{pid}, $pid, 'its pid');
+    is($filler->{state}, 'running', 'its state');
+    is($filler->{redis}, 'up', 'its Redis');
+    is($filler->{running}, 0, 'what it runs');
+    cmp_ok($filler->{beat}, '<=', 3, 'its last beat');
 
     is_deeply($full->{providers}, [ { name => 'openai', model => 'test',
         state => 'up', answers => 1, failures => 0 } ], 'the provider');
@@ -118,16 +118,16 @@ EOT
     $text = parse_json($during->{body});
     is($text->{live}, 1, 'live, while one is');
 
-    # a companion that hangs is not counted on; then it is back
+    # a filler that hangs is not counted on; then it is back
 
     kill('STOP', $pid);
-    ok($becomes->(200, 'degraded'), 'degraded: the companion has stopped');
+    ok($becomes->(200, 'degraded'), 'degraded: the filler has stopped');
     like($health->()->{body},
-         qr/^\{"status": "degraded", "reason": "[^"]*companion[^"]*"\}$/,
+         qr/^\{"status": "degraded", "reason": "[^"]*filler[^"]*"\}$/,
          'and says so');
-    is(parse_json($health->('/full')->{body})->{companions}[0]{pid}, $pid,
+    is(parse_json($health->('/full')->{body})->{fillers}[0]{pid}, $pid,
        'it is still listed');
-    cmp_ok(parse_json($health->('/full')->{body})->{companions}[0]{beat}, '>',
+    cmp_ok(parse_json($health->('/full')->{body})->{fillers}[0]{beat}, '>',
            10, 'with its old beat');
     kill('CONT', $pid);
     ok($becomes->(200, 'ok'), 'ok again');
@@ -135,10 +135,10 @@ EOT
     # one that dies is replaced
 
     $nginx->allow_log(qr/(?:chat filler|unknown) process.* exited on signal 9/);
-    ($pid) = $nginx->companion_pids;
+    ($pid) = $nginx->filler_pids;
     kill('KILL', $pid);
-    wait_for { my @now = $nginx->companion_pids; @now && $now[0] != $pid } 10,
-        'another companion';
+    wait_for { my @now = $nginx->filler_pids; @now && $now[0] != $pid } 10,
+        'another filler';
     ok($becomes->(200, 'ok'), 'ok after a respawn');
 
     # Redis goes, and comes back

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The companion is killed: in mid-answer, before it has claimed a task, just
+# The filler is killed: in mid-answer, before it has claimed a task, just
 # after it has finished one, again and again, and together with worker 0.
 
 use warnings;
@@ -21,7 +21,7 @@ $nginx->allow_log(qr/exited on signal 9/);
 
 # who lived for a second is replaced at once
 
-companion($nginx);
+filler($nginx);
 sleep(1.5);
 
 
@@ -35,7 +35,7 @@ sleep(1.5);
 
     mid_answer($redis, 8, @questions);
 
-    my $old = companion($nginx);
+    my $old = filler($nginx);
     my $killed = time();
 
     kill('KILL', $old);
@@ -64,7 +64,7 @@ sleep(1.5);
     is(provider_stats($provider)->{calls}, 100, 'two calls each');
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions[0, 24, 49]),
        0, 'no question was asked more often');
-    isnt(companion($nginx), $old, 'another companion');
+    isnt(filler($nginx), $old, 'another filler');
     is(scalar(zombies($nginx)), 0, 'no zombie');
 }
 
@@ -73,7 +73,7 @@ sleep(1.5);
 
 {
     my $question = 'never claimed';
-    my $old = companion($nginx);
+    my $old = filler($nginx);
 
     stand_still($old);
 
@@ -100,14 +100,14 @@ sleep(1.5);
 
 foreach my $run (1 .. 5) {
     my $question = "finished $run {{chunks=3;gap=5}}";
-    my $old = companion($nginx);
+    my $old = filler($nginx);
     my $later = ask_later($nginx, { question => $question, on_event => sub {
         kill('KILL', $old) if $_[1]{status} eq 'completed';
     } });
     my ($q) = results($later);
 
     stream_ok($q, "finished, run $run", restarts => 0);
-    another_companion($nginx, $old);
+    another_filler($nginx, $old);
 
     stream_ok(scalar ask($nginx, { question => $question }), 'and a hit',
               cache => qr/; hit; /);
@@ -122,7 +122,7 @@ foreach my $run (1 .. 5) {
 
 {
     my @questions = map { "both $_" } 1 .. 8;
-    my $old = companion($nginx);
+    my $old = filler($nginx);
     my $worker = Chat::Nginx::parent($old);
     my $later = ask_later($nginx, map { { question => $_ } } @questions);
 
@@ -153,7 +153,7 @@ foreach my $run (1 .. 5) {
 
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
        'two calls each');
-    isnt(companion($nginx), $old, 'another companion');
+    isnt(filler($nginx), $old, 'another filler');
     is(scalar(zombies($nginx)), 0, 'no zombie');
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # More bytes of tasks than a reply of Redis may have: they wait for a
-# companion, or a dead one has left them behind.
+# filler, or a dead one has left them behind.
 
 use warnings;
 use strict;

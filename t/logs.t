@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Logs: what a client asks and is told stands in none, keys and passwords at no
-# level; the companion logs where nginx does, with the request's id.
+# level; the filler logs where nginx does, with the request's id.
 
 use warnings;
 use strict;
@@ -78,7 +78,7 @@ unlike($log, qr/sk-secret-in-a-message/,
 is_deeply(secrets_in(join('', map { $_->{raw} } @all), $key, $password, $url,
           'sk-secret-in-a-message'), [], 'a client is told none of it');
 
-# the companion's lines carry the id of the request
+# the filler's lines carry the id of the request
 
 my @ids;
 
@@ -89,10 +89,10 @@ wait_for {
     @ids >= $ASKED;
 } 10, 'a line for each request';
 
-my ($companion) = $nginx->companion_pids;
-my @lines = grep { /\] $companion#/ && /provider/ } split(/\n/, $log);
+my ($filler) = $nginx->filler_pids;
+my @lines = grep { /\] $filler#/ && /provider/ } split(/\n/, $log);
 
-ok(@lines > 5, 'the companion logs faults of providers');
+ok(@lines > 5, 'the filler logs faults of providers');
 is(scalar(grep { my $line = $_; !grep { index($line, $_) >= 0 } @ids }
           grep { /\[(?:warn|error)\]/ } @lines), 0,
    'each with the id of a request') or diag(join("\n", @lines));
@@ -138,7 +138,7 @@ foreach my $url ("redis://:$password-wrong\@127.0.0.1:" . $redis->port,
                          $password, $key), [], 'without the password');
 }
 
-# another log after USR1: of workers and companion
+# another log after USR1: of workers and filler
 
 my $dir = $nginx->dir;
 
@@ -153,25 +153,25 @@ my $old = read_file("$dir/old.log");
 
 ask($nginx, { question => 'Qu3stion after {{status=401;x=1}}?' });
 ask($nginx, { body => 'x' });
-ok(wait_for(sub { $nginx->error_log =~ /\] $companion#/ }, 5, 'a line'),
-   'the companion writes to the new one');
+ok(wait_for(sub { $nginx->error_log =~ /\] $filler#/ }, 5, 'a line'),
+   'the filler writes to the new one');
 like($nginx->error_log, qr/invalid question/, 'a worker does too');
 is(read_file("$dir/old.log"), $old, 'nothing more in the old one');
 
-# a companion that is started later opens the same
+# a filler that is started later opens the same
 
-my ($first) = $nginx->companion_pids;
+my ($first) = $nginx->filler_pids;
 
 $nginx->allow_log(qr/exited on signal 9/);
 kill('KILL', $first);
-wait_for { my @now = $nginx->companion_pids; @now && $now[0] != $first } 10,
-    'another companion';
+wait_for { my @now = $nginx->filler_pids; @now && $now[0] != $first } 10,
+    'another filler';
 ask($nginx, { question => 'Qu3stion then {{status=401;x=2}}?' });
 
-my ($next) = $nginx->companion_pids;
+my ($next) = $nginx->filler_pids;
 
 ok(wait_for(sub { $nginx->error_log =~ /\] $next#/ }, 5, 'a line'),
-   'another companion does');
+   'another filler does');
 
 # syslog: a socket of this test
 
@@ -181,7 +181,7 @@ my $sn = start_nginx(redis => $redis, http => $http, main =>
     'error_log syslog:server=127.0.0.1:' . $syslog->sockport
     . ',tag=chattest,facility=local7 info;');
 
-$companion = wait_for { ($sn->companion_pids)[0] } 5, "the companion";
+$filler = wait_for { ($sn->filler_pids)[0] } 5, "the filler";
 exercise($sn);
 
 my ($got, $select) = ('', IO::Select->new($syslog));
@@ -191,11 +191,11 @@ while ($select->can_read(0.3)) {
     $got .= "$line\n";
 }
 
-like($got, qr/^<\d+>.* chattest: .*$companion#/m, 'syslog: of the companion');
+like($got, qr/^<\d+>.* chattest: .*$filler#/m, 'syslog: of the filler');
 like($got, qr/chattest: .*invalid question/, 'syslog: of a worker');
 is_deeply(secrets_in($got, $key, $password, 'Qu3stion', 'Answ3r'), [],
           'syslog: no secrets');
-like($sn->error_log, qr/\] $companion#/, 'the file has them too');
+like($sn->error_log, qr/\] $filler#/, 'the file has them too');
 
 done();
 

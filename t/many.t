@@ -33,13 +33,13 @@ sub connections {
 }
 
 
-# of the worker and the companion: descriptors, and memory in kB
+# of the worker and the filler: descriptors, and memory in kB
 
 sub resources {
     my ($nginx) = @_;
     my %found;
 
-    foreach my $pid ($nginx->worker_pids, $nginx->companion_pids) {
+    foreach my $pid ($nginx->worker_pids, $nginx->filler_pids) {
         opendir(my $fds, "/proc/$pid/fd") or next;
 
         $found{fds}{$pid} = grep { /^\d/ } readdir($fds);
@@ -128,11 +128,11 @@ sub run_all {
                "$name: descriptors of the worker");
     }
 
-    foreach my $pid ($nginx->companion_pids) {
+    foreach my $pid ($nginx->filler_pids) {
         my $kept = $after->{fds}{$pid} - $idle->{fds}{$pid};
 
         cmp_ok($kept, '<=', $close ? 0 : $COUNT - 1,
-               "$name: descriptors of the companion");
+               "$name: descriptors of the filler");
     }
 
     if (!$close) {

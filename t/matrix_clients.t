@@ -30,7 +30,7 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
 my $world = { redis => $redis, provider => $provider, nginx => $nginx,
               answer => \%answer };
 
-companion($nginx);
+filler($nginx);
 
 # connections that are left open on purpose
 
@@ -209,7 +209,7 @@ END { system('umount', $mounted) if $mounted }
     my $disk = $full->dir . '/body';
     my $body = '{"question": "What takes much room?", "more": "'
         . 'x' x 200_000 . '"}';
-    my $companion;
+    my $filler;
 
     mkdir($disk);
     $mounted = $disk
@@ -223,7 +223,7 @@ END { system('umount', $mounted) if $mounted }
         $full->start;
     }
 
-    $companion = companion($full);
+    $filler = filler($full);
 
     foreach ($mounted ? () : $full->worker_pids) {
         system('prlimit', '--fsize=65536', '--pid', $_);
@@ -238,7 +238,7 @@ END { system('umount', $mounted) if $mounted }
 
     like($full->error_log, qr/\[crit\].* failed \((?:28|27): /,
          'the log says why');
-    is(companion($full), $companion, 'the same companion');
+    is(filler($full), $filler, 'the same filler');
     ok($full->stop, 'it ends');
 }
 

@@ -33,7 +33,7 @@ sub world {
     my $nginx = start_nginx(redis => $url || $redis, provider => $provider,
         listen => 'reuseport', http => "chat_queue_timeout ${QUEUE}s;");
 
-    companion($nginx);
+    filler($nginx);
 
     return { redis => $redis, provider => $provider, nginx => $nginx,
              answer => \%answer };
@@ -55,7 +55,7 @@ sub leave {
 {
     my $redis = start_redis();
     my $world = world($redis);
-    my ($companion) = companion($world->{nginx});
+    my ($filler) = filler($world->{nginx});
     my $restart = sub {
         $redis->stop('KILL');
         $redis->start;
@@ -69,14 +69,14 @@ sub leave {
           bound => $BACK + $SILENCE + $COMMAND },
 
         { name => 'killed, and back without the task that waited',
-          before => sub { stand_still($companion) },
+          before => sub { stand_still($filler) },
           when => sub {
               my ($w, $row) = @_;
 
               return all_begun($row)
                   && $redis->cmd('XLEN', 'chat:tasks:1') eq '1';
           },
-          fault => sub { $restart->(); kill('CONT', $companion) },
+          fault => sub { $restart->(); kill('CONT', $filler) },
           slow => 1,
           ends => [ 'interrupted', 'completed' ], restarts => 0,
           calls => [ 0, 1 ], bound => $BACK + $SILENCE + $COMMAND + $LONG },

@@ -33,13 +33,13 @@ sub new_instance {
         http => "chat_queue_timeout ${QUEUE}s;", %opt);
 
     $nginx->allow_log(qr/exited on signal 9/);
-    companion($nginx);
+    filler($nginx);
 
     return $nginx;
 }
 
 
-# the old processes are gone: a master, two workers, a companion
+# the old processes are gone: a master, two workers, a filler
 
 sub settled {
     my ($w) = @_;
@@ -49,8 +49,8 @@ sub settled {
 
 
 my %faults = (
-    'killed companion' => {
-        fault => sub { kill('KILL', companion($_[0]{nginx})) },
+    'killed filler' => {
+        fault => sub { kill('KILL', filler($_[0]{nginx})) },
         restarts => 1, calls => 2, bound => $TAKEN + $LONG,
     },
     'stopped Redis' => {
@@ -106,7 +106,7 @@ sub row {
 }
 
 
-# reloads; a companion that is killed while it drains is as good as any other
+# reloads; a filler that is killed while it drains is as good as any other
 
 {
     my $nginx = new_instance();
@@ -116,7 +116,7 @@ sub row {
 
     foreach my $fault (sort keys %faults) {
         my $row = row("reload, $fault", $fault, $reload,
-                      $fault ne 'killed companion');
+                      $fault ne 'killed filler');
 
         $row->{after} = \&settled;
         matrix($world, $row);
@@ -125,9 +125,9 @@ sub row {
     my $victim;
 
     matrix($world,
-        { name => 'reload, and the companion that drains is killed',
+        { name => 'reload, and the filler that drains is killed',
           options => 'chunks=50', at => 5,
-          fault => sub { $victim = companion($nginx); $reload->(@_) },
+          fault => sub { $victim = filler($nginx); $reload->(@_) },
           then => [ 0.3, sub { kill('KILL', $victim) } ],
           after => \&settled,
           ends => 'completed', restarts => 1, cached => 1, calls => 2,
@@ -153,10 +153,10 @@ foreach my $fault (sort keys %faults) {
                   answer => \%answer };
     my $row = row("quit, $fault", $fault,
                   sub { $_[0]{nginx}->signal('QUIT') },
-                  $fault ne 'killed companion');
+                  $fault ne 'killed filler');
 
-    # with its companion gone for good there is nobody to take over here
-    if ($fault eq 'killed companion') {
+    # with its filler gone for good there is nobody to take over here
+    if ($fault eq 'killed filler') {
         $row->{ends} = [ 'completed', 'interrupted' ];
         $row->{restarts} = undef;
         $row->{calls} = [ 1, 2 ];

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Two instances share a Redis, and a name stands for another model in each: an
-# answer that the other's companion made is delivered, but not taken for one
+# answer that the other's filler made is delivered, but not taken for one
 # of the own model later.
 
 use warnings;
@@ -36,21 +36,21 @@ EOT
 my $small = instance('small',
                      server => 'location = /small { chat small; }');
 
-# its companion is stopped, and does not wait for tasks any more
+# its filler is stopped, and does not wait for tasks any more
 
-my $companion = companion($small);
+my $filler = filler($small);
 
-ok(takes_none($redis, $companion), 'the companion takes nothing');
+ok(takes_none($redis, $filler), 'the filler takes nothing');
 
 my $large = instance('large');
 my $question = 'Which model?';
 
 ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
-   'another companion waits');
+   'another filler waits');
 
 my $q = ask($small, { question => $question });
 
-stream_ok($q, 'an answer by the other companion', cache => qr/fwd=miss$/);
+stream_ok($q, 'an answer by the other filler', cache => qr/fwd=miss$/);
 is(parse_json(provider_stats($provider)->{last_request})->{model}, 'large',
    'and by the other model');
 like($large->error_log, qr/\[warn\].*is configured differently/, 'is told');
@@ -66,9 +66,9 @@ like($large->error_log, qr/provider "small" is not configured here/,
      'is told too');
 is(provider_stats($provider, $unknown), 0, 'and nobody else is asked');
 
-kill('CONT', $companion);
+kill('CONT', $filler);
 
-# the own companion's are
+# the own filler's are
 
 my $own = ask($large, { question => $question });
 

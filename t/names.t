@@ -149,7 +149,7 @@ sub goes_on {
 
 sub threads {
     my ($nginx) = @_;
-    my ($pid) = $nginx->companion_pids;
+    my ($pid) = $nginx->filler_pids;
     my @threads = glob("/proc/$pid/task/*");
 
     return scalar(@threads);
@@ -188,7 +188,7 @@ sub ends_ok {
 
         $nginx = started(%opt) unless $nginx && $nginx->pid;
 
-        my @old = $nginx->companion_pids;
+        my @old = $nginx->filler_pids;
         my $result = ask($nginx, { path => '/silent', question => question(),
             on_event => sub {
                 return if $from;
@@ -271,10 +271,10 @@ sleep(2.1);
 stream_ok(asked($nginx, 'kept'),
           'it is used again while the name server is silent');
 
-my ($companion) = $nginx->companion_pids;
+my ($filler) = $nginx->filler_pids;
 
-kill('KILL', $companion);
-wait_for { gone($companion) && $nginx->companion_pids } 10, 'a new companion';
+kill('KILL', $filler);
+wait_for { gone($filler) && $nginx->filler_pids } 10, 'a new filler';
 $nginx->allow_log(qr/exited on signal 9/);
 stream_ok(asked($nginx, 'kept'), 'a new one is not made',
           error => 'provider_refused');

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 
 # More than there is room for: connections and open files used up in a worker
-# and in a companion, questions and answers over their limits.  Who comes too
+# and in a filler, questions and answers over their limits.  Who comes too
 # late is told so, or waits; all others get their answers, and Redis keeps its
-# connections.  (The queue's limit is in queue.t, a task that kills in poison.t,
-# tasks larger than a reply in large.t.)
+# connections.  (The queue's limit is in queue.t, a task that kills in
+# task_crashes.t, tasks larger than a reply in large.t.)
 
 use warnings;
 use strict;
@@ -166,7 +166,7 @@ sub redis_is_back {
               'asked again it is answered');
 
 
-    # a worker has two connections to Redis, a companion as many
+    # a worker has two connections to Redis, a filler as many
 
     my @asks = map { { question => "Who stays $_? {{gap=400}}" } }
         1 .. $CLIENTS;
@@ -182,14 +182,14 @@ sub redis_is_back {
     stream_ok($_, 'one who was there before') foreach results($later);
 
 
-    # so does a companion that dies, whether it is replaced at once or later
+    # so does a filler that dies, whether it is replaced at once or later
 
-    my $companion = companion($nginx);
+    my $filler = filler($nginx);
 
     foreach my $when ('at once', 'later') {
-        kill('KILL', $companion);
-        $companion = another_companion($nginx, $companion);
-        ok($companion, "another companion $when");
+        kill('KILL', $filler);
+        $filler = another_filler($nginx, $filler);
+        ok($filler, "another filler $when");
     }
 
     ok(is_full($nginx), 'it is full all the time');
@@ -200,7 +200,7 @@ sub redis_is_back {
 }
 
 
-# open files of a worker; its companion gets by with as many
+# open files of a worker; its filler gets by with as many
 
 {
     my $redis = start_redis();
@@ -231,14 +231,14 @@ sub redis_is_back {
     stream_ok($_, 'one who was there before') foreach results($later);
 
     my ($worker) = $nginx->worker_pids;
-    my $companion = companion($nginx);
+    my $filler = filler($nginx);
 
     foreach my $when ('at once', 'later') {
         ok(wait_for(sub { !grep { !-l "/proc/$worker/fd/$_" } 0 .. 39 }, 10),
            'the last file is taken');
-        kill('KILL', $companion);
-        $companion = another_companion($nginx, $companion);
-        ok($companion, "another companion $when, without a file") or last;
+        kill('KILL', $filler);
+        $filler = another_filler($nginx, $filler);
+        ok($filler, "another filler $when, without a file") or last;
     }
 
     ok(is_full($nginx), 'no file left all the time');
@@ -247,7 +247,7 @@ sub redis_is_back {
 }
 
 
-# open files of a companion: as many generations as they allow
+# open files of a filler: as many generations as they allow
 
 {
     my $redis = start_redis();
@@ -277,7 +277,7 @@ sub redis_is_back {
 
     mid_answer($redis, 2, $question);
 
-    my $pid = companion($nginx);
+    my $pid = filler($nginx);
 
     limit_files($pid, open_files($pid));
 
@@ -296,7 +296,7 @@ sub redis_is_back {
     limit_files($pid, 1024);
     stream_ok((results($q))[0], 'a file for a later try', restarts => 0);
     stream_ok((results($later))[0], 'one who was there before', restarts => 0);
-    is(companion($nginx), $pid, 'in the same companion');
+    is(filler($nginx), $pid, 'in the same filler');
 }
 
 

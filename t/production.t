@@ -209,7 +209,7 @@ my $list = $trio->master->client->cmd('CLIENT', 'LIST');
 my @clients = grep { / name=ngx_chat:/ } split(/\n/, $list);
 my $port = $trio->master->{tls_port};
 
-cmp_ok(scalar(@clients), '>=', 8, 'workers and companions are connected');
+cmp_ok(scalar(@clients), '>=', 8, 'workers and fillers are connected');
 ok(!(grep { !/ laddr=127\.0\.0\.1:$port .* user=chat / } @clients),
    'all of them over TLS, as that user') or diag(join("\n", @clients));
 

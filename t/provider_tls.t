@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# A provider behind TLS, behind a proxy, and over HTTP/2: the companion
+# A provider behind TLS, behind a proxy, and over HTTP/2: the filler
 # verifies who answers, goes the way that it was told, and keeps apart what
 # shares a connection.
 
@@ -310,13 +310,13 @@ foreach my $round ('on the connection that is there', 'on none', 'on those') {
 
     next unless $round eq 'on the connection that is there';
 
-    # another companion has none yet
+    # another filler has none yet
 
     $nginx->allow_log(qr/exited on signal 9/);
-    my $old = companion($nginx);
+    my $old = filler($nginx);
 
     kill('KILL', $old);
-    another_companion($nginx, $old);
+    another_filler($nginx, $old);
 }
 
 # large ones at once
@@ -449,7 +449,7 @@ sub went_through {
         or diag(join("\n", @requests));
     unlike($nginx->error_log, qr/$SECRET/, "$name: no password in the log");
 
-    foreach my $pid ($nginx->worker_pids, $nginx->companion_pids) {
+    foreach my $pid ($nginx->worker_pids, $nginx->filler_pids) {
         my ($status, $title) = (0, Chat::Nginx::title($pid));
 
         unlike($title, qr/$SECRET/, "$name: none in a title");

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# What waits for a companion: how many, how long, in which order.
+# What waits for a filler: how many, how long, in which order.
 
 use warnings;
 use strict;
@@ -140,7 +140,7 @@ is(provider_stats($provider, $question), 0, 'no call');
 $slow->stop;
 $nginx->stop;
 
-# too late: all companions are busy, or stopped
+# too late: all fillers are busy, or stopped
 
 $nginx = start_nginx(%common, workers => 2,
     http => 'chat_fill concurrency=1; chat_queue_timeout 1s;');
@@ -160,10 +160,10 @@ is_empty('what came too late is taken out');
 is(provider_stats($provider, $_->{question}), 0, 'no call for it')
     foreach @all[1 .. 4];
 
-my @companions = $nginx->companion_pids;
+my @fillers = $nginx->filler_pids;
 
-is(scalar(@companions), 1, 'one companion');
-stand_still(@companions);
+is(scalar(@fillers), 1, 'one filler');
+stand_still(@fillers);
 
 @all = ask($nginx, map { { question => "Who is never heard $_?" } } 0 .. 3);
 
@@ -172,7 +172,7 @@ stream_ok($_, 'nobody takes it', error => 'queue_timeout', restarts => 0)
 ok(took($_) > 0.9 && took($_) < 1 + $SLACK, 'after its time')
     or diag(took($_)) foreach @all;
 
-kill('CONT', @companions);
+kill('CONT', @fillers);
 is_empty('nothing waits any more');
 is(provider_stats($provider, $_->{question}), 0, 'no call for it')
     foreach @all;

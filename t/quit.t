@@ -55,7 +55,7 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
         (map { { question => $slow[$_], body_delay => 1 + 0.5 * $_ } }
          0 .. 5));
 
-    companion($nginx);
+    filler($nginx);
     mid_answer($redis, 5, @run);
     wait_for { taken_clients($nginx) >= @run + @slow } 10, 'the clients';
 
@@ -78,7 +78,7 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
 {
     my $nginx = start_nginx(redis => $redis, provider => $provider);
 
-    companion($nginx);
+    filler($nginx);
     stream_ok(scalar ask($nginx, { question => 'idle? {{chunks=2}}' }),
               'an answer');
 
@@ -94,7 +94,7 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
 {
     my $one = start_nginx(redis => $redis, provider => $provider);
 
-    companion($one);
+    filler($one);
 
     my @questions = map { "stopped $_ {{chunks=100}}" } 1 .. 10;
     my $first = ask_later($one, map { { question => $_ } } @questions);
@@ -104,7 +104,7 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
     my $two = start_nginx(redis => $redis, provider => $provider);
     my $second = ask_later($two, map { { question => $_ } } @questions);
 
-    companion($two);
+    filler($two);
     sleep(0.2);
 
     my $began = time();
@@ -136,7 +136,7 @@ foreach my $signal ('TERM', 'KILL') {
     my $nginx = start_nginx(redis => $redis, provider => $provider);
     my @questions = map { "$signal and start $_" } 1 .. 10;
 
-    companion($nginx);
+    filler($nginx);
 
     my $later = ask_later($nginx, map { { question => $_ } } @questions);
 

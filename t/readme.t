@@ -165,9 +165,9 @@ accepted('the defaults', $defaults);
 
 # words of chat_provider, variables, codes, environment
 
-my ($words) = read_file("$root/ngx_chat_module/http/"
-                        . 'ngx_http_chat_provider_words.c')
-    =~ /ngx_http_chat_provider_words\[\] = \{(.*?)\n\};/s;
+my ($words) = read_file("$root/ngx_chat_module/http/conf/"
+                        . 'ngx_http_chat_provider_directives.c')
+    =~ /ngx_http_chat_provider_directives\[\] = \{(.*?)\n\};/s;
 
 same('words of chat_provider', [ $words =~ /ngx_string\("(\w+)"\)/g ],
      [ $text{chat_provider} =~ /^\| `(\w+)`/mg ]);
@@ -191,7 +191,8 @@ delete @said{qw(question use_cache)};
 same('codes', [ keys %codes ], [ keys %said ]);
 
 my $names = join('', map { read_file($_) }
-                 glob("$root/ngx_chat_module/*.c $root/ngx_chat_module/*/*.c"));
+                 glob("$root/ngx_chat_module/*.c $root/ngx_chat_module/*/*.c"
+                      . " $root/ngx_chat_module/*/*/*.c"));
 
 same('environment', [ $names =~ /_env\(cf, "(\w+)"/g ],
      [ grep { $_ ne 'NAME' } part('Environment variables')

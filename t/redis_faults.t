@@ -188,7 +188,7 @@ wait_for {
 
 is_deeply({ map { $_ => scalar @{ $found->{$_} } } keys %$found },
           { pubsub => 1, tasks => 1, commands => 2 },
-          'two connections of the worker, two of the companion');
+          'two connections of the worker, two of the filler');
 
 foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
     sleep(1.05);

@@ -88,7 +88,7 @@ my $nginx = start_nginx(redis => "redis://127.0.0.1:$port/0",
     provider => start_provider(), workers => 1,
     location => 'chat_redis_down error;');
 
-my @pids = (sort $nginx->worker_pids, $nginx->companion_pids);
+my @pids = (sort $nginx->worker_pids, $nginx->filler_pids);
 my %seen;
 
 wait_for {
@@ -113,7 +113,7 @@ foreach (@attacks) {
 cmp_ok($_, '<', 30e6, 'a line without an end: it is not waited for')
     foreach values %{ $seen{'a line without an end'} };
 
-is("@{[ sort $nginx->worker_pids, $nginx->companion_pids ]}", "@pids",
+is("@{[ sort $nginx->worker_pids, $nginx->filler_pids ]}", "@pids",
    'no process has died');
 
 # a sanitizer keeps for a while what was freed

@@ -135,14 +135,14 @@ wait_for { ask($nginx, { question => 'Where is it?' })->{status} == 200
 is_at($second, works_ok($nginx, 'when the connection was lost'),
       'at the second');
 
-# a companion that is forked from a worker which has resolved names
+# a filler that is forked from a worker which has resolved names
 
-my ($companion) = $nginx->companion_pids;
+my ($filler) = $nginx->filler_pids;
 
-kill('KILL', $companion);
-wait_for { gone($companion) && $nginx->companion_pids } 10, 'a new companion';
+kill('KILL', $filler);
+wait_for { gone($filler) && $nginx->filler_pids } 10, 'a new filler';
 $nginx->allow_log(qr/exited on signal 9/);
-is_at($second, works_ok($nginx, 'another companion'), 'at the second');
+is_at($second, works_ok($nginx, 'another filler'), 'at the second');
 
 # no answer from the name server
 

@@ -149,7 +149,7 @@ works_ok($nginx, 'good');
 my @clients = clients_of($redis);
 my $port = $redis->{tls_port};
 
-cmp_ok(scalar(@clients), '>=', 4, 'workers and companion are connected');
+cmp_ok(scalar(@clients), '>=', 4, 'workers and filler are connected');
 ok(!(grep { !/ laddr=127\.0\.0\.1:$port / } @clients), 'all of them over TLS')
     or diag(join("\n", @clients));
 unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/, 'nothing is wrong');
@@ -220,13 +220,13 @@ wait_for { $nginx->worker_pids == 2 } 10, 'two workers';
 works_ok($nginx, 'after a reload', 4);
 $nginx->stop;
 
-# a companion of a worker that has connections makes its own
+# a filler of a worker that has connections makes its own
 
 $nginx = with(tls_url($redis, 'localhost'), $trust);
 works_ok($nginx, 'by name');
 $nginx->allow_log(qr/exited on signal 9/);
-kill('KILL', companion($nginx));
-works_ok($nginx, 'another companion', 4);
+kill('KILL', filler($nginx));
+works_ok($nginx, 'another filler', 4);
 $nginx->stop;
 
 # the system's authorities, which OpenSSL takes from here

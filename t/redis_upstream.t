@@ -54,7 +54,7 @@ sub works_ok {
 sub all_at {
     my ($proxy, $name) = @_;
 
-    # two workers with two each, and a companion with two
+    # two workers with two each, and a filler with two
 
     wait_for { $proxy->connections == 6 } 15, $name;
 

@@ -78,7 +78,7 @@ stream_ok(scalar ask($nginx, $_), 'an answer', cache => qr/fwd=miss$/)
     foreach $known, $over;
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'an empty queue';
 
-# each companion has one, and one waits
+# each filler has one, and one waits
 
 my @busy = map { "Who is busy $_? {{chunks=1000;gap=1000}}" } 1 .. 3;
 my $later = ask_later($nginx, map { { question => $_, timeout => 120 } }
@@ -185,7 +185,7 @@ my $refusing = start_redis();
 
 $broken = start_nginx(redis => $redis, provider => $provider, workers => 1,
     broker => $refusing->url, location => 'chat_redis_down error;');
-wait_for { get($broken, '/')->{body} =~ /"ok"/ } 10, 'its companion';
+wait_for { get($broken, '/')->{body} =~ /"ok"/ } 10, 'its filler';
 
 foreach my $case ([ 'a replica', '503 redis_down',
                     [ 'REPLICAOF', '127.0.0.1', '1' ],

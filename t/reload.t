@@ -28,13 +28,13 @@ sub configuration {
 my $nginx = start_nginx(redis => $redis, http => configuration('m0'));
 
 
-# the old processes are gone: a master, two workers, a companion
+# the old processes are gone: a master, two workers, a filler
 
 sub settled {
     my @pids;
 
     wait_for { (@pids = $nginx->pids) == 4 } 20, 'the old processes to end';
-    is(scalar(@pids), 4, 'two workers and one companion, as at first');
+    is(scalar(@pids), 4, 'two workers and one filler, as at first');
 }
 
 
@@ -105,7 +105,7 @@ sub settled {
 
 
 # The time for the old processes is over before the answer is: the new
-# companion begins it again, and that does not count as a failure.
+# filler begins it again, and that does not count as a failure.
 
 {
     my $question = 'What takes very long? {{chunks=160;gap=50}}';
@@ -117,7 +117,7 @@ sub settled {
     settled();
 
     foreach my $n (1 .. 4) {
-        my $old = companion($nginx);
+        my $old = filler($nginx);
         my $later = ask_later($nginx, { question => $question });
 
         mid_answer($redis, 5, $question);
@@ -126,8 +126,8 @@ sub settled {
         my ($cut) = results($later);
 
         is($cut->{error}, 'closed early', 'a client of the old worker is cut');
-        wait_for { gone($old) } 15, 'the old companion to end';
-        ok(gone($old), 'the old companion has ended');
+        wait_for { gone($old) } 15, 'the old filler to end';
+        ok(gone($old), 'the old filler has ended');
     }
 
     my $q = ask($nginx, { question => $question });
@@ -143,7 +143,7 @@ sub settled {
 }
 
 
-# Redis does not answer while the old companion gives an answer back: what it
+# Redis does not answer while the old filler gives an answer back: what it
 # leaves behind is known to the new one.
 
 {
@@ -153,7 +153,7 @@ sub settled {
     ok($nginx->reload(main => 'worker_shutdown_timeout 500ms;'), 'reload');
     settled();
 
-    $old = companion($nginx);
+    $old = filler($nginx);
 
     my $later = ask_later($nginx, { question => $question });
 
@@ -162,7 +162,7 @@ sub settled {
     sleep(0.4);
     $redis->signal('STOP');
     ok(wait_for(sub { gone($old) }, 15, 'its end'),
-       'a companion ends without Redis');
+       'a filler ends without Redis');
     $redis->signal('CONT');
     results($later);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # What nobody shall learn, wherever it is looked for: keys and passwords.  What
-# nobody shall be able to write: headers and events.  What a companion is and
+# nobody shall be able to write: headers and events.  What a filler is and
 # has.  (Logs at other levels are in logs.t, the environment that a child would
 # inherit in environment.t, rights in Redis in acl.t.)
 
@@ -133,7 +133,7 @@ foreach my $way (
     my $nginx = start_nginx(%redis, http => $http, env => $env,
         level => $debug ? 'debug' : 'info');
 
-    companion($nginx);
+    filler($nginx);
 
     my @all = exercise($nginx);
 
@@ -147,7 +147,7 @@ foreach my $way (
             . $nginx->access_log,
         'ps' => join("\n", map { Chat::Nginx::title($_) } $nginx->pids),
         'environments' => join("\n", map { read_file("/proc/$_/environ") }
-                               $nginx->worker_pids, $nginx->companion_pids),
+                               $nginx->worker_pids, $nginx->filler_pids),
     );
 
     $places{'nginx -T'} = ($nginx->run('-T'))[1] unless $name eq 'literal';
@@ -183,10 +183,10 @@ my @told = grep {
 is_deeply(\@told, [], 'clients are told of no address and no words of others');
 
 
-# what a companion is, and has open
+# what a filler is, and has open
 
 my $nginx = start_nginx(redis => $redis, http => provider_block("key $key;"));
-my $pid = companion($nginx);
+my $pid = filler($nginx);
 
 stream_ok(scalar ask($nginx, { question => 'Who are you?' }), 'an answer');
 
@@ -196,7 +196,7 @@ my ($caps) = read_file("/proc/$pid/status") =~ /^CapEff:\s+(\S+)/m;
 if ($> == 0) {
     my $user = getpwnam('www-data');
 
-    is($uids, join("\t", ($user) x 4), 'a companion has the user of workers');
+    is($uids, join("\t", ($user) x 4), 'a filler has the user of workers');
     is($caps, '0' x 16, 'and no capability');
 }
 

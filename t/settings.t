@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # What directives do while nginx runs, where no other test shows it: how long
-# answers are kept, what providers are sent, how many companions there are, how
+# answers are kept, what providers are sent, how many fillers there are, how
 # far a request is from Redis, and what clients cost.
 
 use warnings;
@@ -15,7 +15,7 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Time::HiRes qw(sleep time);
 
-# a companion raises its soft limit of open files; this test has a low one
+# a filler raises its soft limit of open files; this test has a low one
 
 system("prlimit --pid $$ --nofile=1024:") == 0 or die "prlimit: $?\n";
 
@@ -202,28 +202,28 @@ is("$q->{status} $q->{body}", '503 a page', 'error_page goes first');
 
 # open files: all that it may have
 
-my ($pid) = $nginx->companion_pids;
+my ($pid) = $nginx->filler_pids;
 my ($soft, $hard) = read_file("/proc/$pid/limits")
     =~ /^Max open files\s+(\S+)\s+(\S+)/m;
 
-is($soft, $hard, 'a companion may open as many files as it can');
+is($soft, $hard, 'a filler may open as many files as it can');
 isnt($soft, 1024, 'which are more than before');
 ok($nginx->stop, 'the end');
 
 
-# chat_fill: two companions, each with one generation at once
+# chat_fill: two fillers, each with one generation at once
 
 $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
                      http => 'chat_fill processes=2 concurrency=1;');
 $nginx->allow_log(qr/exited on signal 9/);
 
 
-# the companions: pids, and their parents
+# the fillers: pids, and their parents
 
-sub companions {
+sub fillers {
     my @pids;
 
-    wait_for { (@pids = $nginx->companion_pids) == 2 } 10, 'two companions';
+    wait_for { (@pids = $nginx->filler_pids) == 2 } 10, 'two fillers';
 
     return @pids;
 }
@@ -244,19 +244,19 @@ sub two_at_once {
 }
 
 
-my @pids = companions();
+my @pids = fillers();
 my @parents = map { Chat::Nginx::parent($_) } @pids;
 
-is(scalar(@pids), 2, 'two companions');
+is(scalar(@pids), 2, 'two fillers');
 is($parents[0], $parents[1], 'of one worker');
 
 ok(wait_for(sub { get($nginx, '/')->{body} =~ /"ok"/ }, 10, 'health'), 'ok');
 
 my $health = parse_json(get($nginx, '/')->{body});
 
-is_deeply([ sort { $a <=> $b } map { $_->{pid} } @{ $health->{companions} } ],
+is_deeply([ sort { $a <=> $b } map { $_->{pid} } @{ $health->{fillers} } ],
           [ sort { $a <=> $b } @pids ], 'health knows both');
-two_at_once('two companions');
+two_at_once('two fillers');
 
 # who has to wait is counted
 
@@ -267,7 +267,7 @@ my $later = ask_later($nginx,
 ok(wait_for(sub {
     $health = parse_json(get($nginx, '/')->{body});
     $health->{queue} == 3 && $health->{live} == 5
-        && 2 == grep { $_->{running} == 1 } @{ $health->{companions} };
+        && 2 == grep { $_->{running} == 1 } @{ $health->{fillers} };
 }, 4.5), 'health: two run, three wait') or diag(explain($health));
 is($health->{live}, 5, 'health: five are followed');
 results($later);
@@ -275,9 +275,9 @@ results($later);
 # one of them is killed: the other one stays, and there are two again
 
 kill('KILL', $pids[0]);
-wait_for { !grep { $_ == $pids[0] } $nginx->companion_pids } 5, 'its end';
+wait_for { !grep { $_ == $pids[0] } $nginx->filler_pids } 5, 'its end';
 
-my @now = companions();
+my @now = fillers();
 
 is(scalar(@now), 2, 'two again');
 ok(scalar(grep { $_ == $pids[1] } @now), 'the other one is the same');
@@ -287,10 +287,10 @@ two_at_once('after a death');
 
 ok($nginx->reload, 'reload');
 wait_for {
-    my %now = map { $_ => 1 } $nginx->companion_pids;
+    my %now = map { $_ => 1 } $nginx->filler_pids;
 
     keys(%now) == 2 && !grep { $now{$_} } @now;
-} 10, 'the old companions';
+} 10, 'the old fillers';
 two_at_once('after a reload');
 ok($nginx->stop, 'the end');
 

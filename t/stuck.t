@@ -64,7 +64,7 @@ sub pair {
 
 
 sub descriptors {
-    my @files = glob('/proc/' . ($nginx->companion_pids)[0] . '/fd/*');
+    my @files = glob('/proc/' . ($nginx->filler_pids)[0] . '/fd/*');
 
     return scalar(@files);
 }

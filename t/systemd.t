@@ -59,7 +59,7 @@ foreach my $name (sort keys %unit) {
     $nginx->allow_log(qr/open socket #\d+ left in connection|: aborting$/)
         if $name eq 'debian';
 
-    companion($nginx);
+    filler($nginx);
 
     $run{$name} = { nginx => $nginx, questions => \@questions,
         later => ask_later($nginx, map { { question => $_ } } @questions) };

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Several instances on one Redis: what one of them leaves behind is finished
-# by another, once, and a companion that was away for too long writes nothing.
+# by another, once, and a filler that was away for too long writes nothing.
 
 use warnings;
 use strict;
@@ -17,7 +17,7 @@ my $redis = start_redis();
 my $provider = start_provider(%answer);
 my $one = start_nginx(redis => $redis, provider => $provider);
 
-companion($one);
+filler($one);
 
 
 # A whole host dies.
@@ -32,7 +32,7 @@ companion($one);
 
     my $two = start_nginx(redis => $redis, provider => $provider);
 
-    companion($two);
+    filler($two);
 
     my $second = ask_later($two,
         map { { question => $_, timeout => 60 } } @questions);
@@ -64,7 +64,7 @@ companion($one);
 }
 
 
-# A companion stops for longer than its lease, and then goes on.
+# A filler stops for longer than its lease, and then goes on.
 
 {
     my @questions = map { "stopped $_" } 1 .. 5;
@@ -73,7 +73,7 @@ companion($one);
 
     $one->start;
 
-    my $stopped = companion($one);
+    my $stopped = filler($one);
     my $first = ask_later($one,
         map { { question => $_, timeout => 60 } } @questions);
 
@@ -84,7 +84,7 @@ companion($one);
 
     ok(wait_for(sub {
         !grep { provider_stats($provider, $_) != 2 } @questions
-    }, 16 + $SLACK), 'a stopped companion: another takes over');
+    }, 16 + $SLACK), 'a stopped filler: another takes over');
 
     # it finds its connections, leases and answers as it has left them
 
@@ -94,7 +94,7 @@ companion($one);
     my ($rounds, @faults) = watched($watch);
 
     foreach my $q (@all) {
-        stream_ok($q, "a stopped companion: $q->{question}", restarts => 1,
+        stream_ok($q, "a stopped filler: $q->{question}", restarts => 1,
                   text => $texts{$q->{question}});
     }
 
@@ -111,7 +111,7 @@ companion($one);
     } 10, 'five lines';
 
     is($told, 5, 'it has seen that it may not write any more');
-    is(companion($one), $stopped, 'it is still there');
+    is(filler($one), $stopped, 'it is still there');
     stream_ok(scalar ask($one, { question => 'and now? {{chunks=3}}' }),
               'and works', restarts => 0);
 

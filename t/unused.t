@@ -94,7 +94,7 @@ foreach my $name (sort keys %unused) {
         my $q = get($nginx, '/');
 
         is($q->{body}, 'fine', "$name: nginx works, master $master");
-        is($nginx->companion_pids, 0, 'no companion');
+        is($nginx->filler_pids, 0, 'no filler');
 
         my @pids = pids_of($nginx, $master);
 
@@ -107,7 +107,7 @@ foreach my $name (sort keys %unused) {
 
         if ($master) {
             ok($nginx->reload, 'reload');
-            is($nginx->companion_pids, 0, 'no companion after it');
+            is($nginx->filler_pids, 0, 'no filler after it');
         }
 
         is(get($nginx, '/')->{body}, 'fine', 'it works on');
@@ -137,15 +137,15 @@ my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
                         %{ $unused{'loaded only'} });
 
 pids_of($nginx, 1);
-is($nginx->companion_pids, 0, 'no companion at first');
+is($nginx->filler_pids, 0, 'no filler at first');
 reload($nginx, 'a reload that brings "chat"', servers => undef);
 stream_ok(scalar ask($nginx, { question => 'Are you there?' }), 'an answer');
-is($nginx->companion_pids, 1, 'a companion');
+is($nginx->filler_pids, 1, 'a filler');
 is(zones(($nginx->worker_pids)[-1]), $plain{1}{zones} + 1, 'a zone');
 reload($nginx, 'a reload that takes it away',
        servers => $unused{'loaded only'}{servers});
-ok(wait_for(sub { !$nginx->companion_pids }, 10, 'the end of the companion'),
-   'no companion any more');
+ok(wait_for(sub { !$nginx->filler_pids }, 10, 'the end of the filler'),
+   'no filler any more');
 is(get($nginx, '/')->{body}, 'fine', 'nginx works');
 
 $redis->disconnect;

@@ -34,7 +34,7 @@ if ($parent == 0) {
 waitpid($parent, 0);
 
 my $old = pid_of_master();
-my $companion = companion($nginx);
+my $filler = filler($nginx);
 
 
 sub pid_of_master {
@@ -73,14 +73,14 @@ my $later = ask_later($nginx,
 
 mid_answer($redis, 5, @early);
 
-# two masters, two companions on one queue
+# two masters, two fillers on one queue
 
 my $new = upgrade($old);
-my $successor = another_companion($nginx, $companion);
+my $successor = another_filler($nginx, $filler);
 
-ok($successor, 'a second companion');
+ok($successor, 'a second filler');
 sleep(0.5);
-is(scalar($nginx->companion_pids), 2, 'both take tasks');
+is(scalar($nginx->filler_pids), 2, 'both take tasks');
 
 # the old one quits
 
@@ -92,7 +92,7 @@ my @all = results($later);
 is(good(@all), 40, 'nothing is lost');
 is(scalar(grep { processing_of($_) != 1 } @all), 0, 'without a restart');
 is(provider_stats($provider)->{calls}, 40, 'one call each');
-is(companion($nginx), $successor, 'the second companion stays');
+is(filler($nginx), $successor, 'the second filler stays');
 stream_ok(scalar ask($nginx, { question => 'and now? {{chunks=3}}' }),
           'a miss after the upgrade', restarts => 0);
 stream_ok(scalar ask($nginx, { question => $early[0] }),
@@ -102,7 +102,7 @@ stream_ok(scalar ask($nginx, { question => $early[0] }),
 
 my $third = upgrade($new);
 
-another_companion($nginx, $successor);
+another_filler($nginx, $successor);
 
 my @back = map { "back $_" } 1 .. 20;
 
@@ -111,7 +111,7 @@ mid_answer($redis, 5, @back);
 kill('QUIT', $third);
 @all = results($later);
 is(good(@all), 20, 'an upgrade is taken back: nothing is lost');
-is(companion($nginx), $successor, 'the companion of the old one stays');
+is(filler($nginx), $successor, 'the filler of the old one stays');
 stream_ok(scalar ask($nginx, { question => 'and then? {{chunks=3}}' }),
           'a miss after that', restarts => 0);
 

@@ -135,7 +135,7 @@ sub has_all {
               cache => qr/hit/);
     fresh();
 
-    ok(takes_none($redis, companion($_)), 'nobody takes a task')
+    ok(takes_none($redis, filler($_)), 'nobody takes a task')
         foreach $nginx, $other;
 
     my $later = ask_later($other, { question => $QUESTION });
@@ -159,7 +159,7 @@ sub has_all {
     kill('KILL', $later->{pid});
     results($later);
     $redis->cmd('XTRIM', 'chat:tasks:1', 'MAXLEN', 0);
-    kill('CONT', map { companion($_) } $nginx, $other);
+    kill('CONT', map { filler($_) } $nginx, $other);
     $other->stop;
 }
 
@@ -211,7 +211,7 @@ is(join(' ', @last{qw(status chunk cuts v finish)}),
 # its tasks
 
 $redis->cmd('DEL', $S);
-takes_none($redis, companion($nginx));
+takes_none($redis, filler($nginx));
 
 my $later = ask_later($nginx, { question => $QUESTION });
 my $task;
@@ -221,7 +221,7 @@ wait_for { $task = $redis->cmd('XRANGE', 'chat:tasks:1', '-', '+')->[0] } 5,
 
 my %ours = (fp => $fp, providers => { @{ $task->[1] } }->{providers});
 
-kill('CONT', companion($nginx));
+kill('CONT', filler($nginx));
 results($later);
 
 foreach my $case ([ 'a task of it', {}, {} ],

@@ -28,8 +28,8 @@ $nginx->allow_log(qr/exited on signal 9/);
 foreach my $zero (1, 0) {
     my $name = $zero ? 'worker 0' : 'worker 1';
     my @questions = map { "$name $_" } 1 .. 24;
-    my $companion = companion($nginx);
-    my $parent = Chat::Nginx::parent($companion);
+    my $filler = filler($nginx);
+    my $parent = Chat::Nginx::parent($filler);
     my ($worker) = grep { $zero ? $_ == $parent : $_ != $parent }
         $nginx->worker_pids;
     my $later = ask_later($nginx, map { { question => $_ } } @questions);
@@ -58,19 +58,19 @@ foreach my $zero (1, 0) {
     wait_for { $nginx->worker_pids == 2 } 5, 'two workers';
 
     if ($zero) {
-        ok(another_companion($nginx, $companion), 'another companion');
-        wait_for { gone($companion) } 5, 'the end of the old companion';
-        ok(gone($companion), 'the old companion ends');
+        ok(another_filler($nginx, $filler), 'another filler');
+        wait_for { gone($filler) } 5, 'the end of the old filler';
+        ok(gone($filler), 'the old filler ends');
     }
 
-    isnt(Chat::Nginx::parent(companion($nginx)), 1, "$name: it has a worker");
+    isnt(Chat::Nginx::parent(filler($nginx)), 1, "$name: it has a worker");
     stream_ok(scalar ask($nginx, { question => "$name, then {{chunks=3}}" }),
               "$name: asked afterwards", restarts => 0);
     is(scalar(zombies($nginx)), 0, "$name: no zombie");
 }
 
 
-# Only one worker: the companion finishes what its worker has asked for, and
+# Only one worker: the filler finishes what its worker has asked for, and
 # its successor takes what comes.
 
 {
@@ -81,7 +81,7 @@ foreach my $zero (1, 0) {
     $one->allow_log(qr/exited on signal 9/);
     ok($nginx->stop, 'the other instance ends');
 
-    my $companion = companion($one);
+    my $filler = filler($one);
     my $later = ask_later($one, map { { question => $_ } } @questions);
 
     mid_answer($redis, 5, @questions);
@@ -96,8 +96,8 @@ foreach my $zero (1, 0) {
     } @again), 8, 'the only worker: clients come back to their answers');
     is(scalar(grep { provider_stats($provider, $_) != 1 } @questions), 0,
        'the only worker: one call each');
-    ok(another_companion($one, $companion), 'another companion');
-    wait_for { gone($companion) } 5, 'the end of the old companion';
+    ok(another_filler($one, $filler), 'another filler');
+    wait_for { gone($filler) } 5, 'the end of the old filler';
     ok($one->stop, 'it ends');
 }
 
@@ -110,7 +110,7 @@ foreach my $zero (1, 0) {
 
     $nginx->start;
 
-    my $companion = companion($nginx);
+    my $filler = filler($nginx);
     my $later = ask_later($nginx, { question => $question });
 
     mid_answer($redis, 5, $question);
@@ -129,7 +129,7 @@ foreach my $zero (1, 0) {
 
     is(scalar(@open), 0, 'nobody has the old logs open');
     ok(scalar(grep { (readlink($_) // '') eq "$dir/error.log" }
-              glob("/proc/$companion/fd/*")), 'the companion has the new log');
+              glob("/proc/$filler/fd/*")), 'the filler has the new log');
 
     my ($q) = results($later);
 
@@ -137,7 +137,7 @@ foreach my $zero (1, 0) {
               text => text_of($question, %answer));
     wait_for { $nginx->access_log =~ /POST \/chat/ } 5;
     like($nginx->access_log, qr/POST \/chat/, 'the new access log');
-    is(companion($nginx), $companion, 'the same companion');
+    is(filler($nginx), $filler, 'the same filler');
     ok($nginx->stop, 'it ends');
 
     # faults in the old log count too
@@ -147,7 +147,7 @@ foreach my $zero (1, 0) {
 }
 
 
-# A companion that replaces another does not write what its worker has yet to
+# A filler that replaces another does not write what its worker has yet to
 # write to a log.
 
 {
@@ -155,17 +155,17 @@ foreach my $zero (1, 0) {
         workers => 1, location =>
         'access_log %%DIR%%/lines.log combined buffer=64k flush=1h;');
     my $log = $one->dir . '/lines.log';
-    my $companion = companion($one);
+    my $filler = filler($one);
 
     $one->allow_log(qr/exited on signal 9/);
     stream_ok(scalar ask($one, { question => 'One line {{chunks=3}}' }),
               'a line that waits in a buffer');
     is(-s $log, 0, 'it waits');
-    kill('KILL', $companion);
-    $companion = another_companion($one, $companion);
+    kill('KILL', $filler);
+    $filler = another_filler($one, $filler);
     wait_for {
-        Chat::Nginx::title($companion) eq 'nginx: chat filler process'
-    } 10, 'the other companion';
+        Chat::Nginx::title($filler) eq 'nginx: chat filler process'
+    } 10, 'the other filler';
 
     rename($log, "$log.1");
     $one->signal('USR1');
@@ -186,22 +186,22 @@ foreach my $zero (1, 0) {
     my $single = start_nginx(redis => $redis, provider => $provider,
                              master => 0);
     my @questions = map { "single $_" } 1 .. 6;
-    my $companion = companion($single);
+    my $filler = filler($single);
 
     $single->allow_log(qr/exited on signal 9/);
-    is(Chat::Nginx::parent($companion), $single->pid, 'no master: a companion');
+    is(Chat::Nginx::parent($filler), $single->pid, 'no master: a filler');
 
     my $later = ask_later($single, map { { question => $_ } } @questions);
 
     mid_answer($redis, 5, @questions);
-    kill('KILL', $companion);
+    kill('KILL', $filler);
 
     my @all = results($later);
 
     is(scalar(grep {
         !Chat::Check::faults($_, text => text_of($_->{question}, %answer),
                              restarts => 1)
-    } @all), 6, 'no master: the companion is killed, and replaced');
+    } @all), 6, 'no master: the filler is killed, and replaced');
     stream_ok(scalar ask($single, { question => 'single {{chunks=3}}' }),
               'no master: a miss');
     is(scalar(zombies($single)), 0, 'no master: no zombie');

@@ -50,16 +50,16 @@ static ngx_str_t  ngx_chat_event_names[] = {
 /* of a choice */
 
 enum {
-    ngx_chat_choice_index = 0,
-    ngx_chat_choice_delta,
-    ngx_chat_choice_message,
-    ngx_chat_choice_finish,
-    ngx_chat_choice_error,
-    ngx_chat_choice_members
+    ngx_chat_failover_index = 0,
+    ngx_chat_failover_delta,
+    ngx_chat_failover_message,
+    ngx_chat_failover_finish,
+    ngx_chat_failover_error,
+    ngx_chat_failover_members
 };
 
 
-static ngx_str_t  ngx_chat_choice_names[] = {
+static ngx_str_t  ngx_chat_failover_names[] = {
     ngx_string("index"),
     ngx_string("delta"),
     ngx_string("message"),
@@ -302,14 +302,14 @@ static ngx_int_t
 ngx_chat_delta_choices(ngx_chat_delta_t *d, ngx_str_t *choices,
     ngx_pool_t *pool)
 {
-    ngx_str_t  rest, choice, *index, v[ngx_chat_choice_members];
+    ngx_str_t  rest, choice, *index, v[ngx_chat_failover_members];
 
     if (choices->len == 0 || choices->data[0] != '[') {
         return NGX_OK;
     }
 
     rest = *choices;
-    index = &v[ngx_chat_choice_index];
+    index = &v[ngx_chat_failover_index];
 
     while (ngx_chat_json_element(&rest, &choice) == NGX_OK) {
 
@@ -317,8 +317,8 @@ ngx_chat_delta_choices(ngx_chat_delta_t *d, ngx_str_t *choices,
             continue;
         }
 
-        if (ngx_chat_json_members(v, &choice, ngx_chat_choice_names,
-                                  ngx_chat_choice_members, pool)
+        if (ngx_chat_json_members(v, &choice, ngx_chat_failover_names,
+                                  ngx_chat_failover_members, pool)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -345,12 +345,12 @@ ngx_chat_delta_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
 
     half = d->half;
 
-    rc = ngx_chat_delta_body(d, &v[ngx_chat_choice_delta], pool);
+    rc = ngx_chat_delta_body(d, &v[ngx_chat_failover_delta], pool);
 
     /* a message beside a delta repeats what was said so far */
 
     if (rc == NGX_OK && d->text.len == 0 && d->half == half) {
-        rc = ngx_chat_delta_body(d, &v[ngx_chat_choice_message], pool);
+        rc = ngx_chat_delta_body(d, &v[ngx_chat_failover_message], pool);
         d->whole = (d->text.len != 0);
     }
 
@@ -358,11 +358,12 @@ ngx_chat_delta_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
         return rc;
     }
 
-    if (ngx_chat_delta_finish(d, &v[ngx_chat_choice_finish], pool) != NGX_OK) {
+    if (ngx_chat_delta_finish(d, &v[ngx_chat_failover_finish],
+                              pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    error = &v[ngx_chat_choice_error];
+    error = &v[ngx_chat_failover_error];
 
     if (ngx_chat_json_given(error)
         || (error->len && error->data[0] == '{'))

@@ -12,7 +12,7 @@
 #define _NGX_CHAT_CURL_H_INCLUDED_
 
 
-#include "../ngx_chat_provider.h"
+#include "../provider/ngx_chat_provider.h"
 #include <curl/curl.h>
 
 

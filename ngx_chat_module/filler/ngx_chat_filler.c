@@ -1,7 +1,7 @@
 
 #include "ngx_chat_filler.h"
-#include "ngx_chat_intake.h"
-#include "../ngx_chat_resolver.h"
+#include "ngx_chat_consumer.h"
+#include "../net/ngx_chat_resolver.h"
 
 #include <ngx_event.h>
 #include <ngx_channel.h>
@@ -28,7 +28,7 @@ typedef struct {
     ngx_connection_t        *control;
     ngx_chat_slot_t         *slot;       /* NULL: the board is full */
     ngx_chat_jobs_t          jobs;
-    ngx_chat_intake_t       *intake;
+    ngx_chat_consumer_t     *intake;
     ngx_event_t              beat;
     ngx_connection_t         dummy;
     ngx_uint_t               number;
@@ -109,8 +109,8 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
     fl->conf = fcf;
     fl->cycle = cycle;
     fl->number = number;
-    fl->slot = ngx_chat_board_take(fcf->board, ngx_pid, number, token,
-                                   predecessor);
+    fl->slot = ngx_chat_scoreboard_take(fcf->board, ngx_pid, number, token,
+                                        predecessor);
 
     if (ngx_chat_filler_start(fl, control, token, predecessor) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -395,7 +395,7 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
-    fl->intake = ngx_chat_intake_start(&fl->jobs, log);
+    fl->intake = ngx_chat_consumer_start(&fl->jobs, log);
     if (fl->intake == NULL) {
         return NGX_ERROR;
     }
@@ -479,7 +479,7 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
     fl = dummy->data;
 
     if (fl->slot && fl->quit
-        && ngx_chat_board_yield(fl->conf->board, fl->slot) == NGX_OK)
+        && ngx_chat_scoreboard_yield(fl->conf->board, fl->slot) == NGX_OK)
     {
         fl->slot = NULL;
     }
@@ -487,17 +487,18 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
     /* the board may have been full of those who were to quit */
 
     if (fl->slot == NULL && !fl->quit && !fl->leaving) {
-        fl->slot = ngx_chat_board_take(fl->conf->board, ngx_pid, fl->number,
-                                       fl->jobs.token,
-                                       &fl->jobs.predecessor);
+        fl->slot = ngx_chat_scoreboard_take(fl->conf->board, ngx_pid,
+                                            fl->number,
+                                            fl->jobs.token,
+                                            &fl->jobs.predecessor);
     }
 
     if (fl->slot) {
         fl->slot->beat = ngx_time();
         fl->slot->running = fl->jobs.running;
-        fl->slot->queued = ngx_chat_intake_queued(fl->intake);
+        fl->slot->queued = ngx_chat_consumer_queued(fl->intake);
         fl->slot->redis = ngx_chat_redis_up(fl->jobs.store.redis)
-                          && ngx_chat_intake_up(fl->intake)
+                          && ngx_chat_consumer_up(fl->intake)
                           && ngx_chat_store_refusal(&fl->jobs.store,
                                                     NGX_CHAT_SERVICE_QUEUE)
                              ->len == 0;
@@ -530,9 +531,9 @@ ngx_chat_filler_inherit(ngx_chat_filler_t *fl)
 {
     u_char  token[NGX_CHAT_TOKEN_LEN];
 
-    if (ngx_chat_intake_inheriting(fl->intake)
-        || ngx_chat_board_dead(fl->conf->board, fl->number,
-                               fl->conf->processes, token)
+    if (ngx_chat_consumer_inheriting(fl->intake)
+        || ngx_chat_scoreboard_dead(fl->conf->board, fl->number,
+                                    fl->conf->processes, token)
            != NGX_OK)
     {
         return;
@@ -541,7 +542,7 @@ ngx_chat_filler_inherit(ngx_chat_filler_t *fl)
     ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0,
                   "tasks of a dead chat filler process are taken over");
 
-    ngx_chat_intake_inherit(fl->intake, token);
+    ngx_chat_consumer_inherit(fl->intake, token);
 }
 
 
@@ -550,7 +551,7 @@ ngx_chat_filler_job_ended(void *data)
 {
     ngx_chat_filler_t  *fl = data;
 
-    ngx_chat_intake_room(fl->intake);
+    ngx_chat_consumer_room(fl->intake);
 }
 
 
@@ -618,7 +619,7 @@ ngx_chat_filler_leave(ngx_chat_filler_t *fl)
 
     if (!fl->draining) {
         fl->draining = 1;
-        ngx_chat_intake_drain(fl->intake, ngx_chat_filler_drained, fl);
+        ngx_chat_consumer_drain(fl->intake, ngx_chat_filler_drained, fl);
     }
 
     ngx_chat_job_give_back_all(&fl->jobs);
@@ -636,7 +637,7 @@ ngx_chat_filler_leave(ngx_chat_filler_t *fl)
 static void
 ngx_chat_filler_drain(ngx_chat_filler_t *fl)
 {
-    ngx_chat_board_t  *board;
+    ngx_chat_scoreboard_t  *board;
 
     board = fl->conf->board;
 
@@ -645,8 +646,8 @@ ngx_chat_filler_drain(ngx_chat_filler_t *fl)
         ngx_chat_filler_beat_soon(fl);
     }
 
-    if (!ngx_chat_board_successor(board, ngx_pid)
-        && ngx_chat_board_requests(board))
+    if (!ngx_chat_scoreboard_successor(board, ngx_pid)
+        && ngx_chat_scoreboard_requests(board))
     {
         return;
     }
@@ -659,7 +660,7 @@ ngx_chat_filler_drain(ngx_chat_filler_t *fl)
 
     ngx_setproctitle("chat filler process is shutting down");
 
-    ngx_chat_intake_drain(fl->intake, ngx_chat_filler_drained, fl);
+    ngx_chat_consumer_drain(fl->intake, ngx_chat_filler_drained, fl);
 }
 
 
@@ -677,7 +678,7 @@ ngx_chat_filler_exit(ngx_chat_filler_t *fl)
     /* the slot stays if tasks are left behind: a successor needs the token */
 
     if (fl->slot && fl->drained && fl->jobs.running == 0) {
-        ngx_chat_board_release(fl->slot);
+        ngx_chat_scoreboard_release(fl->slot);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0, "exit");

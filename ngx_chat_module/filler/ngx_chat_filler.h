@@ -1,6 +1,6 @@
 
 /*
- * The companion process ("nginx: chat filler process"): takes tasks from the
+ * The filler process ("nginx: chat filler process"): takes tasks from the
  * queue, asks providers, and writes the generations.  It shares nothing with
  * workers but Redis, the board and the configuration.
  */
@@ -10,11 +10,11 @@
 #define _NGX_CHAT_FILLER_H_INCLUDED_
 
 
-#include "../ngx_chat_board.h"
-#include "../ngx_chat_provider.h"
+#include "../shm/ngx_chat_scoreboard.h"
+#include "../provider/ngx_chat_provider.h"
 
 
-/* commands of a worker to its companion; end of file alone means: drain */
+/* commands of a worker to its filler; end of file alone means: drain */
 #define NGX_CHAT_CONTROL_QUIT       'Q'
 #define NGX_CHAT_CONTROL_TERMINATE  'T'
 #define NGX_CHAT_CONTROL_REOPEN     'R'
@@ -27,23 +27,23 @@ typedef struct {
     ngx_resolver_t        *resolver;     /* of http{}, or NULL */
     ngx_uint_t             processes;
     ngx_uint_t             concurrency;
-    ngx_chat_board_t      *board;
+    ngx_chat_scoreboard_t      *board;
 } ngx_chat_filler_conf_t;
 
 
 /*
- * Called in init_process of every process; starts the companions in worker 0
+ * Called in init_process of every process; starts the fillers in worker 0
  * and in single-process mode, and nothing elsewhere.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf,
     ngx_cycle_t *cycle);
 
-/* called in exit_process: companions that still run are told to end */
+/* called in exit_process: fillers that still run are told to end */
 void ngx_chat_supervisor_stop(ngx_cycle_t *cycle);
 
 
 /*
- * The companion's whole life, in the forked child; never returns.  control is
+ * The filler's whole life, in the forked child; never returns.  control is
  * its end of the supervisor's socketpair, predecessor the token of the
  * process it replaces, or empty.
  */

@@ -136,7 +136,7 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
 {
     u_char            *p;
     ngx_chat_jobs_t   *jobs;
-    ngx_chat_grip_t   *grip;
+    ngx_chat_lease_t  *grip;
     ngx_chat_claim_t   claim;
 
     jobs = job->jobs;
@@ -273,7 +273,7 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
         return;
     }
 
-    ngx_chat_choice_anew(&job->choice);
+    ngx_chat_failover_anew(&job->choice);
     ngx_chat_job_ask(job);
 }
 

@@ -13,7 +13,7 @@
 
 #include "ngx_chat_filler.h"
 #include "ngx_chat_curl.h"
-#include "../ngx_chat_peers.h"
+#include "../provider/ngx_chat_peers.h"
 #include "../store/ngx_chat_store_filler.h"
 #include "../store/ngx_chat_store_tasks.h"
 
@@ -21,7 +21,7 @@
 typedef struct ngx_chat_job_s  ngx_chat_job_t;
 
 
-/* state shared by all jobs of a companion */
+/* state shared by all jobs of a filler */
 typedef struct {
     ngx_chat_filler_conf_t  *conf;
     ngx_chat_store_t         store;

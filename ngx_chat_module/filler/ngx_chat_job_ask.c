@@ -34,7 +34,7 @@ ngx_chat_job_prepare(ngx_chat_job_t *job)
     job->again.data = job;
     job->again.log = &job->log;
 
-    return ngx_chat_job_options(job);
+    return ngx_chat_job_candidates(job);
 }
 
 
@@ -60,7 +60,7 @@ ngx_chat_job_ask(ngx_chat_job_t *job)
 {
     ngx_msec_t  delay;
 
-    switch (ngx_chat_choice_next(&job->choice, &delay)) {
+    switch (ngx_chat_failover_next(&job->choice, &delay)) {
 
     case NGX_OK:
         ngx_chat_job_start_over(job);
@@ -86,7 +86,7 @@ ngx_chat_job_call(ngx_chat_job_t *job)
     job->call = ngx_chat_provider_call(job->jobs->curl,
                                        job->choice.option->peer->provider,
                                        &job->task.messages,
-                                       ngx_chat_choice_left(&job->choice),
+                                       ngx_chat_failover_left(&job->choice),
                                        &ngx_chat_job_ops, job, &job->log);
 
     if (job->call == NULL) {

@@ -1,8 +1,8 @@
 
 /*
  * A job as its parts see it: ngx_chat_job.c takes the task and claims its
- * generation, ngx_chat_job_options.c says which providers may be asked for it,
- * ngx_chat_job_ask.c asks them, ngx_chat_job_write.c brings what came into
+ * generation, ngx_chat_job_candidates.c says which providers may be asked for
+ * it, ngx_chat_job_ask.c asks them, ngx_chat_job_write.c brings what came into
  * Redis.
  *
  * A function that may end the job is the last thing its caller does.
@@ -15,7 +15,7 @@
 
 #include "ngx_chat_job.h"
 #include "ngx_chat_provider_call.h"
-#include "../ngx_chat_choice.h"
+#include "../provider/ngx_chat_failover.h"
 #include "../codec/ngx_chat_bytes.h"
 
 #include <ngx_event.h>
@@ -44,10 +44,10 @@ struct ngx_chat_job_s {
     ngx_log_t                  log;
     ngx_chat_job_state_e       state;
     ngx_chat_task_entry_t      task;
-    ngx_chat_grip_t            grip;
+    ngx_chat_lease_t           grip;
 
     /* the providers' side */
-    ngx_chat_choice_t          choice;     /* of those that are known */
+    ngx_chat_failover_t        choice;     /* of those that are known */
     ngx_chat_provider_end_t    end;
     ngx_event_t                again;      /* the next round */
     ngx_event_t                event;      /* posted: something came */
@@ -66,7 +66,7 @@ struct ngx_chat_job_s {
     ngx_chat_error_e           error;      /* code to end with, if any */
 
     unsigned                   ended:1;    /* the call did: see end */
-    unsigned                   answered:1; /* and text is the whole answer */
+    unsigned                   answered:1;  /* and text is the whole answer */
     unsigned                   broken:1;   /* no chunks any more, only fail */
     unsigned                   hasty:1;    /* Redis has been waited for */
     unsigned                   fresh:1;    /* the next chunk starts over */
@@ -87,7 +87,7 @@ ngx_int_t ngx_chat_job_prepare(ngx_chat_job_t *job);
  * The task's providers that are known here, in choice; none is no error, but
  * logged.  NGX_ERROR: no memory.
  */
-ngx_int_t ngx_chat_job_options(ngx_chat_job_t *job);
+ngx_int_t ngx_chat_job_candidates(ngx_chat_job_t *job);
 
 /* the call has ended: what follows for who was asked */
 void ngx_chat_job_judge(ngx_chat_job_t *job);

@@ -1,6 +1,6 @@
 
 #include "ngx_chat_lookup.h"
-#include "../ngx_chat_resolver.h"
+#include "../net/ngx_chat_resolver.h"
 
 
 static void ngx_chat_lookup_resolved(ngx_resolver_ctx_t *ctx);

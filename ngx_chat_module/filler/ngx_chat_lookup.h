@@ -1,6 +1,6 @@
 
 /*
- * Addresses of a host, for the companion's calls: found by nginx's resolver
+ * Addresses of a host, for the filler's calls: found by nginx's resolver
  * where http{} has one, else as the system does, in a thread.  Nobody waits for
  * a name server but who asked for that name.
  */

@@ -33,27 +33,28 @@ typedef struct {
     u_char                   token[NGX_CHAT_TOKEN_LEN];
     ngx_str_t                predecessor;
     u_char                   room[NGX_CHAT_TOKEN_LEN];
-} ngx_chat_companion_t;
+} ngx_chat_supervisor_child_t;
 
 
 typedef struct {
-    ngx_uint_t               n;
-    ngx_chat_companion_t    *companions;
+    ngx_uint_t                    n;
+    ngx_chat_supervisor_child_t  *fillers;
 } ngx_chat_supervisor_t;
 
 
-static void ngx_chat_companion_spawn(ngx_chat_companion_t *co);
-static ngx_int_t ngx_chat_companion_watch(ngx_chat_companion_t *co,
+static void ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co);
+static ngx_int_t ngx_chat_supervisor_watch(ngx_chat_supervisor_child_t *co,
     ngx_socket_t fd);
-static void ngx_chat_companion_control_handler(ngx_event_t *rev);
-static void ngx_chat_companion_reserve(ngx_chat_companion_t *co,
+static void ngx_chat_supervisor_control_handler(ngx_event_t *rev);
+static void ngx_chat_supervisor_reserve(ngx_chat_supervisor_child_t *co,
     ngx_uint_t files);
-static void ngx_chat_companion_release(ngx_chat_companion_t *co);
-static void ngx_chat_companion_drain(ngx_chat_companion_t *co);
-static void ngx_chat_companion_gone(ngx_chat_companion_t *co);
-static void ngx_chat_companion_respawn_later(ngx_chat_companion_t *co);
-static void ngx_chat_companion_timer_handler(ngx_event_t *ev);
-static void ngx_chat_companion_tell(ngx_chat_companion_t *co, u_char what);
+static void ngx_chat_supervisor_release(ngx_chat_supervisor_child_t *co);
+static void ngx_chat_supervisor_drain(ngx_chat_supervisor_child_t *co);
+static void ngx_chat_supervisor_gone(ngx_chat_supervisor_child_t *co);
+static void ngx_chat_supervisor_respawn_later(ngx_chat_supervisor_child_t *co);
+static void ngx_chat_supervisor_timer_handler(ngx_event_t *ev);
+static void ngx_chat_supervisor_tell(ngx_chat_supervisor_child_t *co,
+    u_char what);
 static void ngx_chat_supervisor_reopen(ngx_open_file_t *file, ngx_log_t *log);
 
 
@@ -64,9 +65,9 @@ static ngx_chat_supervisor_t  ngx_chat_supervisor;
 ngx_int_t
 ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
 {
-    ngx_log_t             *log;
-    ngx_uint_t             i;
-    ngx_chat_companion_t  *co;
+    ngx_log_t                    *log;
+    ngx_uint_t                    i;
+    ngx_chat_supervisor_child_t  *co;
 
     /* helpers such as the cache manager come here too, as worker 0 */
 
@@ -78,13 +79,13 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
     }
 
     co = ngx_pcalloc(cycle->pool, fcf->processes
-                                  * sizeof(ngx_chat_companion_t));
+                                  * sizeof(ngx_chat_supervisor_child_t));
     if (co == NULL) {
         return NGX_ERROR;
     }
 
     ngx_chat_supervisor.n = fcf->processes;
-    ngx_chat_supervisor.companions = co;
+    ngx_chat_supervisor.fillers = co;
 
     /* log reopening has no hook, but files are flushed before */
 
@@ -103,14 +104,14 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
         co[i].spare_fd[1] = (ngx_socket_t) -1;
 
         co[i].dummy.fd = (ngx_socket_t) -1;
-        co[i].timer.handler = ngx_chat_companion_timer_handler;
+        co[i].timer.handler = ngx_chat_supervisor_timer_handler;
         co[i].timer.data = &co[i].dummy;
         co[i].timer.log = cycle->log;
         co[i].dummy.data = &co[i];
 
         co[i].predecessor.data = co[i].room;
 
-        ngx_chat_companion_spawn(&co[i]);
+        ngx_chat_supervisor_spawn(&co[i]);
     }
 
     return NGX_OK;
@@ -120,23 +121,23 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
 void
 ngx_chat_supervisor_stop(ngx_cycle_t *cycle)
 {
-    ngx_uint_t             i;
-    ngx_chat_companion_t  *co;
+    ngx_uint_t                    i;
+    ngx_chat_supervisor_child_t  *co;
 
     for (i = 0; i < ngx_chat_supervisor.n; i++) {
-        co = &ngx_chat_supervisor.companions[i];
+        co = &ngx_chat_supervisor.fillers[i];
 
         if (co->timer.timer_set) {
             ngx_del_timer(&co->timer);
         }
 
         if (co->control) {
-            ngx_chat_companion_tell(co, NGX_CHAT_CONTROL_TERMINATE);
+            ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_TERMINATE);
             ngx_close_connection(co->control);
             co->control = NULL;
         }
 
-        ngx_chat_companion_release(co);
+        ngx_chat_supervisor_release(co);
     }
 
     ngx_chat_supervisor.n = 0;
@@ -144,19 +145,19 @@ ngx_chat_supervisor_stop(ngx_cycle_t *cycle)
 
 
 static void
-ngx_chat_companion_spawn(ngx_chat_companion_t *co)
+ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co)
 {
     ngx_fd_t   fd[2];
     ngx_log_t  *log;
 
     log = co->cycle->log;
 
-    ngx_chat_companion_release(co);
+    ngx_chat_supervisor_release(co);
 
     if (ngx_chat_key_random(co->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "no random bits for the chat filler process");
-        ngx_chat_companion_respawn_later(co);
+        ngx_chat_supervisor_respawn_later(co);
         return;
     }
 
@@ -165,15 +166,15 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
     {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "socketpair() for the chat filler process failed");
-        ngx_chat_companion_respawn_later(co);
+        ngx_chat_supervisor_respawn_later(co);
         return;
     }
 
     /* first of all, lest it be started in vain */
 
-    if (ngx_chat_companion_watch(co, fd[0]) != NGX_OK) {
+    if (ngx_chat_supervisor_watch(co, fd[0]) != NGX_OK) {
         ngx_close_channel(fd, log);
-        ngx_chat_companion_respawn_later(co);
+        ngx_chat_supervisor_respawn_later(co);
         return;
     }
 
@@ -192,7 +193,7 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
         (void) close(fd[1]);
         ngx_close_connection(co->control);
         co->control = NULL;
-        ngx_chat_companion_respawn_later(co);
+        ngx_chat_supervisor_respawn_later(co);
         return;
 
     case 0:
@@ -208,7 +209,7 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
     (void) close(fd[1]);
 
     /* fd[0] will be the other file: closed before the next spawn */
-    ngx_chat_companion_reserve(co, 1);
+    ngx_chat_supervisor_reserve(co, 1);
 
     co->started = ngx_current_msec;
 
@@ -218,7 +219,7 @@ ngx_chat_companion_spawn(ngx_chat_companion_t *co)
 
 
 static ngx_int_t
-ngx_chat_companion_watch(ngx_chat_companion_t *co, ngx_socket_t fd)
+ngx_chat_supervisor_watch(ngx_chat_supervisor_child_t *co, ngx_socket_t fd)
 {
     ngx_connection_t  *c;
 
@@ -231,7 +232,7 @@ ngx_chat_companion_watch(ngx_chat_companion_t *co, ngx_socket_t fd)
     c->log = co->cycle->log;
     c->read->log = c->log;
     c->write->log = c->log;
-    c->read->handler = ngx_chat_companion_control_handler;
+    c->read->handler = ngx_chat_supervisor_control_handler;
 
     /* nginx calls the read handler of idle connections when it is to quit */
 
@@ -250,12 +251,12 @@ ngx_chat_companion_watch(ngx_chat_companion_t *co, ngx_socket_t fd)
 
 
 static void
-ngx_chat_companion_control_handler(ngx_event_t *rev)
+ngx_chat_supervisor_control_handler(ngx_event_t *rev)
 {
-    u_char                 buf[64];
-    ssize_t                n;
-    ngx_connection_t      *c;
-    ngx_chat_companion_t  *co;
+    u_char                        buf[64];
+    ssize_t                       n;
+    ngx_connection_t             *c;
+    ngx_chat_supervisor_child_t  *co;
 
     c = rev->data;
     co = c->data;
@@ -266,13 +267,13 @@ ngx_chat_companion_control_handler(ngx_event_t *rev)
 
             /* worker_shutdown_timeout is over */
 
-            ngx_chat_companion_tell(co, NGX_CHAT_CONTROL_TERMINATE);
-            ngx_chat_companion_gone(co);
+            ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_TERMINATE);
+            ngx_chat_supervisor_gone(co);
             return;
         }
 
         c->close = 0;
-        ngx_chat_companion_drain(co);
+        ngx_chat_supervisor_drain(co);
         return;
     }
 
@@ -295,14 +296,14 @@ ngx_chat_companion_control_handler(ngx_event_t *rev)
             }
         }
 
-        ngx_chat_companion_gone(co);
+        ngx_chat_supervisor_gone(co);
         return;
     }
 }
 
 
 static void
-ngx_chat_companion_reserve(ngx_chat_companion_t *co, ngx_uint_t files)
+ngx_chat_supervisor_reserve(ngx_chat_supervisor_child_t *co, ngx_uint_t files)
 {
     ngx_uint_t  n;
 
@@ -316,7 +317,7 @@ ngx_chat_companion_reserve(ngx_chat_companion_t *co, ngx_uint_t files)
 
 
 static void
-ngx_chat_companion_release(ngx_chat_companion_t *co)
+ngx_chat_supervisor_release(ngx_chat_supervisor_child_t *co)
 {
     ngx_uint_t  n;
 
@@ -335,14 +336,14 @@ ngx_chat_companion_release(ngx_chat_companion_t *co)
 }
 
 
-/* the worker stays until its companion has finished what it runs */
+/* the worker stays until its filler has finished what it runs */
 
 static void
-ngx_chat_companion_drain(ngx_chat_companion_t *co)
+ngx_chat_supervisor_drain(ngx_chat_supervisor_child_t *co)
 {
     co->control->idle = 0;
 
-    ngx_chat_companion_tell(co, NGX_CHAT_CONTROL_QUIT);
+    ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_QUIT);
 
     if (co->timer.timer_set) {
         ngx_del_timer(&co->timer);
@@ -354,7 +355,7 @@ ngx_chat_companion_drain(ngx_chat_companion_t *co)
 
 
 static void
-ngx_chat_companion_gone(ngx_chat_companion_t *co)
+ngx_chat_supervisor_gone(ngx_chat_supervisor_child_t *co)
 {
     ngx_close_connection(co->control);
     co->control = NULL;
@@ -375,16 +376,16 @@ ngx_chat_companion_gone(ngx_chat_companion_t *co)
 
     if (ngx_current_msec - co->started >= NGX_CHAT_RESPAWN_GOOD) {
         co->delay = 0;
-        ngx_chat_companion_spawn(co);
+        ngx_chat_supervisor_spawn(co);
         return;
     }
 
-    ngx_chat_companion_respawn_later(co);
+    ngx_chat_supervisor_respawn_later(co);
 }
 
 
 static void
-ngx_chat_companion_respawn_later(ngx_chat_companion_t *co)
+ngx_chat_supervisor_respawn_later(ngx_chat_supervisor_child_t *co)
 {
     /* with "poll" each connection has a file */
 
@@ -392,7 +393,7 @@ ngx_chat_companion_respawn_later(ngx_chat_companion_t *co)
         co->spare = ngx_get_connection((ngx_socket_t) -1, co->cycle->log);
     }
 
-    ngx_chat_companion_reserve(co, 2);
+    ngx_chat_supervisor_reserve(co, 2);
 
     co->delay = ngx_max(co->delay * 2, NGX_CHAT_RESPAWN_MIN);
     co->delay = ngx_min(co->delay, NGX_CHAT_RESPAWN_MAX);
@@ -403,10 +404,10 @@ ngx_chat_companion_respawn_later(ngx_chat_companion_t *co)
 
 
 static void
-ngx_chat_companion_timer_handler(ngx_event_t *ev)
+ngx_chat_supervisor_timer_handler(ngx_event_t *ev)
 {
-    ngx_connection_t      *dummy;
-    ngx_chat_companion_t  *co;
+    ngx_connection_t             *dummy;
+    ngx_chat_supervisor_child_t  *co;
 
     dummy = ev->data;
     co = dummy->data;
@@ -420,12 +421,12 @@ ngx_chat_companion_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_chat_companion_spawn(co);
+    ngx_chat_supervisor_spawn(co);
 }
 
 
 static void
-ngx_chat_companion_tell(ngx_chat_companion_t *co, u_char what)
+ngx_chat_supervisor_tell(ngx_chat_supervisor_child_t *co, u_char what)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, co->cycle->log, 0,
                    "chat filler process %P told '%c'", co->pid, what);
@@ -447,18 +448,18 @@ ngx_chat_companion_tell(ngx_chat_companion_t *co, u_char what)
 static void
 ngx_chat_supervisor_reopen(ngx_open_file_t *file, ngx_log_t *log)
 {
-    ngx_uint_t             i;
-    ngx_chat_companion_t  *co;
+    ngx_uint_t                    i;
+    ngx_chat_supervisor_child_t  *co;
 
     if (ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
     for (i = 0; i < ngx_chat_supervisor.n; i++) {
-        co = &ngx_chat_supervisor.companions[i];
+        co = &ngx_chat_supervisor.fillers[i];
 
         if (co->control) {
-            ngx_chat_companion_tell(co, NGX_CHAT_CONTROL_REOPEN);
+            ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_REOPEN);
         }
     }
 }

@@ -14,9 +14,9 @@
 #include <ngx_http.h>
 
 #include "../ngx_chat.h"
-#include "../ngx_chat_board.h"
-#include "../ngx_chat_provider.h"
-#include "../ngx_chat_tls.h"
+#include "../shm/ngx_chat_scoreboard.h"
+#include "../provider/ngx_chat_provider.h"
+#include "../net/ngx_chat_tls.h"
 #include "../codec/ngx_chat_error.h"
 #include "../hub/ngx_chat_hub.h"
 #include "../hub/ngx_chat_ask.h"
@@ -32,13 +32,14 @@
 #define NGX_HTTP_CHAT_UNPROCESSABLE  422
 
 
-typedef struct ngx_http_chat_target_s  ngx_http_chat_target_t;
+typedef struct ngx_http_chat_provider_upstream_s
+    ngx_http_chat_provider_upstream_t;
 
 
 /* settings of http{} as a whole: a single instance, read-only at run time */
 typedef struct {
     ngx_array_t              providers;      /* of ngx_chat_provider_t * */
-    ngx_array_t              targets;        /* of ngx_http_chat_target_t * */
+    ngx_array_t              upstreams;      /* of pointers: see typedef */
     ngx_array_t              locations;      /* of those that say "chat" */
     ngx_array_t              secrets;        /* of ngx_str_t: names of
                                                 environment variables that
@@ -56,7 +57,7 @@ typedef struct {
     ngx_uint_t               direct_limit;
     ngx_uint_t               redis_off;
     ngx_uint_t               direct;         /* somebody may ask directly */
-    ngx_chat_board_t        *board;          /* NULL: no location says chat */
+    ngx_chat_scoreboard_t   *board;          /* NULL: no location says chat */
     ngx_chat_hub_conf_t      hub;
 
     ngx_array_t              variables;      /* of ngx_uint_t: our indexes */
@@ -75,7 +76,7 @@ typedef struct {
     ngx_array_t             *names;          /* of ngx_str_t: "chat a b" */
     ngx_array_t             *providers;      /* of ngx_chat_provider_t *, in
                                                 the same order */
-    ngx_array_t             *targets;        /* of ngx_http_chat_target_t *,
+    ngx_array_t             *upstreams;      /* of providers,
                                                 likewise */
     ngx_str_t                provider_list;  /* "name=fp name=fp" */
     u_char                   fp[NGX_CHAT_FP_LEN];

@@ -2,7 +2,7 @@
 #include "ngx_http_chat_handler.h"
 #include "ngx_http_chat_body.h"
 #include "ngx_http_chat_ctx.h"
-#include "ngx_http_chat_direct.h"
+#include "provider/ngx_http_chat_direct.h"
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_variables.h"

@@ -1,18 +1,18 @@
 
 #include "ngx_http_chat_health.h"
 #include "ngx_http_chat_ctx.h"
-#include "ngx_http_chat_direct.h"
+#include "provider/ngx_http_chat_direct.h"
 #include "ngx_http_chat_header.h"
-#include "../ngx_chat_peers.h"
+#include "../provider/ngx_chat_peers.h"
 #include "../codec/ngx_chat_json.h"
 
 
-/* a companion that has not told for so many seconds is not counted on */
+/* a filler that has not told for so many seconds is not counted on */
 #define NGX_HTTP_CHAT_BEAT  10
 
 
 typedef struct {
-    ngx_uint_t             running;    /* companions that take tasks */
+    ngx_uint_t             running;    /* fillers that take tasks */
     ngx_uint_t             connected;  /* of these, with Redis */
     ngx_uint_t             queued;
 } ngx_http_chat_fleet_t;
@@ -27,9 +27,9 @@ typedef struct {
 } ngx_http_chat_verdict_t;
 
 
-/* a provider as all companions see it that take tasks, or as this worker */
+/* a provider as all fillers see it that take tasks, or as this worker */
 typedef struct {
-    ngx_uint_t             companions;
+    ngx_uint_t             fillers;
     ngx_uint_t             down;       /* of these */
     ngx_uint_t             limited;
     ngx_uint_t             answers;
@@ -115,7 +115,7 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
     slot = NULL;
 
     if (chmcf->board) {
-        slot = ngx_chat_board_slots(chmcf->board);
+        slot = ngx_chat_scoreboard_slots(chmcf->board);
         ngx_http_chat_fleet(slot, &fleet);
     }
 
@@ -147,7 +147,7 @@ ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
 
         if (!ngx_http_chat_health_counts(&slot[i])) {
             continue;
@@ -203,11 +203,11 @@ ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
 
     } else if (fleet->running == 0) {
         ngx_str_set(&v->reason,
-                    "no companion is running: only cached answers");
+                    "no filler is running: only cached answers");
 
     } else if (fleet->connected == 0) {
         ngx_str_set(&v->reason,
-                    "no companion reaches Redis: only cached answers");
+                    "no filler reaches Redis: only cached answers");
 
     } else if (state->partial) {
         ngx_str_set(&v->reason, "Redis is a part of a Redis Cluster: "
@@ -321,12 +321,12 @@ ngx_http_chat_health_full_len(ngx_array_t *providers,
     ngx_chat_provider_t  **pv;
 
     len = sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
-                 "\"subscriber\": \"down\", \"companions\": [], "
+                 "\"subscriber\": \"down\", \"fillers\": [], "
                  "\"providers\": [], \"queue\": , \"live\": , "
                  "\"direct\": , \"eviction\": \"\", "
                  "\"breaker\": \"closed\"") - 1
           + 3 * NGX_INT_T_LEN
-          + NGX_CHAT_BOARD_SLOTS
+          + NGX_CHAT_SCOREBOARD_SLOTS
             * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
                       "\"redis\": \"down\", \"running\": }, ") - 1
                + 3 * NGX_ATOMIC_T_LEN);
@@ -362,7 +362,7 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
     down = state->off ? "off" : "down";
 
     p = ngx_sprintf(p, ", \"redis\": \"%s\", \"broker\": \"%s\", "
-                    "\"subscriber\": \"%s\", \"companions\": [",
+                    "\"subscriber\": \"%s\", \"fillers\": [",
                     state->redis ? "up" : down, state->broker ? "up" : down,
                     state->pubsub ? "up" : down);
 
@@ -399,9 +399,9 @@ ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
 
     n = 0;
 
-    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
 
-        /* the companion may write at the same time */
+        /* the filler may write at the same time */
 
         state = slot[i].state;
 
@@ -436,7 +436,7 @@ ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
 
     for (i = 0; i < providers->nelts; i++) {
 
-        /* where there is no companion */
+        /* where there is no filler */
 
         if (own) {
             ngx_http_chat_health_own(&pv[i]->name, &sum);
@@ -445,12 +445,12 @@ ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
             ngx_http_chat_health_sum(slot, &pv[i]->name, &sum);
         }
 
-        /* as long as one companion asks it first, it is up */
+        /* as long as one filler asks it first, it is up */
 
-        if (sum.companions == 0) {
+        if (sum.fillers == 0) {
             state = "unknown";
 
-        } else if (sum.down + sum.limited < sum.companions) {
+        } else if (sum.down + sum.limited < sum.fillers) {
             state = "up";
 
         } else {
@@ -479,9 +479,9 @@ ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
 
     ngx_memzero(sum, sizeof(ngx_http_chat_provider_sum_t));
 
-    key = ngx_chat_board_key(name);
+    key = ngx_chat_scoreboard_key(name);
 
-    for (i = 0; i < NGX_CHAT_BOARD_SLOTS; i++) {
+    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
 
         if (!ngx_http_chat_health_counts(&slot[i])) {
             continue;
@@ -489,11 +489,14 @@ ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
 
         pv = slot[i].providers;
 
-        for (n = 0; n < NGX_CHAT_BOARD_PROVIDERS && pv[n].key != key; n++) {
+        for (n = 0;
+         n < NGX_CHAT_SCOREBOARD_PROVIDERS && pv[n].key != key;
+         n++)
+    {
             /* void */
         }
 
-        if (n == NGX_CHAT_BOARD_PROVIDERS) {
+        if (n == NGX_CHAT_SCOREBOARD_PROVIDERS) {
             continue;
         }
 
@@ -523,7 +526,7 @@ static void
 ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
     ngx_chat_slot_provider_t *pv)
 {
-    sum->companions++;
+    sum->fillers++;
     sum->answers += pv->answers;
     sum->failures += pv->failures;
 

@@ -1,9 +1,9 @@
 
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_ctx.h"
-#include "ngx_http_chat_direct.h"
+#include "provider/ngx_http_chat_direct.h"
 #include "ngx_http_chat_header.h"
-#include "../codec/ngx_chat_frame.h"
+#include "../codec/ngx_chat_sse_event.h"
 
 
 /* limits of a batch of frames taken from the channel */
@@ -32,7 +32,7 @@ static ngx_int_t ngx_http_chat_announce(ngx_http_request_t *r,
 static void ngx_http_chat_switch(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_count(ngx_http_chat_ctx_t *ctx,
-    ngx_chat_frame_t *frame);
+    ngx_chat_sse_event_t *frame);
 static ngx_int_t ngx_http_chat_fail(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chain_t **ll);
 static ngx_chain_t *ngx_http_chat_link(ngx_http_request_t *r,
@@ -48,7 +48,7 @@ static ngx_msec_t ngx_http_chat_heartbeat(ngx_http_request_t *r,
 static const ngx_chat_dialect_t  ngx_http_chat_dialect = {
     0,
     ngx_http_chat_render,
-    ngx_chat_replay_write
+    ngx_chat_hit_body_write
 };
 
 static ngx_str_t  ngx_http_chat_comment = ngx_string(": keep-alive\n\n");
@@ -200,14 +200,14 @@ ngx_http_chat_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
 {
     size_t  len;
 
-    len = ngx_chat_frame_len(ev);
+    len = ngx_chat_sse_event_len(ev);
 
     frame->data = ngx_pnalloc(pool, len);
     if (frame->data == NULL) {
         return NGX_ERROR;
     }
 
-    frame->len = ngx_chat_frame_write(frame->data, ev) - frame->data;
+    frame->len = ngx_chat_sse_event_write(frame->data, ev) - frame->data;
 
     return NGX_OK;
 }
@@ -323,11 +323,11 @@ ngx_http_chat_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 static ngx_int_t
 ngx_http_chat_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
-    size_t             size;
-    ngx_int_t          rc;
-    ngx_uint_t         n;
-    ngx_chain_t       *cl, **ll;
-    ngx_chat_frame_t   frame;
+    size_t                size;
+    ngx_int_t             rc;
+    ngx_uint_t            n;
+    ngx_chain_t          *cl, **ll;
+    ngx_chat_sse_event_t  frame;
 
     if (ngx_http_chat_announce(r, ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -468,7 +468,7 @@ ngx_http_chat_switch(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 static void
-ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_frame_t *frame)
+ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_sse_event_t *frame)
 {
     ctx->bytes += frame->bytes.len;
     ctx->chunks += frame->chunks;
@@ -516,9 +516,9 @@ static ngx_int_t
 ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chain_t **ll)
 {
-    ngx_chain_t       *cl;
-    ngx_chat_event_t   ev;
-    ngx_chat_frame_t   frame;
+    ngx_chain_t          *cl;
+    ngx_chat_event_t      ev;
+    ngx_chat_sse_event_t  frame;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "answer cannot be sent to the end");

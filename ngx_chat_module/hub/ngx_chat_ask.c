@@ -2,7 +2,7 @@
 #include "ngx_chat_ask_private.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_hit.h"
-#include "ngx_chat_undo.h"
+#include "ngx_chat_rollback.h"
 #include "../codec/ngx_chat_key.h"
 
 
@@ -245,7 +245,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
         return;
     }
 
-    ngx_chat_undo_first(hub, &ask->task.gen);
+    ngx_chat_rollback_first(hub, &ask->task.gen);
 
     /* a generation once opened must get its task: others may have joined */
 
@@ -411,7 +411,7 @@ ngx_chat_ask_undo(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 
     if (ask->opened) {
         ask->opened = 0;
-        ngx_chat_undo(ask->hub, &ask->task.gen, ngx_chat_ask_joined(e));
+        ngx_chat_rollback(ask->hub, &ask->task.gen, ngx_chat_ask_joined(e));
     }
 }
 

@@ -1,7 +1,7 @@
 
 /*
  * An ask under way, and its two halves: ngx_chat_ask.c finds out what the
- * question is, ngx_chat_ask_push.c gets its task to the companions.
+ * question is, ngx_chat_ask_push.c gets its task to the fillers.
  *
  * Private to hub/.
  */

@@ -7,7 +7,7 @@
 #define NGX_CHAT_CHANNEL_POOL    4096
 
 /*
- * Both are far above what a companion writes: they stop somebody else's
+ * Both are far above what a filler writes: they stop somebody else's
  * endless stream.  Small chunks weigh more than their text.
  */
 #define NGX_CHAT_CHANNEL_LENGTH  (64 * 1024 * 1024)

@@ -596,7 +596,7 @@ ngx_chat_follow_wait(ngx_chat_follow_t *f)
     ms = NGX_CHAT_SILENCE;
     left = (ngx_msec_int_t) (f->late - ngx_current_msec);
 
-    /* as long as nothing was written it may be waiting for a companion */
+    /* as long as nothing was written it may be waiting for a filler */
 
     if (f->n == 1 && left > 0) {
         ms = ngx_min(ms, (ngx_msec_t) left);

@@ -6,7 +6,7 @@
 
 
 typedef struct {
-    ngx_chat_replay_t      replay;
+    ngx_chat_hit_body_t    replay;
     ngx_chat_entry_t      *first;
     ngx_chat_entry_t     **last;       /* NULL: nobody has read it */
 } ngx_chat_reel_t;
@@ -182,7 +182,7 @@ ngx_chat_hit_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 
     if (reel->last == NULL) {
         reel->last = &reel->first;
-        ngx_chat_replay_init(&reel->replay, &ch->hit->answer);
+        ngx_chat_hit_body_init(&reel->replay, &ch->hit->answer);
     }
 
     return &reel->first;
@@ -192,11 +192,11 @@ ngx_chat_hit_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 ngx_int_t
 ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 {
-    u_char             *p, buf[NGX_CHAT_HIT_PIECE];
-    ngx_str_t          *frame;
-    ngx_chat_reel_t    *reel;
-    ngx_chat_entry_t   *e;
-    ngx_chat_replay_t   before;
+    u_char              *p, buf[NGX_CHAT_HIT_PIECE];
+    ngx_str_t           *frame;
+    ngx_chat_reel_t     *reel;
+    ngx_chat_entry_t    *e;
+    ngx_chat_hit_body_t  before;
 
     reel = &ch->hit->reels[dialect->index];
 

@@ -4,7 +4,7 @@
 #include "ngx_chat_channel.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_hit.h"
-#include "ngx_chat_undo.h"
+#include "ngx_chat_rollback.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
 
@@ -70,7 +70,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
     ngx_chat_channel_t  *ch;
 
     ngx_chat_hub_close_asks(hub);
-    ngx_chat_undo_close(hub);
+    ngx_chat_rollback_close(hub);
 
     /* requests may still be attached: what they hold outlives the hub */
 
@@ -301,7 +301,7 @@ ngx_chat_hub_detach(ngx_chat_sub_t *sub)
 
 
 ngx_int_t
-ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame)
+ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
 {
     ngx_str_t         *bytes;
     ngx_chat_entry_t  *e;

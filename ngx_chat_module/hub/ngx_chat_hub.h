@@ -18,7 +18,7 @@
 
 
 #include "../ngx_chat.h"
-#include "../codec/ngx_chat_replay.h"
+#include "../codec/ngx_chat_hit_body.h"
 
 
 #define NGX_CHAT_DIALECTS  2
@@ -37,7 +37,7 @@ typedef struct {
     ngx_uint_t             index;  /* below NGX_CHAT_DIALECTS */
     ngx_int_t            (*render)(ngx_chat_event_t *ev, ngx_pool_t *pool,
                                    ngx_str_t *frame);
-    u_char              *(*replay)(ngx_chat_replay_t *rp, u_char *p,
+    u_char              *(*replay)(ngx_chat_hit_body_t *rp, u_char *p,
                                    u_char *last);
 } ngx_chat_dialect_t;
 
@@ -52,7 +52,7 @@ typedef struct {
     ngx_uint_t             chunks; /* number that end in it */
     ngx_str_t              code;   /* error: the code; completed: the reason */
     ngx_chat_maker_t      *maker;  /* completed: as long as bytes; else NULL */
-} ngx_chat_frame_t;
+} ngx_chat_sse_event_t;
 
 
 /* called through a posted event, never from inside another floor's call */
@@ -163,7 +163,7 @@ void ngx_chat_hub_detach(ngx_chat_sub_t *sub);
  * NGX_DONE   the terminal frame was taken
  * NGX_ERROR  no memory
  */
-ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_frame_t *frame);
+ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame);
 
 /* is the subscriber's source lost sight of?  It may come back */
 ngx_uint_t ngx_chat_hub_lost(ngx_chat_sub_t *sub);

@@ -51,7 +51,7 @@ ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
     /* a process that has nothing to send may go */
     rd->timer.cancelable = 1;
 
-    if (ngx_chat_redis_where_create(rd) != NGX_OK) {
+    if (ngx_chat_redis_endpoint_create(rd) != NGX_OK) {
         ngx_chat_redis_release(rd);
         ngx_free(rd);
         return NULL;
@@ -102,7 +102,7 @@ ngx_chat_redis_close(ngx_chat_redis_t *rd)
 
     ngx_chat_redis_enter(rd);
     ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_SHUT);
-    ngx_chat_redis_where_close(rd);
+    ngx_chat_redis_endpoint_close(rd);
     ngx_chat_redis_leave(rd);
 }
 
@@ -178,7 +178,7 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
                             "the TLS handshake timed out");
         return;
 
-    case NGX_CHAT_REDIS_HELLO:
+    case NGX_CHAT_REDIS_SETUP:
         ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
                             "AUTH and other first commands timed out");
         return;
@@ -247,7 +247,7 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
     rd->failed = 0;
     rd->words.len = 0;
 
-    ngx_chat_redis_where_works(rd);
+    ngx_chat_redis_endpoint_works(rd);
     ngx_chat_redis_grant(rd);
 
     ngx_del_timer(&rd->timer);
@@ -286,7 +286,7 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     }
 
     level = (kind == 0 || (rd->logged & kind)) ? NGX_LOG_INFO : NGX_LOG_ERR;
-    name = ngx_chat_redis_where_name(rd);
+    name = ngx_chat_redis_endpoint_name(rd);
 
     rd->logged |= kind;
 
@@ -339,7 +339,7 @@ ngx_chat_redis_try_next(ngx_chat_redis_t *rd)
         ngx_del_timer(&rd->timer);
     }
 
-    if (!ngx_chat_redis_where_left(rd)) {
+    if (!ngx_chat_redis_endpoint_left(rd)) {
         return 0;
     }
 
@@ -368,7 +368,7 @@ ngx_chat_redis_moved(ngx_chat_redis_t *rd, const char *why)
      */
 
     ngx_chat_redis_disconnect(rd, 1);
-    ngx_chat_redis_where_end(rd);
+    ngx_chat_redis_endpoint_end(rd);
 
     rd->state = NGX_CHAT_REDIS_WAIT;
 
@@ -412,7 +412,7 @@ ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
     up = (rd->state == NGX_CHAT_REDIS_UP);
 
     ngx_chat_redis_disconnect(rd, state == NGX_CHAT_REDIS_WAIT);
-    ngx_chat_redis_where_end(rd);
+    ngx_chat_redis_endpoint_end(rd);
 
     rd->state = state;
     rd->out.len = 0;

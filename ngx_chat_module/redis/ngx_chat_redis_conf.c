@@ -223,7 +223,8 @@ ngx_chat_redis_conf_address(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
 
 ngx_int_t
 ngx_chat_redis_conf_init(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
-    ngx_chat_group_t *group, ngx_resolver_t *resolver, ngx_msec_t timeout,
+    ngx_chat_redis_upstream_t *group, ngx_resolver_t *resolver,
+    ngx_msec_t timeout,
     char **err, ngx_str_t *name)
 {
     ngx_uint_t  i;

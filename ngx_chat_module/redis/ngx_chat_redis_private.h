@@ -20,7 +20,7 @@
 
 #include "ngx_chat_redis.h"
 #include "ngx_chat_redis_state.h"
-#include "ngx_chat_redis_where.h"
+#include "ngx_chat_redis_endpoint.h"
 
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
@@ -46,7 +46,7 @@ struct ngx_chat_redis_s {
     ngx_log_t                 *log;
 
     ngx_peer_connection_t      peer;
-    ngx_chat_redis_where_t     where;
+    ngx_chat_redis_endpoint_t  where;
     ngx_msec_t                 started;     /* of the last round */
 
     /* for the next attempt */
@@ -155,7 +155,7 @@ void ngx_chat_redis_grant(ngx_chat_redis_t *rd);
 void ngx_chat_redis_fail_all(ngx_chat_redis_t *rd);
 
 
-/* ngx_chat_redis_link.c */
+/* ngx_chat_redis_conn.c */
 
 void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
 void ngx_chat_redis_reserve(ngx_chat_redis_t *rd);
@@ -183,10 +183,10 @@ void ngx_chat_redis_tls_start(ngx_chat_redis_t *rd);
 void ngx_chat_redis_tls_end(ngx_connection_t *c);
 
 
-/* ngx_chat_redis_hello.c */
+/* ngx_chat_redis_setup.c */
 
-ngx_int_t ngx_chat_redis_hello(ngx_chat_redis_t *rd);
-void ngx_chat_redis_hello_reply(ngx_chat_redis_t *rd,
+ngx_int_t ngx_chat_redis_setup(ngx_chat_redis_t *rd);
+void ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd,
     ngx_chat_reply_t *reply);
 
 /* keeps what Redis said, cut and cleaned, for the log */

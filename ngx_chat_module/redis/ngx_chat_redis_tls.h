@@ -2,7 +2,7 @@
 /*
  * TLS to Redis: what is made of the settings while the configuration is read.
  * Certificates, the key and the CAs are loaded then, so the key may be
- * readable by root alone.  Workers and companions inherit the result, and
+ * readable by root alone.  Workers and fillers inherit the result, and
  * make connections with it, each its own.
  */
 
@@ -11,7 +11,7 @@
 #define _NGX_CHAT_REDIS_TLS_H_INCLUDED_
 
 
-#include "../ngx_chat_tls.h"
+#include "../net/ngx_chat_tls.h"
 
 
 /* NULL: logged with the name of the directive */

@@ -9,7 +9,7 @@
 #define _NGX_CHAT_REDIS_URL_H_INCLUDED_
 
 
-#include "../ngx_chat_tls.h"
+#include "../net/ngx_chat_tls.h"
 
 
 #define NGX_CHAT_REDIS_MAX_HOSTS  16
@@ -61,7 +61,7 @@ struct ngx_chat_redis_conf_s {
     ngx_str_t        master;
 
     /* set by ngx_chat_redis_conf_init() */
-    ngx_chat_group_t      *group;  /* peers instead of the host */
+    ngx_chat_redis_upstream_t  *group;  /* peers instead of the host */
     ngx_resolver_t  *resolver;     /* of names, when they are needed */
     ngx_msec_t       resolver_timeout;
 };
@@ -130,7 +130,7 @@ ngx_int_t ngx_chat_redis_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
  * NGX_ERROR: *err says why, and *name which host.
  */
 ngx_int_t ngx_chat_redis_conf_init(ngx_pool_t *pool,
-    ngx_chat_redis_conf_t *rcf, ngx_chat_group_t *group,
+    ngx_chat_redis_conf_t *rcf, ngx_chat_redis_upstream_t *group,
     ngx_resolver_t *resolver, ngx_msec_t timeout, char **err,
     ngx_str_t *name);
 

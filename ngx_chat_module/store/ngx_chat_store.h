@@ -80,7 +80,7 @@ typedef struct {
 struct ngx_chat_store_s {
     ngx_chat_redis_t      *redis;
     ngx_chat_redis_t      *broker;  /* may be the same as redis */
-    ngx_chat_pubsub_t     *pubsub;  /* NULL in a companion */
+    ngx_chat_pubsub_t     *pubsub;  /* NULL in a filler */
     ngx_queue_t            calls;   /* under way */
     ngx_log_t             *log;
     time_t                 refused; /* when a refusal was last logged */

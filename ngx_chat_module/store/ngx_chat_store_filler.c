@@ -14,7 +14,7 @@ static void ngx_chat_store_finish_cuts(ngx_chat_call_t *call,
 static void ngx_chat_store_finish_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_chat_call_t *ngx_chat_store_grip(ngx_chat_store_t *st,
-    ngx_chat_script_t *script, ngx_chat_grip_t *grip, ngx_msec_t patience);
+    ngx_chat_script_t *script, ngx_chat_lease_t *grip, ngx_msec_t patience);
 
 
 /* the handler's rc NGX_OK and a verdict: none of these is negative */
@@ -75,7 +75,7 @@ static ngx_chat_script_t  ngx_chat_script_cancel = {
 
 
 ngx_chat_call_t *
-ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
     ngx_chat_claim_t *claim, ngx_msec_t patience, ngx_chat_claim_pt handler,
     void *data)
 {
@@ -139,7 +139,7 @@ ngx_chat_store_claim_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_chat_call_t *
-ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
     ngx_chat_append_t *append, ngx_msec_t patience,
     ngx_chat_append_pt handler, void *data)
 {
@@ -215,7 +215,7 @@ ngx_chat_store_append_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_chat_call_t *
-ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
     ngx_chat_finish_t *finish, ngx_msec_t patience,
     ngx_chat_ended_pt handler, void *data)
 {
@@ -297,7 +297,7 @@ ngx_chat_store_finish_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_chat_call_t *
-ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
     ngx_chat_error_e error, ngx_msec_t patience, ngx_chat_ended_pt handler,
     void *data)
 {
@@ -317,7 +317,7 @@ ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
 
 
 ngx_chat_call_t *
-ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
+ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
     ngx_msec_t grace, ngx_chat_ended_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
@@ -339,7 +339,7 @@ ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_grip_t *grip,
 
 static ngx_chat_call_t *
 ngx_chat_store_grip(ngx_chat_store_t *st, ngx_chat_script_t *script,
-    ngx_chat_grip_t *grip, ngx_msec_t patience)
+    ngx_chat_lease_t *grip, ngx_msec_t patience)
 {
     ngx_chat_call_t  *call;
 

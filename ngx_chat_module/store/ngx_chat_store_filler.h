@@ -1,8 +1,8 @@
 
 /*
- * The companion's verbs on a generation: claim it, write it, end it.  They
+ * The filler's verbs on a generation: claim it, write it, end it.  They
  * are repeated after a lost connection for as long as patience says, since a
- * companion has nothing better to do than to save what it was paid for.
+ * filler has nothing better to do than to save what it was paid for.
  *
  * NGX_DECLINED in a handler is LOST: the token is not the writer's any more
  * (or the generation is gone or ended), and nothing was changed.
@@ -25,7 +25,7 @@ typedef struct {
     u_char                 token[NGX_CHAT_JOB_TOKEN_LEN];  /* process.number */
     size_t                 token_len;
     uint64_t               n;      /* events in Redis, as the job knows */
-} ngx_chat_grip_t;
+} ngx_chat_lease_t;
 
 
 typedef enum {
@@ -49,7 +49,7 @@ typedef void (*ngx_chat_claim_pt)(void *data, ngx_int_t rc,
     ngx_chat_claim_e verdict, ngx_uint_t tries);
 
 ngx_chat_call_t *ngx_chat_store_claim(ngx_chat_store_t *st,
-    ngx_chat_grip_t *grip, ngx_chat_claim_t *claim, ngx_msec_t patience,
+    ngx_chat_lease_t *grip, ngx_chat_claim_t *claim, ngx_msec_t patience,
     ngx_chat_claim_pt handler, void *data);
 
 
@@ -71,7 +71,7 @@ typedef void (*ngx_chat_append_pt)(void *data, ngx_int_t rc,
     ngx_uint_t heard, ngx_uint_t stop);
 
 ngx_chat_call_t *ngx_chat_store_append(ngx_chat_store_t *st,
-    ngx_chat_grip_t *grip, ngx_chat_append_t *append, ngx_msec_t patience,
+    ngx_chat_lease_t *grip, ngx_chat_append_t *append, ngx_msec_t patience,
     ngx_chat_append_pt handler, void *data);
 
 
@@ -90,11 +90,11 @@ typedef struct {
 typedef void (*ngx_chat_ended_pt)(void *data, ngx_int_t rc);
 
 ngx_chat_call_t *ngx_chat_store_finish(ngx_chat_store_t *st,
-    ngx_chat_grip_t *grip, ngx_chat_finish_t *finish, ngx_msec_t patience,
+    ngx_chat_lease_t *grip, ngx_chat_finish_t *finish, ngx_msec_t patience,
     ngx_chat_ended_pt handler, void *data);
 
 ngx_chat_call_t *ngx_chat_store_fail(ngx_chat_store_t *st,
-    ngx_chat_grip_t *grip, ngx_chat_error_e error, ngx_msec_t patience,
+    ngx_chat_lease_t *grip, ngx_chat_error_e error, ngx_msec_t patience,
     ngx_chat_ended_pt handler, void *data);
 
 /*
@@ -102,7 +102,7 @@ ngx_chat_call_t *ngx_chat_store_fail(ngx_chat_store_t *st,
  * NGX_AGAIN: somebody does; NGX_DECLINED: LOST.
  */
 ngx_chat_call_t *ngx_chat_store_cancel(ngx_chat_store_t *st,
-    ngx_chat_grip_t *grip, ngx_msec_t grace, ngx_chat_ended_pt handler,
+    ngx_chat_lease_t *grip, ngx_msec_t grace, ngx_chat_ended_pt handler,
     void *data);
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The companion's side of the task queue: a stream with one consumer group,
+ * The filler's side of the task queue: a stream with one consumer group,
  * read over a connection of its own since the reads block.
  */
 

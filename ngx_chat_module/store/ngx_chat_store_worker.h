@@ -1,7 +1,7 @@
 
 /*
  * The worker's verbs: finding an answer or a generation, opening one, handing
- * its task to the companions, and following it.
+ * its task to the fillers, and following it.
  */
 
 

@@ -1,7 +1,7 @@
 
 #include "fuzz.h"
 #include "ngx_chat_answer.h"
-#include "ngx_chat_frame.h"
+#include "ngx_chat_sse_event.h"
 #include "ngx_chat_json.h"
 #include "ngx_chat_utf8.h"
 
@@ -40,7 +40,7 @@ fuzz_frame(ngx_chat_event_t *ev)
     u_char    *end;
     ngx_str_t  frame, json;
 
-    len = ngx_chat_frame_len(ev);
+    len = ngx_chat_sse_event_len(ev);
 
     frame.len = len;
     frame.data = malloc(len);
@@ -49,7 +49,7 @@ fuzz_frame(ngx_chat_event_t *ev)
         abort();
     }
 
-    end = ngx_chat_frame_write(frame.data, ev);
+    end = ngx_chat_sse_event_write(frame.data, ev);
 
     fuzz_must(end == frame.data + len, "a frame as long as foretold");
     fuzz_must(memcmp(frame.data, "data: ", 6) == 0
@@ -60,7 +60,7 @@ fuzz_frame(ngx_chat_event_t *ev)
 
     fuzz_must(memchr(json.data, LF, json.len) == NULL
               && memchr(json.data, CR, json.len) == NULL, "one line");
-    fuzz_must(ngx_chat_frame_json_len(ev) == json.len, "the same alone");
+    fuzz_must(ngx_chat_sse_event_json_len(ev) == json.len, "the same alone");
     fuzz_json(&json);
 
     free(frame.data);

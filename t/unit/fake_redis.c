@@ -244,7 +244,7 @@ fake_check(ngx_chat_call_t *call)
 }
 
 
-/* the companion */
+/* the filler */
 
 void
 fake_write(fake_write_e what)
@@ -567,7 +567,7 @@ fake_lose(ngx_uint_t what)
 
         if (what == 3 && g->own == 'r' && g->n > 4) {
 
-            /* the companion sees that numbers do not fit, and gives up */
+            /* the filler sees that numbers do not fit, and gives up */
 
             g->n -= 1 + fake_random(3);
             g->rewritten = 1;

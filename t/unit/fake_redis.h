@@ -1,7 +1,7 @@
 
 /*
  * What the two halves of the fake share: the worker's calls, and the Redis
- * and the companion behind them.
+ * and the filler behind them.
  */
 
 

@@ -417,7 +417,7 @@ fake_cut_commands(void)
 
 
 u_char *
-fake_replay(ngx_chat_replay_t *rp, u_char *p, u_char *last)
+fake_replay(ngx_chat_hit_body_t *rp, u_char *p, u_char *last)
 {
     size_t     len;
     ngx_str_t  text;

@@ -1,6 +1,6 @@
 
 /*
- * The worker's verbs over a Redis of this process, with a companion in it.
+ * The worker's verbs over a Redis of this process, with a filler in it.
  * Commands are carried out and answered one at a time when the test says so,
  * messages arrive likewise, and everything can fail.
  *
@@ -13,7 +13,7 @@
 
 
 #include "fake_loop.h"
-#include "../../ngx_chat_module/codec/ngx_chat_replay.h"
+#include "../../ngx_chat_module/codec/ngx_chat_hit_body.h"
 #include "../../ngx_chat_module/store/ngx_chat_store_worker.h"
 
 
@@ -48,7 +48,7 @@ ngx_uint_t fake_answer(ngx_int_t rc);   /* NGX_OK, or what went wrong */
 ngx_uint_t fake_deliver(void);
 
 /* of a dialect: a frame at a time, led by a letter, while there is room */
-u_char *fake_replay(ngx_chat_replay_t *rp, u_char *p, u_char *last);
+u_char *fake_replay(ngx_chat_hit_body_t *rp, u_char *p, u_char *last);
 
 /* faults */
 void fake_cut_commands(void);       /* all get NGX_ERROR, done or not */
@@ -59,7 +59,7 @@ void fake_garbage(void);            /* publishes nonsense */
 /* 0: streams; 1: generations; 2: answers; 3: the latest events */
 void fake_lose(ngx_uint_t what);
 
-void fake_orphan(void);             /* a companion dies */
+void fake_orphan(void);             /* a filler dies */
 
 /* generations that wait for a task nobody has pushed */
 ngx_uint_t fake_traps(void);
@@ -74,7 +74,7 @@ typedef enum {
     FAKE_CANCEL                     /* each is cancelled */
 } fake_write_e;
 
-/* the companion writes */
+/* the filler writes */
 void fake_write(fake_write_e what);
 
 void fake_free(void);

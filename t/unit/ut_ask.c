@@ -278,8 +278,8 @@ ut_trap(void)
 static ngx_chat_status_e
 ut_last(ut_client_t *cl)
 {
-    ngx_chat_frame_t   frame;
-    ngx_chat_status_e  status;
+    ngx_chat_sse_event_t  frame;
+    ngx_chat_status_e     status;
 
     status = NGX_CHAT_PROCESSING;
 

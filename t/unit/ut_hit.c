@@ -52,7 +52,7 @@ static void ut_memory(void);
 static const ngx_chat_dialect_t  ut_dialect = {
     0,
     ut_render,
-    ngx_chat_replay_write
+    ngx_chat_hit_body_write
 };
 
 static ngx_chat_hub_t      *ut_hub;
@@ -63,10 +63,10 @@ static ut_client_t          ut_client[UT_CLIENTS];
 static ngx_int_t
 ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
 {
-    frame->len = ngx_chat_frame_len(ev);
+    frame->len = ngx_chat_sse_event_len(ev);
     frame->data = ngx_pnalloc(pool, frame->len);
 
-    (void) ngx_chat_frame_write(frame->data, ev);
+    (void) ngx_chat_sse_event_write(frame->data, ev);
 
     return NGX_OK;
 }
@@ -207,8 +207,8 @@ ut_answer(u_char h)
 static ngx_chat_status_e
 ut_read(ut_client_t *cl)
 {
-    ngx_chat_frame_t   frame;
-    ngx_chat_status_e  status;
+    ngx_chat_sse_event_t  frame;
+    ngx_chat_status_e     status;
 
     status = NGX_CHAT_PROCESSING;
 

@@ -40,7 +40,7 @@ static void ut_ask(ut_client_t *cl);
 static void ut_verdict(void *data, ngx_chat_verdict_t *v);
 static void ut_wake(void *data);
 static void ut_take(ut_client_t *cl);
-static void ut_frame(ut_client_t *cl, ngx_chat_frame_t *frame);
+static void ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame);
 static void ut_leave(ut_client_t *cl);
 static void ut_bad(const char *what);
 static void ut_step(ngx_uint_t faults);
@@ -212,8 +212,8 @@ ut_wake(void *data)
 static void
 ut_take(ut_client_t *cl)
 {
-    ngx_int_t         rc;
-    ngx_chat_frame_t  frame;
+    ngx_int_t             rc;
+    ngx_chat_sse_event_t  frame;
 
     for ( ;; ) {
 
@@ -247,11 +247,11 @@ ut_take(ut_client_t *cl)
 
 
 static void
-ut_frame(ut_client_t *cl, ngx_chat_frame_t *frame)
+ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame)
 {
-    char              chunk[40];
-    unsigned          serial, attempt, i;
-    ngx_chat_frame_t  none;
+    char                  chunk[40];
+    unsigned              serial, attempt, i;
+    ngx_chat_sse_event_t  none;
 
     switch (frame->status) {
 

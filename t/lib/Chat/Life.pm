@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 use Chat::Test qw(ask stream_key test_dir wait_for provider_stats);
 
 our @EXPORT = qw(ask_later results watch_keys watched live_id written
-    mid_answer restarted_at companion another_companion children zombies
+    mid_answer restarted_at filler another_filler children zombies
     gone stand_still takes_none waiting_for_tasks taken_clients processing_of
     background value_of);
 
@@ -207,22 +207,22 @@ sub restarted_at {
 
 # processes
 
-sub companion {
+sub filler {
     my ($nginx) = @_;
     my @pids;
 
-    wait_for { (@pids = $nginx->companion_pids) == 1 } 10, 'one companion';
+    wait_for { (@pids = $nginx->filler_pids) == 1 } 10, 'one filler';
 
     return $pids[0];
 }
 
 
-sub another_companion {
+sub another_filler {
     my ($nginx, $old) = @_;
 
     return wait_for {
-        (grep { $_ != $old } $nginx->companion_pids)[0]
-    } 40, 'another companion';
+        (grep { $_ != $old } $nginx->filler_pids)[0]
+    } 40, 'another filler';
 }
 
 
@@ -258,13 +258,13 @@ sub waiting_for_tasks {
 }
 
 
-# Stops a companion so that no task goes to it: one that stands still waits for
-# tasks all the same.  Other companions wait again in a moment.
+# Stops a filler so that no task goes to it: one that stands still waits for
+# tasks all the same.  Other fillers wait again in a moment.
 
 sub takes_none {
     my ($redis, $pid) = @_;
 
-    wait_for { waiting_for_tasks($redis) } 10, 'the companion to wait';
+    wait_for { waiting_for_tasks($redis) } 10, 'the filler to wait';
 
     return stand_still($pid) && wait_for {
         $redis->cmd('CLIENT', 'KILL', 'ID', $_)

@@ -402,7 +402,7 @@ sub title {
 
 
 sub worker_pids    { return $_[0]->titled(qr/^nginx: worker process/) }
-sub companion_pids { return $_[0]->titled(qr/^nginx: chat filler process/) }
+sub filler_pids { return $_[0]->titled(qr/^nginx: chat filler process/) }
 
 
 sub parent {

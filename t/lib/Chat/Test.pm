@@ -315,7 +315,7 @@ sub done {
         push(@faults, "$nginx->{dir}: nginx did not end on QUIT")
             if !$nginx->stop;
 
-        # a companion may outlive the master for a moment
+        # a filler may outlive the master for a moment
 
         my @left;
 

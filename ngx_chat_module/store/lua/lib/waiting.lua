@@ -1,4 +1,4 @@
--- tasks that no companion has taken yet
+-- tasks that no filler has taken yet
 
 local function waiting()
     local length = redis.call('XLEN', tasks)

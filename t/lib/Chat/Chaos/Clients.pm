@@ -84,7 +84,7 @@ sub _plan {
         my $instance = $dice->number(0, $#{ $self->{nginx} });
         my $question = $self->question($name);
 
-        # a companion that stands still takes its provider for a silent one,
+        # a filler that stands still takes its provider for a silent one,
         # so most locations have more patience than a lease lasts
 
         my $path = $question =~ /fault=(?:stall|hang)/ ? '/chat'

@@ -12,8 +12,8 @@ use Time::HiRes qw(time);
 use Chat::Chaos::Watch;
 
 our %WEIGHT = (
-    kill_companion  => 10,    client_kill     => 8,
-    stop_companion  => 5,     drop_instance   => 8,
+    kill_filler  => 10,    client_kill     => 8,
+    stop_filler  => 5,     drop_instance   => 8,
     outlive_lease   => 6,     hole            => 3,
     kill_worker_0   => 4,     freeze          => 3,
     kill_worker     => 4,     latency         => 3,
@@ -50,12 +50,12 @@ sub _nginx {
 sub _victim {
     my ($agent, $kind) = @_;
     my ($i, $nginx) = _nginx($agent) or return;
-    my @pids = $kind eq 'companion' ? $nginx->companion_pids
+    my @pids = $kind eq 'filler' ? $nginx->filler_pids
         : $nginx->worker_pids;
 
-    if ($kind ne 'companion') {
+    if ($kind ne 'filler') {
         my %zero = map { (Chat::Nginx::parent($_) // 0) => 1 }
-            $nginx->companion_pids;
+            $nginx->filler_pids;
 
         @pids = grep { $kind eq 'worker 0' ? $zero{$_} : !$zero{$_} } @pids;
     }
@@ -74,14 +74,14 @@ sub _kill {
 
     return if $agent->busy("process $pid") && $agent->dice->chance(80);
 
-    $agent->killed($i, $pid) if $kind ne 'companion';
+    $agent->killed($i, $pid) if $kind ne 'filler';
     kill('KILL', $pid);
 
     return "$kind $pid of $i";
 }
 
 
-sub kill_companion { return _kill($_[0], 'companion') }
+sub kill_filler { return _kill($_[0], 'filler') }
 sub kill_worker_0  { return _kill($_[0], 'worker 0') }
 sub kill_worker    { return _kill($_[0], 'worker') }
 
@@ -99,28 +99,28 @@ sub _stop {
 }
 
 
-sub stop_companion {
+sub stop_filler {
     my ($agent) = @_;
     my $dice = $agent->dice;
 
-    return _stop($agent, 'companion',
+    return _stop($agent, 'filler',
                  $dice->chance(30) ? $dice->real(8, 18) : $dice->real(0.2, 4));
 }
 
 
-# A companion stands still until another has taken over what it writes, and
+# A filler stands still until another has taken over what it writes, and
 # then goes on while that one is at work.
 
 sub outlive_lease {
     my ($agent) = @_;
-    my ($i, $pid) = _victim($agent, 'companion') or return;
+    my ($i, $pid) = _victim($agent, 'filler') or return;
 
     return if $agent->busy("process $pid");
 
     kill('STOP', $pid);
     _await_takeover($agent, $pid, time(), {});
 
-    return "companion $pid of $i";
+    return "filler $pid of $i";
 }
 
 
@@ -143,7 +143,7 @@ sub _await_takeover {
         }
 
         kill('CONT', $pid);
-        $agent->note("companion $pid goes on, taken over: @taken");
+        $agent->note("filler $pid goes on, taken over: @taken");
     });
 }
 

@@ -34,10 +34,10 @@ sub unsettled {
 
     foreach my $nginx (@nginx) {
         my $workers = $nginx->worker_pids;
-        my $companions = $nginx->companion_pids;
+        my $fillers = $nginx->filler_pids;
 
-        return "$workers workers and $companions companions of $nginx->{dir}"
-            if $workers != 2 || $companions != 1;
+        return "$workers workers and $fillers fillers of $nginx->{dir}"
+            if $workers != 2 || $fillers != 1;
         return "a zombie of $nginx->{dir}" if zombies($nginx);
     }
 
@@ -98,19 +98,19 @@ sub connections {
 
 
 # How many files each process of an instance has open, by kind; connections
-# that companions keep to the provider do not count.
+# that fillers keep to the provider do not count.
 
 sub levels {
     my ($nginx, $provider) = @_;
     my %kept = map { $_ => 1 } _sockets_to($provider->port);
     my %unix = map { $_ => 1 } _unix_sockets();
-    my ($companion) = $nginx->companion_pids;
-    my $zero = Chat::Nginx::parent($companion // 0) // 0;
+    my ($filler) = $nginx->filler_pids;
+    my $zero = Chat::Nginx::parent($filler // 0) // 0;
     my %level;
 
     foreach my $pid ($nginx->pids) {
         my $kind = $pid == $nginx->pid ? 'master'
-            : $pid == ($companion // 0) ? 'companion'
+            : $pid == ($filler // 0) ? 'filler'
             : $pid == $zero ? 'worker 0' : 'worker';
 
         foreach my $file (glob("/proc/$pid/fd/*")) {
@@ -128,11 +128,11 @@ sub levels {
     # libcurl wakes itself up with a pair for each provider that is in use; a
     # newer one with an eventfd or two, of which nginx has one too
 
-    if (($level{'companion: unix'} // 0) <= 1 + 2 * $PROVIDERS) {
-        $level{'companion: unix'} %= 2;
+    if (($level{'filler: unix'} // 0) <= 1 + 2 * $PROVIDERS) {
+        $level{'filler: unix'} %= 2;
     }
 
-    my $eventfd = 'companion: anon_inode:[eventfd]';
+    my $eventfd = 'filler: anon_inode:[eventfd]';
 
     if (($level{$eventfd} // 0) <= 1 + 2 * $PROVIDERS) {
         $level{$eventfd} = 1;

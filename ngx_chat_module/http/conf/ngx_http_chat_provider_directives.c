@@ -1,0 +1,532 @@
+
+#include "ngx_http_chat_provider_directives.h"
+#include "ngx_http_chat_env.h"
+#include "ngx_http_chat_provider_network.h"
+#include "../../codec/ngx_chat_json.h"
+#include "../../codec/ngx_chat_utf8.h"
+
+
+typedef struct ngx_http_chat_provider_word_s  ngx_http_chat_provider_word_t;
+
+struct ngx_http_chat_provider_word_s {
+    ngx_str_t              name;
+    ngx_uint_t             args;
+    ngx_uint_t             many;       /* may be repeated */
+    char                *(*set)(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+                                ngx_http_chat_provider_word_t *word);
+    size_t                 offset;
+};
+
+
+static char *ngx_http_chat_provider_url(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_key(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_text(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_param(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_usage(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_header(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_proxy_word(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_trusted_word(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_msec(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_num(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+
+
+static ngx_http_chat_provider_word_t  ngx_http_chat_provider_directives[] = {
+
+    { ngx_string("url"), 1, 0, ngx_http_chat_provider_url, 0 },
+
+    { ngx_string("key"), 1, 0, ngx_http_chat_provider_key, 0 },
+
+    { ngx_string("model"), 1, 0, ngx_http_chat_provider_text,
+      offsetof(ngx_chat_provider_t, model) },
+
+    { ngx_string("system"), 1, 0, ngx_http_chat_provider_text,
+      offsetof(ngx_chat_provider_t, system) },
+
+    { ngx_string("param"), 2, 1, ngx_http_chat_provider_param, 0 },
+
+    { ngx_string("usage"), 1, 0, ngx_http_chat_provider_usage, 0 },
+
+    { ngx_string("header"), 2, 1, ngx_http_chat_provider_header, 0 },
+
+    { ngx_string("proxy"), 1, 0, ngx_http_chat_provider_proxy_word, 0 },
+
+    { ngx_string("trusted_certificate"), 1, 0,
+      ngx_http_chat_provider_trusted_word, 0 },
+
+    { ngx_string("connect_timeout"), 1, 0, ngx_http_chat_provider_msec,
+      offsetof(ngx_chat_provider_t, connect_timeout) },
+
+    { ngx_string("first_token_timeout"), 1, 0, ngx_http_chat_provider_msec,
+      offsetof(ngx_chat_provider_t, first_token_timeout) },
+
+    { ngx_string("idle_timeout"), 1, 0, ngx_http_chat_provider_msec,
+      offsetof(ngx_chat_provider_t, idle_timeout) },
+
+    { ngx_string("total_timeout"), 1, 0, ngx_http_chat_provider_msec,
+      offsetof(ngx_chat_provider_t, total_timeout) },
+
+    { ngx_string("retries"), 1, 0, ngx_http_chat_provider_num,
+      offsetof(ngx_chat_provider_t, retries) },
+
+    { ngx_string("max_fails"), 1, 0, ngx_http_chat_provider_num,
+      offsetof(ngx_chat_provider_t, max_fails) },
+
+    { ngx_string("fail_timeout"), 1, 0, ngx_http_chat_provider_msec,
+      offsetof(ngx_chat_provider_t, fail_timeout) },
+
+    { ngx_null_string, 0, 0, NULL, 0 }
+};
+
+
+char *
+ngx_http_chat_provider_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+{
+    ngx_http_chat_provider_ctx_t  *ctx = conf;
+
+    ngx_str_t                      *value;
+    ngx_uint_t                      i;
+    ngx_http_chat_provider_word_t  *word;
+
+    value = cf->args->elts;
+
+    for (i = 0; ngx_http_chat_provider_directives[i].name.len; i++) {
+        word = &ngx_http_chat_provider_directives[i];
+
+        if (word->name.len != value[0].len
+            || ngx_strncmp(word->name.data, value[0].data, value[0].len) != 0)
+        {
+            continue;
+        }
+
+        if (cf->args->nelts != word->args + 1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid number of arguments in \"%V\" "
+                               "of \"chat_provider\"", &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (!word->many && (ctx->seen & ((ngx_uint_t) 1 << i))) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" of \"chat_provider\" is duplicate",
+                               &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        ctx->seen |= (ngx_uint_t) 1 << i;
+
+        return word->set(cf, ctx->provider, word);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown \"%V\" in \"chat_provider\"", &value[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_chat_provider_url(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    pv->url = value[1];
+
+    return ngx_http_chat_provider_check_url(cf, &pv->url);
+}
+
+
+static char *
+ngx_http_chat_provider_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1], &pv->key)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (pv->key.data == NULL) {
+
+        /* named, but not set: there is none, and no default either */
+
+        pv->key.data = (u_char *) "";
+    }
+
+    if (!ngx_http_chat_printable(&pv->key)) {
+        return "\"key\" of \"chat_provider\" holds control characters";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_text(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t  *value, *field;
+
+    value = cf->args->elts;
+    field = (ngx_str_t *) ((char *) pv + word->offset);
+
+    /* a model's name is not long enough to stand in a file */
+
+    if (field == &pv->model) {
+        *field = value[1];
+
+    } else if (ngx_http_chat_indirect(cf, &value[0], 0, 0, &value[1], field)
+               != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_chat_utf8_check(field->data, field->len) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"chat_provider\" is not valid UTF-8",
+                           &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (field == &pv->model && field->len == 0) {
+        return "\"model\" of \"chat_provider\" is empty";
+    }
+
+    if (field == &pv->model && !ngx_http_chat_printable(field)) {
+        return "\"model\" of \"chat_provider\" holds control characters";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t     *value;
+    ngx_uint_t     i;
+    ngx_keyval_t  *kv;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "messages") == 0
+        || ngx_strcmp(value[1].data, "stream") == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"param %V\" of \"chat_provider\" is set by "
+                           "the module itself", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (value[1].len == 0
+        || ngx_chat_utf8_check(value[1].data, value[1].len) != NGX_OK)
+    {
+        return "\"param\" of \"chat_provider\" has an invalid name";
+    }
+
+    if (pv->params == NULL) {
+        pv->params = ngx_array_create(cf->pool, 4, sizeof(ngx_keyval_t));
+        if (pv->params == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    kv = pv->params->elts;
+
+    for (i = 0; i < pv->params->nelts; i++) {
+
+        if (kv[i].key.len == value[1].len
+            && ngx_strncmp(kv[i].key.data, value[1].data, value[1].len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"param %V\" of \"chat_provider\" "
+                               "is duplicate", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    kv = ngx_array_push(pv->params);
+    if (kv == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    kv->key = value[1];
+
+    if (ngx_http_chat_indirect(cf, &value[0], 0, 0, &value[2], &kv->value)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_chat_json_check_value(kv->value.data, kv->value.len) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"param %V\" of \"chat_provider\" is not a JSON "
+                           "value; nginx itself resolves \\n, \\t and \\\\ "
+                           "in quotes, \"file:PATH\" avoids that", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_usage(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        pv->no_usage = 0;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        pv->no_usage = 1;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"usage\" of \"chat_provider\" is \"on\" or "
+                           "\"off\", not \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_str_t     *value, text;
+    ngx_keyval_t  *kv;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_chat_token(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"header\" of \"chat_provider\" has an invalid "
+                           "name \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[2], &text)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (text.data == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (!ngx_http_chat_printable(&text)) {
+        return "\"header\" of \"chat_provider\" holds control characters";
+    }
+
+    if (pv->headers == NULL) {
+        pv->headers = ngx_array_create(cf->pool, 4, sizeof(ngx_keyval_t));
+        if (pv->headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    kv = ngx_array_push(pv->headers);
+    if (kv == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    kv->key = value[1];
+    kv->value = text;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_proxy_word(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    return ngx_http_chat_provider_proxy(cf, pv);
+}
+
+
+static char *
+ngx_http_chat_provider_trusted_word(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    return ngx_http_chat_provider_trusted(cf, pv);
+}
+
+
+static char *
+ngx_http_chat_provider_msec(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_int_t   ms;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    /* 0 is no timeout, and every wait has one; a day is not one either */
+
+    if (ms == NGX_ERROR || ms == 0 || ms > 24 * 60 * 60 * 1000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"chat_provider\" has an invalid time "
+                           "\"%V\"", &value[0], &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    *(ngx_msec_t *) ((char *) pv + word->offset) = (ngx_msec_t) ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_num(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_word_t *word)
+{
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n > 100) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"chat_provider\" has an invalid number "
+                           "\"%V\"", &value[0], &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    *(ngx_uint_t *) ((char *) pv + word->offset) = (ngx_uint_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_str_t *url)
+{
+    size_t      host;
+    u_char     *p;
+    ngx_str_t   full;
+
+    full = *url;
+
+    if (url->len > 8 && ngx_strncasecmp(url->data, (u_char *) "https://", 8)
+                        == 0)
+    {
+        host = 8;
+
+    } else if (url->len > 7
+               && ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0)
+    {
+        host = 7;
+
+    } else {
+        goto invalid;
+    }
+
+    for (p = url->data + host; p < url->data + url->len && *p != '/'; p++) {
+
+        if (*p == '@') {
+            goto private;
+        }
+    }
+
+    for (p = url->data; p < url->data + url->len; p++) {
+
+        if (*p <= 0x20 || *p >= 0x7f || *p == '"' || *p == '\\' || *p == '?'
+            || *p == '#')
+        {
+            goto invalid;
+        }
+    }
+
+    while (url->len > host && url->data[url->len - 1] == '/') {
+        url->len--;
+    }
+
+    if (url->len == host || url->data[host] == '/') {
+        goto invalid;
+    }
+
+    return NGX_CONF_OK;
+
+private:
+
+    /* not shown, as what is shown of a URL ends up in the log */
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"url\" of a chat provider holds a user or a "
+                       "password: \"key\" and \"header\" are for these");
+
+    return NGX_CONF_ERROR;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid \"url\" of a chat provider: \"%V\"", &full);
+
+    return NGX_CONF_ERROR;
+}
+
+
+ngx_uint_t
+ngx_http_chat_printable(ngx_str_t *s)
+{
+    u_char  *p;
+
+    for (p = s->data; p < s->data + s->len; p++) {
+
+        if (*p < 0x20 || *p == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_chat_token(ngx_str_t *s)
+{
+    u_char  *p;
+
+    for (p = s->data; p < s->data + s->len; p++) {
+
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
+            || (*p >= '0' && *p <= '9')
+            || *p == '-' || *p == '_' || *p == '.')
+        {
+            continue;
+        }
+
+        return 0;
+    }
+
+    return s->len != 0;
+}

@@ -1,0 +1,561 @@
+
+#include "ngx_http_chat_provider_upstream.h"
+#include "../conf/ngx_http_chat_redis_upstream.h"
+#include "ngx_http_chat_provider_upstream_private.h"
+#include "ngx_http_chat_upstream_private.h"
+#include "../../codec/ngx_chat_str.h"
+
+
+#define NGX_HTTP_CHAT_PROVIDER_UPSTREAM_BUFFER  16384
+#define NGX_HTTP_CHAT_PROVIDER_UPSTREAM_IDLE    "64"    /* connections kept */
+
+
+static ngx_http_chat_provider_upstream_t *ngx_http_chat_provider_upstream(
+    ngx_conf_t *cf, ngx_chat_provider_t *pv);
+static ngx_http_chat_provider_upstream_t *
+    ngx_http_chat_provider_upstream_create(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static ngx_int_t ngx_http_chat_provider_upstream_parse(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *t, ngx_url_t *u);
+static void ngx_http_chat_provider_upstream_group(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_url_t *u);
+static ngx_uint_t ngx_http_chat_provider_upstream_queued(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static ngx_uint_t ngx_http_chat_provider_upstream_named(
+    ngx_http_chat_loc_conf_t *chlcf, ngx_chat_provider_t *pv);
+static ngx_int_t ngx_http_chat_provider_upstream_resolve(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *t, ngx_url_t *u);
+static ngx_uint_t ngx_http_chat_provider_upstream_resolver(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+static ngx_int_t ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *t);
+static ngx_int_t ngx_http_chat_provider_upstream_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+static ngx_int_t ngx_http_chat_provider_upstream_wire(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us, ngx_http_module_t *ctx);
+static ngx_int_t ngx_http_chat_provider_upstream_init(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
+
+
+static ngx_str_t  ngx_http_chat_provider_upstream_path =
+    ngx_string("/chat/completions");
+static ngx_str_t  ngx_http_chat_provider_upstream_http = ngx_string("http://");
+static ngx_str_t  ngx_http_chat_provider_upstream_https =
+    ngx_string("https://");
+
+
+ngx_int_t
+ngx_http_chat_provider_upstreams(ngx_conf_t *cf)
+{
+    ngx_uint_t                           i, n;
+    ngx_chat_provider_t                **pvp;
+    ngx_http_chat_provider_upstream_t  **target;
+    ngx_http_chat_loc_conf_t           **chlcf;
+    ngx_http_chat_main_conf_t           *chmcf;
+
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    chlcf = chmcf->locations.elts;
+
+    for (i = 0; i < chmcf->locations.nelts; i++) {
+
+        if (chlcf[i]->cache
+            && chlcf[i]->redis_down != NGX_HTTP_CHAT_REDIS_DOWN_DIRECT
+            && !chmcf->redis_off)
+        {
+            continue;
+        }
+
+        chmcf->direct = 1;
+
+        pvp = chlcf[i]->providers->elts;
+        n = chlcf[i]->providers->nelts;
+
+        chlcf[i]->upstreams = ngx_array_create(cf->pool, n,
+                                 sizeof(ngx_http_chat_provider_upstream_t *));
+        if (chlcf[i]->upstreams == NULL) {
+            return NGX_ERROR;
+        }
+
+        for ( /* void */ ; n; n--) {
+            target = ngx_array_push(chlcf[i]->upstreams);
+
+            *target = ngx_http_chat_provider_upstream(cf, *pvp++);
+            if (*target == NULL) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* a single target per provider, shared by the locations that name it */
+
+static ngx_http_chat_provider_upstream_t *
+ngx_http_chat_provider_upstream(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_url_t                           u;
+    ngx_uint_t                          i;
+    ngx_http_chat_provider_upstream_t  *t, **tp;
+    ngx_http_chat_main_conf_t          *chmcf;
+    ngx_http_upstream_srv_conf_t       *us;
+
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    tp = chmcf->upstreams.elts;
+
+    for (i = 0; i < chmcf->upstreams.nelts; i++) {
+        if (tp[i]->provider == pv) {
+            return tp[i];
+        }
+    }
+
+    t = ngx_http_chat_provider_upstream_create(cf, pv);
+
+    if (t == NULL || ngx_http_chat_provider_upstream_parse(cf, t,
+                                                           &u) != NGX_OK) {
+        return NULL;
+    }
+
+    us = u.no_port ? ngx_http_chat_redis_upstream_find(cf, &u.host) : NULL;
+
+    if (us) {
+        t->group = 1;
+        t->upstream.upstream = us;
+
+        ngx_http_chat_provider_upstream_group(cf, pv, &u);
+
+    } else if (ngx_http_chat_provider_upstream_resolve(cf, t, &u) != NGX_OK
+               || ngx_http_chat_provider_upstream_own(cf, t) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (t->ssl && ngx_http_chat_provider_upstream_tls(cf, t) != NGX_OK) {
+        return NULL;
+    }
+
+    if (ngx_http_chat_provider_upstream_head(cf, t) != NGX_OK) {
+        return NULL;
+    }
+
+    tp = ngx_array_push(&chmcf->upstreams);
+    if (tp == NULL) {
+        return NULL;
+    }
+
+    *tp = t;
+
+    return t;
+}
+
+
+static ngx_http_chat_provider_upstream_t *
+ngx_http_chat_provider_upstream_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_http_chat_provider_upstream_t  *t;
+    ngx_http_upstream_conf_t           *conf;
+
+    t = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_provider_upstream_t));
+    if (t == NULL) {
+        return NULL;
+    }
+
+    t->provider = pv;
+
+    conf = &t->upstream;
+
+    conf->connect_timeout = pv->connect_timeout;
+
+    /* waits after the connect are limited by the call's own timers */
+
+    conf->send_timeout = pv->total_timeout;
+    conf->read_timeout = pv->total_timeout;
+
+    conf->buffer_size = NGX_HTTP_CHAT_PROVIDER_UPSTREAM_BUFFER;
+    conf->ignore_client_abort = 1;
+    conf->socket_keepalive = 1;
+
+    /* of the servers of one group; what they share is one provider */
+
+    conf->next_upstream = NGX_HTTP_UPSTREAM_FT_ERROR
+                          |NGX_HTTP_UPSTREAM_FT_TIMEOUT
+                          |NGX_HTTP_UPSTREAM_FT_INVALID_HEADER
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_500
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_502
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_503
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_504
+                          |NGX_HTTP_UPSTREAM_FT_HTTP_429
+                          |NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+
+    ngx_str_set(&conf->module, "chat");
+
+    return t;
+}
+
+
+/* the form of the URL was checked when it was read */
+
+static ngx_int_t
+ngx_http_chat_provider_upstream_parse(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *t,
+    ngx_url_t *u)
+{
+    u_char     *p, *last;
+    ngx_str_t  *url;
+
+    url = &t->provider->url;
+    last = url->data + url->len;
+
+    t->ssl = (ngx_tolower(url->data[4]) == 's');
+    t->schema = t->ssl ? ngx_http_chat_provider_upstream_https
+                       : ngx_http_chat_provider_upstream_http;
+
+    ngx_memzero(u, sizeof(ngx_url_t));
+
+    u->url.data = url->data + t->schema.len;
+
+    p = ngx_strlchr(u->url.data, last, '/');
+    if (p == NULL) {
+        p = last;
+    }
+
+    u->url.len = p - u->url.data;
+    u->default_port = t->ssl ? 443 : 80;
+    u->no_resolve = 1;
+
+    t->host = u->url;
+
+    t->uri.len = last - p + ngx_http_chat_provider_upstream_path.len;
+    t->uri.data = ngx_pnalloc(cf->pool, t->uri.len);
+    if (t->uri.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(t->uri.data, p, last - p);
+    ngx_memcpy(p, ngx_http_chat_provider_upstream_path.data,
+               ngx_http_chat_provider_upstream_path.len);
+
+    if (ngx_parse_url(cf->pool, u) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in \"url\" of the chat provider \"%V\"",
+                      u->err ? u->err : "no memory", &t->provider->name);
+        return NGX_ERROR;
+    }
+
+    t->name = u->host;
+    t->port = u->port;
+
+    return NGX_OK;
+}
+
+
+/* the filler knows no groups: it asks the system for the name */
+
+static void
+ngx_http_chat_provider_upstream_group(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    ngx_url_t *u)
+{
+    ngx_url_t  name;
+
+    /* an address needs no asking, and has no room for what would be found */
+
+    if (u->naddrs || pv->proxy.len
+        || !ngx_http_chat_provider_upstream_queued(cf, pv))
+    {
+        return;
+    }
+
+    name = *u;
+
+    if (ngx_inet_resolve_host(cf->temp_pool, &name) == NGX_OK) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "%s for the chat provider \"%V\": upstream \"%V\" is for "
+                  "the direct path, and the filler cannot reach it",
+                  name.err ? name.err : "no address", &pv->name, &u->host);
+}
+
+
+/* does a filler ask it too? */
+
+static ngx_uint_t
+ngx_http_chat_provider_upstream_queued(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+{
+    ngx_uint_t                   i;
+    ngx_http_chat_loc_conf_t   **chlcf;
+    ngx_http_chat_main_conf_t   *chmcf;
+
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    if (chmcf->redis_off) {
+        return 0;
+    }
+
+    chlcf = chmcf->locations.elts;
+
+    for (i = 0; i < chmcf->locations.nelts; i++) {
+
+        if ((chlcf[i]->cache || chlcf[i]->miss_limit)
+            && ngx_http_chat_provider_upstream_named(chlcf[i], pv))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_chat_provider_upstream_named(ngx_http_chat_loc_conf_t *chlcf,
+    ngx_chat_provider_t *pv)
+{
+    ngx_uint_t             i;
+    ngx_chat_provider_t  **pvp;
+
+    pvp = chlcf->providers->elts;
+
+    for (i = 0; i < chlcf->providers->nelts; i++) {
+
+        if (pvp[i] == pv) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * A name that is not found is no error: the filler looks for it by itself,
+ * and the direct path is for bad times.
+ */
+
+static ngx_int_t
+ngx_http_chat_provider_upstream_resolve(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *t,
+    ngx_url_t *u)
+{
+    ngx_uint_t  i;
+
+    if (u->naddrs) {
+        t->literal = 1;
+
+    } else if (ngx_http_chat_provider_upstream_resolver(cf, t->provider)) {
+        return NGX_OK;
+
+    } else if (ngx_inet_resolve_host(cf->pool, u) != NGX_OK) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "%s for the chat provider \"%V\": without \"resolver\" "
+                      "the direct path cannot reach \"%V\"",
+                      u->err ? u->err : "no address", &t->provider->name,
+                      &t->name);
+        return NGX_OK;
+    }
+
+    t->addrs = ngx_pcalloc(cf->pool, u->naddrs * sizeof(ngx_resolver_addr_t));
+    if (t->addrs == NULL) {
+        return NGX_ERROR;
+    }
+
+    t->naddrs = u->naddrs;
+
+    for (i = 0; i < u->naddrs; i++) {
+        t->addrs[i].sockaddr = u->addrs[i].sockaddr;
+        t->addrs[i].socklen = u->addrs[i].socklen;
+    }
+
+    return NGX_OK;
+}
+
+
+/* does every location that asks it resolve names when it runs? */
+
+static ngx_uint_t
+ngx_http_chat_provider_upstream_resolver(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv)
+{
+    ngx_uint_t                   i;
+    ngx_http_chat_loc_conf_t   **chlcf;
+    ngx_http_chat_main_conf_t   *chmcf;
+
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    chlcf = chmcf->locations.elts;
+
+    for (i = 0; i < chmcf->locations.nelts; i++) {
+
+        if (!chlcf[i]->resolver
+            && ngx_http_chat_provider_upstream_named(chlcf[i], pv))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* a group without a name in the configuration */
+
+static ngx_int_t
+ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *t)
+{
+    ngx_http_upstream_srv_conf_t  *us;
+
+    us = ngx_pcalloc(cf->pool, sizeof(ngx_http_upstream_srv_conf_t));
+    if (us == NULL) {
+        return NGX_ERROR;
+    }
+
+    us->host = t->name;
+    us->port = t->port;
+    us->file_name = cf->conf_file->file.name.data;
+    us->line = cf->conf_file->line;
+    us->peer.init_upstream = ngx_http_chat_provider_upstream_init;
+
+    t->upstream.upstream = us;
+
+    return ngx_http_chat_provider_upstream_keepalive(cf, us);
+}
+
+
+/*
+ * Connections are kept by nginx's own module for that, if it is there: its
+ * directive is obeyed here as if it stood in an "upstream" block.
+ */
+
+static ngx_int_t
+ngx_http_chat_provider_upstream_keepalive(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_str_t           *value;
+    ngx_conf_t           save;
+    ngx_uint_t           i;
+    ngx_array_t          args;
+    ngx_module_t        *module;
+    ngx_command_t       *cmd;
+    ngx_http_module_t   *ctx;
+    ngx_http_conf_ctx_t  http;
+
+    module = NULL;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+
+        if (ngx_strcmp(cf->cycle->modules[i]->name,
+                       "ngx_http_upstream_keepalive_module")
+            == 0)
+        {
+            module = cf->cycle->modules[i];
+        }
+    }
+
+    if (module == NULL) {
+        return us->peer.init_upstream(cf, us);
+    }
+
+    for (cmd = module->commands; cmd->name.len; cmd++) {
+        if (ngx_chat_str_is(&cmd->name, "keepalive")) {
+            break;
+        }
+    }
+
+    ctx = module->ctx;
+
+    us->srv_conf = ngx_pcalloc(cf->pool, sizeof(void *) * ngx_http_max_module);
+
+    if (us->srv_conf == NULL || cmd->name.len == 0
+        || ngx_array_init(&args, cf->pool, 2, sizeof(ngx_str_t)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    us->srv_conf[ngx_http_upstream_module.ctx_index] = us;
+    us->srv_conf[module->ctx_index] = ctx->create_srv_conf(cf);
+
+    value = ngx_array_push_n(&args, 2);
+
+    value[0] = cmd->name;
+    ngx_str_set(&value[1], NGX_HTTP_CHAT_PROVIDER_UPSTREAM_IDLE);
+
+    http = *(ngx_http_conf_ctx_t *) cf->ctx;
+    http.srv_conf = us->srv_conf;
+
+    save = *cf;
+
+    cf->ctx = &http;
+    cf->args = &args;
+
+    if (us->srv_conf[module->ctx_index] == NULL
+        || cmd->set(cf, cmd, us->srv_conf[module->ctx_index]) != NGX_CONF_OK)
+    {
+        *cf = save;
+        return NGX_ERROR;
+    }
+
+    *cf = save;
+
+    if (us->peer.init_upstream(cf, us) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_chat_provider_upstream_wire(cf, us, ctx);
+}
+
+
+/*
+ * From nginx 1.29.7 on the module does not take part in init_upstream, but
+ * goes through all groups once they are initialized: this one is late.
+ */
+
+static ngx_int_t
+ngx_http_chat_provider_upstream_wire(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us,
+    ngx_http_module_t *ctx)
+{
+    char                            *rv;
+    ngx_array_t                      save;
+    ngx_http_upstream_main_conf_t   *umcf;
+    ngx_http_upstream_srv_conf_t   **usp;
+
+    if (ctx->init_main_conf == NULL) {
+        return NGX_OK;
+    }
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+
+    save = umcf->upstreams;
+
+    if (ngx_array_init(&umcf->upstreams, cf->pool, 1,
+                       sizeof(ngx_http_upstream_srv_conf_t *))
+        != NGX_OK)
+    {
+        umcf->upstreams = save;
+        return NGX_ERROR;
+    }
+
+    usp = ngx_array_push(&umcf->upstreams);
+    *usp = us;
+
+    rv = ctx->init_main_conf(cf, NULL);
+
+    umcf->upstreams = save;
+
+    return (rv == NGX_CONF_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_chat_provider_upstream_init(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    us->peer.init = ngx_http_chat_upstream_peer;
+
+    return NGX_OK;
+}

@@ -1,0 +1,537 @@
+
+#include "ngx_http_chat_upstream_private.h"
+#include "../../codec/ngx_chat_str.h"
+
+
+#define NGX_HTTP_CHAT_UPSTREAM_READS  16    /* of a buffer, at a time */
+
+
+static ngx_int_t ngx_http_chat_upstream_header(ngx_http_request_t *r);
+static void ngx_http_chat_upstream_field(ngx_http_chat_upstream_t *up);
+static void ngx_http_chat_upstream_after(ngx_http_chat_upstream_t *up,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_chat_upstream_body(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_chat_upstream_try_next(ngx_http_request_t *r);
+static void ngx_http_chat_upstream_take_over(ngx_http_request_t *r);
+static ssize_t ngx_http_chat_upstream_no_recv(ngx_connection_t *c,
+    u_char *buf, size_t size);
+static void ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
+    ngx_http_upstream_t *u);
+static void ngx_http_chat_upstream_bytes(ngx_http_chat_upstream_t *up,
+    u_char *p, size_t len);
+static void ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up,
+    u_char *p, size_t len);
+static void ngx_http_chat_upstream_feed(ngx_http_chat_upstream_t *up,
+    u_char *p, size_t len);
+static void ngx_http_chat_upstream_eof(ngx_http_chat_upstream_t *up);
+
+
+ngx_int_t
+ngx_http_chat_upstream_reinit(ngx_http_request_t *r)
+{
+    ngx_http_chat_upstream_t  *up;
+
+    up = r->upstream->input_filter_ctx;
+
+    r->state = 0;
+    r->upstream->process_header = ngx_http_chat_upstream_status;
+
+    ngx_memzero(&up->status, sizeof(ngx_http_status_t));
+    ngx_memzero(&up->chunked, sizeof(ngx_http_chunked_t));
+    ngx_str_null(&up->type);
+
+    up->retry_after = 0;
+    up->is_chunked = 0;
+    up->close = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_chat_upstream_status(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_upstream_t       *u;
+    ngx_http_chat_upstream_t  *up;
+
+    u = r->upstream;
+    up = u->input_filter_ctx;
+
+    rc = ngx_http_parse_status_line(r, &u->buffer, &up->status);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "upstream sent no valid HTTP/1.0 header");
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "http chat upstream status %ui", up->status.code);
+
+    up->left = -1;
+
+    if (up->status.http_version < NGX_HTTP_VERSION_11) {
+        up->close = 1;
+    }
+
+    u->process_header = ngx_http_chat_upstream_header;
+
+    return ngx_http_chat_upstream_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_chat_upstream_header(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_upstream_t       *u;
+    ngx_http_chat_upstream_t  *up;
+
+    u = r->upstream;
+    up = u->input_filter_ctx;
+
+    for ( ;; ) {
+
+        rc = ngx_http_parse_header_line(r, &u->buffer, 1);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        ngx_http_chat_upstream_field(up);
+    }
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_HTTP_PARSE_HEADER_DONE) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "upstream sent invalid header");
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+
+    if (up->status.code < NGX_HTTP_OK) {
+
+        /* the response proper follows */
+
+        (void) ngx_http_chat_upstream_reinit(r);
+
+        return ngx_http_chat_upstream_status(r);
+    }
+
+    u->headers_in.status_n = up->status.code;
+    u->state->status = up->status.code;
+
+    if (ngx_http_chat_upstream_try_next(r)) {
+        return NGX_OK;
+    }
+
+    if (up->is_chunked) {
+        up->left = -1;
+    }
+
+    up->header = 1;
+
+    u->process_header = ngx_http_chat_upstream_body;
+
+    /* the answer has begun: nobody else is to be asked by this request */
+
+    u->peer.tries = 0;
+    u->peer.cached = 0;
+
+    if (up->status.code != NGX_HTTP_OK) {
+        ngx_http_chat_upstream_refused(up);
+
+    } else {
+        ngx_chat_provider_stream_type(&up->stream, &up->type);
+    }
+
+    return ngx_http_chat_upstream_body(r);
+}
+
+
+static void
+ngx_http_chat_upstream_field(ngx_http_chat_upstream_t *up)
+{
+    u_char              *p;
+    ngx_str_t            name, value;
+    ngx_http_request_t  *r;
+
+    r = up->request;
+
+    name.data = r->header_name_start;
+    name.len = r->header_name_end - r->header_name_start;
+
+    value.data = r->header_start;
+    value.len = r->header_end - r->header_start;
+
+    ngx_strlow(name.data, name.data, name.len);
+
+    if (ngx_chat_str_is(&name, "content-type")) {
+
+        /* the buffer goes with the header */
+
+        p = ngx_pnalloc(r->pool, value.len + 1);
+        if (p) {
+            (void) ngx_cpystrn(p, value.data, value.len + 1);
+            up->type.data = p;
+            up->type.len = value.len;
+        }
+
+    } else if (ngx_chat_str_is(&name, "content-length")) {
+        up->left = ngx_atoof(value.data, value.len);
+        up->left = ngx_max(up->left, -1);
+
+    } else if (ngx_chat_str_is(&name, "transfer-encoding")) {
+        up->is_chunked = ngx_strlcasestrn(value.data, value.data + value.len,
+                                          (u_char *) "chunked", 7 - 1)
+                         ? 1 : 0;
+
+    } else if (ngx_chat_str_is(&name, "connection")) {
+
+        if (ngx_strlcasestrn(value.data, value.data + value.len,
+                             (u_char *) "close", 5 - 1))
+        {
+            up->close = 1;
+        }
+
+    } else if (ngx_chat_str_is(&name, "retry-after")) {
+        ngx_http_chat_upstream_after(up, &value);
+    }
+}
+
+
+static void
+ngx_http_chat_upstream_after(ngx_http_chat_upstream_t *up, ngx_str_t *value)
+{
+    time_t  after;
+
+    after = ngx_atotm(value->data, value->len);
+
+    if (after == NGX_ERROR) {
+        after = ngx_parse_http_time(value->data, value->len);
+
+        if (after != NGX_ERROR) {
+            after -= ngx_time();
+        }
+    }
+
+    if (after > 0) {
+        up->retry_after = (ngx_msec_t) ngx_min(after, 86400) * 1000;
+    }
+}
+
+
+/* statuses for which nginx itself goes on to the next server of the group */
+
+static ngx_uint_t
+ngx_http_chat_upstream_try_next(ngx_http_request_t *r)
+{
+    switch (r->upstream->headers_in.status_n) {
+
+    case NGX_HTTP_INTERNAL_SERVER_ERROR:
+    case NGX_HTTP_BAD_GATEWAY:
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        return r->upstream->peer.tries > 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/*
+ * Called with what came behind the header, as long as the connection is not
+ * ours; nginx would send the body to the client of a request.
+ */
+
+static ngx_int_t
+ngx_http_chat_upstream_body(ngx_http_request_t *r)
+{
+    size_t                     len;
+    u_char                    *p;
+    ngx_buf_t                 *b;
+    ngx_http_chat_upstream_t  *up;
+
+    up = r->upstream->input_filter_ctx;
+
+    b = &r->upstream->buffer;
+    p = b->pos;
+    len = b->last - b->pos;
+
+    ngx_http_chat_upstream_take_over(r);
+
+    ngx_http_chat_upstream_bytes(up, p, len);
+
+    b->pos = b->start;
+    b->last = b->start;
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * NGX_AGAIN makes nginx read once more before it lets go, and it comes back to
+ * read when a request that took long is sent at last: that must find nothing,
+ * as it would take an end for a failure.
+ */
+
+static void
+ngx_http_chat_upstream_take_over(ngx_http_request_t *r)
+{
+    ngx_connection_t          *c;
+    ngx_http_upstream_t       *u;
+    ngx_http_chat_upstream_t  *up;
+
+    u = r->upstream;
+    up = u->input_filter_ctx;
+    c = u->peer.connection;
+
+    u->read_event_handler = ngx_http_chat_upstream_read_handler;
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    up->recv = c->recv;
+    c->recv = ngx_http_chat_upstream_no_recv;
+
+    ngx_post_event(&up->event, &ngx_posted_events);
+}
+
+
+static ssize_t
+ngx_http_chat_upstream_no_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
+    ngx_http_upstream_t *u)
+{
+    ngx_http_chat_upstream_read(u->input_filter_ctx);
+}
+
+
+void
+ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
+{
+    ssize_t               n;
+    ngx_buf_t            *b;
+    ngx_uint_t            reads;
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    u = up->request->upstream;
+
+    if (up->closed) {
+        return;
+    }
+
+    c = u->peer.connection;
+    b = &u->buffer;
+
+    c->log->action = "reading upstream";
+
+    reads = 0;
+
+    while (!up->eof && up->fault.error == NGX_CHAT_E_NONE) {
+
+        /* a fast provider must not starve other connections */
+
+        if (reads++ == NGX_HTTP_CHAT_UPSTREAM_READS) {
+            ngx_post_event(&up->event, &ngx_posted_next_events);
+            return;
+        }
+
+        n = up->recv(c, b->start, b->end - b->start);
+
+        if (n == NGX_AGAIN) {
+
+            if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
+                return;
+            }
+
+            n = NGX_ERROR;
+        }
+
+        if (n > 0) {
+            u->state->bytes_received += n;
+            u->state->response_length += n;
+
+            ngx_http_chat_upstream_bytes(up, b->start, (size_t) n);
+            continue;
+        }
+
+        up->close = 1;
+
+        if (n == 0 && !up->is_chunked && up->left == -1) {
+            ngx_http_chat_upstream_eof(up);
+            break;
+        }
+
+        if (up->status.code != NGX_HTTP_OK) {
+            ngx_http_chat_upstream_eof(up);
+
+        } else if (!up->stream.done && !up->stream.finished) {
+
+            /* an answer that has said why it finished was whole before */
+
+            ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                                    "broke the connection off");
+        }
+
+        break;
+    }
+
+    ngx_http_chat_upstream_close(up);
+}
+
+
+/* bytes of the body, as they stand on the connection */
+
+static void
+ngx_http_chat_upstream_bytes(ngx_http_chat_upstream_t *up, u_char *p,
+    size_t len)
+{
+    if (up->is_chunked) {
+        ngx_http_chat_upstream_chunks(up, p, len);
+        return;
+    }
+
+    if (up->left == -1) {
+        ngx_http_chat_upstream_feed(up, p, len);
+        return;
+    }
+
+    if ((off_t) len > up->left) {
+        len = (size_t) up->left;
+        up->close = 1;
+    }
+
+    up->left -= len;
+
+    ngx_http_chat_upstream_feed(up, p, len);
+
+    if (up->left == 0) {
+        ngx_http_chat_upstream_eof(up);
+    }
+}
+
+
+static void
+ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up, u_char *p,
+    size_t len)
+{
+    off_t      size;
+    ngx_buf_t  b;
+    ngx_int_t  rc;
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+
+    b.pos = p;
+    b.last = p + len;
+
+    while (up->fault.error == NGX_CHAT_E_NONE) {
+
+#if (nginx_version >= 1027002)
+        rc = ngx_http_parse_chunked(up->request, &b, &up->chunked, 0);
+#else
+        rc = ngx_http_parse_chunked(up->request, &b, &up->chunked);
+#endif
+
+        if (rc == NGX_OK) {
+            size = ngx_min(up->chunked.size, b.last - b.pos);
+
+            ngx_http_chat_upstream_feed(up, b.pos, (size_t) size);
+
+            b.pos += size;
+            up->chunked.size -= size;
+            continue;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (rc == NGX_DONE) {
+            if (b.pos < b.last) {
+                up->close = 1;
+            }
+
+            ngx_http_chat_upstream_eof(up);
+            return;
+        }
+
+        up->close = 1;
+
+        if (!up->stream.done && !up->stream.finished) {
+            ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                                    "sent an invalid chunked body");
+        }
+
+        ngx_http_chat_upstream_eof(up);
+
+        return;
+    }
+}
+
+
+static void
+ngx_http_chat_upstream_feed(ngx_http_chat_upstream_t *up, u_char *p,
+    size_t len)
+{
+    ngx_uint_t  tokens, done;
+
+    if (len == 0 || up->fault.error != NGX_CHAT_E_NONE) {
+        return;
+    }
+
+    if (up->status.code != NGX_HTTP_OK) {
+        len = ngx_min(len, up->fault.body.max - up->fault.body.len);
+
+        if (ngx_chat_bytes_append(&up->fault.body, p, len) != NGX_OK) {
+            up->fault.body.len = 0;
+        }
+
+        return;
+    }
+
+    tokens = up->stream.tokens;
+    done = up->stream.done;
+
+    ngx_chat_provider_stream_read(&up->stream, p, len);
+
+    if (up->stream.tokens != tokens || up->stream.done != done) {
+        ngx_http_chat_upstream_progress(up);
+    }
+}
+
+
+static void
+ngx_http_chat_upstream_eof(ngx_http_chat_upstream_t *up)
+{
+    if (up->eof) {
+        return;
+    }
+
+    up->eof = 1;
+
+    if (up->status.code != NGX_HTTP_OK) {
+        ngx_chat_provider_fault_status(&up->fault, up->status.code,
+                                       up->stream.temp);
+
+    } else if (up->fault.error == NGX_CHAT_E_NONE) {
+        ngx_chat_provider_stream_end(&up->stream);
+    }
+}

@@ -1,0 +1,301 @@
+
+#include "ngx_http_chat_upstream_private.h"
+
+
+static ngx_int_t ngx_http_chat_origin_copy(ngx_pool_t *pool, ngx_str_t *dst,
+    ngx_str_t *src);
+static ngx_int_t ngx_http_chat_origin_sockaddr(ngx_pool_t *pool,
+    struct sockaddr **dst, struct sockaddr *src, socklen_t len);
+static ngx_connection_t *ngx_http_chat_upstream_connection(
+    ngx_http_chat_upstream_t *up);
+
+
+ngx_int_t
+ngx_http_chat_origin(ngx_http_chat_origin_t *origin, ngx_http_request_t *r,
+    ngx_pool_t *pool)
+{
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    origin->main_conf = r->main_conf;
+    origin->srv_conf = r->srv_conf;
+    origin->loc_conf = r->loc_conf;
+
+    origin->log = *clcf->error_log;
+    origin->log.handler = c->log->handler;
+    origin->log_handler = r->log_handler;
+
+    origin->socklen = c->socklen;
+    origin->local_socklen = c->local_socklen;
+
+    if (ngx_http_chat_origin_copy(pool, &origin->uri, &r->uri) != NGX_OK
+        || ngx_http_chat_origin_copy(pool, &origin->request_line,
+                                     &r->request_line)
+           != NGX_OK
+        || ngx_http_chat_origin_copy(pool, &origin->addr_text, &c->addr_text)
+           != NGX_OK
+        || ngx_http_chat_origin_sockaddr(pool, &origin->sockaddr, c->sockaddr,
+                                         c->socklen)
+           != NGX_OK
+        || ngx_http_chat_origin_sockaddr(pool, &origin->local_sockaddr,
+                                         c->local_sockaddr, c->local_socklen)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_origin_copy(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
+{
+    *dst = *src;
+
+    if (src->len == 0) {
+        return NGX_OK;
+    }
+
+    dst->data = ngx_pstrdup(pool, src);
+
+    return dst->data ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_chat_origin_sockaddr(ngx_pool_t *pool, struct sockaddr **dst,
+    struct sockaddr *src, socklen_t len)
+{
+    *dst = src;
+
+    if (src == NULL) {
+        return NGX_OK;
+    }
+
+    *dst = ngx_palloc(pool, len);
+    if (*dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(*dst, src, len);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A request that no client has sent: nginx never gets to the end of it, since
+ * one use of it is ours, and it is blocked.  As that of a post_action it has
+ * no output.
+ */
+
+ngx_int_t
+ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
+{
+    ngx_pool_t                 *pool;
+    ngx_time_t                 *tp;
+    ngx_http_request_t         *r;
+    ngx_http_log_ctx_t         *ctx;
+    ngx_http_chat_origin_t     *origin;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    pool = up->pool;
+    origin = up->origin;
+
+    r = ngx_pcalloc(pool, sizeof(ngx_http_request_t));
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    up->request = r;
+
+    r->signature = NGX_HTTP_MODULE;
+    r->pool = pool;
+    r->main = r;
+    r->count = 2;
+    r->blocked = 1;
+    r->post_action = 1;
+
+    r->main_conf = origin->main_conf;
+    r->srv_conf = origin->srv_conf;
+    r->loc_conf = origin->loc_conf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    r->connection = ngx_http_chat_upstream_connection(up);
+    r->http_connection = ngx_pcalloc(pool, sizeof(ngx_http_connection_t));
+    r->ctx = ngx_pcalloc(pool, sizeof(void *) * ngx_http_max_module);
+    r->variables = ngx_pcalloc(pool, cmcf->variables.nelts
+                                     * sizeof(ngx_http_variable_value_t));
+
+    if (r->connection == NULL || r->http_connection == NULL || r->ctx == NULL
+        || r->variables == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    r->connection->data = r;
+
+    ctx = r->connection->log->data;
+    ctx->connection = r->connection;
+    ctx->request = r;
+    ctx->current_request = r;
+
+    r->log_handler = origin->log_handler;
+
+    r->method = NGX_HTTP_POST;
+    ngx_str_set(&r->method_name, "POST");
+    ngx_str_set(&r->http_protocol, "HTTP/1.1");
+    r->http_version = NGX_HTTP_VERSION_11;
+
+    r->uri = origin->uri;
+    r->unparsed_uri = origin->uri;
+    r->request_line = origin->request_line;
+
+    r->headers_in.content_length_n = -1;
+    r->headers_in.keep_alive_n = -1;
+    r->headers_out.content_length_n = -1;
+    r->headers_out.last_modified_time = -1;
+
+    tp = ngx_timeofday();
+    r->start_sec = tp->sec;
+    r->start_msec = tp->msec;
+
+    if (ngx_list_init(&r->headers_in.headers, pool, 1,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK
+        || ngx_list_init(&r->headers_out.headers, pool, 1,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK
+        || ngx_list_init(&r->headers_out.trailers, pool, 1,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* without a socket: no event of it will ever come */
+
+static ngx_connection_t *
+ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
+{
+    ngx_log_t               *log;
+    ngx_pool_t              *pool;
+    ngx_connection_t        *c;
+    ngx_http_log_ctx_t      *ctx;
+    ngx_http_chat_origin_t  *origin;
+
+    pool = up->pool;
+    origin = up->origin;
+
+    c = ngx_pcalloc(pool, sizeof(ngx_connection_t));
+    log = ngx_palloc(pool, sizeof(ngx_log_t));
+    ctx = ngx_pcalloc(pool, sizeof(ngx_http_log_ctx_t));
+
+    if (c == NULL || log == NULL || ctx == NULL) {
+        return NULL;
+    }
+
+    c->read = ngx_pcalloc(pool, 2 * sizeof(ngx_event_t));
+    if (c->read == NULL) {
+        return NULL;
+    }
+
+    c->write = c->read + 1;
+
+    *log = origin->log;
+    log->data = ctx;
+    log->action = "asking a provider";
+
+    c->fd = (ngx_socket_t) -1;
+    c->pool = pool;
+    c->log = log;
+    c->log_error = NGX_ERROR_ERR;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    log->connection = c->number;
+
+    c->sockaddr = origin->sockaddr;
+    c->socklen = origin->socklen;
+    c->addr_text = origin->addr_text;
+    c->local_sockaddr = origin->local_sockaddr;
+    c->local_socklen = origin->local_socklen;
+
+    /* socket options must not be set: there is no socket */
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+    c->sndlowat = 1;
+
+    c->read->data = c;
+    c->read->log = log;
+    c->read->active = 1;
+
+    c->write->data = c;
+    c->write->log = log;
+    c->write->write = 1;
+    c->write->active = 1;
+    c->write->ready = 1;
+
+    return c;
+}
+
+
+void
+ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = up->request;
+    c = r->connection;
+
+    up->origin = NULL;
+    up->messages = NULL;
+
+    c->log->handler = NULL;
+
+    c->sockaddr = NULL;
+    c->socklen = 0;
+    c->local_sockaddr = NULL;
+    c->local_socklen = 0;
+    ngx_str_null(&c->addr_text);
+
+    ngx_str_null(&r->uri);
+    ngx_str_null(&r->unparsed_uri);
+    ngx_str_null(&r->request_line);
+}
+
+
+/* each call tries the addresses in their order */
+
+ngx_int_t
+ngx_http_chat_upstream_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_chat_provider_upstream_t  *t;
+    ngx_http_chat_upstream_t           *up;
+    ngx_http_upstream_resolved_t       *ur;
+
+    up = r->upstream->input_filter_ctx;
+    t = up->target;
+
+    ur = ngx_pcalloc(r->pool, sizeof(ngx_http_upstream_resolved_t));
+    if (ur == NULL) {
+        return NGX_ERROR;
+    }
+
+    ur->host = t->name;
+    ur->port = t->port;
+    ur->addrs = up->addrs;
+    ur->naddrs = up->naddrs;
+
+    return ngx_http_upstream_create_round_robin_peer(r, ur);
+}

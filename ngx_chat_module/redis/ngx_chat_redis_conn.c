@@ -1,0 +1,561 @@
+
+#include "ngx_chat_redis_private.h"
+
+
+#define NGX_CHAT_REDIS_BUFFER   (64 * 1024)
+
+/* more waits for the next turn of the loop */
+#define NGX_CHAT_REDIS_ROUNDS   32
+
+#define NGX_CHAT_REDIS_COMPACT  (64 * 1024)
+
+
+static ngx_int_t ngx_chat_redis_open(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_connected(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_test_connect(ngx_connection_t *c,
+    ngx_err_t *err);
+static void ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why);
+static void ngx_chat_redis_read_handler(ngx_event_t *rev);
+static void ngx_chat_redis_write_handler(ngx_event_t *wev);
+static ngx_int_t ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p,
+    size_t len);
+static void ngx_chat_redis_compact(ngx_chat_redis_t *rd);
+
+
+/* shared by all connections of the process */
+static u_char  *ngx_chat_redis_buffer;
+
+
+void
+ngx_chat_redis_connect(ngx_chat_redis_t *rd)
+{
+    ngx_int_t  rc;
+
+    rd->state = NGX_CHAT_REDIS_FIND;
+    rd->words.len = 0;
+
+    if (rd->where.pool == NULL) {
+        rd->started = ngx_current_msec;
+    }
+
+    if (ngx_chat_redis_buffer == NULL) {
+        ngx_chat_redis_buffer = ngx_alloc(NGX_CHAT_REDIS_BUFFER, rd->log);
+
+        if (ngx_chat_redis_buffer == NULL) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+            return;
+        }
+    }
+
+    rc = ngx_chat_redis_endpoint(rd);
+
+    if (rc == NGX_AGAIN) {
+
+        /* a backstop: resolver and Sentinel have timeouts of their own */
+
+        ngx_add_timer(&rd->timer, 2 * NGX_CHAT_REDIS_LOOKUP_TIMEOUT);
+        return;
+    }
+
+    ngx_chat_redis_found(rd, rc);
+}
+
+
+void
+ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
+{
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        return;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
+                            "no address is known");
+        return;
+    }
+
+    rd->state = NGX_CHAT_REDIS_CONNECT;
+
+    ngx_chat_redis_release(rd);
+
+    rc = ngx_chat_redis_open(rd);
+
+    if (rc == NGX_BUSY && rd->peer.sockaddr == NULL) {
+
+        /* the group has none to offer, whatever is left to try */
+
+        rd->peer.tries = 0;
+
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
+                            "no live server in the upstream group");
+        return;
+    }
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
+        err = ngx_socket_errno;
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
+                            "connect() failed");
+        return;
+    }
+
+    c = rd->peer.connection;
+
+    c->data = rd;
+    c->log = rd->log;
+    c->read->log = rd->log;
+    c->write->log = rd->log;
+    c->read->handler = ngx_chat_redis_read_handler;
+    c->write->handler = ngx_chat_redis_write_handler;
+
+    ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_CONNECT_TIMEOUT);
+
+    if (rc == NGX_OK) {
+        ngx_chat_redis_connected(rd);
+    }
+}
+
+
+/*
+ * While there is no connection, what the next one needs is kept from clients:
+ * they would take the last of it, and with Redis away none of them were served.
+ */
+
+void
+ngx_chat_redis_reserve(ngx_chat_redis_t *rd)
+{
+    /* with "poll" each connection has a file */
+
+    if (rd->spare == NULL && ngx_cycle->files == NULL) {
+        rd->spare = ngx_get_connection((ngx_socket_t) -1, rd->log);
+    }
+
+    if (rd->spare_fd == (ngx_socket_t) -1) {
+        rd->spare_fd = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+    }
+}
+
+
+void
+ngx_chat_redis_release(ngx_chat_redis_t *rd)
+{
+    if (rd->spare) {
+        ngx_free_connection(rd->spare);
+        rd->spare = NULL;
+    }
+
+    if (rd->spare_fd != (ngx_socket_t) -1) {
+        (void) close(rd->spare_fd);
+        rd->spare_fd = (ngx_socket_t) -1;
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_redis_open(ngx_chat_redis_t *rd)
+{
+    ngx_int_t               rc;
+    ngx_log_t               log;
+    ngx_peer_connection_t  *pc;
+
+    /* failures are told once, by this client, and not at each attempt */
+
+    log = *rd->log;
+    log.log_level = NGX_LOG_ALERT;
+
+    pc = &rd->peer;
+
+    pc->sockaddr = NULL;
+    pc->connection = NULL;
+    pc->log = &log;
+    pc->log_error = NGX_ERROR_INFO;
+    pc->so_keepalive = 1;
+    pc->start_time = ngx_current_msec;
+
+    ngx_set_socket_errno(0);
+
+    rc = ngx_event_connect_peer(pc);
+
+    pc->log = rd->log;
+
+    if (rc == NGX_ERROR) {
+        pc->connection = NULL;
+    }
+
+    if (rc == NGX_DONE) {
+
+        /* of somebody else who uses the same group */
+
+        ngx_close_connection(pc->connection);
+        pc->connection = NULL;
+    }
+
+    return rc;
+}
+
+
+void
+ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again)
+{
+    if (rd->peer.connection) {
+        ngx_chat_redis_tls_end(rd->peer.connection);
+        ngx_close_connection(rd->peer.connection);
+        rd->peer.connection = NULL;
+    }
+
+    ngx_chat_redis_endpoint_free(rd, rd->blamed);
+    rd->blamed = 0;
+
+    if (rd->resp) {
+        ngx_chat_resp_free(rd->resp);
+        rd->resp = NULL;
+    }
+
+    ngx_chat_bytes_free(&rd->hello);
+
+    if (again) {
+        ngx_chat_redis_reserve(rd);
+
+    } else {
+        ngx_chat_redis_release(rd);
+    }
+}
+
+
+static void
+ngx_chat_redis_connected(ngx_chat_redis_t *rd)
+{
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    c = rd->peer.connection;
+
+    if (ngx_chat_redis_test_connect(c, &err) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
+                            "connect() failed");
+        return;
+    }
+
+    /* a failure is logged there, and costs speed only */
+
+    if (rd->peer.sockaddr->sa_family != AF_UNIX) {
+        (void) ngx_tcp_nodelay(c);
+    }
+
+    if (rd->conf->tls) {
+        ngx_chat_redis_tls_start(rd);
+        return;
+    }
+
+    ngx_chat_redis_greet(rd);
+}
+
+
+void
+ngx_chat_redis_step(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
+{
+    rd->state = state;
+
+    /* a timer that is set would be kept if it ends about as late */
+
+    if (rd->timer.timer_set) {
+        ngx_del_timer(&rd->timer);
+    }
+
+    ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_STEP_TIMEOUT);
+}
+
+
+void
+ngx_chat_redis_greet(ngx_chat_redis_t *rd)
+{
+    ngx_connection_t  *c;
+
+    c = rd->peer.connection;
+
+    /* the handshake had its own */
+
+    c->read->handler = ngx_chat_redis_read_handler;
+    c->write->handler = ngx_chat_redis_write_handler;
+
+    rd->resp = ngx_chat_resp_create(NGX_CHAT_REDIS_MAX_REPLY);
+
+    if (rd->resp == NULL || ngx_chat_redis_setup(rd) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        return;
+    }
+
+    ngx_chat_redis_step(rd, NGX_CHAT_REDIS_SETUP);
+
+    ngx_chat_redis_enter(rd);
+
+    ngx_chat_redis_write(rd);
+
+    if (rd->peer.connection && c->read->ready) {
+        ngx_chat_redis_read(rd);
+    }
+
+    ngx_chat_redis_leave(rd);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_test_connect(ngx_connection_t *c, ngx_err_t *err)
+{
+    int        value;
+    socklen_t  len;
+
+    value = 0;
+    len = sizeof(int);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &value, &len) == -1) {
+        value = ngx_socket_errno;
+    }
+
+    *err = value;
+
+    return value ? NGX_ERROR : NGX_OK;
+}
+
+
+/* a failure in TLS has no errno, and is told in words */
+
+static void
+ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why)
+{
+    ngx_err_t  err;
+
+    err = rd->peer.connection->ssl ? 0 : ngx_socket_errno;
+
+    /* a missing or bad certificate may be refused only after the handshake */
+
+    if (rd->asked && rd->state == NGX_CHAT_REDIS_SETUP) {
+        why = "lost after the server has asked for a client certificate";
+    }
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err, why);
+}
+
+
+static void
+ngx_chat_redis_read_handler(ngx_event_t *rev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = rev->data;
+    rd = c->data;
+
+    if (c->close) {
+        ngx_chat_redis_shut(rd);
+        return;
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_CONNECT) {
+        ngx_chat_redis_connected(rd);
+        return;
+    }
+
+    ngx_chat_redis_read(rd);
+}
+
+
+static void
+ngx_chat_redis_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = wev->data;
+    rd = c->data;
+
+    /* TLS calls it for reading when it has to read before it can write */
+
+    if (c->close) {
+        ngx_chat_redis_shut(rd);
+        return;
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_CONNECT) {
+        ngx_chat_redis_connected(rd);
+        return;
+    }
+
+    ngx_chat_redis_write(rd);
+}
+
+
+void
+ngx_chat_redis_read(ngx_chat_redis_t *rd)
+{
+    ssize_t            n;
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = rd->peer.connection;
+
+    ngx_chat_redis_enter(rd);
+
+    for (i = 0; i < NGX_CHAT_REDIS_ROUNDS; i++) {
+
+        n = c->recv(c, ngx_chat_redis_buffer, NGX_CHAT_REDIS_BUFFER);
+
+        if (n == NGX_AGAIN) {
+
+            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                                    "no event for the connection");
+            }
+
+            goto done;
+        }
+
+        if (n == 0) {
+            ngx_set_socket_errno(0);
+            ngx_chat_redis_broken(rd, "the server closed the connection");
+            goto done;
+        }
+
+        if (n < 0) {
+            ngx_chat_redis_broken(rd, "recv() failed");
+            goto done;
+        }
+
+        if (ngx_chat_redis_take(rd, ngx_chat_redis_buffer, n) != NGX_OK) {
+            goto done;
+        }
+    }
+
+    ngx_post_event(c->read, &ngx_posted_next_events);
+
+done:
+
+    ngx_chat_redis_arm(rd);
+    ngx_chat_redis_leave(rd);
+}
+
+
+static ngx_int_t
+ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p, size_t len)
+{
+    ngx_int_t          rc;
+    ngx_chat_reply_t  *reply;
+
+    if (ngx_chat_resp_feed(rd->resp, p, len) != NGX_OK) {
+        goto broken;
+    }
+
+    for ( ;; ) {
+        rc = ngx_chat_resp_next(rd->resp, &reply);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            goto broken;
+        }
+
+        if (rd->state == NGX_CHAT_REDIS_SETUP) {
+            ngx_chat_redis_setup_reply(rd, reply);
+
+        } else {
+            ngx_chat_redis_reply(rd, reply);
+        }
+
+        ngx_chat_reply_free(reply);
+
+        if (rd->peer.connection == NULL) {
+            return NGX_DONE;
+        }
+    }
+
+broken:
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                        "a broken reply, or one too large");
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_chat_redis_write(ngx_chat_redis_t *rd)
+{
+    size_t            *sent;
+    ssize_t            n;
+    ngx_connection_t  *c;
+    ngx_chat_bytes_t  *b;
+
+    c = rd->peer.connection;
+
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        b = &rd->out;
+        sent = &rd->sent;
+
+    } else {
+        b = &rd->hello;
+        sent = &rd->hello_sent;
+    }
+
+    while (*sent < b->len && c->write->ready) {
+
+        n = c->send(c, b->data + *sent, b->len - *sent);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n < 0) {
+            ngx_chat_redis_broken(rd, "send() failed");
+            return;
+        }
+
+        *sent += n;
+    }
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                            "no event for the connection");
+        return;
+    }
+
+    if (rd->state == NGX_CHAT_REDIS_UP) {
+        ngx_chat_redis_compact(rd);
+    }
+}
+
+
+static void
+ngx_chat_redis_compact(ngx_chat_redis_t *rd)
+{
+    ngx_chat_bytes_t  *out;
+
+    out = &rd->out;
+
+    if (rd->sent == out->len) {
+        rd->sent = 0;
+        out->len = 0;
+
+        if (out->size > NGX_CHAT_REDIS_KEEP_OUT) {
+            ngx_chat_bytes_free(out);
+        }
+
+        return;
+    }
+
+    if (rd->sent < NGX_CHAT_REDIS_COMPACT || rd->sent < out->len / 2) {
+        return;
+    }
+
+    out->len -= rd->sent;
+    ngx_memmove(out->data, out->data + rd->sent, out->len);
+    rd->sent = 0;
+}

@@ -1,0 +1,405 @@
+
+#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_cluster.h"
+#include "../codec/ngx_chat_str.h"
+
+
+static ngx_int_t ngx_chat_redis_setup_step(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step, ngx_str_t *argv, ngx_uint_t argc);
+static ngx_int_t ngx_chat_redis_setup_where(ngx_chat_redis_t *rd);
+static ngx_uint_t ngx_chat_redis_setup_array(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step, ngx_chat_reply_t *reply);
+static void ngx_chat_redis_refusal(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step);
+static void ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text);
+static void ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info);
+static ngx_int_t ngx_chat_redis_setup_cluster(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
+
+
+/* once per process */
+static ngx_uint_t  ngx_chat_redis_warned;
+static ngx_uint_t  ngx_chat_redis_told;
+
+
+ngx_int_t
+ngx_chat_redis_setup(ngx_chat_redis_t *rd)
+{
+    u_char      db[NGX_INT_T_LEN], name[64];
+    ngx_str_t   argv[4];
+    ngx_uint_t  n;
+
+    rd->hello.len = 0;
+    rd->hello_sent = 0;
+    rd->nsteps = 0;
+    rd->step = 0;
+    rd->policy.len = 0;
+    rd->partial = 0;
+    rd->whole = 0;
+
+    if (rd->conf->password.len) {
+        n = 0;
+
+        ngx_str_set(&argv[n], "AUTH");
+        n++;
+
+        if (rd->conf->user.len) {
+            argv[n++] = rd->conf->user;
+        }
+
+        argv[n++] = rd->conf->password;
+
+        if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_AUTH, argv, n)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_chat_redis_setup_where(rd) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (rd->conf->db) {
+        ngx_str_set(&argv[0], "SELECT");
+        argv[1].data = db;
+        argv[1].len = ngx_sprintf(db, "%ui", rd->conf->db) - db;
+
+        if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_SELECT, argv, 2)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_str_set(&argv[0], "CLIENT");
+    ngx_str_set(&argv[1], "SETNAME");
+    argv[2].data = name;
+    argv[2].len = ngx_snprintf(name, sizeof(name), "ngx_chat:%s", rd->role)
+                  - name;
+
+    if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_SETNAME, argv, 3)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "INFO");
+    ngx_str_set(&argv[1], "memory");
+    ngx_str_set(&argv[2], "cluster");
+    ngx_str_set(&argv[3], "replication");
+
+    return ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_INFO, argv, 4);
+}
+
+
+/* a master must be one, and a Sentinel know of one */
+
+static ngx_int_t
+ngx_chat_redis_setup_where(ngx_chat_redis_t *rd)
+{
+    ngx_str_t  argv[3];
+
+    if (rd->conf->sentinel) {
+        ngx_str_set(&argv[0], "ROLE");
+
+        return ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_ROLE, argv, 1);
+    }
+
+    if (rd->conf->master.len) {
+        ngx_str_set(&argv[0], "SENTINEL");
+        ngx_str_set(&argv[1], "get-master-addr-by-name");
+        argv[2] = rd->conf->master;
+
+        return ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_MASTER, argv, 3);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_redis_setup_step(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
+    ngx_str_t *argv, ngx_uint_t argc)
+{
+    rd->steps[rd->nsteps++] = step;
+
+    return ngx_chat_resp_format(&rd->hello, argv, argc);
+}
+
+
+void
+ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+{
+    ngx_str_t              s;
+    ngx_chat_redis_step_e  step;
+
+    step = rd->steps[rd->step++];
+
+    if (ngx_chat_reply_error(reply, &s) == NGX_OK) {
+
+        if (step == NGX_CHAT_REDIS_AUTH) {
+            ngx_chat_redis_words_auth(rd, &s);
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "AUTH was refused");
+            return;
+        }
+
+        /* kept also if it goes on: the server may close right after it */
+
+        ngx_chat_redis_words(rd, &s);
+
+        if (step == NGX_CHAT_REDIS_SELECT) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "SELECT was refused");
+            return;
+        }
+
+        if (ngx_chat_redis_begins(&s, "NOAUTH")) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "a password is needed");
+            return;
+        }
+
+        if (step == NGX_CHAT_REDIS_MASTER) {
+            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                                "it does not tell where the master is");
+            return;
+        }
+
+        ngx_chat_redis_refusal(rd, step);
+
+    } else if (step == NGX_CHAT_REDIS_ROLE || step == NGX_CHAT_REDIS_MASTER) {
+
+        if (!ngx_chat_redis_setup_array(rd, step, reply)) {
+            return;
+        }
+
+    } else if (step == NGX_CHAT_REDIS_INFO) {
+
+        if (ngx_chat_reply_str(reply, &s) == NGX_OK) {
+            ngx_chat_redis_info(rd, &s);
+        }
+
+    } else if (step == NGX_CHAT_REDIS_CLUSTER) {
+        ngx_chat_redis_cluster_reply(rd, reply);
+
+    } else if (ngx_chat_reply_str(reply, &s) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                            "an odd reply to the handshake");
+        return;
+    }
+
+    if (rd->step < rd->nsteps) {
+        return;
+    }
+
+    if (rd->hello_sent != rd->hello.len) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                            "a reply that answers no command");
+        return;
+    }
+
+    ngx_chat_redis_now_up(rd);
+}
+
+
+/* the connection does without; a stopping server may refuse as well */
+
+static void
+ngx_chat_redis_refusal(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step)
+{
+    ngx_uint_t   level;
+    const char  *command;
+
+    switch (step) {
+
+    case NGX_CHAT_REDIS_INFO:
+        command = "INFO";
+        break;
+
+    case NGX_CHAT_REDIS_ROLE:
+        command = "ROLE";
+        break;
+
+    case NGX_CHAT_REDIS_CLUSTER:
+        command = "CLUSTER INFO";
+        break;
+
+    default: /* NGX_CHAT_REDIS_SETNAME */
+        command = "CLIENT SETNAME";
+    }
+
+    level = ngx_chat_redis_told ? NGX_LOG_INFO : NGX_LOG_WARN;
+
+    ngx_chat_redis_told = 1;
+
+    ngx_log_error(level, rd->log, 0, "redis %V, %s: %s was refused: \"%V\"",
+                  &rd->conf->name, rd->role, command, &rd->words);
+}
+
+
+static ngx_uint_t
+ngx_chat_redis_setup_array(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
+    ngx_chat_reply_t *reply)
+{
+    ngx_str_t  s;
+
+    if (ngx_chat_reply_str(ngx_chat_reply_at(reply, 0), &s) != NGX_OK) {
+        s.len = 0;
+    }
+
+    if (step == NGX_CHAT_REDIS_MASTER) {
+
+        if (s.len) {
+            return 1;
+        }
+
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                            "no master of that name is known there");
+        return 0;
+    }
+
+    if (ngx_chat_str_is(&s, "master")) {
+        return 1;
+    }
+
+    ngx_chat_sentinel_doubt(rd->where.sentinel);
+
+    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
+                        "what Sentinel calls the master is a replica");
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_chat_redis_begins(ngx_str_t *s, const char *text)
+{
+    size_t  len;
+
+    len = ngx_strlen(text);
+
+    return s->len >= len && ngx_memcmp(s->data, text, len) == 0;
+}
+
+
+/* an unknown or renamed AUTH is answered with its arguments */
+
+static void
+ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text)
+{
+    u_char     *p, *last;
+    ngx_str_t   s, *password;
+
+    s = *text;
+    last = s.data + s.len;
+
+    p = ngx_strlcasestrn(s.data, last, (u_char *) "with args",
+                         sizeof("with args") - 2);
+    if (p) {
+        s.len = p - s.data;
+
+        while (s.len && (s.data[s.len - 1] == ' '
+                         || s.data[s.len - 1] == ','))
+        {
+            s.len--;
+        }
+    }
+
+    password = &rd->conf->password;
+
+    for (p = s.data; password->len <= (size_t) (s.data + s.len - p); p++) {
+
+        if (ngx_memcmp(p, password->data, password->len) == 0) {
+
+            /* the code alone, such as WRONGPASS */
+
+            p = ngx_strlchr(s.data, s.data + s.len, ' ');
+            s.len = p ? (size_t) (p - s.data) : 0;
+            break;
+        }
+    }
+
+    ngx_chat_redis_words(rd, &s);
+}
+
+
+void
+ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text)
+{
+    u_char  ch;
+    size_t  i;
+
+    rd->words.len = ngx_min(text->len, NGX_CHAT_REDIS_MAX_WORDS);
+
+    for (i = 0; i < rd->words.len; i++) {
+        ch = text->data[i];
+        rd->words.data[i] = (ch < 0x20 || ch > 0x7e) ? '?' : ch;
+    }
+}
+
+
+static void
+ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info)
+{
+    ngx_str_t  value;
+
+    if (ngx_chat_redis_info_value(info, "maxmemory_policy:", &value) == NGX_OK
+        && value.len <= NGX_CHAT_REDIS_MAX_POLICY)
+    {
+        ngx_memcpy(rd->policy.data, value.data, value.len);
+        rd->policy.len = value.len;
+    }
+
+    ngx_chat_redis_warn(rd);
+
+    if (!ngx_chat_redis_cluster_enabled(rd, info)) {
+        return;
+    }
+
+    if (ngx_chat_redis_setup_cluster(rd) != NGX_OK) {
+        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+    }
+}
+
+
+/* an extra step, within the timeout of the others */
+
+static ngx_int_t
+ngx_chat_redis_setup_cluster(ngx_chat_redis_t *rd)
+{
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "CLUSTER");
+    ngx_str_set(&argv[1], "INFO");
+
+    if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_CLUSTER, argv, 2)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_chat_redis_write(rd);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_redis_warn(ngx_chat_redis_t *rd)
+{
+    if (ngx_chat_redis_warned
+        || ngx_strcmp(rd->role, "commands") != 0
+        || !ngx_chat_redis_begins(&rd->policy, "allkeys-"))
+    {
+        return;
+    }
+
+    ngx_chat_redis_warned = 1;
+
+    ngx_log_error(NGX_LOG_WARN, rd->log, 0,
+                  "redis %V: maxmemory-policy \"%V\" may evict the task queue "
+                  "and running generations, \"noeviction\" does not",
+                  &rd->conf->name, &rd->policy);
+}
