@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The users of Redis in README may do all that is needed, and nothing else:
+# The users of Redis in its README may do all that is needed, and nothing else:
 # each command and each pattern of their rules is missed when it is taken away.
 
 use warnings;
@@ -17,11 +17,11 @@ use Time::HiRes qw(sleep time);
 
 my $root = Chat::Nginx::root();
 my $lua = "$root/ngx_chat_module/store/lua";
-my ($text) = read_file("$root/README.md")
+my ($text) = read_file("$root/ngx_chat_module/redis/README.md")
     =~ /^<!-- test: acl -->\n```\n(.*?)^```/ms;
 my (%words, $password);
 
-ok(defined $text, 'README has the rules') or die;
+ok(defined $text, 'the README of redis/ has the rules') or die;
 
 foreach (split(/\n/, $text)) {
     my ($name, @words) = /^user (\w+) on >PASSWORD (.*)$/

@@ -18,10 +18,10 @@ my $BOUND = 45;
 my $DIRECT = qr/; detail=direct$/;
 
 my $root = Chat::Nginx::root();
-my $readme = read_file("$root/README.md");
-my ($conf) = $readme
+my ($conf) = read_file("$root/README.md")
     =~ /^<!-- test: production -->\n```nginx\n(.*?)^```/ms;
-my ($rules) = $readme =~ /^<!-- test: acl -->\n```\n(.*?)^```/ms;
+my ($rules) = read_file("$root/ngx_chat_module/redis/README.md")
+    =~ /^<!-- test: acl -->\n```\n(.*?)^```/ms;
 
 ok(defined $conf && defined $rules, 'README has it') or die;
 
@@ -31,7 +31,7 @@ my $inner_ca = Chat::Tls->new(test_dir() . '/inner', 'inner-ca');
 my $number = 0;
 
 
-# Redis, with the user of README
+# Redis, with the users of its README
 
 my %seen;
 my @words = grep { !$seen{$_}++ } map { split(/ /) }

@@ -282,14 +282,14 @@ SKIP: {
     skip 'the module is part of nginx', 1 if $ENV{CHAT_NGINX};
 
     my $root = Chat::Nginx::root();
-    my ($table) = read_file("$root/README.md")
+    my ($table) = read_file("$root/scripts/README.md")
         =~ /^\| needs \| version .*?\n(.*?)\n\n/ms;
     my %listed = map { $_ => 1 } $table =~ /`(lib\S+\.so\.\S+?)`/g;
     my @linked = `readelf -d $root/build/ngx_chat_module.so`
         =~ /\(NEEDED\).*\[(.*?)\]/g;
 
     is_deeply([ grep { !$listed{$_} } @linked ], [],
-              'README lists all libraries');
+              'the README of scripts/ lists all libraries');
 }
 
 

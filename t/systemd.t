@@ -38,7 +38,8 @@ if (-f '/usr/lib/systemd/system/nginx.service') {
 # it promises as much time as an answer may take
 
 my ($quit) = $unit{dropin}{stop} =~ m!QUIT/(\d+)!;
-my ($longest) = $readme =~ /^\| nothing fails: the whole of it .* (\d+) s \|/m;
+my ($longest) = read_file(Chat::Nginx::root() . '/t/README.md')
+    =~ /^\| nothing fails: the whole of it .* (\d+) s \|/m;
 
 cmp_ok($quit, '>', $longest, 'as long as an answer may take');
 cmp_ok($unit{dropin}{timeout}, '>', $quit, 'systemd waits for longer');
