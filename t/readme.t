@@ -138,6 +138,20 @@ while (my ($file, $name) = splice(@shown, 0, 2)) {
     like(read_file("$root/t/$file"), qr/\Q$name\E/, "$file shows: $name");
 }
 
+# each test has a place in the table of subjects
+
+same('files of tests', [ map { m!([^/]+)$! } glob("$root/t/*.t") ],
+     [ part($tests, 'Which file tests what') =~ /`(\w+\.t)`/g ]);
+
+# help
+
+foreach my $script (qw(run build test lua-to-c)) {
+    my $help = `$root/scripts/$script --help 2>&1`;
+
+    ok($? == 0 && $help =~ m!^    scripts/\Q$script\E !m,
+       "scripts/$script --help: how it is called") or diag($help);
+}
+
 
 # snippets
 

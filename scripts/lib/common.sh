@@ -7,6 +7,15 @@ BUILD=$ROOT/build
 # nginx is there, which is not where a user who is not root looks
 PATH=$PATH:/usr/sbin:/sbin
 
+# the help of a script is its first comment
+case ${1:-} in
+-h|--help)
+    awk 'NR > 1 && /^#/ { sub(/^# ?/, ""); print; seen = 1; next }
+         seen { exit }' "$0"
+    exit 0
+    ;;
+esac
+
 # what the module is made with and from, and Debian's nginx to make it for
 MODULE_PACKAGES="gcc make libc6-dev libhiredis-dev libyajl-dev
     libcurl4-openssl-dev libssl-dev"
