@@ -2,7 +2,8 @@
 
 # The end of the service under systemd, step by step as systemd goes about it:
 # the command of ExecStop, then TERM to the master, then KILL to all, each with
-# the unit's time.  Debian's unit cuts answers; README's drop-in does not.
+# the unit's time.  Debian's unit cuts answers; the drop-in in the filler's
+# README does not.
 
 use warnings;
 use strict;
@@ -14,7 +15,8 @@ use Chat::Life;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-my $readme = read_file(Chat::Nginx::root() . '/README.md');
+my $readme = read_file(Chat::Nginx::root()
+                       . '/ngx_chat_module/filler/README.md');
 
 # as in Debian's unit file
 

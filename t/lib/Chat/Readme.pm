@@ -96,6 +96,12 @@ error_log $dir\/error.log;/m;
     $conf =~ s/^user .*$//m if $> != 0;
     $conf =~ s/listen 8000;/listen 127.0.0.1:$port;/;
 
+    # keys that are not on this machine
+
+    write_text("$dir/key", "k\n");
+    chmod(0600, "$dir/key");
+    $conf =~ s/file:\/etc\/nginx\/chat\/[\w.]+\.key/file:$dir\/key/g;
+
     write_text("$dir/nginx.conf", $conf);
 
     $nginx->{env} = { OPENAI_API_KEY => 'k' };
