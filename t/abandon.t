@@ -54,8 +54,9 @@ sub cancelled_ok {
 
     is($calls->[0][0] // 'none', 'aborted', "$name: the call is aborted");
     ok($took > $GRACE - 0.1 && $took < $bound, "$name: in time")
-        or diag("$took s");
-    is($redis->cmd('EXISTS', stream_key($question)), 0, "$name: not cached");
+        or diag("$name: aborted in time");
+    is($redis->cmd('EXISTS', stream_key($question)), 0,
+       "$name: nothing is cached");
 }
 
 
@@ -67,15 +68,17 @@ ask($nginx, { question => $question, hangup_after => 2 });
 ask($nginx, { question => "$question {{first=500}}", hangup_after => 0 });
 
 wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
-stream_ok(scalar ask($nginx, { question => $question }), 'finish: cached',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'default: the answer is finished and cached',
           cache => qr/; hit/, chunks => [ pieces_of($question) ]);
-is(provider_stats($provider, $question), 1, 'finish: one call');
+is(provider_stats($provider, $question), 1,
+   'default: the provider is called once');
 
 $question .= ' {{first=500}}';
 wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
 stream_ok(scalar ask($nginx, { question => $question }),
-          'finish: left before the first chunk', cache => qr/; hit/);
-is(provider_stats($provider)->{aborted}, 0, 'finish: no call was aborted');
+          'default, left before the first chunk: a hit', cache => qr/; hit/);
+is(provider_stats($provider)->{aborted}, 0, 'default: no call is aborted');
 
 # several cases at the same time, each with a question of its own
 
@@ -118,13 +121,15 @@ my @all = ask($nginx,
 
 stream_ok($all[0], 'one of two leaves: nothing happens', restarts => 0,
           chunks => [ pieces_of($case{one}, %provider) ]);
-stream_ok($all[-1], 'back within the grace', restarts => 0,
+stream_ok($all[-1], 'back within the grace: joins what runs', restarts => 0,
           cache => qr/collapsed$/,
           chunks => [ pieces_of($case{back}, %provider) ]);
 
 foreach my $name ('one', 'back') {
-    is(provider_stats($provider, $case{$name}), 1, "$name: one call");
-    is($redis->cmd('EXISTS', stream_key($case{$name})), 1, "$name: cached");
+    is(provider_stats($provider, $case{$name}), 1,
+       "$name: the provider is called once");
+    is($redis->cmd('EXISTS', stream_key($case{$name})), 1,
+       "$name: the answer is cached");
 }
 
 # those that were left ended long ago
@@ -137,7 +142,7 @@ foreach my $name ('all', 'reset', 'silent', 'waiting') {
     is_deeply([ map { $_->[0] } @$calls ], [ 'aborted' ],
               "$name: the call was aborted");
     is($redis->cmd('EXISTS', stream_key($case{$name})), 0,
-       "$name: not cached");
+       "$name: nothing is cached");
 }
 
 my $bound = ($GRACE + $RENEWAL) * 10 + 10;
@@ -145,12 +150,13 @@ my $bound = ($GRACE + $RENEWAL) * 10 + 10;
 cmp_ok(outcome($case{$_})->[0][1] || 99, '<', $bound,
        "$_: not all chunks were made") foreach 'all', 'reset';
 
-is(provider_stats($provider)->{aborted}, 4, 'four calls in all');
+is(provider_stats($provider)->{aborted}, 4,
+   'left by all: four calls are aborted');
 
 # how long it takes, and what comes after it
 
 foreach my $options ('', ' {{fault=stall;at=3}}') {
-    my $name = $options ? 'silent' : 'flowing';
+    my $name = $options ? 'a silent call' : 'a flowing call';
     my $question = "Who is next, $name?$options";
     my $q = ask($nginx, { question => $question, path => '/cancel',
                           hangup_after => 3 });
@@ -164,7 +170,7 @@ foreach my $options ('', ' {{fault=stall;at=3}}') {
 
     wait_for { !@{ $redis->cmd('KEYS', "{$S}:*:live:*") } } 5;
     is($redis->entries("{$S}:1:gen:$id")->[-1]{code}, 'cancelled',
-       "$name: its stream says so");
+       "$name: the stream ends with cancelled");
     is(scalar(@{ $redis->cmd('KEYS', "{$S}:*:live:*") }), 0,
        "$name: nobody can join it");
 
@@ -174,10 +180,12 @@ foreach my $options ('', ' {{fault=stall;at=3}}') {
                              hangup_after => 3 });
 
     like($next->{headers}{'cache-status'}, qr/fwd=miss$/,
-         "$name: whoever comes then opens another");
+         "$name: the next request opens another");
     isnt($next->{headers}{'x-chat-generation'},
-         $q->{headers}{'x-chat-generation'}, "$name: with its own id");
-    is($next->{events}[0]{status}, 'processing', "$name: and is answered");
+         $q->{headers}{'x-chat-generation'},
+         "$name: the other has an id of its own");
+    is($next->{events}[0]{status}, 'processing',
+       "$name: the other is answered");
 }
 
 # no grace, and Redis is far from the asker but near to the filler
@@ -187,18 +195,20 @@ my $far = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
     provider => $provider, workers => 1,
     server => 'location = /hasty { chat; chat_abandon cancel grace=0s; }');
 
-ok(takes_none($redis, filler($far)), 'a filler elsewhere takes it');
+ok(takes_none($redis, filler($far)),
+   'far from Redis: its own filler takes nothing');
 wait_for { waiting_for_tasks($redis) } 10, 'that filler';
 
 my $hasty = ask($far, { question => 'Who asks from far away? {{chunks=5}}',
                         path => '/hasty' });
 
-stream_ok($hasty, 'who does not listen yet has not left', restarts => 0);
+stream_ok($hasty,
+          'far from Redis: not listening yet is not left', restarts => 0);
 kill('CONT', filler($far));
 
 wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the queue';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
-is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+is(provider_stats($provider)->{active}, 0, 'at the end: no call goes on');
+is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'at the end: no task is left');
 
 done();

@@ -21,7 +21,7 @@ my ($text) = read_file("$root/ngx_chat_module/redis/README.md")
     =~ /^<!-- test: acl -->\n```\n(.*?)^```/ms;
 my (%words, $password);
 
-ok(defined $text, 'the README of redis/ has the rules') or die;
+ok(defined $text, 'README of redis/: has the rules') or die;
 
 foreach (split(/\n/, $text)) {
     my ($name, @words) = /^user (\w+) on >PASSWORD (.*)$/
@@ -30,7 +30,8 @@ foreach (split(/\n/, $text)) {
     $words{$name} = \@words;
 }
 
-is_deeply([ sort keys %words ], [ 'chat', 'tasks' ], 'two users');
+is_deeply([ sort keys %words ], [ 'chat', 'tasks' ],
+          'README of redis/: the rules have two users');
 
 $password = 'a password';
 
@@ -188,12 +189,15 @@ sub life {
     my ($name, $cache, $first, $second) = @_;
     my $q = "What may $name?";
 
-    stream_ok(scalar ask($first, { question => $q }), "$name: miss",
+    stream_ok(scalar ask($first, { question => $q }),
+              "$name: a miss is answered",
               cache => qr/fwd=miss$/, restarts => 0);
-    stream_ok(scalar ask($second, { question => $q }), "$name: hit",
+    stream_ok(scalar ask($second, { question => $q }),
+              "$name: a hit is answered",
               cache => qr/hit/, restarts => 0);
     stream_ok(scalar ask($first, { question => $q, use_cache => 0 }),
-              "$name: refresh", cache => qr/fwd=request$/, restarts => 0);
+              "$name: a refresh is answered",
+              cache => qr/fwd=request$/, restarts => 0);
 
     # silent for more than a renewal, longer than the time between two PINGs
 
@@ -205,8 +209,10 @@ sub life {
         { question => "Who may leave $name? {{chunks=200;gap=50}}",
           path => '/cancel', hangup_after => 1 });
 
-    stream_ok($_, "$name: a slow one", restarts => 0) foreach @all[0, 1];
-    like($all[1]{headers}{'cache-status'}, qr/collapsed$/, "$name: a join");
+    stream_ok($all[$_],
+              "$name: a slow answer for client $_", restarts => 0) foreach 0, 1;
+    like($all[1]{headers}{'cache-status'}, qr/collapsed$/,
+         "$name: the second client joins");
 
     ok(wait_for(sub { !provider_stats($provider)->{active} }, 15, 'cancel'),
        "$name: cancelled when its reader has left");
@@ -221,15 +227,16 @@ sub life {
 
     my ($taken) = results($later);
 
-    stream_ok($taken, "$name: taken over");
-    cmp_ok(processing_of($taken), '==', 2, "$name: begun again");
+    stream_ok($taken, "$name: taken over from a killed filler");
+    cmp_ok(processing_of($taken), '==', 2,
+           "$name: taken over by starting again once");
 
     ok(wait_for(sub { get($first, '/')->{body} =~ /"status": "ok"/ }, 10),
-       "$name: health");
+       "$name: health is ok afterwards");
 
-    ok($second->reload, "$name: reload");
+    ok($second->reload, "$name: reload succeeds");
     stream_ok(scalar ask($second, { question => "$q Again?" }),
-              "$name: after that");
+              "$name: an answer after the reload");
     wait_for { $second->filler_pids == 1 } 15, 'one filler';
 }
 
@@ -255,11 +262,12 @@ set_user($redis, 'both', '', @both);
 my $monitor = start_monitor($redis);
 my ($first, $second) = map { instance(redis => user_url($redis, 'both')) } 1, 2;
 
-life('one', $redis, $first, $second);
-cmp_ok(sweep($redis, 'both'), '>', 0, 'sweep');
-is_deeply([ denied($redis) ], [], 'nothing is refused');
+life('one user', $redis, $first, $second);
+cmp_ok(sweep($redis, 'both'), '>', 0,
+       'one user: sweep deletes the idle consumer');
+is_deeply([ denied($redis) ], [], 'one user: nothing is refused');
 is_deeply([ sort keys %{ commands_of($monitor) } ],
-          [ monitored(@both) ], 'all commands of the rule are used');
+          [ monitored(@both) ], 'one user: all commands of the rule are used');
 
 
 # two servers, two users
@@ -277,17 +285,18 @@ is_deeply([ sort keys %{ commands_of($monitor) } ],
     my @two = map { instance(redis => user_url($redis, 'chat'),
                              broker => user_url($broker, 'tasks')) } 1, 2;
 
-    life('two', $redis, @two);
-    cmp_ok(sweep($broker, 'tasks'), '>', 0, 'two: sweep');
+    life('two users', $redis, @two);
+    cmp_ok(sweep($broker, 'tasks'), '>', 0,
+           'two users: sweep deletes the idle consumer');
     is_deeply([ map { denied($_) } $redis, $broker ], [],
-              'nothing is refused by two');
+              'two users: nothing is refused');
 
     my ($cache, $tasks) = map { commands_of($_) } @monitors;
 
     is_deeply([ sort keys %$cache ], [ monitored(@{ $words{chat} }) ],
-              'all commands of the first are used');
+              'two users: all commands of chat are used');
     is_deeply([ sort keys %$tasks ], [ monitored(@{ $words{tasks} }) ],
-              'all commands of the second are used');
+              'two users: all commands of tasks are used');
     $_->stop foreach @two;
 }
 
@@ -326,7 +335,8 @@ foreach my $word (grep { /^[+~&]/ } @both) {
         grep { $_ =~ $what } denied($redis)
     } 12, "the refusal of $word";
 
-    ok($found, "$word is needed") or diag(join("\n", denied($redis)));
+    ok($found, "without $word: something is refused")
+        or diag(join("\n", denied($redis)));
     close($_) foreach @open;
     set_user($redis, 'both', '', @both);
 }
@@ -385,18 +395,19 @@ sub reconnect {
 my $log = $first->error_log;
 
 like($log, qr/redis cannot serve chat command "\w+": "NOPERM /,
-     'the log tells of a command');
-like($log, qr/pubsub: a command was refused: "NOPERM /, 'of a subscription');
+     'log: names a refused command');
+like($log, qr/pubsub: a command was refused: "NOPERM /,
+     'log: names a refused subscription');
 like($log, qr/\[warn\].*: (?:INFO|CLIENT SETNAME) was refused: "NOPERM /,
-     'of one when it connects');
+     'log: names a refused command of the setup');
 like($log, qr/redis answered chat command "open" with error "[^"]*user[^"]*"/,
-     'of one in a script');
+     'log: names a command refused in a script');
 
 # all is well again
 
 ok(wait_for(sub { get($first, '/')->{body} =~ /"status": "ok"/ }, 15,
-            'health'), 'then all is well');
+            'health'), 'rules restored: health is ok');
 stream_ok(scalar ask($first, { question => 'Who may ask again?' }),
-          'then there are answers');
+          'rules restored: a question is answered');
 
 done();

@@ -41,7 +41,9 @@ my @cases = (broken_json(), wrong_fields(), wrong_heads(), wrong_types(),
 
 my @pids = sort(wait_for_pids());
 
-cmp_ok(scalar @cases, '>=', 300, 'so many requests are malformed');
+cmp_ok(scalar @cases, '>=', 300, 'all cases: 300 or more are malformed');
+
+my $number = 0;
 
 while (my @batch = splice(@cases, 0, 40)) {
     exchange(@batch);
@@ -49,22 +51,27 @@ while (my @batch = splice(@cases, 0, 40)) {
     foreach (@batch) {
         my $name = $_->{name} =~ s/[^\x20-\x7e]/./gr;
 
-        is(fault($_), '', $name) || diag(shown($_));
+        is(fault($_), '', 'case ' . ++$number . ", $name: refused")
+            || diag(shown($_));
     }
 
     stream_ok(scalar ask($nginx, { question => 'Still there, '
                                        . scalar(@cases) . '?' }),
-              'a good question in between', cache => qr/fwd=miss$/);
+              "good question after case $number: a miss",
+              cache => qr/fwd=miss$/);
 }
 
-is_deeply([ sort(wait_for_pids()) ], \@pids, 'the same processes');
+is_deeply([ sort(wait_for_pids()) ], \@pids,
+          'all cases: the processes stay the same');
 
 my $stats = provider_stats($provider);
 
-is($stats->{calls}, scalar(keys %{ $stats->{questions} }), 'calls');
-is((grep { $_ > 1 } values %{ $stats->{questions} }) + 0, 0, 'no call twice');
+is($stats->{calls}, scalar(keys %{ $stats->{questions} }),
+   'all cases: only good questions are calls');
+is((grep { $_ > 1 } values %{ $stats->{questions} }) + 0, 0,
+   'all cases: no question is called twice');
 ok(wait_for(sub { $redis->cmd('XLEN', 'chat:tasks:1') eq '0' }, 5),
-   'no task is left');
+   'all cases: no task is left');
 
 done();
 

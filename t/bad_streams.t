@@ -53,18 +53,19 @@ my $nginx = start_nginx(redis => $redis, provider => $port,
 my $filler = filler();
 my $client = $redis->client;
 
-cmp_ok(scalar @cases, '>=', 300, 'so many streams are malformed');
+cmp_ok(scalar @cases, '>=', 300, 'all cases: 300 or more are malformed');
 
-ask_all($nginx, '');
+ask_all($nginx, 'filler: ');
 
-is(filler(), $filler, 'the same filler');
+is(filler(), $filler, 'all cases: the filler stays the same');
 ok(wait_for(sub { $client->cmd('XLEN', 'chat:tasks:1') eq '0' }, 5),
-   'no task is left');
+   'all cases: no task is left');
 
 # what was an error is asked anew
 
 $redis->cmd('FLUSHALL');
-stream_ok(scalar ask($nginx, { question => 'At last?' }), 'a good answer',
+stream_ok(scalar ask($nginx, { question => 'At last?' }),
+          'after an error: the question is asked anew',
           text => 'Fine, thanks.');
 
 # the same without Redis: the worker itself is as careful
@@ -76,7 +77,8 @@ my ($worker) = $direct->worker_pids;
 
 ask_all($direct, 'direct: ');
 
-is(join(' ', $direct->worker_pids), $worker, 'the same worker');
+is(join(' ', $direct->worker_pids), $worker,
+   'all cases: the worker stays the same');
 
 kill('KILL', $server);
 waitpid($server, 0);
@@ -94,12 +96,13 @@ sub ask_all {
         foreach my $i ($from .. $to) {
             my $name = $cases[$i]{name} =~ s/[^\x20-\x7e]/./gr;
 
-            is(fault($cases[$i], $i, shift @all), '', "$prefix$name")
+            is(fault($cases[$i], $i, shift @all), '',
+               "${prefix}case $i, $name")
                 || diag(shown($cases[$i]));
         }
 
         stream_ok(scalar ask($nginx, { question => "Once more $from?" }),
-                  "${prefix}a good answer in between",
+                  "${prefix}a good answer after case $to",
                   text => 'Fine, thanks.');
     }
 }

@@ -150,7 +150,7 @@ foreach my $case ([ '/chat', '' ], [ '/small', $long ], [ '/file', '' ],
                   [ '/file', $long ])
 {
     my ($path, $more) = @$case;
-    my $name = $path . ($more ? ', long' : '');
+    my $name = "body for $path" . ($more ? ', long' : '');
 
     foreach my $chunked (0, 1) {
         my $question = question($more);
@@ -168,7 +168,8 @@ foreach my $case ([ '/chat', '' ], [ '/small', $long ], [ '/file', '' ],
         my ($headers, $got) = raw($nginx->port,
             head($path, '1.1', $how, 'Connection: close'), @pieces);
 
-        is((dechunk($got))[0], body_of($question), "$name: $how");
+        is((dechunk($got))[0], body_of($question),
+           "$name, $how: the answer is whole");
     }
 }
 
@@ -185,9 +186,10 @@ foreach my $source ('miss', 'hit') {
     my ($headers, $got) = raw($nginx->port,
         head('/chat', '1.0', 'Content-Length: ' . length($body)) . $body);
 
-    is($got, body_of($question), "HTTP/1.0: $source");
-    unlike($headers, qr/chunked/, "HTTP/1.0: $source without chunks");
-    like($headers, qr/Connection: close/, "HTTP/1.0: $source is closed");
+    is($got, body_of($question), "HTTP/1.0, $source: the answer is whole");
+    unlike($headers, qr/chunked/, "HTTP/1.0, $source: no chunks");
+    like($headers, qr/Connection: close/,
+         "HTTP/1.0, $source: the connection is closed");
 }
 
 all_at_will();
@@ -204,7 +206,7 @@ all_at_will();
 
     foreach my $question (@questions) {
         (my $text, $rest) = dechunk($rest // '');
-        is($text, body_of($question), 'pipelined');
+        is($text, body_of($question), "pipelined, $question: its own answer");
         $rest =~ s/^.*?\r\n\r\n//s if defined $rest;
     }
 }
@@ -224,25 +226,28 @@ foreach my $version ('1.1', '1.0') {
     my $zip = Compress::Raw::Zlib::Inflate->new(-WindowBits => WANT_GZIP);
     my $text = '';
 
-    like($headers, qr/Content-Encoding: gzip/, "gzip $version");
+    like($headers, qr/Content-Encoding: gzip/,
+         "gzip, HTTP/$version: compressed");
     $zip->inflate($zipped, $text);
-    is($text, body_of($question), "gzip $version: the answer");
+    is($text, body_of($question), "gzip, HTTP/$version: the answer is whole");
 }
 
 # through another nginx, which buffers what it is not told to pass on
 
 foreach my $path ('/chat', '/1.1/chat') {
     foreach my $source (qr/fwd=miss/, qr/; hit/) {
-        my $name = "proxy $path, $source";
+        my $name = "proxy $path, " . ($source =~ /hit/ ? 'a hit' : 'a miss');
 
         stepwise();
 
         my $q = ask($front, { question => "Through $path?", path => $path,
                               on_event => \&one_more });
 
-        stream_ok($q, $name, headers => 0, restarts => 0,
+        stream_ok($q,
+                  "$name: the events one by one", headers => 0, restarts => 0,
                   chunks => [ pieces_of("Through $path?", %provider) ]);
-        like($q->{headers}{'cache-status'}, $source, "$name: its header");
+        like($q->{headers}{'cache-status'}, $source,
+             "$name: Cache-Status is passed on");
     }
 }
 
@@ -273,9 +278,10 @@ foreach my $name (sort keys %way) {
 
     my $version = $name =~ /2/ ? '2' : '1.1';
 
-    is($got, body_of($question) . "200 $version", $name);
+    is($got, body_of($question) . "200 $version", "$name: the answer is whole");
 }
 
-is(provider_stats($provider)->{calls}, $number + 3, 'one call for each');
+is(provider_stats($provider)->{calls}, $number + 3,
+   'all ways: one call for each question');
 
 done();

@@ -43,16 +43,16 @@ sub works {
     is($cache->cmd('TYPE', stream_key($question)), 'stream',
        "$name: the answer is there");
     is($cache->cmd('EXISTS', stream_key("$question no")), 0,
-       "$name: nothing of the fault");
+       "$name: nothing of the fault is kept");
     ok(index($nginx->error_log, $password) < 0
        && index($nginx->error_log, $escaped) < 0,
        "$name: no password in the log");
     ok(!(grep { /redis/i } map { Chat::Nginx::title($_) } $nginx->worker_pids),
-       "$name: none in a title");
+       "$name: no password in a title");
 
     # two deployments with one queue would take each other's tasks
 
-    ok($nginx->stop, "$name: the end");
+    ok($nginx->stop, "$name: nginx ends");
 
     return ($nginx, $hit);
 }
@@ -67,10 +67,11 @@ sub clean {
     wait_for { ($broker->cmd('XLEN', 'chat:tasks:1') || 0) eq '0' } 5,
         'an empty queue';
 
-    is($broker->cmd('TYPE', 'chat:tasks:1'), 'stream', "$name: a queue");
-    is($broker->cmd('XLEN', 'chat:tasks:1'), 0, "$name: which is empty");
+    is($broker->cmd('TYPE', 'chat:tasks:1'), 'stream',
+       "$name: the queue is a stream");
+    is($broker->cmd('XLEN', 'chat:tasks:1'), 0, "$name: the queue is empty");
     is($broker->cmd('XPENDING', 'chat:tasks:1', 'fill')->[0], 0,
-       "$name: and nothing is pending");
+       "$name: nothing is pending");
 
     foreach my $key (@{ $cache->cmd('KEYS', '*') }) {
         next if $key eq 'chat:tasks:1' && $cache == $broker;
@@ -81,7 +82,7 @@ sub clean {
     }
 
     is_deeply(\@odd, [], "$name: no other keys");
-    is_deeply(\@forever, [], "$name: all of them expire");
+    is_deeply(\@forever, [], "$name: all keys expire");
 
     return if $cache == $broker;
 
@@ -97,8 +98,10 @@ my ($nginx, $hit) = works('environment', $redis, $redis->client(1),
     env => { REDIS_URL => $redis->url(0), CELERY_BROKER_URL => $redis->url(1),
              CACHE_TTL_SECONDS => 77 });
 
-like($hit->{headers}{'cache-status'}, qr/ttl=7[67]$/, 'CACHE_TTL_SECONDS');
-is(scalar(@{ $redis->client(2)->cmd('KEYS', '*') }), 0, 'no third database');
+like($hit->{headers}{'cache-status'}, qr/ttl=7[67]$/,
+     'environment: CACHE_TTL_SECONDS is the TTL');
+is(scalar(@{ $redis->client(2)->cmd('KEYS', '*') }), 0,
+   'environment: no third database is used');
 
 my $four = $redis->client(4);
 
@@ -106,7 +109,8 @@ my $four = $redis->client(4);
     env => { REDIS_URL => $redis->url(4),
              CELERY_BROKER_URL => 'amqp://guest@127.0.0.1//' });
 like($nginx->error_log . read_file($nginx->dir . '/stderr'),
-     qr/\[warn\].*CELERY_BROKER_URL/, 'is told');
+     qr/\[warn\].*CELERY_BROKER_URL/,
+     'another kind of broker: a warning names it');
 
 # directives win over the environment
 
@@ -115,7 +119,7 @@ works('directives', $redis->client(5), $redis->client(6),
       env => { REDIS_URL => $redis->url(7),
                CELERY_BROKER_URL => $redis->url(8) });
 is(scalar(@{ $redis->client($_)->cmd('KEYS', '*') }), 0,
-   "database $_ is not used") foreach 7, 8;
+   "directives: database $_ is not used") foreach 7, 8;
 
 # sockets
 
@@ -196,12 +200,13 @@ foreach my $case (['no password', "redis://127.0.0.1:$closed->{port}/0"],
                               location => 'chat_redis_down error;');
     my $q = ask($refused, { question => 'May I come in?' });
 
-    is($q->{status}, 503, "$name: 503");
-    is(parse_json($q->{body})->{code}, 'redis_down', "$name: redis_down");
-    ok($q->{headers}{'retry-after'}, "$name: Retry-After");
+    is($q->{status}, 503, "$name: status 503");
+    is(parse_json($q->{body})->{code}, 'redis_down', "$name: code redis_down");
+    ok($q->{headers}{'retry-after'}, "$name: Retry-After is sent");
     like($refused->error_log, qr/\[error\].*127\.0\.0\.1:\d+/,
          "$name: the log says where");
-    unlike($refused->error_log, qr/wrong-one/, "$name: but not the password");
+    unlike($refused->error_log, qr/wrong-one/,
+           "$name: the log has no password");
 }
 
 # a Redis that throws away what it likes
@@ -217,10 +222,10 @@ foreach my $case (['noeviction', 0], ['volatile-lru', 0], ['allkeys-lru', 1],
     my $evicting = start_nginx(provider => $provider, redis => $other);
 
     stream_ok(scalar ask($evicting, { question => "What about $policy?" }),
-              "$policy: a stream");
+              "$policy: a question is answered");
     wait_for { $evicting->error_log =~ /\[warn\].*$policy/ } 5 if $warned;
     is($evicting->error_log =~ /\[warn\].*$policy/ ? 1 : 0, $warned,
-       "$policy: " . ($warned ? 'a warning' : 'no warning'));
+       "$policy: " . ($warned ? 'a warning is logged' : 'no warning'));
     $evicting->stop;
 }
 

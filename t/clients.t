@@ -135,23 +135,30 @@ my @all = ask($nginx, { question => $question },
               { question => $question, hangup_after => 0 },
               { question => $question });
 
-stream_ok($all[$_], 'those who stay', chunks => \@pieces, restarts => 0)
+stream_ok($all[$_],
+          "leaving in the middle: client $_ stays, gets all",
+          chunks => \@pieces, restarts => 0)
     foreach 0, 2, 5;
-is(scalar(grep { $_->{hungup} } @all), 3, 'three left');
-ok(cached($question), 'the answer is cached');
-is(provider_stats($provider, $question), 1, 'one call');
+is(scalar(grep { $_->{hungup} } @all), 3,
+   'leaving in the middle: three have left');
+ok(cached($question), 'leaving in the middle: the answer is cached');
+is(provider_stats($provider, $question), 1,
+   'leaving in the middle: the provider is called once');
 
 my @lines = logged(6);
 
-is(scalar(grep { / gone / } @lines), 3, 'three are gone in the log')
+is(scalar(grep { / gone / } @lines), 3,
+   'leaving in the middle: three are logged as gone')
     or diag(@lines);
-is(scalar(grep { / completed 20$/ } @lines), 3, 'three got all');
+is(scalar(grep { / completed 20$/ } @lines), 3,
+   'leaving in the middle: three are logged as completed');
 
 $question = 'Who asks and leaves?';
 
 ask($nginx, { question => $question, hangup_after => 2 });
 ok(cached($question), 'the last one leaves: the answer is cached');
-stream_ok(scalar ask($nginx, { question => $question }), 'for the next one',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'the last one leaves: the next one gets a hit',
           cache => qr/hit/, chunks => [ pieces_of($question, %provider) ]);
 logged(2);
 
@@ -161,8 +168,9 @@ my $sock = connected();
 
 print $sock request($question);
 close($sock);
-like((logged(1))[0], qr/ gone /, 'gone before there was anything');
-stream_ok(scalar ask($nginx, { question => $question }), 'the next one',
+like((logged(1))[0], qr/ gone /, 'left before the header: logged as gone');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'left before the header: the next one gets all',
           chunks => [ pieces_of($question, %provider) ]);
 logged(1);
 
@@ -178,12 +186,13 @@ foreach my $when ('before the answer', 'in the middle') {
 
     my ($rest, $closed) = receive($sock);
 
-    ok($closed && $rest !~ /completed/, "half closed $when: closed");
-    like((logged(1))[0], qr/ gone /, 'and gone');
+    ok($closed && $rest !~ /completed/,
+       "half closed $when: the connection is closed");
+    like((logged(1))[0], qr/ gone /, "half closed $when: logged as gone");
     close($sock);
 }
 
-ok(cached($question), 'its answer is cached');
+ok(cached($question), 'half closed in the middle: the answer is cached');
 
 # HTTP/2: a stream that is left while the connection stays is left too
 
@@ -197,8 +206,8 @@ my $pid = open(my $curl, '-|', 'curl', '-sN', '--http2-prior-knowledge',
 readline($curl);
 kill('KILL', $pid);
 close($curl);
-like((logged(1))[0], qr/ gone /, 'HTTP/2: gone');
-ok(cached($question), 'its answer is cached');
+like((logged(1))[0], qr/ gone /, 'HTTP/2, a stream is left: logged as gone');
+ok(cached($question), 'HTTP/2, a stream is left: the answer is cached');
 
 # slow readers
 
@@ -211,16 +220,18 @@ $question = 'Who reads slowly? {{chunks=400;bytes=1000;gap=1}}';
     { question => $question, rcvbuf => 16384, read_rate => 400_000 },
     { question => $question });
 
-stream_ok($_, 'fast and slow', chunks => \@pieces, restarts => 0)
-    foreach @all;
+stream_ok($all[$_],
+          "slow readers: client $_ of four gets all",
+          chunks => \@pieces, restarts => 0)
+    foreach 0 .. 3;
 
 my ($slow, @others) = map { $_->{ended} - $_->{started} } @all[0, 1, 3];
 
-ok($slow > 4, 'it was slow');
-ok($_ < 0.8 * $slow, 'the others were not') or diag("$_ of $slow s")
-    foreach @others;
+ok($slow > 4, 'slow readers: the slow one takes its time');
+ok($others[$_] < 0.8 * $slow, "slow readers: fast client $_ is not held up")
+    or diag("$others[$_] of $slow s") foreach 0, 1;
 stream_ok(scalar ask($nginx, { question => $question, rcvbuf => 16384,
-                               read_rate => 400_000 }), 'a slow hit',
+                               read_rate => 400_000 }), 'slow readers: a hit',
           chunks => \@pieces, cache => qr/hit/);
 logged(5);
 
@@ -237,11 +248,13 @@ foreach my $what ('a miss', 'a hit') {
     my ($line) = logged(1);
     my $time = time() - $began;
 
-    like($line, qr/^\/timeout /, "never reads: $what");
-    cmp_ok($time, '>', 0.8, 'not before send_timeout');
-    cmp_ok($time, '<', 3 + $SLACK, 'but after it');
+    like($line, qr/^\/timeout /, "never reads, $what: logged");
+    cmp_ok($time, '>', 0.8,
+           "never reads, $what: not ended before send_timeout");
+    cmp_ok($time, '<', 3 + $SLACK,
+           "never reads, $what: ended after send_timeout");
     close($sock);
-    ok(cached($question), 'the answer is cached');
+    ok(cached($question), "never reads, $what: the answer is cached");
 }
 
 # a reader may pause for less than that
@@ -258,8 +271,10 @@ foreach (1 .. 6) {
 }
 
 $text .= (receive($sock, sub { substr($_[0], -7) eq "\r\n0\r\n\r\n" }))[0];
-ok($text =~ /"completed", .*\r\n0\r\n\r\n\z/s, 'one that pauses gets all');
-like((logged(1))[0], qr/ completed 900$/, 'to the end');
+ok($text =~ /"completed", .*\r\n0\r\n\r\n\z/s,
+   'a reader that pauses: gets all');
+like((logged(1))[0], qr/ completed 900$/,
+     'a reader that pauses: logged as completed');
 close($sock);
 
 # several questions, one connection
@@ -268,16 +283,19 @@ $question = 'What comes first?';
 my $second = 'What comes second?';
 my $q = ask($nginx, { question => $question, keep => 1 });
 
-stream_ok($q, 'a connection', cache => qr/miss/);
+stream_ok($q, 'keep-alive: the first question is answered', cache => qr/miss/);
 
-foreach my $next ($second, $question, $second) {
+foreach my $n (2 .. 4) {
+    my $next = $n == 3 ? $question : $second;
+
     $q = ask($nginx, { question => $next, keep => 1,
                        socket => delete $q->{socket} });
-    stream_ok($q, 'another question on it',
+    stream_ok($q, "keep-alive: question $n is answered",
               chunks => [ pieces_of($next, %provider) ]);
 }
 
-is($q->{headers}{'cache-status'} =~ /hit/, 1, 'a hit at last');
+is($q->{headers}{'cache-status'} =~ /hit/, 1,
+   'keep-alive: the last question is a hit');
 
 logged(4);
 
@@ -292,17 +310,18 @@ print $sock request($question) . request($second) . request($question);
 
 my @answers = split(/(?=HTTP\/1\.1 200)/, $text);
 
-is(scalar(@answers), 3, 'three answers');
+is(scalar(@answers), 3, 'pipelined: three answers');
 
 foreach my $i (0 .. 2) {
     my $wanted = text_of($i == 1 ? $second : $question, %provider);
 
     like($answers[$i] // '', qr/"completed", "chunk": "\Q$wanted\E"/,
-         'in the order of the questions');
+         "pipelined: answer $i is that of question $i");
 }
 
 close($sock);
-is(scalar(grep { / completed 20$/ } logged(3)), 3, 'and three lines');
-is(provider_stats($provider)->{aborted}, 0, 'no call was given up');
+is(scalar(grep { / completed 20$/ } logged(3)), 3,
+   'pipelined: three lines in the log');
+is(provider_stats($provider)->{aborted}, 0, 'all clients: no call is aborted');
 
 done();

@@ -102,8 +102,9 @@ EOT
         map { { %$slow, after => sub { $seen }, nginx => $_ } }
             $nginx, $other);
 
-    stream_ok($miss, 'one node: it runs');
-    stream_ok($_, 'one node: joined', cache => qr/collapsed/) foreach @joined;
+    stream_ok($miss, 'one node: a slow miss is answered');
+    stream_ok($joined[$_],
+              "one node: client $_ joins", cache => qr/collapsed/) foreach 0, 1;
 
     # the limit counts
 
@@ -112,9 +113,10 @@ EOT
     stream_ok(scalar ask($nginx, $limited), 'one node: under the limit',
               cache => qr/fwd=miss$/);
 
-    foreach ($nginx, $nginx, $other) {
-        is(ask($_, question(%user))->{status}, 429, 'one node: over it');
-    }
+    my @over = map { ask($_, question(%user))->{status} }
+               $nginx, $nginx, $other;
+
+    is($over[$_], 429, "one node: over the limit, question $_") foreach 0 .. 2;
 
     stream_ok(scalar ask($other, $limited), 'one node: a hit is free',
               cache => qr/hit/);
@@ -127,7 +129,7 @@ EOT
     ask($nginx, $left);
     ok(wait_for(sub { $nginx->error_log . $other->error_log
                       =~ /is cancelled: nobody listens/ }, 20, 'the end'),
-       'one node: cancelled');
+       'one node: what nobody reads is cancelled');
 
     my $long = question(question => 'Who dies? {{gap=200;chunks=15}}');
     my $later = ask_later($nginx, $long);
@@ -135,16 +137,18 @@ EOT
     $_->allow_log(qr/exited on signal 9/) foreach $nginx, $other;
     mid_answer($redis, 2, $long->{question});
     kill('KILL', $nginx->filler_pids, $other->filler_pids);
-    stream_ok((results($later))[0], 'one node: taken over', restarts => 1);
+    stream_ok((results($later))[0],
+              'one node: taken over from a killed filler', restarts => 1);
     stream_ok(scalar ask($nginx, question(question => 'Why? {{status=401}}')),
-              'one node: an error', error => 'provider_refused');
+              'one node: an error is passed on', error => 'provider_refused');
 
     like($nginx->error_log, qr/is a Redis Cluster of one master/,
-         'one node: the log tells');
+         'one node: the log names the cluster');
     unlike($nginx->error_log, qr/CROSSSLOT|MOVED|CLUSTERDOWN/,
            'one node: nothing is refused');
-    is(health($nginx)->{status}, 'ok', 'one node: health');
-    ok($_->stop, 'it ends') foreach $nginx, $other;
+    is(health($nginx)->{status}, 'ok', 'one node: health is ok');
+    ok($nginx->stop, 'one node: the first nginx ends');
+    ok($other->stop, 'one node: the other nginx ends');
 }
 
 
@@ -175,23 +179,27 @@ EOT
         $health = health($nginx);
         ($health->{reason} // '') =~ /part of a Redis Cluster/;
     }, 10, 'health'), 'two nodes: health tells why');
-    is($health->{status}, 'degraded', 'two nodes: it is degraded');
+    is($health->{status}, 'degraded', 'two nodes: health is degraded');
 
     my $here = question_in($one, @{ $ranges[0] });
     my $there = question_in($one, @{ $ranges[1] });
 
-    stream_ok(scalar ask($nginx, $here), 'two nodes: what belongs here',
+    stream_ok(scalar ask($nginx, $here),
+              'two nodes: what belongs here is answered',
               cache => qr/fwd=miss$/);
-    stream_ok(scalar ask($nginx, $here), 'two nodes: and again',
+    stream_ok(scalar ask($nginx, $here),
+              'two nodes: what belongs here is a hit then',
               cache => qr/hit/);
-    is(ask($nginx, $there)->{status}, 503, 'two nodes: what does not');
+    is(ask($nginx, $there)->{status}, 503,
+       'two nodes: what does not belong here gets 503');
     stream_ok(scalar ask($nginx, { %$there, path => '/direct' }),
-              'two nodes: and asked directly', cache => qr/direct/);
+              'two nodes: what does not, asked directly', cache => qr/direct/);
     like($nginx->error_log, qr/redis cannot serve .*: "MOVED /,
-         'two nodes: what was refused');
+         'two nodes: the log tells what was refused');
 
-    is(health($nginx)->{status}, 'degraded', 'two nodes: health stays');
-    ok($nginx->stop, 'it ends');
+    is(health($nginx)->{status}, 'degraded',
+       'two nodes: health stays degraded');
+    ok($nginx->stop, 'two nodes: nginx ends');
 }
 
 
@@ -204,7 +212,7 @@ EOT
     meet($old, $new);
     ok(wait_for(sub {
         $new->cmd('CLUSTER', 'REPLICATE', $old->cmd('CLUSTER', 'MYID')) eq 'OK'
-    }, 20, 'a replica'), 'failover: a replica');
+    }, 20, 'a replica'), 'failover: the other node is a replica');
     wait_for { ($new->cmd('ROLE')->[3] // '') eq 'connected' } 20, 'its data';
     usable($_, 1) foreach $old, $new;
 
@@ -212,7 +220,7 @@ EOT
                             provider => $provider, workers => 1);
 
     wait_for { health($nginx)->{status} eq 'ok' } 20, 'health';
-    stream_ok(scalar ask($nginx, question()), 'failover: before it');
+    stream_ok(scalar ask($nginx, question()), 'failover: answered before it');
 
     # a connection is left when it is older than the pause between two
 
@@ -226,8 +234,8 @@ EOT
     like($nginx->error_log, qr/left, as it cannot serve.*"MOVED/,
          'failover: the log tells why');
     ok(wait_for(sub { health($nginx)->{status} eq 'ok' }, 20, 'health'),
-       'failover: health');
-    ok($nginx->stop, 'it ends');
+       'failover: health is ok afterwards');
+    ok($nginx->stop, 'failover: nginx ends');
 }
 
 
@@ -245,13 +253,13 @@ EOT
     ok(wait_for(sub {
         $nginx->error_log =~ /a Redis Cluster that serves 10000 of 16384 slots/
     }, 10, 'the log'), 'a part: the log tells at once');
-    is(health($nginx)->{status}, 'degraded', 'a part: health');
+    is(health($nginx)->{status}, 'degraded', 'a part: health is degraded');
 
     $redis->cmd('CLUSTER', 'ADDSLOTSRANGE', 10000, 16383);
     ok(wait_for(sub { health($nginx)->{status} eq 'ok' }, 20, 'health'),
-       'a part: all is well when it has them all');
+       'a part: health is ok when it has all slots');
     stream_ok(scalar ask($nginx, question_in($redis, 10000, 16383)),
-              'a part: and what was missing is served');
+              'a part: what was missing is served');
 }
 
 done();

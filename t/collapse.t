@@ -68,29 +68,32 @@ my @all = ask($nginx[0],
               1 .. 300);
 my @wrong = wrong(\@all, chunks => \@pieces);
 
-is(scalar(@wrong), 0, '300 correct streams') or diag($wrong[0]);
-is(provider_stats($provider, $question), 1, 'one call of the provider');
+is(scalar(@wrong), 0,
+   '300 clients: all streams are correct') or diag($wrong[0]);
+is(provider_stats($provider, $question), 1,
+   '300 clients: one call of the provider');
 
 my $sources = sources(@all);
 
-is($sources->{MISS}, 1, 'one of them was the first');
-is($sources->{JOIN} + $sources->{HIT}, 299, 'all others joined or hit')
+is($sources->{MISS}, 1, '300 clients: one is the miss');
+is($sources->{JOIN} + $sources->{HIT}, 299,
+   '300 clients: all others join or hit')
     or diag(explain($sources));
-cmp_ok($sources->{JOIN}, '>=', 100, 'most of them joined');
+cmp_ok($sources->{JOIN}, '>=', 100, '300 clients: most of them join');
 is(scalar(grep { $_->{body} ne $all[0]{body} } @all), 0,
-   'the same bytes for all');
+   '300 clients: the same bytes for all');
 
 my %generations = map { $_->{headers}{'x-chat-generation'} => 1 }
     grep { $_->{headers}{'cache-status'} !~ /hit/ } @all;
 
-is(scalar(keys %generations), 1, 'of one generation');
+is(scalar(keys %generations), 1, '300 clients: all of one generation');
 
 # two connections for each worker and each filler
 
 my $count;
 
 wait_for { ($count = connections($redis)) == 18 } 15;
-is($count, 18, 'two connections of Redis for each process');
+is($count, 18, '300 clients: two connections of Redis for each process');
 
 my %logged;
 
@@ -103,16 +106,18 @@ wait_for {
 } 5;
 
 is_deeply([ map { $logged{"$_ completed"} || 0 } 'MISS', 'JOIN', 'HIT' ],
-          [ @$sources{'MISS', 'JOIN', 'HIT'} ], 'the same in the log');
+          [ @$sources{'MISS', 'JOIN', 'HIT'} ],
+          '300 clients: the same in the log');
 
 # a second wave finds the answer
 
 @all = ask($nginx[0],
            map { { question => $question, nginx => $nginx[$_ % 3] } } 1 .. 60);
 
-is(sources(@all)->{HIT}, 60, 'then all of them hit');
+is(sources(@all)->{HIT}, 60, 'second wave: all of them hit');
 @wrong = wrong(\@all, chunks => \@pieces);
-is(scalar(@wrong), 0, 'and get the same answer') or diag($wrong[0]);
+is(scalar(@wrong), 0,
+   'second wave: the same answer for all') or diag($wrong[0]);
 
 # each asker of use_cache false has a call of his own
 
@@ -123,20 +128,21 @@ $question = 'What do sixty people want to know afresh?';
                    use_cache => 0 } } 1 .. 60);
 
 is(provider_stats($provider, $question), 60, 'use_cache false: 60 calls');
-is(sources(@all)->{REFRESH}, 60, 'none of them joined');
+is(sources(@all)->{REFRESH}, 60, 'use_cache false: none joins');
 @wrong = wrong(\@all);
-is(scalar(@wrong), 0, '60 correct streams') or diag($wrong[0]);
+is(scalar(@wrong), 0, 'use_cache false: 60 correct streams') or diag($wrong[0]);
 
 my %texts = map { $_->{text} => 1 } @all;
 
-is(scalar(keys %texts), 60, '60 different answers');
+is(scalar(keys %texts), 60, 'use_cache false: 60 different answers');
 %generations = map { $_->{headers}{'x-chat-generation'} => 1 } @all;
-is(scalar(keys %generations), 60, '60 generations');
+is(scalar(keys %generations), 60, 'use_cache false: 60 generations');
 
 my $hit = ask($nginx[1], { question => $question });
 
-stream_ok($hit, 'one of them is cached', cache => qr/hit/);
-ok($texts{$hit->{text}}, 'it is one that somebody got');
+stream_ok($hit, 'use_cache false: one answer is cached', cache => qr/hit/);
+ok($texts{$hit->{text}},
+   'use_cache false: the cached one is what somebody got');
 
 # who comes in the middle gets the first chunk first
 
@@ -155,20 +161,24 @@ my $seen = 0;
 
 my $first = shift @all;
 
-stream_ok($first, 'the first', chunks => \@pieces, restarts => 0,
+stream_ok($first,
+          'joined in the middle: the first client gets all',
+          chunks => \@pieces, restarts => 0,
           cache => qr/fwd=miss$/);
 @wrong = wrong(\@all, chunks => \@pieces, cache => qr/collapsed$/);
-is(scalar(@wrong), 0, 'those who joined in the middle miss nothing')
+is(scalar(@wrong), 0, 'joined in the middle: the others miss nothing')
     or diag($wrong[0]);
-is(scalar(grep { $_->{body} ne $first->{body} } @all), 0, 'the same bytes');
-is(provider_stats($provider, $question), 1, 'and cost no call');
+is(scalar(grep { $_->{body} ne $first->{body} } @all), 0,
+   'joined in the middle: the same bytes for all');
+is(provider_stats($provider, $question), 1,
+   'joined in the middle: one call of the provider');
 
 my $late = $all[-1];
 
 ok($late->{events}[1]{at} < $first->{events}[23]{at},
-   'what was there comes at once');
+   'joined in the middle: earlier chunks come at once');
 ok($late->{events}[-1]{at} - $first->{events}[-1]{at} < $SLACK,
-   'and the end with that of the others');
+   'joined in the middle: the end comes with the others');
 
 # many questions at once do not mix
 
@@ -186,8 +196,9 @@ foreach my $i (0 .. $#asks) {
                        [ pieces_of($asks[$i]{question}, %provider) ]));
 }
 
-is(scalar(@wrong), 0, '40 questions, three times each') or diag($wrong[0]);
-is(sources(@all)->{MISS}, 40, '40 misses');
+is(scalar(@wrong), 0,
+   '40 questions, three times each: correct streams') or diag($wrong[0]);
+is(sources(@all)->{MISS}, 40, '40 questions, three times each: 40 misses');
 
 # with a broker of its own each process has one connection more
 
@@ -198,10 +209,10 @@ my $other = start_nginx(redis => $main, broker => $broker,
 
 @all = ask($other, map { { question => "Where does $_ go?" } } 1 .. 20);
 @wrong = wrong(\@all);
-is(scalar(@wrong), 0, 'a broker elsewhere') or diag($wrong[0]);
+is(scalar(@wrong), 0, 'a broker elsewhere: correct streams') or diag($wrong[0]);
 
 wait_for { connections($main) + connections($broker) == 9 } 15;
 is(connections($main) + connections($broker), 9,
-   'three connections for each process');
+   'a broker elsewhere: three connections for each process');
 
 done();

@@ -128,11 +128,13 @@ ok(scalar(grep { /^--add-dynamic-module=/ } @arguments)
 
 ($ok, $text, $asked) = command({ MISSING => 'nginx-dev' }, 'scripts/build');
 
-ok(!$ok, 'a package is missing, and not to be had');
-like($asked, qr/install .* nginx-dev$/m, 'it is asked for');
+ok(!$ok, 'a package that cannot be had: the build fails');
+like($asked, qr/install .* nginx-dev$/m,
+     'a package that cannot be had: it is asked for');
 like($text, qr/^installing: nginx-dev \n\s+Need to get 61/m,
-     'what is done is shown');
-like($text, qr/cannot install: nginx-dev/, 'and what is not');
+     'a package that cannot be had: what is done is shown');
+like($text, qr/cannot install: nginx-dev/,
+     'a package that cannot be had: what is not is named');
 
 # the module is there already
 
@@ -149,7 +151,7 @@ my $redis = start_redis();
 ok($ok, 'REDIS_URL: it works') or diag($text);
 is($asked, '', 'REDIS_URL: no Redis is installed');
 is($redis->cmd('EXISTS', stream_key('Who?')), 1, 'REDIS_URL: that one is used');
-ok((command({}, 'scripts/run', 'stop'))[0], 'REDIS_URL: stop');
+ok((command({}, 'scripts/run', 'stop'))[0], 'REDIS_URL: stop succeeds');
 is($redis->cmd('PING'), 'PONG', 'REDIS_URL: that one is not stopped');
 $redis->stop;
 
@@ -157,7 +159,7 @@ $redis->stop;
                                'scripts/run', 'Who?');
 
 like($asked, qr/install .* ca-certificates$/m,
-     'who else would vouch for a provider');
+     'no ca-certificates: they are asked for');
 
 # a Redis that no package has brought, and none but Valkey
 
@@ -166,7 +168,8 @@ like($asked, qr/install .* ca-certificates$/m,
 
 ok($ok && $asked eq '', 'a Redis of another origin: none is installed')
     or diag($text);
-ok((command({}, 'scripts/run', 'stop'))[0], 'a Redis of another origin: stop');
+ok((command({}, 'scripts/run', 'stop'))[0],
+   'a Redis of another origin: stop succeeds');
 
 foreach my $program ('server', 'cli') {
     chomp(my $path = `which redis-$program`);
@@ -181,7 +184,7 @@ $ENV{PATH} = "$bin:" . without_redis();
 
 ok($ok && $asked eq '', 'Valkey: no Redis is installed') or diag($text);
 like($text, qr/valkey-cli -s \S+ XRANGE/, 'Valkey: its client is named');
-ok((command({}, 'scripts/run', 'stop'))[0], 'Valkey: stop');
+ok((command({}, 'scripts/run', 'stop'))[0], 'Valkey: stop succeeds');
 
 # who has no parent any more becomes a zombie, for ever, where the first process
 # waits for nobody else
@@ -226,7 +229,8 @@ unlink("$bin/valkey-$_") foreach 'server', 'cli';
 ($ok, $text, $asked) = command({ MISSING => 'redis-server redis-tools' },
                                'scripts/run', 'Who?');
 
-ok(!$ok, 'no Redis at all');
-like($asked, qr/install .* redis-server redis-tools$/m, 'Redis is asked for');
+ok(!$ok, 'no Redis at all: the command fails');
+like($asked, qr/install .* redis-server redis-tools$/m,
+     'no Redis at all: Redis is asked for');
 
 done();

@@ -56,40 +56,47 @@ EOT
 
 my $q = ask($nginx, { question => 'Why?' });
 
-stream_ok($q, 'an outage', cache => $DIRECT, restarts => 0);
-is(scalar(@{ $q->{chunks} }), 10, 'each delta is a chunk');
+stream_ok($q, 'an outage: answered directly', cache => $DIRECT, restarts => 0);
+is(scalar(@{ $q->{chunks} }), 10, 'an outage: each delta is a chunk');
 like($q->{headers}{'x-chat-generation'}, qr/^[0-9a-f]{32}\.[0-9a-f]{64}$/,
-     'with an id');
+     'an outage: the stream has an id');
 is(ask($nginx, { path => '/error', question => 'And here?' })->{status}, 503,
-   'chat_redis_down error');
+   'an outage: chat_redis_down error gives 503');
 
 # the log says who answered
 
 ok(wait_for(sub {
     read_file($nginx->dir . '/chat.log')
         =~ m!^/chat DIRECT completed - openai \S+ 10$!m;
-}, 5), 'variables');
+}, 5), 'an outage: the log says who answered');
 
 # identical questions share a call
 
 my $shared = 'Who shares? {{first=1500}}';
 my @all = ask($nginx, map { { question => $shared } } 1 .. 20);
 
-stream_ok($_, 'shared', cache => $DIRECT) foreach @all;
-calls_are($shared, 1, 'one call for all');
+stream_ok($all[$_],
+          "shared: client $_ is answered", cache => $DIRECT) foreach 0 .. 19;
+calls_are($shared, 1, 'shared: one call for all');
 
 # those that may not be shared
 
 @all = ask($nginx, map { { path => $_, question => 'Who does not?' } }
            ('/off') x 3, ('/scope') x 3);
-stream_ok($_, 'chat_cache off', cache => $BYPASS) foreach @all[0 .. 2];
-stream_ok($_, 'empty scope', cache => $DIRECT) foreach @all[3 .. 5];
-calls_are('Who does not?', 6, 'a call for each');
+stream_ok($all[$_],
+          "chat_cache off: client $_ is answered",
+          cache => $BYPASS) foreach 0 .. 2;
+stream_ok($all[$_],
+          "empty scope: client $_ is answered",
+          cache => $DIRECT) foreach 3 .. 5;
+calls_are('Who does not?', 6, 'chat_cache off, empty scope: a call for each');
 
 @all = ask($nginx, map { { question => 'Refreshed?', use_cache => 0 } }
            1 .. 3);
-stream_ok($_, 'use_cache false', cache => $DIRECT) foreach @all;
-calls_are('Refreshed?', 3, 'a call for each');
+stream_ok($all[$_],
+          "use_cache false: client $_ is answered",
+          cache => $DIRECT) foreach 0 .. 2;
+calls_are('Refreshed?', 3, 'use_cache false: a call for each');
 
 # connections are kept
 
@@ -98,8 +105,8 @@ ask($nginx, { question => "Once more, $_? {{chunks=1}}" }) foreach 1 .. 10;
 
 my $stats = provider_stats($provider);
 
-is($stats->{calls}, 10, 'calls one after the other');
-cmp_ok($stats->{connections}, '<=', 4, 'over the same connection');
+is($stats->{calls}, 10, 'kept connections: ten calls one after the other');
+cmp_ok($stats->{connections}, '<=', 4, 'kept connections: four at most');
 
 # the first asker leaves; another comes later, or was there
 
@@ -109,18 +116,21 @@ my $leaves = 'Who leaves first? {{chunks=25;gap=100}}';
     { question => $leaves, hangup_after => 2 },
     { question => $leaves, delay => 0.05 },
     { question => $leaves, delay => 0.4 });
-stream_ok($_, 'the first one left', cache => $DIRECT, restarts => 0)
-    foreach @all[1, 2];
-calls_are($leaves, 1, 'and the call went on');
+stream_ok($all[$_],
+          "the first one left: client $_ gets all",
+          cache => $DIRECT, restarts => 0)
+    foreach 1, 2;
+calls_are($leaves, 1, 'the first one left: the call goes on');
 
 $leaves = 'Who leaves nobody? {{chunks=25;gap=100}}';
 ask($nginx, { question => $leaves, hangup_after => 2, rst => 1 });
-stream_ok(scalar ask($nginx, { question => $leaves }), 'found again',
+stream_ok(scalar ask($nginx, { question => $leaves }),
+          'left by all: found again',
           cache => $DIRECT, restarts => 0);
-calls_are($leaves, 1, 'the call has waited for it');
+calls_are($leaves, 1, 'left by all: the call has waited');
 wait_for { read_file($nginx->dir . '/chat.log') =~ /^\S+ DIRECT gone/m } 5;
 like(read_file($nginx->dir . '/chat.log'), qr/^\S+ DIRECT gone/m,
-     'the one that left is logged when it leaves');
+     'left by all: logged when the client leaves');
 
 # the first asker reads slowly
 
@@ -130,10 +140,11 @@ my $slow = 'Who is slow? {{chunks=400;bytes=2000;gap=2}}';
     { question => $slow, read_rate => 200_000, rcvbuf => 8192,
       timeout => 60 },
     { question => $slow });
-stream_ok($_, 'a slow first asker') foreach @all;
-calls_are($slow, 1, 'one call');
+stream_ok($all[$_], "a slow first asker: client $_ gets all") foreach 0, 1;
+calls_are($slow, 1, 'a slow first asker: one call');
 cmp_ok($all[1]{ended} - $all[1]{started}, '<',
-       ($all[0]{ended} - $all[0]{started}) / 2, 'holds nobody up');
+       ($all[0]{ended} - $all[0]{started}) / 2,
+       'a slow first asker: holds nobody up');
 
 # chat_abandon cancel
 
@@ -143,7 +154,7 @@ my $abandon = 'Who cancels? {{chunks=100;gap=50}}';
 ask($nginx, { path => '/cancel', question => $abandon, hangup_after => 2 });
 wait_for { outcomes($abandon) } 10;
 like((outcomes($abandon))[0] // 'none', qr/^aborted/,
-     'cancelled when nobody listens');
+     'chat_abandon cancel: nobody listens, it is aborted');
 
 # the grace is over before the answer is, and nobody notices
 
@@ -151,29 +162,32 @@ $abandon = 'Who cancels not? {{chunks=40;gap=100}}';
 @all = ask($nginx,
     { path => '/later', question => $abandon, hangup_after => 2 },
     { path => '/later', question => $abandon, delay => 0.5 });
-stream_ok($all[1], 'somebody listens', restarts => 0);
-calls_are($abandon, 1, 'which keeps the call');
+stream_ok($all[1],
+          'chat_abandon cancel: somebody listens, gets all', restarts => 0);
+calls_are($abandon, 1, 'chat_abandon cancel: somebody listens, one call');
 
 # longer than allowed
 
 stream_ok(scalar ask($nginx, { path => '/short', question => 'Too long?' }),
-          'chat_max_answer', error => 'answer_too_long');
+          'chat_max_answer: an error', error => 'answer_too_long');
 like($nginx->error_log,
-     qr/\[error\] .*provider "openai" sent an answer longer than/, 'logged');
+     qr/\[error\] .*provider "openai" sent an answer longer than/,
+     'chat_max_answer: the log names the provider');
 
 # the connection of a client goes on
 
 $q = ask($nginx, { question => 'Keep?', keep => 1 });
-stream_ok($q, 'kept');
+stream_ok($q, 'keep-alive: the first question is answered');
 $q = ask($nginx, { question => 'Keep on?', socket => $q->{socket} });
-stream_ok($q, 'on the same connection');
+stream_ok($q, 'keep-alive: the second one on the same connection');
 
 # health
 
 my $health = get($nginx, '/');
 
-is($health->{status}, 200, 'answers are possible');
-is(parse_json($health->{body})->{status}, 'degraded', 'though not all is well');
+is($health->{status}, 200, 'an outage: health has status 200');
+is(parse_json($health->{body})->{status}, 'degraded',
+   'an outage: health is degraded');
 
 # many at once
 
@@ -184,18 +198,20 @@ my $many = start_nginx(redis => 'off', workers => 2, provider => $provider,
 
 @all = ask($many, map { { question => "Who is number $_?", timeout => 60 } }
            1 .. 200);
-is(scalar(grep { Chat::Check::faults($_) } @all), 0, '200 streams at once');
+is(scalar(grep { Chat::Check::faults($_) } @all), 0,
+   '200 streams at once: all are whole');
 provider_set($provider, gap => 20);
 
 # no Redis at all
 
 is(scalar($many->filler_pids), 0, 'chat_redis off: no filler');
-stream_ok(scalar ask($many, { question => 'Without?' }), 'chat_redis off',
+stream_ok(scalar ask($many, { question => 'Without?' }),
+          'chat_redis off: answered directly',
           cache => $DIRECT);
 $health = parse_json(get($many, '/')->{body});
-is($health->{status}, 'ok', 'which is no fault');
-is($health->{redis}, 'off', 'and told');
-unlike($many->error_log, qr/redis/, 'nobody looks for Redis');
+is($health->{status}, 'ok', 'chat_redis off: health is ok');
+is($health->{redis}, 'off', 'chat_redis off: health says so');
+unlike($many->error_log, qr/redis/, 'chat_redis off: nobody looks for Redis');
 
 # the limit
 
@@ -207,20 +223,23 @@ my @three = map { "Who is one of $_? {{first=1500}}" } 1 .. 3;
 @all = ask($few, (map { { question => $_ } } @three),
     { question => 'Who is too much?', delay => 0.05 },
     { question => $three[0], delay => 0.05 });
-stream_ok($_, 'below the limit') foreach @all[0 .. 2, 4];
-is($all[3]{status}, 503, 'above the limit');
-is(parse_json($all[3]{body})->{code}, 'queue_full', 'with its reason');
-like($all[3]{headers}{'retry-after'} // '', qr/^[1-9]$/, 'and a time');
+stream_ok($all[$_], "below the limit: client $_ is answered") foreach 0 .. 2, 4;
+is($all[3]{status}, 503, 'above the limit: status 503');
+is(parse_json($all[3]{body})->{code}, 'queue_full',
+   'above the limit: code queue_full');
+like($all[3]{headers}{'retry-after'} // '', qr/^[1-9]$/,
+     'above the limit: Retry-After is sent');
 stream_ok(scalar ask($few, { question => 'Who is too much?' }),
-          'there is room again');
+          'above the limit: later there is room');
 
 my $down = start_nginx(redis => $away, redis_down => '', workers => 1,
     provider => $provider, http => 'chat_direct_limit 1;');
 
 @all = ask($down, { question => 'The first? {{first=1500}}' },
            { question => 'The second?', delay => 0.05 });
-stream_ok($all[0], 'the one');
-is(parse_json($all[1]{body})->{code}, 'redis_down', 'the other');
+stream_ok($all[0], 'an outage, a limit of one: the first is answered');
+is(parse_json($all[1]{body})->{code}, 'redis_down',
+   'an outage, a limit of one: the second gets redis_down');
 
 # Redis goes, and comes back
 
@@ -232,7 +251,8 @@ my $both = start_nginx(redis => $redis, redis_down => '', workers => 2,
     access_log %%DIR%%/generation.log generation;
 EOT
 
-stream_ok(scalar ask($both, { question => 'Before?' }), 'with Redis',
+stream_ok(scalar ask($both, { question => 'Before?' }),
+          'Redis goes: a miss before it',
           cache => qr/fwd=miss$/);
 
 # generations that run: without a chunk they go over, others end
@@ -254,30 +274,36 @@ my @later = (
     { question => 'And after?', after => sub { $stopped }, timeout => 60 });
 
 @all = ask($both, @later);
-stream_ok($_, 'went over', cache => qr/fwd=miss/, restarts => 0)
-    foreach @all[0 .. 4];
+stream_ok($all[$_],
+          "went over: client $_ is answered",
+          cache => qr/fwd=miss/, restarts => 0)
+    foreach 0 .. 4;
 
 # the header names the generation that was lost, a comment the one that came
 
-foreach my $q (@all[0 .. 4]) {
+foreach my $i (0 .. 4) {
+    my $q = $all[$i];
     my ($lost) = $q->{headers}{'x-chat-generation'};
     my ($id, $key) = $q->{raw} =~ /^: generation (\w{32})\.(\w+)\n\n/m;
 
     ok(defined $id && $key eq key_of($q->{question}) && $lost ne "$id.$key",
-       'went over: and says to which generation') or diag($q->{raw});
+       "went over, client $i: says to which generation") or diag($q->{raw});
     cmp_ok($q->{events}[1]{at} - $q->{comment_at}, '>', 1,
-           'before it has a chunk');
+           "went over, client $i: before it has a chunk");
     like(read_file("$both->{dir}/generation.log"),
-         qr/^generation=$id\.$key$/m, 'which is logged');
+         qr/^generation=$id\.$key$/m,
+         "went over, client $i: the generation is logged");
 }
 
 cmp_ok(provider_stats($provider, 'Who waits? {{first=4000}}'), '<=', 3,
-       'with one call more for each worker');
-stream_ok($all[5], 'was in the middle', error => 'redis_down');
-cmp_ok($all[5]{ended} - $stopped, '<', 20 + 6 + $SLACK, 'within the bound');
-stream_ok($all[6], 'came after', cache => $DIRECT);
+       'went over: one call more for each worker');
+stream_ok($all[5], 'was in the middle: an error', error => 'redis_down');
+cmp_ok($all[5]{ended} - $stopped, '<', 20 + 6 + $SLACK,
+       'was in the middle: within the bound');
+stream_ok($all[6], 'came after: answered directly', cache => $DIRECT);
 
-stream_ok(scalar ask($both, { question => 'Before?' }), 'not cached now',
+stream_ok(scalar ask($both, { question => 'Before?' }),
+          'came after: what was cached is not',
           cache => $DIRECT);
 
 $redis->start;
@@ -286,7 +312,7 @@ wait_for {
 
     ($q->{headers}{'cache-status'} // '') =~ /miss/
 } 20;
-stream_ok(scalar ask($both, { question => 'Again?' }), 'back',
+stream_ok(scalar ask($both, { question => 'Again?' }), 'Redis is back: a miss',
           cache => qr/fwd=miss$/);
 
 # reload and quit wait for what runs
@@ -296,14 +322,16 @@ my $later = ask_later($many, { question => $long, timeout => 60 });
 
 wait_for { provider_stats($provider, $long) } 10;
 $many->reload;
-stream_ok(scalar ask($many, { question => 'After a reload?' }), 'reloaded');
-stream_ok((results($later))[0], 'a reload waits', restarts => 0);
+stream_ok(scalar ask($many, { question => 'After a reload?' }),
+          'a reload: the next question is answered');
+stream_ok((results($later))[0],
+          'a reload waits: the answer is whole', restarts => 0);
 
 $long = 'Who outlives all? {{chunks=30;gap=100}}';
 $later = ask_later($many, { question => $long, timeout => 60 });
 wait_for { provider_stats($provider, $long) } 10;
-ok($many->stop('QUIT', 20), 'quit');
-stream_ok((results($later))[0], 'waits', restarts => 0);
+ok($many->stop('QUIT', 20), 'quit: nginx ends');
+stream_ok((results($later))[0], 'quit: the answer is whole', restarts => 0);
 
 # but not for what nobody wants
 
@@ -312,7 +340,7 @@ ask($few, { question => $long, hangup_after => 1 });
 
 my $quit = time();
 
-ok($few->stop('QUIT', 20), 'quit with nobody there');
-cmp_ok(time() - $quit, '<', 5 + $SLACK, 'at once');
+ok($few->stop('QUIT', 20), 'quit with nobody there: nginx ends');
+cmp_ok(time() - $quit, '<', 5 + $SLACK, 'quit with nobody there: at once');
 
 done();

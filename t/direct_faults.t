@@ -67,12 +67,13 @@ foreach (
     my $q = ask($nginx, { question => $question });
     my $got = $q->{terminal}{code} // 'none';
 
-    like($got, qr/^$code$/, "$fault: code");
-    stream_ok($q, "$fault: a stream", error => $got);
+    like($got, qr/^$code$/, "$fault: the code is as it should be");
+    stream_ok($q, "$fault: the stream ends by an error", error => $got);
     like(substr($nginx->error_log, $before),
          qr/\[error\] .*provider "openai" at "127\.0\.0\.1:\d+" .*$line/,
-         "$fault: log");
-    unlike($q->{body}, qr/sk-test-key|127\.0\.0\.1/, "$fault: no secrets");
+         "$fault: the log names provider and cause");
+    unlike($q->{body}, qr/sk-test-key|127\.0\.0\.1/,
+           "$fault: the client sees no secret");
 }
 
 # answers that are whole all the same
@@ -82,12 +83,13 @@ foreach ('fault=nodone', 'fault=nofinish', 'te=close', 'crlf=1', 'split=1',
 {
     my $question = 'What is fine, number ' . ++$number . "? {{$_}}";
 
-    stream_ok(scalar ask($nginx, { question => $question }), $_,
+    stream_ok(scalar ask($nginx, { question => $question }),
+              "$_: the answer is whole",
               text => text_of($question, chunks => 5));
 }
 
 stream_ok(scalar ask($nginx, { question => 'Finish? {{finish=length}}' }),
-          'finish_reason', finish => 'length');
+          'finish=length: the reason is passed on', finish => 'length');
 
 # a host that does not answer, or not at all
 
@@ -95,9 +97,9 @@ my $away = start_nginx(redis => 'off', workers => 1, provider => $dead,
     provider_lines => "$lines retries 0;");
 
 stream_ok(scalar ask($away, { question => 'Who is there?' }),
-          'connection refused', error => 'provider_refused');
+          'connection refused: an error', error => 'provider_refused');
 like($away->error_log, qr/provider "openai" at .* cannot be reached/,
-     'and logged');
+     'connection refused: logged as unreachable');
 
 my $nowhere = start_nginx(redis => 'off', workers => 1,
     provider => 'http://no-such-host.invalid/v1',
@@ -105,11 +107,11 @@ my $nowhere = start_nginx(redis => 'off', workers => 1,
 
 like(read_file($nowhere->dir . '/stderr'),
      qr/\[warn\] .*no-such-host\.invalid/,
-     'a name that is not found is a warning');
+     'a name that is not found: a warning at the start');
 
 my $q = ask($nowhere, { question => 'Who is there?' });
 
-stream_ok($q, 'no address', error => 'provider_refused');
+stream_ok($q, 'no address: an error', error => 'provider_refused');
 like($q->{terminal}{message}, qr/^The provider cannot be reached/,
      'no address: the client hears that');
 
@@ -122,8 +124,9 @@ my $silent = start_nginx(redis => 'off', workers => 1,
 
 $q = ask($silent, { question => 'Do you hear me?' });
 
-stream_ok($q, 'silence', error => 'provider_timeout');
-cmp_ok($q->{ended} - $q->{started}, '<', $FIRST + $SLACK, 'in time');
+stream_ok($q, 'silence: an error', error => 'provider_timeout');
+cmp_ok($q->{ended} - $q->{started}, '<', $FIRST + $SLACK,
+       'silence: ended in time');
 
 # one after the other
 
@@ -153,32 +156,36 @@ EOT
 
 provider_set($provider, status => 503);
 $q = ask($two, { question => 'Who is next?' });
-stream_ok($q, 'the second one', restarts => 0);
-unlike($two->error_log, qr/is asked again/, 'at once');
-is(calls($provider, 'Who is next?'), 1, 'the first was asked');
-is(calls($second, 'Who is next?'), 1, 'then the second');
+stream_ok($q, 'the first fails: the second one answers', restarts => 0);
+unlike($two->error_log, qr/is asked again/,
+       'the first fails: no back-off in between');
+is(calls($provider, 'Who is next?'), 1, 'the first fails: it was asked once');
+is(calls($second, 'Who is next?'), 1,
+   'the first fails: the second was asked once');
 ok(wait_for { read_file($two->dir . '/chat.log') =~ m!^/chat b completed$!m },
-   'who answered is logged');
+   'the first fails: the log says who answered');
 
 stream_ok(scalar ask($two, { path => '/dead', question => 'Dead?' }),
-          'instead of a dead one', restarts => 0);
+          'a dead provider: another answers', restarts => 0);
 
 provider_set($provider, status => 400,
              says => '{"error": {"code": "context_length_exceeded"}}');
 stream_ok(scalar ask($two, { question => 'Who is to blame?' }),
-          'the question is at fault', error => 'provider_refused');
-is(calls($second, 'Who is to blame?'), 0, 'so nobody else is asked');
+          'the question is at fault: an error', error => 'provider_refused');
+is(calls($second, 'Who is to blame?'), 0,
+   'the question is at fault: nobody else is asked');
 like($two->error_log, qr/HTTP status 400 \(context_length_exceeded\), the /,
-     'the log tells the code');
+     'the question is at fault: the log tells the code');
 
 provider_set($provider, says => '{"error": {"code": "invalid_api_key"}}');
 stream_ok(scalar ask($two, { question => 'Whose key is wrong?' }),
-          'a 400 for another reason', restarts => 0);
-is(calls($second, 'Whose key is wrong?'), 1, 'so the second is asked');
+          'a 400 for another reason: another answers', restarts => 0);
+is(calls($second, 'Whose key is wrong?'), 1,
+   'a 400 for another reason: the second is asked');
 
 provider_set($provider, status => 0, fault => 'reset', at => 2);
 stream_ok(scalar ask($two, { question => 'Who starts over?' }),
-          'after the first chunk', restarts => 1);
+          'after the first chunk: another starts over', restarts => 1);
 
 # the same once more, when all have failed
 
@@ -188,9 +195,9 @@ my $once = start_nginx(redis => 'off', workers => 1, provider => $provider,
     provider_lines => 'retries 2;');
 
 $q = ask($once, { question => 'Once more?' });
-stream_ok($q, 'a retry', restarts => 0);
-is(calls($provider, 'Once more?'), 2, 'the second call');
-cmp_ok($q->{ended} - $q->{started}, '>', 0.15, 'after a while');
+stream_ok($q, 'a retry: an answer', restarts => 0);
+is(calls($provider, 'Once more?'), 2, 'a retry: the provider is called twice');
+cmp_ok($q->{ended} - $q->{started}, '>', 0.15, 'a retry: after a back-off');
 provider_set($provider, status => 0, fails => 0);
 
 # One that is down is left out, and found again: the first provider by what its
@@ -248,7 +255,7 @@ sub asked_of {
 
     stream_ok(scalar ask($passive, { path => "/$name",
                                      question => $question }),
-              "$name: an answer", restarts => 0);
+              "$name, question $number: an answer", restarts => 0);
 
     return called($question);
 }
@@ -263,7 +270,8 @@ sub failed_by {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    stream_ok($q, "$name: an error", error => 'provider_refused',
+    stream_ok($q, "$name, question $number: an error", error =>
+              'provider_refused',
               restarts => 0);
 
     return (called($question), $q->{ended} - $q->{started});
@@ -281,11 +289,12 @@ is(asked_of('down'), '0 1', "down: left out, $_") foreach 1 .. 3;
 is(asked_of('three'), '1 1', "three: question $_") foreach 1 .. 3;
 is(asked_of('three'), '0 1', 'three: then it is left out');
 is(asked_of('never'), '1 1', "never: question $_") foreach 1 .. 3;
-is(asked_of('said'), '1 1', 'said: leave me alone');
+is(asked_of('said'), '1 1', 'said: it says Retry-After');
 is(asked_of('said'), '0 1', "said: it is left alone, $_") foreach 1, 2;
 
 like($passive->error_log,
-     qr/provider "b_down" is asked instead of "a_down"/, 'which is logged');
+     qr/provider "b_down" is asked instead of "a_down"/,
+     'down: the log says who is asked instead');
 
 # alone, or with others that are no better, it is asked all the same
 
@@ -323,21 +332,22 @@ provider_reset($provider);
 
 ok(wait_for(sub { asked_of('back') eq '1 0' }, 20),
    'back: asked after fail_timeout');
-cmp_ok(time() - $failed, '>=', 0.9, 'back: not before');
-is(asked_of('back'), '1 0', 'back: and it stays');
+cmp_ok(time() - $failed, '>=', 0.9, 'back: not before fail_timeout');
+is(asked_of('back'), '1 0', 'back: it stays');
 ok(wait_for(sub { asked_of('after') eq '1 0' }, 20),
    'after: asked after Retry-After');
-cmp_ok(time() - $failed, '>=', 1.9, 'after: not before');
+cmp_ok(time() - $failed, '>=', 1.9, 'after: not before Retry-After');
 
 # what the worker knows, without a filler
 
 my %shown = map { $_->{name} => "$_->{state} $_->{answers} $_->{failures}" }
     @{ parse_json(get($passive, '/')->{body})->{providers} };
 
-is($shown{a_down}, 'down 0 1', 'health: down');
-is($shown{b_down}, 'up 4 0', 'health: up');
-is($shown{a_said}, 'limited 0 1', 'health: limited');
-is($shown{a_never}, 'up 0 3', 'health: never down');
+is($shown{a_down}, 'down 0 1', 'health: one that failed is down');
+is($shown{b_down}, 'up 4 0', 'health: one that answered is up');
+is($shown{a_said}, 'limited 0 1',
+   'health: one that said Retry-After is limited');
+is($shown{a_never}, 'up 0 3', 'health: one with max_fails 0 is never down');
 
 # a refusal of a question before it was there as a whole: no other is asked
 
@@ -359,8 +369,9 @@ EOT
 
 stream_ok(scalar ask($large, { question => 'Why? ' . 'x' x 7_000_000,
                                timeout => 30 }),
-          'refused half way', error => 'provider_refused');
-like($large->error_log, qr/refused the request, HTTP status 413/, 'and logged');
+          'refused half way: an error', error => 'provider_refused');
+like($large->error_log, qr/refused the request, HTTP status 413/,
+     'refused half way: logged with the status');
 
 kill('KILL', $rude);
 waitpid($rude, 0);
@@ -370,7 +381,8 @@ waitpid($rude, 0);
 my $debug = start_nginx(redis => 'off', workers => 1, provider => $provider,
     level => 'debug');
 
-stream_ok(scalar ask($debug, { question => "Logged, $_?" }), 'a debug log')
+stream_ok(scalar ask($debug, { question => "Logged, $_?" }),
+          "a debug log: question $_ is answered")
     foreach 1 .. 3;
 
 # a group of servers, the first of which is dead
@@ -381,12 +393,13 @@ my $group = start_nginx(redis => 'off', workers => 1,
             . $provider->port . "; keepalive 8; }");
 
 provider_reset($provider);
-stream_ok(scalar ask($group, { question => "Group, $_?" }), 'a group')
+stream_ok(scalar ask($group, { question => "Group, $_?" }),
+          "a group: question $_ is answered")
     foreach 1 .. 6;
 like(provider_stats($provider)->{last_headers}, qr/^Host: group\r?$/m,
-     'is asked by its name');
+     'a group: asked by its name');
 cmp_ok(provider_stats($provider)->{connections}, '<=', 4,
-       'and connections are kept');
+       'a group: connections are kept');
 
 # a name that is resolved when it is asked for
 
@@ -397,22 +410,26 @@ my $late = start_nginx(redis => 'off', workers => 1, provider => $name,
     http => "resolver 127.0.0.1:$dns_port valid=1s ipv6=off;");
 
 unlike(read_file($late->dir . '/stderr'), qr/\[warn\].*provider\.test/,
-       'nobody looks for it at start');
-stream_ok(scalar ask($late, { question => "Resolved, $_?" }), 'resolved')
+       'a name with a resolver: not looked for at start');
+stream_ok(scalar ask($late, { question => "Resolved, $_?" }),
+          "a name with a resolver: question $_ is answered")
     foreach 1 .. 3;
 answer_with($answers, '127.0.0.9');
 sleep(2.2);
-stream_ok(scalar ask($late, { question => 'Moved?' }), 'it has moved away',
+stream_ok(scalar ask($late, { question => 'Moved?' }),
+          'it has moved away: an error',
           error => 'provider_refused');
 answer_with($answers, '127.0.0.9 127.0.0.1');
 sleep(2.2);
-stream_ok(scalar ask($late, { question => 'Both?' }), 'one of two addresses');
+stream_ok(scalar ask($late, { question => 'Both?' }),
+          'one of two addresses: an answer');
 answer_with($answers, '');
 sleep(2.2);
-stream_ok(scalar ask($late, { question => 'None?' }), 'not found any more',
+stream_ok(scalar ask($late, { question => 'None?' }),
+          'not found any more: an error',
           error => 'provider_refused');
 like($late->error_log, qr/cannot be resolved, "provider\.test: Host not found"/,
-     'and logged');
+     'not found any more: logged with the reason');
 
 kill('KILL', $dns);
 waitpid($dns, 0);
@@ -434,17 +451,18 @@ my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
     PeerPort => $early->port) or die "connect: $!\n";
 
 send_question($client, 'first');
-like(whole($client), qr/"completed"/, 'an answer');
+like(whole($client), qr/"completed"/, 'early answers: the first is whole');
 
 foreach (1 .. 8) {
     stand_still($_) foreach @early;
     send_question($client, "early $_");
     answer_to($peer);
     kill('CONT', $_) foreach @early;
-    like(whole($client), qr/"completed"/, 'one that comes early');
+    like(whole($client), qr/"completed"/, "early answers: number $_ is whole");
 }
 
-is_deeply([sort($early->worker_pids)], \@early, 'nothing breaks');
+is_deeply([sort($early->worker_pids)], \@early,
+          'early answers: the workers stay the same');
 
 done();
 

@@ -47,7 +47,8 @@ sub refused_ok {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     stream_ok(scalar ask($nginx, { question => $question }),
-              "$name: refused", error => $code || 'provider_refused');
+              "$name: the connection is refused", error => $code ||
+              'provider_refused');
     like($nginx->error_log, qr/\[error\] .*provider "openai" at .*$why/,
          "$name: the log says why");
     is(provider_stats($provider, $question), 0, "$name: it asked nothing");
@@ -63,7 +64,7 @@ my $front = tls_front($provider, @good);
 my $nginx = with(url_of($front), $trust);
 
 foreach (1 .. 5) {
-    works_ok($nginx, "by address, $_");
+    works_ok($nginx, "by address: answer $_ is whole");
 
     # a client has its answer a little before the call has ended
 
@@ -75,12 +76,12 @@ my %connections = map { $_->[2] => 1 } seen($front, 5);
 
 # one that is slow to end its answer after [DONE] is not waited for
 
-cmp_ok(scalar(keys %connections), '<', 5, 'over connections that are there');
+cmp_ok(scalar(keys %connections), '<', 5, 'by address: connections are kept');
 
 my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
 
 stream_ok(scalar ask($nginx, { question => $large, timeout => 60 }),
-          'two million bytes', text => text_of($large));
+          'two million bytes: the answer is whole', text => text_of($large));
 
 # a long question: read and written in many pieces
 
@@ -89,33 +90,34 @@ my $long = start_nginx(redis => 'off', provider => url_of($front),
     http => 'client_max_body_size 4m;');
 
 stream_ok(scalar ask($long, { question => 'x' x 1_000_000, timeout => 60 }),
-          'a megabyte of question');
+          'a megabyte of question: answered');
 
 # by name
 
 $nginx = with(url_of($front, 'localhost'), $trust);
-works_ok($nginx, 'by name');
+works_ok($nginx, 'by name: the answer is whole');
 ok(wait_for(sub { (seen($front))[-1][4] eq 'localhost.' }, 5),
-   'which is told to the server');
+   'by name: the server is told the name');
 
 # by the name of a group
 
 $nginx = with('https://group/v1', $trust,
     http => 'upstream group { server 127.0.0.1:' . $front->port
             . '; keepalive 4; }');
-works_ok($nginx, 'a group');
+works_ok($nginx, 'a group: the answer is whole');
 ok(wait_for(sub { (seen($front))[-1][4] eq 'group.' }, 5),
-   'has its own name');
+   'a group: the server is told its name');
 
 # the authority of the system, which here is the file of a variable
 
 $nginx = with(url_of($front), '', env => { SSL_CERT_FILE => $tls->ca });
-works_ok($nginx, "the system's authorities");
+works_ok($nginx, "the system's authorities: the answer is whole");
 
 # TLS 1.2 at least
 
 works_ok(with(url_of(tls_front($provider, @good,
-    lines => 'ssl_protocols TLSv1.2;')), $trust), 'TLS 1.2');
+    lines => 'ssl_protocols TLSv1.2;')), $trust),
+    'TLS 1.2: the answer is whole');
 refused_ok('TLS 1.1', with(url_of(tls_front($provider, @good,
     lines => 'ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;')), $trust,
     env => { $tls->old_versions }), 'cannot be reached');

@@ -41,45 +41,45 @@ sub answered {
 }
 
 
-answered('everything from the environment');
+answered('environment: all settings come from it');
 
 my $stats = provider_stats($provider);
 
 like($stats->{last_headers},
-     qr/^Authorization: Bearer \Q$key\E\r?$/mi, 'the key');
-is(parse_json($stats->{last_request})->{model}, 'a-model', 'the model');
+     qr/^Authorization: Bearer \Q$key\E\r?$/mi, 'environment: the key is sent');
+is(parse_json($stats->{last_request})->{model}, 'a-model',
+   'environment: the model is asked for');
 
 my $ttl = $redis->client(3)->cmd('PTTL', stream_key('Question 1?'));
 
-cmp_ok($ttl, '<=', 77000, 'the TTL');
-cmp_ok($ttl, '>', 70000, 'begins with the completion');
-is($redis->client(4)->cmd('TYPE', 'chat:tasks:1'), 'stream', 'the broker');
-is($redis->cmd('DBSIZE'), 0, 'nothing anywhere else');
+cmp_ok($ttl, '<=', 77000, 'CACHE_TTL_SECONDS: not longer');
+cmp_ok($ttl, '>', 70000, 'CACHE_TTL_SECONDS: begins with the completion');
+is($redis->client(4)->cmd('TYPE', 'chat:tasks:1'), 'stream',
+   'CELERY_BROKER_URL: the queue is there');
+is($redis->cmd('DBSIZE'), 0, 'environment: nothing is kept anywhere else');
 
 # other processes have the rest of the environment
 
 wait_for { $nginx->worker_pids == 2 && $nginx->filler_pids } 5, 'the children';
 
-my @children = ($nginx->worker_pids, $nginx->filler_pids);
+my %child = named_children();
 
-is(scalar(@children), 3, 'two workers and a filler');
+is(scalar(keys %child), 3, 'processes: two workers and a filler');
 
-foreach my $pid (@children) {
-    ok(in_environ($pid, 'a-model'),
-       'a plain value in ' . Chat::Nginx::title($pid));
-    ok(!in_environ($pid, $key), 'no key in ' . Chat::Nginx::title($pid));
-    ok(!in_environ($pid, $password),
-       'no password in ' . Chat::Nginx::title($pid));
+foreach (sort keys %child) {
+    ok(in_environ($child{$_}, 'a-model'), "$_: a plain value");
+    ok(!in_environ($child{$_}, $key), "$_: no key");
+    ok(!in_environ($child{$_}, $password), "$_: no password");
 }
 
 # reload
 
 my ($old) = $nginx->worker_pids;
 
-ok($nginx->reload, 'reload');
-answered('the key after a reload');
-ok($nginx->reload, 'reload again');
-answered('the key after another reload');
+ok($nginx->reload, 'reload: succeeds the first time');
+answered('reload: the key is kept');
+ok($nginx->reload, 'reload again: succeeds');
+answered('reload again: the key is kept');
 wait_for { $nginx->filler_pids == 1 } 10, 'the filler alone';
 
 # "nginx -s reload" in a shell that has no key: its own lack is what it tells of
@@ -89,27 +89,30 @@ my ($status, $output) = do {
     $nginx->run('-s', 'reload');
 };
 
-is($status, 0, 'a reload from a shell');
+is($status, 0, 'reload from a shell: the command succeeds');
 like($output, qr/OPENAI_API_KEY is not set in the environment of this command;/,
-     'whose key is missing');
+     'reload from a shell: it tells what the command lacks');
 ok(wait_for(sub { 3 == (() = $nginx->error_log =~ /: reconfiguring$/mg) }, 10),
-   'the third reload');
-answered('the key after a reload from a shell');
-unlike($nginx->error_log, qr/is not set/, 'nginx itself has it');
+   'reload from a shell: nginx reconfigures');
+answered('reload from a shell: the key is kept');
+unlike($nginx->error_log, qr/is not set/,
+       'reload from a shell: nginx itself has the key');
 wait_for { $nginx->filler_pids == 1 } 10, 'the filler alone';
 
 # a worker and a filler that die are replaced by others with the key
 
 kill('KILL', $nginx->filler_pids);
 $nginx->allow_log(qr/exited on signal 9/);
-answered('a filler after one that died', timeout => 30);
+answered('a filler after one that died: has the key', timeout => 30);
 
 # without a master process
 
 $nginx = start_nginx(env => { %env }, master => 0);
-answered('without a master process');
-ok(!in_environ($_, $key), 'no key in a single process or its filler')
-    foreach $nginx->pids;
+answered('single process: has the key');
+my @single = $nginx->pids;
+
+ok(!in_environ($single[$_], $key), "single process: no key in process $_")
+    foreach 0 .. $#single;
 
 # "env" of the operator wins over nothing, and keys may have any name
 
@@ -124,12 +127,12 @@ $nginx = start_nginx(env => { ONE => $key, TWO => 'two', THREE => $password },
         model m;
     }
 EOT
-answered('other names');
+answered('other names: the key is sent');
 like(provider_stats($provider)->{last_headers}, qr/^X-Two: two\r?$/mi,
-     'a header from the environment');
-ok(!in_environ($_, $key) && !in_environ($_, $password),
-   'neither in ' . Chat::Nginx::title($_))
-    foreach $nginx->worker_pids, $nginx->filler_pids;
+     'other names: a header from the environment');
+%child = named_children();
+ok(!in_environ($child{$_}, $key) && !in_environ($child{$_}, $password),
+   "other names: neither in $_") foreach sort keys %child;
 
 # The key of the environment goes to the default address and to no other, from
 # a worker as from a filler.
@@ -170,8 +173,9 @@ EOT
             if ($sent // '') ne $key;
     }
 
-    ok(!in_environ($_, $key), "$name: no key in " . Chat::Nginx::title($_))
-        foreach $nginx->worker_pids, $nginx->filler_pids;
+    %child = named_children();
+    ok(!in_environ($child{$_}, $key), "$name: no key in $_")
+        foreach sort keys %child;
 }
 
 # a binary upgrade; nginx ignores USR2 while the parent that has started it is
@@ -187,7 +191,7 @@ if ($parent == 0) {
 }
 
 waitpid($parent, 0);
-answered('before the upgrade');
+answered('before the upgrade: the key is there');
 
 my $pid = pid_of('nginx.pid');
 
@@ -200,30 +204,44 @@ my $new = wait_for {
 
 BAIL_OUT('no binary upgrade') unless $new;
 
-ok(in_environ($new, "OPENAI_API_KEY=$key"), 'the key is handed on');
-ok(in_environ($new, 'REDIS_URL=redis'), 'where Redis is, too');
-ok(!in_environ($new, 'PLAIN='), 'what the module did not read is not');
+ok(in_environ($new, "OPENAI_API_KEY=$key"),
+   'the upgrade: the key is handed on');
+ok(in_environ($new, 'REDIS_URL=redis'),
+   'the upgrade: the place of Redis is handed on');
+ok(!in_environ($new, 'PLAIN='),
+   'the upgrade: what the module did not read is not');
 
 wait_for { grep { Chat::Nginx::parent($_) == $new } $nginx->worker_pids } 10,
     'the new workers';
 kill('QUIT', $pid);
 wait_for { gone($pid) } 10, 'the end of the old master';
-answered('the key after a binary upgrade');
+answered('after the upgrade: the key is there');
 wait_for { $nginx->filler_pids == 1 } 10, 'one filler';
 
-foreach ($nginx->worker_pids, $nginx->filler_pids) {
-    ok(!in_environ($_, $key), 'after it: no key in ' . Chat::Nginx::title($_));
-}
+%child = named_children();
+ok(!in_environ($child{$_}, $key), "after the upgrade: no key in $_")
+    foreach sort keys %child;
 
 kill('HUP', $new);
 wait_for { $nginx->error_log =~ /\] $new#.*reconfiguring/ } 10, 'a reload';
-answered('the key after a reload of that');
+answered('after the upgrade, a reload: the key is kept');
 
 kill('QUIT', $new);
 ok(wait_for(sub { gone($new) && !$nginx->pids }, 10, 'the end'),
-   'all have ended');
+   'after the upgrade: all have ended');
 
 done();
+
+
+# the processes but the master: name => pid
+
+sub named_children {
+    my @workers = $nginx->worker_pids;
+    my @fillers = $nginx->filler_pids;
+
+    return map({ ("worker $_" => $workers[$_]) } 0 .. $#workers),
+        map({ ("filler $_" => $fillers[$_]) } 0 .. $#fillers);
+}
 
 
 sub pid_of {

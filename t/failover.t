@@ -230,14 +230,15 @@ foreach my $i (0 .. $#names) {
     my $question = $asks[$i]{question};
     my $q = $all[$i];
 
-    is(calls($question), "$one $two 0", "$name: calls");
+    is(calls($question), "$one $two 0", "$name: $one and $two calls");
 
     if (!$two) {
         stream_ok($q, "$name: not handed over", error => 'provider_refused',
                   restarts => 0);
-        is(logged($question)->{provider}, "a_$name", "$name: \$chat_provider");
+        is(logged($question)->{provider}, "a_$name",
+           "$name: \$chat_provider is the first");
         is($redis->cmd('EXISTS', stream_key($question)), 0,
-           "$name: not cached");
+           "$name: nothing is cached");
         next;
     }
 
@@ -246,21 +247,22 @@ foreach my $i (0 .. $#names) {
 
     my $line = logged($question);
 
-    is($line->{provider}, "b_$name", "$name: \$chat_provider");
-    is($line->{model}, "b_$name", "$name: \$chat_model");
+    is($line->{provider}, "b_$name", "$name: \$chat_provider is the second");
+    is($line->{model}, "b_$name", "$name: \$chat_model is of the second");
 
     my $last = $redis->entries(stream_key($question))->[-1];
 
     is("$last->{provider} $last->{model}", "b_$name b_$name",
-       "$name: told in the cache");
+       "$name: the cache names the second");
     unlike($q->{body}, qr/sk-|127\.0\.0\.1|secret|[ab]_/,
-           "$name: not told to the client");
+           "$name: the client is not told");
 }
 
-unlike($nginx->error_log, qr/is asked again/, 'nobody waits for a back-off');
+unlike($nginx->error_log, qr/is asked again/,
+       'all cases: nobody waits for a back-off');
 like($nginx->error_log,
      qr/\[error\].*provider "a_refused_$_" .*HTTP status $_/,
-     "$_ is an error in the log") foreach 401, 403, 404;
+     "refused_$_: an error in the log") foreach 401, 403, 404;
 
 foreach my $name (sort keys %said) {
     my ($status, $body, $words, $next) = @{ $said{$name} };
@@ -273,18 +275,20 @@ foreach my $name (sort keys %said) {
 }
 
 unlike($nginx->error_log, qr/credit balance|se\*\*\*et|8192 tokens/,
-       'and nothing else of what was said');
+       'said: nothing else of it is in the log');
 like($nginx->error_log,
      qr/provider "b_broken_500" is asked instead of "a_broken_500"/,
-     'the log tells who is asked instead');
+     'broken_500: the log tells who is asked instead');
 
 # hits, and those who join, know who has answered
 
 my $question = $asks[0]{question};
 
-stream_ok(scalar ask($nginx, $asks[0]), 'a hit', cache => qr/hit/,
+stream_ok(scalar ask($nginx, $asks[0]),
+          'a hit: the answer of the second', cache => qr/hit/,
           chunks => pieces($question, 4));
-is(logged($question)->{provider}, "b_$names[0]", 'a hit: $chat_provider');
+is(logged($question)->{provider}, "b_$names[0]",
+   "a hit: \$chat_provider is the second");
 
 # in the middle of the answer
 
@@ -303,17 +307,20 @@ foreach my $fault (@middle) {
     stream_ok($q, "$name: starts over", restarts => 1, @want);
     is_deeply([ map { $_->{status} } @{ $q->{events} } ],
               [ 'processing', ('streaming') x 3, 'processing',
-                ('streaming') x 4, 'completed' ], "$name: the events");
-    stream_ok($early, "$name: joined", restarts => 1, @want,
+                ('streaming') x 4, 'completed' ],
+                "$name: processing comes twice");
+    stream_ok($early,
+              "$name: a client that joined sees the same", restarts => 1, @want,
               cache => qr/collapsed/);
-    is(calls($question), '1 1 0', "$name: calls");
+    is(calls($question), '1 1 0', "$name: one call of each");
 
     my $entries = $redis->entries(stream_key($question));
 
     is_deeply([ map { $_->{status} } @$entries ],
               [ 'processing', ('streaming') x 4, 'completed' ],
               "$name: cached without the first try");
-    is($entries->[-1]{provider}, "b_$name", "$name: told in the cache");
+    is($entries->[-1]{provider}, "b_$name",
+       "$name: the cache names the second");
 
     my @lines = grep { /question=\[\Q$question\E\]/ }
         split(/\n/, read_file($nginx->dir . '/chat.log'));
@@ -331,7 +338,8 @@ stream_ok($all[0], 'all: an error', error => 'provider_rate_limited',
           restarts => 0);
 is(calls($asks[0]{question}), '2 3 0', 'all: each 1 + retries times');
 cmp_ok($all[0]{ended} - $all[0]{started}, '>=', 0.6, 'all: with a back-off');
-is(logged($asks[0]{question})->{provider}, 'a_all', 'all: $chat_provider');
+is(logged($asks[0]{question})->{provider}, 'a_all',
+   'all: $chat_provider is the first');
 
 stream_ok($all[1], 'once: an error', error => 'provider_broken');
 is(calls($asks[1]{question}), '1 2 0', 'once: a 401 is not asked again');
@@ -345,10 +353,10 @@ cmp_ok($all[2]{ended} - $all[2]{started}, '<', 2.5 + $SLACK,
 stream_ok($all[3], 'wait: an error', error => 'provider_refused');
 is(calls($asks[3]{question}), '2 1 0',
    'wait: a Retry-After is waited for, a long one is not');
-cmp_ok($all[3]{ended} - $all[3]{started}, '>=', 1, 'wait: so long');
+cmp_ok($all[3]{ended} - $all[3]{started}, '>=', 1, 'wait: as long as it says');
 
 is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks), 0,
-   'nothing of it is cached');
+   'all fail: nothing is cached');
 
 # one that is down is left out, and found again
 
@@ -356,7 +364,8 @@ sub asked_of {
     my ($name) = @_;
     my $ask = question("h_$name");
 
-    stream_ok(scalar ask($nginx, $ask), "$name: an answer", restarts => 0);
+    stream_ok(scalar ask($nginx, $ask),
+              "$name, question $number: an answer", restarts => 0);
 
     return calls($ask->{question});
 }
@@ -368,22 +377,22 @@ is(asked_of('default'), '0 1 0', 'default: it is left out');
 my $shown;
 
 wait_for { ($shown = health_of('a_h_default'))->{failures} } 5, 'the page';
-is($shown->{model}, 'a_h_default;', 'health: the model');
-is($shown->{answers}, 0, 'health: no answer');
-is($shown->{failures}, 1, 'health: one failure');
+is($shown->{model}, 'a_h_default;', 'health: the model is shown');
+is($shown->{answers}, 0, 'health: no answer is counted');
+is($shown->{failures}, 1, 'health: one failure is counted');
 is(health_of('b_h_never')->{state}, 'up', 'health: another is up');
 
 is(asked_of('never'), '0 1 1', "never: question $_") foreach 1 .. 3;
 is(asked_of('three'), '0 1 1', "three: question $_") foreach 1 .. 3;
 is(asked_of('three'), '0 1 0', 'three: then it is left out');
 ok(wait_for(sub { health_of('a_h_three')->{state} eq 'down' }, 5),
-   'health: it is down');
+   'health: three failures make it down');
 is(asked_of('probe'), '0 1 1', 'probe: it fails');
 
 provider_set($third, status => 429, retry_after => 6);
 is(asked_of('said'), '0 1 1', 'said: leave me alone');
 ok(wait_for(sub { health_of('a_h_said')->{state} eq 'limited' }, 4),
-   'health: it is limited');
+   'health: Retry-After makes it limited');
 is(asked_of('said'), '0 1 0', 'said: it is left alone');
 
 # alone, or with others that are no better, it is asked all the same
@@ -391,13 +400,13 @@ is(asked_of('said'), '0 1 0', 'said: it is left alone');
 foreach my $n (1, 2) {
     my $ask = question('h_alone');
 
-    stream_ok(scalar ask($nginx, $ask), 'alone: an error',
+    stream_ok(scalar ask($nginx, $ask), "alone, question $n: an error",
               error => 'provider_rate_limited');
-    is(calls($ask->{question}), '0 0 1', 'alone: it is asked');
+    is(calls($ask->{question}), '0 0 1', "alone, question $n: it is asked");
     $ask = question('h_both');
-    stream_ok(scalar ask($nginx, $ask), 'both: an error',
+    stream_ok(scalar ask($nginx, $ask), "both, question $n: an error",
               error => 'provider_rate_limited');
-    is(calls($ask->{question}), '0 0 2', 'both: both are asked');
+    is(calls($ask->{question}), '0 0 2', "both, question $n: both are asked");
 }
 
 provider_reset($third);
@@ -405,7 +414,7 @@ provider_reset($third);
 wait_for { health_of('a_h_default')->{state} eq 'up' } 8, 'it may be asked';
 ok(wait_for(sub { asked_of('default') eq '0 0 1' }, 5),
    'default: it is asked after fail_timeout');
-is(asked_of('default'), '0 0 1', 'default: and stays');
+is(asked_of('default'), '0 0 1', 'default: it stays');
 ok(wait_for(sub { asked_of('said') eq '0 0 1' }, 8),
    'said: it is asked after Retry-After');
 
@@ -427,11 +436,14 @@ ok(wait_for(sub {
     my $one = health_of('a_h_probe');
 
     $one->{answers} == 2 && $one->{failures} == 1 && $one->{state} eq 'up';
-}, 5), 'health: answers and failures');
+}, 5), 'health: answers and failures are counted');
 
-foreach my $provider ($first, $second, $third) {
+foreach my $i (0 .. 2) {
+    my $provider = ($first, $second, $third)[$i];
+
     wait_for { provider_stats($provider)->{active} == 0 } 5;
-    is(provider_stats($provider)->{active}, 0, 'no call goes on');
+    is(provider_stats($provider)->{active}, 0,
+       "at the end: no call goes on at provider $i");
 }
 
 # Another host, whose filler does not know all of them: its questions are
@@ -451,46 +463,51 @@ EOT
 
 my $filler = filler($other);
 
-ok(takes_none($redis, $filler), 'the filler takes nothing');
+ok(takes_none($redis, $filler), 'another host: its own filler takes nothing');
 ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
-   'another filler waits');
+   'another host: a filler here waits');
 
 my $none = question('none');
 my $started = time();
 
-stream_ok(scalar ask($other, $none), 'none is known', error => 'internal',
+stream_ok(scalar ask($other, $none), 'none is known: an error', error =>
+          'internal',
           restarts => 0);
-is(calls($none->{question}), '0 0 0', 'nobody is asked');
-cmp_ok(time() - $started, '<', 2 + $SLACK, 'told at once');
+is(calls($none->{question}), '0 0 0', 'none is known: nobody is asked');
+cmp_ok(time() - $started, '<', 2 + $SLACK, 'none is known: told at once');
 like($nginx->error_log, qr/\[error\].*provider "$_" is not configured here/,
-     "$_ is not known") foreach 'nobody', 'nobody2';
+     "none is known: the log names $_") foreach 'nobody', 'nobody2';
 like($nginx->error_log,
      qr/\[error\].*no provider that the question names is configured here/,
-     'and that is all');
+     'none is known: the log says so');
 
 my $some = question('some');
 
-stream_ok(scalar ask($other, $some), 'one of two is known',
+stream_ok(scalar ask($other, $some), 'one of two is known: an answer',
           chunks => pieces($some->{question}, 4));
-is(calls($some->{question}), '0 1 0', 'it is asked');
-is($redis->cmd('EXISTS', stream_key($some->{question})), 1, 'and cached');
+is(calls($some->{question}), '0 1 0', 'one of two is known: it is asked');
+is($redis->cmd('EXISTS', stream_key($some->{question})), 1,
+   'one of two is known: its answer is cached');
 
 # settings that differ
 
 foreach my $n (1, 2) {
     my $differs = question('other');
 
-    stream_ok(scalar ask($other, $differs), 'another with that name',
+    stream_ok(scalar ask($other, $differs),
+              "settings that differ, question $n: an answer",
               chunks => pieces($differs->{question}, 3));
-    is(calls($differs->{question}), '0 0 1', 'it is asked as configured here');
+    is(calls($differs->{question}), '0 0 1',
+       "settings that differ, question $n: asked as here");
     is($redis->cmd('EXISTS', stream_key($differs->{question})), 0,
-       'its answer is not cached');
+       "settings that differ, question $n: its answer is not cached");
 }
 
 my @lines = grep { /configured differently/ } split(/\n/, $nginx->error_log);
 
-is(scalar(@lines), 1, 'settings that differ are told once');
-like($lines[0], qr/\[warn\].*"a_h_alone"/, 'of the one that differs');
+is(scalar(@lines), 1, 'settings that differ: told once');
+like($lines[0], qr/\[warn\].*"a_h_alone"/,
+     'settings that differ: the log names the provider');
 
 kill('CONT', $filler);
 

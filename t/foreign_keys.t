@@ -17,16 +17,18 @@ my $nginx = start_nginx(redis => $redis, provider => $provider);
 
 my $question = 'What does an answer look like?';
 
-stream_ok(scalar ask($nginx, { question => $question }), 'an answer');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'an answer of ours: a stream');
 
 my $model = $redis->entries(stream_key($question))->[-1];
 my $fp = $model->{fp};
 
 is_deeply([ sort keys %$model ],
           [ sort qw(id status chunk cuts v fp gen opened sizes provider model
-                    finish usage) ], 'the fields of an entry');
+                    finish usage) ],
+                    'an answer of ours: the fields of its entry');
 is($model->{cuts}, join(' ', map { length } pieces_of($question, chunks => 4)),
-   'cuts are the lengths of the chunks');
+   'an answer of ours: cuts are the lengths of the chunks');
 
 my $text = 'This is forged.';
 my %good = (%$model, chunk => $text, cuts => '4 11', sizes => '15 4');
@@ -54,7 +56,7 @@ sub put {
 
 put(stream_key('Is it good?'), %good);
 stream_ok(scalar ask($nginx, { question => 'Is it good?' }),
-          'what is like ours in all is ours', text => $text, cache => qr/hit/,
+          'like ours in all: a hit', text => $text, cache => qr/hit/,
           chunks => [ 'This', ' is forged.' ]);
 
 my %things = (
@@ -131,7 +133,7 @@ foreach my $name (sort keys %things) {
        '', "$name: counts as absent");
     ok((grep { $_->{headers}{'cache-status'} eq 'ngx_chat; fwd=miss' } @two)
        == 1 && provider_stats($provider, $question) == 1,
-       "$name: for one call");
+       "$name: one of two is a miss, for one call");
     is(join(' ', Chat::Check::faults(scalar ask($nginx,
                                                 { question => $question }),
                                      chunks => \@pieces, restarts => 0,
@@ -148,8 +150,9 @@ put(stream_key($question), %good, finish => "x\"}\n\ndata: {\"status\": \"a");
 my $odd = ask($nginx, { question => $question });
 
 is(scalar(grep { $_->{status} eq 'odd' } @{ $odd->{events} }), 0,
-   'an odd finish reason');
-is($odd->{terminal}{status}, 'completed', 'ends the stream at most');
+   'an odd finish reason: no event is broken');
+is($odd->{terminal}{status}, 'completed',
+   'an odd finish reason: the stream ends at most');
 
 # the keys of a generation
 
@@ -207,14 +210,17 @@ foreach my $name (sort keys %keys) {
     my @all = ask($nginx, { question => $question },
                   { question => $question });
 
-    stream_ok($_, $name, chunks => [ pieces_of($question, chunks => 4) ],
-              restarts => 0) foreach @all;
-    is(provider_stats($provider, $question), 1, 'one call');
-    stream_ok(scalar ask($nginx, { question => $question }), 'then cached',
+    stream_ok($all[$_],
+              "$name: client $_ is answered",
+              chunks => [ pieces_of($question, chunks => 4) ],
+              restarts => 0) foreach 0, 1;
+    is(provider_stats($provider, $question), 1, "$name: one call");
+    stream_ok(scalar ask($nginx, { question => $question }),
+              "$name: then cached",
               cache => qr/hit/);
 }
 
 unlike($nginx->error_log, qr/\[(?:error|crit|alert|emerg)\]/,
-       'none of that is an error');
+       'all of that: no error in the log');
 
 done();

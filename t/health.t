@@ -33,38 +33,44 @@ EOT
 
     # ok: as soon as both sides have Redis
 
-    ok($becomes->(200, 'ok'), "$mode: ok");
+    ok($becomes->(200, 'ok'), "$mode: health becomes ok");
 
     my $q = $health->();
 
-    is($q->{body}, '{"status": "ok"}', 'the exact body');
-    is($q->{headers}{'content-type'}, 'application/json', 'its type');
-    is($q->{headers}{'cache-control'}, 'no-store', 'it is not cached');
-    ok($q->{keepalive}, 'the connection stays open');
+    is($q->{body}, '{"status": "ok"}', "$mode: the exact body");
+    is($q->{headers}{'content-type'}, 'application/json',
+       "$mode: the body is JSON");
+    is($q->{headers}{'cache-control'}, 'no-store',
+       "$mode: the page is not cached");
+    ok($q->{keepalive}, "$mode: the connection stays open");
 
     # methods
 
     my $head = ask($nginx, { method => 'HEAD', path => '/' });
 
-    is($head->{status}, 200, 'HEAD');
-    is($head->{headers}{'content-length'}, length($q->{body}), 'with a length');
-    is($head->{body}, '', 'without a body');
+    is($head->{status}, 200, "$mode, HEAD: status 200");
+    is($head->{headers}{'content-length'}, length($q->{body}),
+       "$mode, HEAD: the length of GET");
+    is($head->{body}, '', "$mode, HEAD: no body");
 
     foreach my $method (qw(POST PUT DELETE OPTIONS)) {
         my $bad = ask($nginx, { method => $method, path => '/', body => '{}' });
 
-        is($bad->{status}, 405, $method);
-        is($bad->{headers}{allow}, 'GET, HEAD', 'what is allowed');
-        is($bad->{headers}{'content-type'}, 'application/json', 'as JSON');
-        like($bad->{body}, qr/"code": "method_not_allowed"\}$/, 'with a code');
+        is($bad->{status}, 405, "$mode, $method: status 405");
+        is($bad->{headers}{allow}, 'GET, HEAD',
+           "$mode, $method: Allow is sent");
+        is($bad->{headers}{'content-type'}, 'application/json',
+           "$mode, $method: the error is JSON");
+        like($bad->{body}, qr/"code": "method_not_allowed"\}$/,
+        "$mode, $method: its code");
     }
 
     is(ask($nginx, { method => 'GET', path => '/', body => 'x' })->{body},
-       $q->{body}, 'a body is ignored');
-    is(get($nginx, '/?x=1')->{status}, 200, 'arguments are ignored');
+       $q->{body}, "$mode: a body is ignored");
+    is(get($nginx, '/?x=1')->{status}, 200, "$mode: arguments are ignored");
     is(get($nginx, '/', headers => { 'If-None-Match' => '*' })->{status}, 200,
-       'so are conditions');
-    is(get($nginx, '/denied')->{status}, 403, 'nginx keeps others out');
+       "$mode: conditions are ignored");
+    is(get($nginx, '/denied')->{status}, 403, "$mode: nginx keeps others out");
 
     # full: everything about it
 
@@ -86,25 +92,28 @@ EOT
 
     is_deeply([ sort keys %$full ],
         [ qw(breaker broker direct eviction fillers live providers queue
-             redis status subscriber) ], 'the fields');
-    is($full->{status}, 'ok', 'status');
-    is($full->{$_}, 'up', $_) foreach qw(redis broker subscriber);
-    is($full->{queue}, 0, 'queue');
-    is($full->{live}, 0, 'live');
-    is($full->{eviction}, 'volatile-ttl', 'eviction');
-    is($full->{breaker}, 'closed', 'breaker');
-    is(scalar(@{ $full->{fillers} }), 1, 'one filler');
+             redis status subscriber) ], "$mode, full: the fields");
+    is($full->{status}, 'ok', "$mode, full: status is ok");
+    is($full->{$_}, 'up', "$mode, full: $_ is up")
+        foreach qw(redis broker subscriber);
+    is($full->{queue}, 0, "$mode, full: the queue is empty");
+    is($full->{live}, 0, "$mode, full: nothing is live");
+    is($full->{eviction}, 'volatile-ttl',
+       "$mode, full: eviction is that of Redis");
+    is($full->{breaker}, 'closed', "$mode, full: the breaker is closed");
+    is(scalar(@{ $full->{fillers} }), 1, "$mode, full: one filler");
 
     my $filler = $full->{fillers}[0];
 
-    is($filler->{pid}, $pid, 'its pid');
-    is($filler->{state}, 'running', 'its state');
-    is($filler->{redis}, 'up', 'its Redis');
-    is($filler->{running}, 0, 'what it runs');
-    cmp_ok($filler->{beat}, '<=', 3, 'its last beat');
+    is($filler->{pid}, $pid, "$mode, filler: its pid");
+    is($filler->{state}, 'running', "$mode, filler: it is running");
+    is($filler->{redis}, 'up', "$mode, filler: its Redis is up");
+    is($filler->{running}, 0, "$mode, filler: it runs nothing");
+    cmp_ok($filler->{beat}, '<=', 3, "$mode, filler: its last beat is new");
 
     is_deeply($full->{providers}, [ { name => 'openai', model => 'test',
-        state => 'up', answers => 1, failures => 0 } ], 'the provider');
+        state => 'up', answers => 1, failures => 0 } ],
+        "$mode, full: the provider");
 
     # while a generation is running
 
@@ -116,21 +125,21 @@ EOT
         } });
 
     $text = parse_json($during->{body});
-    is($text->{live}, 1, 'live, while one is');
+    is($text->{live}, 1, "$mode, full: live, while one is");
 
     # a filler that hangs is not counted on; then it is back
 
     kill('STOP', $pid);
-    ok($becomes->(200, 'degraded'), 'degraded: the filler has stopped');
+    ok($becomes->(200, 'degraded'), "$mode: degraded, the filler has stopped");
     like($health->()->{body},
          qr/^\{"status": "degraded", "reason": "[^"]*filler[^"]*"\}$/,
-         'and says so');
+         "$mode: degraded, with the reason");
     is(parse_json($health->('/full')->{body})->{fillers}[0]{pid}, $pid,
-       'it is still listed');
+       "$mode: degraded, the filler is still listed");
     cmp_ok(parse_json($health->('/full')->{body})->{fillers}[0]{beat}, '>',
-           10, 'with its old beat');
+           10, "$mode: degraded, with its old beat");
     kill('CONT', $pid);
-    ok($becomes->(200, 'ok'), 'ok again');
+    ok($becomes->(200, 'ok'), "$mode: ok when the filler goes on");
 
     # one that dies is replaced
 
@@ -139,47 +148,50 @@ EOT
     kill('KILL', $pid);
     wait_for { my @now = $nginx->filler_pids; @now && $now[0] != $pid } 10,
         'another filler';
-    ok($becomes->(200, 'ok'), 'ok after a respawn');
+    ok($becomes->(200, 'ok'), "$mode: ok after a respawn");
 
     # Redis goes, and comes back
 
     $redis->stop('KILL');
-    ok($becomes->(503, 'unavailable'), 'unavailable: Redis is down');
+    ok($becomes->(503, 'unavailable'), "$mode: unavailable, Redis is down");
 
     $q = $health->();
     is($q->{body}, '{"status": "unavailable", "reason": "Redis is down"}',
-       'and says so');
-    is($q->{headers}{'content-type'}, 'application/json', 'as JSON');
-    is(ask($nginx, { method => 'HEAD', path => '/' })->{status}, 503, 'HEAD');
+       "$mode: unavailable, with the reason");
+    is($q->{headers}{'content-type'}, 'application/json',
+       "$mode: unavailable, as JSON");
+    is(ask($nginx, { method => 'HEAD', path => '/' })->{status}, 503,
+       "$mode: unavailable, HEAD too");
     $full = parse_json($health->('/full')->{body});
-    is($full->{redis}, 'down', 'full: Redis');
-    is($full->{status}, 'unavailable', 'full: status');
+    is($full->{redis}, 'down', "$mode: unavailable, full shows Redis");
+    is($full->{status}, 'unavailable',
+       "$mode: unavailable, full shows the status");
     $redis->start;
-    ok($becomes->(200, 'ok'), 'ok when it is back');
+    ok($becomes->(200, 'ok'), "$mode: ok when Redis is back");
 
     # a Redis that does not answer is down as well, and no request waits for it
 
     $redis->signal('STOP');
     ask($nginx, { question => "A question to the $mode for nobody?" });
-    ok($becomes->(503, 'unavailable'), 'unavailable: Redis hangs');
+    ok($becomes->(503, 'unavailable'), "$mode: unavailable, Redis hangs");
 
     # a request that waited for Redis would wait for a second each time
 
     ok(wait_for(sub {
         $q = $health->();
         $q->{ended} - $q->{started} < 0.2;
-    }, 10), 'told at once');
+    }, 10), "$mode: unavailable, told at once");
     $redis->signal('CONT');
-    ok($becomes->(200, 'ok'), 'ok when it goes on');
+    ok($becomes->(200, 'ok'), "$mode: ok when Redis goes on");
 
     # reload
 
     if ($master) {
-        ok($nginx->reload, 'reload');
-        ok($becomes->(200, 'ok'), 'ok after it');
+        ok($nginx->reload, "$mode: reload succeeds");
+        ok($becomes->(200, 'ok'), "$mode: ok after the reload");
     }
 
-    ok($nginx->stop, 'stops');
+    ok($nginx->stop, "$mode: nginx ends");
 }
 
 # a broker of its own, which is down
@@ -191,13 +203,13 @@ my $nginx = start_nginx(redis => $redis, broker => $broker, provider => 1);
 wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, 'ok';
 $broker->stop('KILL');
 ok(wait_for(sub { get($nginx, '/')->{body} =~ /"degraded"/ }, 10, 'degraded'),
-   'degraded: the broker is down');
+   'a broker that is down: degraded');
 
 my $full = parse_json(get($nginx, '/')->{body});
 
-is($full->{broker}, 'down', 'the broker');
-is($full->{redis}, 'up', 'Redis');
-like($full->{reason}, qr/broker/, 'the reason');
+is($full->{broker}, 'down', 'a broker that is down: it is shown');
+is($full->{redis}, 'up', 'a broker that is down: Redis is up');
+like($full->{reason}, qr/broker/, 'a broker that is down: the reason names it');
 
 # nobody says chat
 
@@ -209,8 +221,9 @@ $nginx = start_nginx(servers => <<'EOT');
     }
 EOT
 
-is(get($nginx, '/')->{status}, 503, 'without "chat"');
-is(get($nginx, '/full')->{status}, 503, 'and in full');
-is(parse_json(get($nginx, '/full')->{body})->{status}, 'unavailable', 'JSON');
+is(get($nginx, '/')->{status}, 503, 'without "chat": status 503');
+is(get($nginx, '/full')->{status}, 503, 'without "chat": in full, too');
+is(parse_json(get($nginx, '/full')->{body})->{status}, 'unavailable',
+   'without "chat": in full, as JSON');
 
 done();

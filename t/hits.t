@@ -74,14 +74,16 @@ sub stream_of {
         . '}');
 }
 
-stream_ok(scalar ask($nginx, { question => $question }), 'a long answer',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'a long answer: a miss',
           cache => qr/fwd=miss$/);
 
 my $hit = ask($nginx, { question => $question });
 
-stream_ok($hit, 'a hit', cache => qr/; hit/, chunks => \@pieces);
-is($hit->{headers}{'content-length'}, undef, 'whose length is not known');
-ok($hit->{keepalive}, 'nor is the connection its end');
+stream_ok($hit, 'a long answer: a hit', cache => qr/; hit/, chunks => \@pieces);
+is($hit->{headers}{'content-length'}, undef,
+   'a long answer: the length of a hit is not known');
+ok($hit->{keepalive}, 'a long answer: the connection of a hit stays open');
 
 # readers that stand still; the sanitizers have their own ways with memory
 
@@ -90,15 +92,18 @@ my @readers = map { [ stalled($question) ] } 1 .. $READERS;
 my $after = memory();
 
 is((grep { $_->[0] =~ /^Cache-Status: ngx_chat; hit/m } @readers) + 0,
-   $READERS, 'so many hits');
+   $READERS, 'readers that stand still: so many hits');
 ok($ENV{CHAT_NGINX} || $after - $before < 24 * 1024,
-   'cost the memory of a few') or diag("$before kB, then $after kB");
+   'readers that stand still: cost the memory of a few')
+    or diag("$before kB, then $after kB");
 
 my @all = ask($nginx, map { { question => $question } } 1 .. 5);
 
-stream_ok($_, 'who reads is not held up', cache => qr/; hit/,
-          chunks => \@pieces) foreach @all;
-ok($ENV{CHAT_NGINX} || memory() - $before < 24 * 1024, 'nor costs more');
+stream_ok($all[$_],
+          "readers that stand still: another reads, $_", cache => qr/; hit/,
+          chunks => \@pieces) foreach 0 .. 4;
+ok($ENV{CHAT_NGINX} || memory() - $before < 24 * 1024,
+   'readers that stand still: others cost no more');
 
 # who asks while Redis is asked waits for the same reply
 
@@ -107,13 +112,15 @@ $redis->cmd('CLIENT', 'PAUSE', 300, 'ALL');
 
 @all = ask($nginx, map { { question => $question } } 1 .. 20);
 
-stream_ok($_, 'together', cache => qr/; hit/, chunks => \@pieces)
-    foreach @all;
+stream_ok($all[$_],
+          "asked together: client $_ has a hit",
+          cache => qr/; hit/, chunks => \@pieces)
+    foreach 0 .. 19;
 
 my ($tests) = $redis->cmd('INFO', 'commandstats')
     =~ /^cmdstat_xrevrange:calls=(\d+)/m;
 
-cmp_ok($tests, '<=', 5, 'Redis is asked for the answer once, or nearly so');
+cmp_ok($tests, '<=', 5, 'asked together: Redis is asked once, or nearly so');
 
 # each has the time that is left when it asks
 
@@ -122,7 +129,7 @@ $redis->cmd('PEXPIRE', stream_key($question), 60000);
 my ($head, $sock) = stalled($question);
 
 like($head, qr/^Cache-Status: ngx_chat; hit; ttl=(?:60|5\d)\r$/m,
-     'the time that is left now');
+     'the time that is left: that of now');
 
 # what is not cached any more is no hit, whoever reads it still
 
@@ -130,17 +137,23 @@ $redis->cmd('DEL', stream_key($question));
 
 $hit = ask($nginx, { question => $question });
 
-stream_ok($hit, 'not any more', cache => qr/fwd=miss$/, chunks => \@pieces);
-is(provider_stats($provider, $question), 2, 'it was asked again');
+stream_ok($hit,
+          'deleted: no hit any more',
+          cache => qr/fwd=miss$/, chunks => \@pieces);
+is(provider_stats($provider, $question), 2,
+   'deleted: the provider is asked again');
 
-is(rest($readers[0][1]), stream_of(@pieces), 'the first one reads on');
-is(rest($sock), stream_of(@pieces), 'and the last one');
+is(rest($readers[0][1]), stream_of(@pieces),
+   'deleted: the first reader reads on');
+is(rest($sock), stream_of(@pieces), 'deleted: the last reader reads on');
 
 close($_->[1]) foreach @readers;
 
 # a hit in the middle of which the worker has others to serve
 
-stream_ok($_, 'many at once', cache => qr/; hit/, chunks => \@pieces)
-    foreach ask($nginx, map { { question => $question } } 1 .. 10);
+@all = ask($nginx, map { { question => $question } } 1 .. 10);
+
+stream_ok($all[$_], "many at once: client $_ has a hit", cache => qr/; hit/,
+          chunks => \@pieces) foreach 0 .. 9;
 
 done();

@@ -53,19 +53,20 @@ sleep(1.5);
 
     is(scalar(grep {
         !Chat::Check::faults($_, text => $texts{$_->{question}}, restarts => 1)
-    } @all), 50, '50 streams are completed after a second "processing"')
-        or stream_ok($all[0], 'the first', restarts => 1);
-    is(scalar(@late), 0, 'all have their first chunk within a second')
+    } @all), 50, '50 streams: completed after a second "processing"')
+        or stream_ok($all[0], '50 streams: the first one', restarts => 1);
+    is(scalar(@late), 0,
+       '50 streams: all have their first chunk within a second')
         or diag("the last after " . ($last - $killed) . " s");
     note('the last after ' . ($last - $killed) . " s, at first $usual s,"
          . " $rounds looks");
-    is(join("\n", @faults), '', 'no partial answer was there at any time');
-    cmp_ok($rounds, '>', 50, 'the keys were looked at');
-    is(provider_stats($provider)->{calls}, 100, 'two calls each');
+    is(join("\n", @faults), '', '50 streams: no partial answer at any time');
+    cmp_ok($rounds, '>', 50, '50 streams: the keys were looked at');
+    is(provider_stats($provider)->{calls}, 100, '50 streams: two calls each');
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions[0, 24, 49]),
-       0, 'no question was asked more often');
-    isnt(filler($nginx), $old, 'another filler');
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+       0, '50 streams: no question was asked more often');
+    isnt(filler($nginx), $old, '50 streams: another filler is there');
+    is(scalar(zombies($nginx)), 0, '50 streams: no zombie is left');
 }
 
 
@@ -90,9 +91,10 @@ sleep(1.5);
 
     my ($q) = results($later);
 
-    stream_ok($q, 'a task that was not claimed', restarts => 0,
+    stream_ok($q, 'a task not claimed: it is answered', restarts => 0,
               text => text_of($question, %answer));
-    is(provider_stats($provider, $question), 1, 'one call of the provider');
+    is(provider_stats($provider, $question), 1,
+       'a task not claimed: one call of the provider');
 }
 
 
@@ -106,14 +108,17 @@ foreach my $run (1 .. 5) {
     } });
     my ($q) = results($later);
 
-    stream_ok($q, "finished, run $run", restarts => 0);
+    stream_ok($q, "finished, run $run: answered", restarts => 0);
     another_filler($nginx, $old);
 
-    stream_ok(scalar ask($nginx, { question => $question }), 'and a hit',
+    stream_ok(scalar ask($nginx, { question => $question }),
+              "finished, run $run: a hit then",
               cache => qr/; hit; /);
-    is(provider_stats($provider, $question), 1, 'one call of the provider');
+    is(provider_stats($provider, $question), 1,
+       "finished, run $run: one call of the provider");
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 15, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
+       "finished, run $run: no task is left");
     sleep(1.2);
 }
 
@@ -141,20 +146,23 @@ foreach my $run (1 .. 5) {
     note(scalar(@cut) . ' clients were cut');
 
     foreach my $q (@again) {
-        stream_ok($q, 'joined after both were killed',
+        stream_ok($q, "with worker 0, $q->{question}: joined",
                   text => text_of($q->{question}, %answer));
     }
 
     foreach my $q (grep { !defined $_->{error} } @all) {
-        stream_ok($q, 'on another worker', restarts => 1,
+        stream_ok($q,
+                  "with worker 0, $q->{question}: another goes on",
+                  restarts => 1,
                   text => text_of($q->{question}, %answer));
-        cmp_ok(restarted_at($q) - $killed, '<', 1 + $SLACK, 'at once');
+        cmp_ok(restarted_at($q) - $killed, '<', 1 + $SLACK,
+               "with worker 0, $q->{question}: goes on at once");
     }
 
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
-       'two calls each');
-    isnt(filler($nginx), $old, 'another filler');
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+       'with worker 0: two calls each');
+    isnt(filler($nginx), $old, 'with worker 0: another filler is there');
+    is(scalar(zombies($nginx)), 0, 'with worker 0: no zombie is left');
 }
 
 done();

@@ -51,7 +51,7 @@ sub served_ok {
 my $waiting = start_redis();
 
 push_tasks($waiting);
-is($waiting->cmd('XLEN', 'chat:tasks:1'), $COUNT, 'tasks that wait');
+is($waiting->cmd('XLEN', 'chat:tasks:1'), $COUNT, 'waiting: so many tasks');
 served_ok($waiting, 'waiting');
 
 my $left = start_redis();
@@ -66,7 +66,7 @@ my @entries = map { $_->[0] } @{ $left->cmd('XPENDING', 'chat:tasks:1', 'fill',
 
 $left->cmd('XCLAIM', 'chat:tasks:1', 'fill', 'dead', '0', @entries, 'IDLE',
            '60000', 'JUSTID');
-is(scalar(@entries), $COUNT, 'tasks that were taken');
+is(scalar(@entries), $COUNT, 'left behind: so many tasks');
 served_ok($left, 'left behind');
 
 done();

@@ -64,19 +64,21 @@ my $nginx = start_nginx(redis => $redis, http => $http);
 my @all = exercise($nginx);
 my ($good) = @all;
 
-stream_ok($good, 'an answer');
-is($all[2]{terminal}{code}, 'provider_refused', 'a refused key');
+stream_ok($good, 'level info: an answer');
+is($all[2]{terminal}{code}, 'provider_refused', 'level info: a refused key');
 
 my $log = $nginx->error_log;
 my $mark = substr(key_of('Qu3stion plain?'), 0, 8);
 
-is_deeply(secrets_in($log, $key, $password), [], 'no key, no password at info');
+is_deeply(secrets_in($log, $key, $password), [],
+          'level info: no key, no password');
 is_deeply(secrets_in($log, 'Qu3stion', 'Answ3r', "$mark-1", $mark . '-2'), [],
-          'no question and no answer at info');
+          'level info: no question and no answer');
 unlike($log, qr/sk-secret-in-a-message/,
-       "nor what a provider says about a key");
+       'level info: not what a provider says about a key');
 is_deeply(secrets_in(join('', map { $_->{raw} } @all), $key, $password, $url,
-          'sk-secret-in-a-message'), [], 'a client is told none of it');
+          'sk-secret-in-a-message'), [],
+          'level info: a client is told none of it');
 
 # the filler's lines carry the id of the request
 
@@ -92,16 +94,18 @@ wait_for {
 my ($filler) = $nginx->filler_pids;
 my @lines = grep { /\] $filler#/ && /provider/ } split(/\n/, $log);
 
-ok(@lines > 5, 'the filler logs faults of providers');
+ok(@lines > 5, 'faults of providers: logged by the filler');
 is(scalar(grep { my $line = $_; !grep { index($line, $_) >= 0 } @ids }
           grep { /\[(?:warn|error)\]/ } @lines), 0,
-   'each with the id of a request') or diag(join("\n", @lines));
+   'faults of providers: each with a request id') or diag(join("\n", @lines));
 
 # at level debug, keys and passwords still not, wherever a key stands
 
 foreach my $way ("key $key;",
                  "key \"\"; header Authorization \"Bearer $key\";") {
     last unless $debug;
+
+    my $name = 'level debug, ' . ($way =~ /header/ ? 'a header' : 'a key');
 
     my $dn = start_nginx(redis => $redis, level => 'debug',
         http => $http =~ s/key \Q$key\E;/$way/r,
@@ -112,30 +116,33 @@ foreach my $way ("key $key;",
                headers => { 'X-Tenant' => 'a tenant' } });
     $log = $dn->error_log;
 
-    like($log, qr/\[debug\]/, 'debug');
+    like($log, qr/\[debug\]/, "$name: debug lines");
     is_deeply(secrets_in($log, $key, $password), [],
-              'no key, no password at debug');
-    ok($dn->stop, 'stops');
+              "$name: no key, no password");
+    ok($dn->stop, "$name: nginx ends");
     is_deeply(secrets_in($dn->error_log, $key, $password), [],
-              'nor at the end');
+              "$name: no key, no password at the end");
 }
 
 # a Redis that refuses the password, or has none; it is not told either
 
-foreach my $url ("redis://:$password-wrong\@127.0.0.1:" . $redis->port,
-                 "redis://$password:$password\@127.0.0.1:" . $redis->port,
-                 'redis://127.0.0.1:' . $redis->port)
+my $at = '127.0.0.1:' . $redis->port;
+
+foreach (['a wrong password', "redis://:$password-wrong\@$at"],
+         ['a wrong user', "redis://$password:$password\@$at"],
+         ['no password', "redis://$at"])
 {
+    my ($name, $url) = @$_;
     my $bad = start_nginx(redis => $url, http => $http, level => 'debug');
     my $q = ask($bad, { question => 'Qu3stion refused?' });
 
-    is($q->{status}, 503, 'Redis refuses');
+    is($q->{status}, 503, "$name: status 503");
     wait_for { $bad->error_log =~ /redis.*(?:WRONGPASS|NOAUTH|AUTH)/i } 5,
         'a line about it';
     like($bad->error_log, qr/redis.*(?:WRONGPASS|NOAUTH|AUTH)/i,
-         'the log says why');
+         "$name: the log says why");
     is_deeply(secrets_in($bad->error_log =~ s/^.*"http chat question.*\n//mgr,
-                         $password, $key), [], 'without the password');
+                         $password, $key), [], "$name: the log has no secret");
 }
 
 # another log after USR1: of workers and filler
@@ -145,18 +152,20 @@ my $dir = $nginx->dir;
 rename("$dir/error.log", "$dir/old.log") or die "rename: $!\n";
 kill('USR1', $nginx->pid);
 
-ok(wait_for(sub { -e "$dir/error.log" }, 5, 'a new log'), 'a new log');
+ok(wait_for(sub { -e "$dir/error.log" }, 5, 'a new log'),
+   'USR1: a new log is opened');
 ok(wait_for(sub { !open_in("$dir/old.log") }, 5, 'the old log to be closed'),
-   'nobody holds the old one') or diag(open_in("$dir/old.log"));
+   'USR1: nobody holds the old log') or diag(open_in("$dir/old.log"));
 
 my $old = read_file("$dir/old.log");
 
 ask($nginx, { question => 'Qu3stion after {{status=401;x=1}}?' });
 ask($nginx, { body => 'x' });
 ok(wait_for(sub { $nginx->error_log =~ /\] $filler#/ }, 5, 'a line'),
-   'the filler writes to the new one');
-like($nginx->error_log, qr/invalid question/, 'a worker does too');
-is(read_file("$dir/old.log"), $old, 'nothing more in the old one');
+   'USR1: the filler writes to the new log');
+like($nginx->error_log, qr/invalid question/,
+     'USR1: a worker writes to the new log');
+is(read_file("$dir/old.log"), $old, 'USR1: nothing more in the old log');
 
 # a filler that is started later opens the same
 
@@ -171,7 +180,7 @@ ask($nginx, { question => 'Qu3stion then {{status=401;x=2}}?' });
 my ($next) = $nginx->filler_pids;
 
 ok(wait_for(sub { $nginx->error_log =~ /\] $next#/ }, 5, 'a line'),
-   'another filler does');
+   'USR1: another filler writes to the new log');
 
 # syslog: a socket of this test
 
@@ -191,11 +200,11 @@ while ($select->can_read(0.3)) {
     $got .= "$line\n";
 }
 
-like($got, qr/^<\d+>.* chattest: .*$filler#/m, 'syslog: of the filler');
-like($got, qr/chattest: .*invalid question/, 'syslog: of a worker');
+like($got, qr/^<\d+>.* chattest: .*$filler#/m, 'syslog: lines of the filler');
+like($got, qr/chattest: .*invalid question/, 'syslog: lines of a worker');
 is_deeply(secrets_in($got, $key, $password, 'Qu3stion', 'Answ3r'), [],
           'syslog: no secrets');
-like($sn->error_log, qr/\] $filler#/, 'the file has them too');
+like($sn->error_log, qr/\] $filler#/, 'syslog: the file has the lines too');
 
 done();
 

@@ -69,7 +69,7 @@ my $since = time();
     my $question = 'Whose task is lost?';
 
     stream_ok(scalar ask($queued, { question => 'Anybody? {{chunks=1}}' }),
-              'a first answer');
+              'a lost task: an answer before it');
 
     # the task goes a moment after its answer is complete
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'its task to go';
@@ -82,21 +82,23 @@ my $since = time();
     my $waiting = ask_later($queued, { question => $question });
 
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 1 } 5, 'its task';
-    is($redis->cmd('DEL', 'chat:tasks:1'), 1, 'the queue is lost');
+    is($redis->cmd('DEL', 'chat:tasks:1'), 1,
+       'a lost task: the queue is deleted');
     kill('CONT', $old);
 
     my ($q) = results($waiting);
 
-    stream_ok($q, 'a lost task', error => 'queue_timeout', restarts => 0);
+    stream_ok($q, 'a lost task: an error', error =>
+              'queue_timeout', restarts => 0);
 
     my $took = $q->{ended} - $began;
 
     ok($took > $QUEUE - 0.2 && $took < $QUEUE + $SILENCE + $SLACK,
-       'a lost task: in time') or diag("$took s");
+       'a lost task: told in time') or diag("$took s");
     is(provider_stats($provider, $question), 0, 'a lost task: no call');
     nothing_left($redis, 'a lost task', $question);
     stream_ok(scalar ask($queued, { question => $question }),
-              'asked again it is answered', cache => qr/fwd=miss$/,
+              'a lost task: asked again it is answered', cache => qr/fwd=miss$/,
               text => text_of($question, %answer));
 }
 
@@ -118,15 +120,18 @@ my $since = time();
         $redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub');
     } });
 
-    stream_ok($q, 'nobody seems to listen', error => 'cancelled',
+    stream_ok($q, 'nobody seems to listen: cancelled', error => 'cancelled',
               restarts => 0);
     wait_for { provider_stats($provider)->{aborted} } 5, 'the end of the call';
-    is(provider_stats($provider)->{aborted}, 1, 'the call is aborted');
+    is(provider_stats($provider)->{aborted}, 1,
+       'nobody seems to listen: the call is aborted');
     nothing_left($redis, 'nobody seems to listen', $question);
 
     $redis->cmd('ACL', 'SETUSER', 'default', '+subscribe');
     stream_ok(scalar ask($unheard, { question => 'And now?' }),
-              'listening again', text => text_of('And now?', %answer));
+              'listening again: an answer', text => text_of(
+                                                            'And now?',
+                                                            %answer));
 }
 
 
@@ -136,20 +141,23 @@ my @all = results($later);
 my ($first, $last) = (sort { $a <=> $b } map { $_->{ended} - $since }
                       @all)[0, -1];
 
-stream_ok($_, 'all fillers have stopped', error => 'interrupted',
-          restarts => 0) foreach @all;
-is(scalar(@all), 6, 'each client is told');
-cmp_ok($first, '>', $LEASE + $MARGIN - 4, 'not before lease and margin');
-cmp_ok($last, '<', $LEASE + $MARGIN + $SILENCE + $SLACK, 'in bounded time');
+stream_ok($all[$_], "all fillers have stopped: client $_ is told", error =>
+          'interrupted',
+          restarts => 0) foreach 0 .. $#all;
+is(scalar(@all), 6, 'all fillers have stopped: six clients are told');
+cmp_ok($first, '>', $LEASE + $MARGIN - 4,
+       'all fillers have stopped: not before lease and margin');
+cmp_ok($last, '<', $LEASE + $MARGIN + $SILENCE + $SLACK,
+       'all fillers have stopped: told in bounded time');
 
 # who goes on after all that may not write any more
 
 kill('CONT', $filler);
 nothing_left($redis[0], 'stopped', @questions);
-is(filler($stopped), $filler, 'it is the same filler');
+is(filler($stopped), $filler, 'stopped: the filler stays the same');
 stream_ok(scalar ask($stopped, { question => $questions[0] }),
-          'asked again it is answered', cache => qr/fwd=miss$/,
+          'stopped: asked again it is answered', cache => qr/fwd=miss$/,
           text => text_of($questions[0], %answer));
-is(provider_stats($provider, $questions[0]), 2, 'by a second call');
+is(provider_stats($provider, $questions[0]), 2, 'stopped: by a second call');
 
 done();

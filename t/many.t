@@ -74,7 +74,8 @@ sub run_all {
 
     my $one = "$name? {{chunks=10;gap=0;together=0}}";
 
-    stream_ok(scalar ask($nginx, { question => $one }), "$name: one");
+    stream_ok(scalar ask($nginx, { question => $one }),
+              "$name: a first answer");
     settled($nginx, $close);
 
     my $idle = resources($nginx);
@@ -106,7 +107,7 @@ sub run_all {
              chunks => [ pieces_of($asks[$_]{question}, %provider) ]))
     } 0 .. $#asks;
 
-    is(scalar(@wrong), 0, "$name: all correct") or diag($wrong[0]);
+    is(scalar(@wrong), 0, "$name: all streams are correct") or diag($wrong[0]);
     is($at_work, $wanted, "$name: connections of Redis");
 
     my $stats = provider_stats($provider);
@@ -142,7 +143,7 @@ sub run_all {
             { question => "$name again $_? {{together=0;first=100;gap=1}}" }
         } 1 .. 50);
         cmp_ok(provider_stats($provider)->{open}, '<=', $open,
-               "$name: they are used again");
+               "$name: connections are used again");
     }
 
     note("$name: kB of $_: idle $idle->{rss}{$_}, at work $most->{rss}{$_},"
@@ -153,7 +154,7 @@ sub run_all {
     my @grown = grep { $most->{rss}{$_} > $idle->{rss}{$_} + 65536 }
         keys %{ $idle->{rss} };
 
-    ok($ENV{CHAT_NGINX} || !@grown, "$name: memory");
+    ok($ENV{CHAT_NGINX} || !@grown, "$name: memory grows by little");
 
     $nginx->stop;
     provider_reset($provider);

@@ -193,7 +193,7 @@ matrix($world,
     { name => 'ten never read', %stays, options => $large,
       before => sub { slow()->(@_) foreach 1 .. 10 }, bound => 2 });
 
-ok(scalar(grep { $_ } @held) >= 11, 'they are still there');
+ok(scalar(grep { $_ } @held) >= 11, 'readers: they are still there');
 part($_, 'close') foreach (my @all = @held);
 
 # no room for bodies: a disk of 64k, or a limit that looks alike where it
@@ -237,12 +237,12 @@ END { system('umount', $mounted) if $mounted }
                          0.1, 0.2, 0.3 ] });
 
     like($full->error_log, qr/\[crit\].* failed \((?:28|27): /,
-         'the log says why');
-    is(filler($full), $filler, 'the same filler');
-    ok($full->stop, 'it ends');
+         'the disk for bodies is full: the log says why');
+    is(filler($full), $filler, 'the disk for bodies is full: the filler stays');
+    ok($full->stop, 'the disk for bodies is full: nginx ends');
 }
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'all rows: no call goes on');
 
 done();

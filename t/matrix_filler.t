@@ -169,8 +169,8 @@ matrix($world,
     is(provider_stats($provider, $late), 1, 'asked to end: no call is begun');
 }
 
-is(scalar(zombies($nginx)), 0, 'no zombie');
+is(scalar(zombies($nginx)), 0, 'all rows: no zombie is left');
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'all rows: no call goes on');
 
 done();

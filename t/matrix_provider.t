@@ -218,6 +218,6 @@ matrix($world,
 );
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'all rows: no call goes on');
 
 done();

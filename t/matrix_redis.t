@@ -152,7 +152,8 @@ sub leave {
               my ($evicted) = $redis->cmd('INFO', 'stats')
                   =~ /^evicted_keys:(\d+)/m;
 
-              cmp_ok($evicted, '>', 100, 'keys were evicted');
+              cmp_ok($evicted, '>', 100,
+                     'maxmemory with allkeys-lru: keys were evicted');
               $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
           },
           ends => [ 'completed', 'interrupted' ], calls => [ 1, 2 ],
@@ -285,6 +286,6 @@ sub leave {
 }
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'all rows: no call goes on');
 
 done();

@@ -140,7 +140,7 @@ sub row {
           bound => 60 * 0.06 + 3 },
     );
 
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+    is(scalar(zombies($nginx)), 0, 'all reloads: no zombie is left');
     $nginx->stop;
 }
 
@@ -176,6 +176,6 @@ foreach my $fault (sort keys %faults) {
 }
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'all rows: no call goes on');
 
 done();

@@ -136,12 +136,14 @@ sub all_at_once {
         depth => 1, question => sub { "Who is one of all, $_[0]?" });
 
     waitpid($pid, 0);
-    is($seen->{completed}, $calls, 'all calls at once');
-    cmp_ok(resources()->[1]{fds}, '>=', $wanted, 'each has a connection');
+    is($seen->{completed}, $calls, 'all at once: all calls are answered');
+    cmp_ok(resources()->[1]{fds}, '>=', $wanted,
+           'all at once: each has a connection');
 }
 
 
-stream_ok(scalar ask($nginx, { question => 'Who is hit?' }), 'at the start');
+stream_ok(scalar ask($nginx, { question => 'Who is hit?' }),
+          'at the start: an answer');
 
 @pids = ($nginx->worker_pids, $nginx->filler_pids);
 
@@ -151,16 +153,16 @@ $bare = resources();
 
 my $before = kept();
 
-is($before->{eternal}, 'chat:tasks:1', 'one key has no expiry');
+is($before->{eternal}, 'chat:tasks:1', 'at the start: one key has no expiry');
 
 slope_ok('hits', 100000, 4, 16, 512, sub { 'Who is hit?' });
 all_at_once(100);
 slope_ok('misses', 10000, 100, 1, 512, sub { "Who misses $_[0]?" });
 
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the last task';
-is_deeply(kept(), $before, 'Redis keeps nothing more for ever');
+is_deeply(kept(), $before, 'at the end: Redis keeps nothing more for ever');
 is_deeply([ $nginx->worker_pids, $nginx->filler_pids ], \@pids,
-          'the same processes all the time');
+          'at the end: the processes are the same');
 
 $provider->stop;
 done();

@@ -62,8 +62,8 @@ sub limited {
 
     my $after = $q->{headers}{'retry-after'} // '';
 
-    like($after, qr/^[1-9]\d*$/, "$name: Retry-After");
-    ok($after >= $min && $after <= $max, "$name: is the time left")
+    like($after, qr/^[1-9]\d*$/, "$name: Retry-After is sent");
+    ok($after >= $min && $after <= $max, "$name: Retry-After is the time left")
         or diag("$after is not between $min and $max");
 }
 
@@ -77,31 +77,37 @@ $user = 'one';
 
 my $ask = question();
 
-stream_ok(scalar ask($nginx, $ask), 'the first one', cache => qr/fwd=miss$/);
+stream_ok(scalar ask($nginx, $ask),
+          'the first one: a miss', cache => qr/fwd=miss$/);
 
 my ($key, @more) = limit_keys();
 
 like($key, qr/^chat:limit:1:\{chat:tasks:1\}:[0-9a-f]{64}$/,
-     'a key without a name in it');
-is(scalar(@more), 0, 'one key');
+     'the key: no name in it');
+is(scalar(@more), 0, 'the key: the only one');
 
 my $ttl = $redis->cmd('PTTL', $key);
 
-ok($ttl > 0 && $ttl <= 600_000, 'which is gone when it has been made up for');
+ok($ttl > 0 && $ttl <= 600_000, 'the key: gone when it is made up for');
 
 my $second = question();
 
 limited(scalar ask($nginx, $second), 'the second one', 500, 600);
 limited(scalar ask($other, $second), 'on another host', 500, 600);
-is(provider_stats($provider, $second->{question}), 0, 'nobody was asked');
+is(provider_stats($provider, $second->{question}), 0,
+   'the second one: nobody is asked');
 is(scalar(grep { /\Q@{[ key_of($second->{question}) ]}\E/ }
-          @{ $redis->cmd('KEYS', '*') }), 0, 'nothing was opened');
-like($nginx->error_log, qr/question was not accepted: miss_limit/, 'logged');
+          @{ $redis->cmd('KEYS', '*') }), 0,
+          'the second one: nothing is opened');
+like($nginx->error_log, qr/question was not accepted: miss_limit/,
+     'the second one: logged with its code');
 
 # hits are free, on both; a refresh, no cache and an empty scope are not
 
-stream_ok(scalar ask($_, $ask), 'a hit', cache => qr/hit/)
-    foreach $nginx, $nginx, $other;
+my @hits = map { scalar ask($_, $ask) } $nginx, $nginx, $other;
+
+stream_ok($hits[$_], "a hit is free: client $_", cache => qr/hit/)
+    foreach 0 .. 2;
 limited(scalar ask($nginx, { %$ask, use_cache => 0 }), 'a refresh', 500, 600);
 limited(scalar ask($nginx, question('nocache')), 'chat_cache off', 500, 600);
 limited(scalar ask($nginx, question('private')), 'an empty scope', 500, 600);
@@ -110,24 +116,30 @@ limited(scalar ask($nginx, question('private')), 'an empty scope', 500, 600);
 
 limited(scalar ask($nginx, question('same')), 'the same written otherwise',
         500, 600);
-stream_ok(scalar ask($nginx, question('off')), 'off');
-stream_ok(scalar ask($nginx, question('day')), 'another rate');
+stream_ok(scalar ask($nginx, question('off')), 'off: the question is answered');
+stream_ok(scalar ask($nginx, question('day')),
+          'another rate: the question is answered');
 limited(scalar ask($nginx, question('day')), 'another rate: again', 4300, 4320);
-stream_ok(scalar ask($nginx, question('key')), 'another rate and name');
+stream_ok(scalar ask($nginx, question('key')),
+          'another rate and name: the question is answered');
 limited(scalar ask($nginx, question('key')), 'a rate per hour', 350, 360);
 
 # by question: the key is evaluated when the question is known
 
-stream_ok(scalar ask($nginx, question('by')), 'by question');
-stream_ok(scalar ask($nginx, question('by')), 'by question: another');
+stream_ok(scalar ask($nginx, question('by')),
+          'by question: the first is answered');
+stream_ok(scalar ask($nginx, question('by')),
+          'by question: another is answered');
 
 # others, and those without a name
 
 $user = 'two';
-stream_ok(scalar ask($nginx, question()), 'another user');
+stream_ok(scalar ask($nginx, question()),
+          'another user: the question is answered');
 limited(scalar ask($other, question()), 'another user: again', 500, 600);
 $user = '';
-stream_ok(scalar ask($nginx, question()), "without a name, question $_")
+stream_ok(scalar ask($nginx, question()),
+          "without a name: question $_ is answered")
     foreach 1 .. 3;
 
 # error_page
@@ -136,7 +148,8 @@ $user = 'two';
 
 my $page = ask($nginx, question('page'));
 
-is("$page->{status} $page->{body}", '202 miss_limit error', 'an error page');
+is("$page->{status} $page->{body}", '202 miss_limit error',
+   'error_page: it has code and status');
 
 # those who join are free
 
@@ -148,9 +161,10 @@ my ($miss, @joined) = ask($nginx, { %$slow, on_event => sub { $seen++ } },
     { %$slow, after => sub { $seen } },
     { %$slow, after => sub { $seen }, nginx => $other });
 
-stream_ok($miss, 'a miss', cache => qr/fwd=miss$/);
-stream_ok($_, 'a join', cache => qr/collapsed/) foreach @joined;
-is(provider_stats($provider, $slow->{question}), 1, 'one call');
+stream_ok($miss, 'a join is free: the miss', cache => qr/fwd=miss$/);
+stream_ok($joined[$_],
+          "a join is free: client $_", cache => qr/collapsed/) foreach 0, 1;
+is(provider_stats($provider, $slow->{question}), 1, 'a join is free: one call');
 
 # burst: three at once on both together, and one more each 15 minutes
 
@@ -160,45 +174,47 @@ my @all = ask($nginx, map { question('burst', nginx => $_) } ($nginx, $other)
               x 3);
 
 is(join(' ', sort map { $_->{status} } @all), '200 200 200 429 429 429',
-   'burst: three of six');
+   'burst: three of six are answered');
 
-foreach (grep { $_->{status} == 429 } @all) {
-    my $after = $_->{headers}{'retry-after'};
+my @over = map { $_->{headers}{'retry-after'} }
+           grep { $_->{status} == 429 } @all;
 
-    ok($after >= 800 && $after <= 900, 'burst: until the next one');
-}
+ok($over[$_] >= 800 && $over[$_] <= 900, "burst: until the next one, client $_")
+    foreach 0 .. $#over;
 
 # Retry-After is right
 
 $user = 'later';
 @all = sort { $a->{status} <=> $b->{status} }
     ask($nginx, map { question('fast') } 1 .. 3);
-is("$all[0]{status} $all[2]{status}", '200 429', 'one in 3 seconds');
+is("$all[0]{status} $all[2]{status}", '200 429',
+   'Retry-After: one in 3 seconds');
 
 my $after = $all[2]{headers}{'retry-after'};
 
-ok($after >= 1 && $after <= 3, 'after so long');
+ok($after >= 1 && $after <= 3, 'Retry-After: as long as it may be');
 select(undef, undef, undef, $after);
-stream_ok(scalar ask($nginx, question('fast')), 'it is accepted');
+stream_ok(scalar ask($nginx, question('fast')),
+          'Retry-After: then a question is accepted');
 
 ok(wait_for(sub {
     my $keys = () = limit_keys();
     my $long = grep { $redis->cmd('PTTL', $_) > 4000 } limit_keys();
 
     $keys == $long;
-}, 15), 'what has been made up for is gone');
+}, 15), 'the keys: gone when they are made up for');
 
 is(scalar(grep { $redis->cmd('PTTL', $_) < 0 } limit_keys()), 0,
-   'every key has an end');
+   'the keys: each has an end');
 is(scalar(grep { $redis->cmd('GET', $_) !~ /^\d{16} [0-9a-f]{32}$/ } limit_keys()), 0,
-   'and a time in it');
+   'the keys: each has a time in it');
 
 # a reload keeps what counted
 
 $user = 'reload';
-stream_ok(scalar ask($nginx, question('day')), 'before a reload');
+stream_ok(scalar ask($nginx, question('day')), 'a reload: a miss before it');
 $nginx->reload;
-limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
+limited(scalar ask($nginx, question('day')), 'after a reload', 4000, 4320);
 
 # Who is refused has opened the generation in vain; others who have joined it
 # meanwhile, here and on another host, ask for themselves.
@@ -211,7 +227,8 @@ limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
         headers => { 'X-User' => 'late' }) } 1, 2;
     my %later;
 
-    stream_ok(scalar ask($slow, $first), 'the one that is allowed');
+    stream_ok(scalar ask($slow, $first),
+              'opened in vain: the first of the user is allowed');
     wait_for { get($slow, '/')->{body} =~ /"broker": "up"/ } 10, 'the broker';
     $proxy->set(latency => 200);
 
@@ -223,16 +240,18 @@ limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
             { %$asked, headers => { 'X-User' => $where } });
     }
 
-    limited((results($later{late}))[0], 'opened in vain', 4300, 4320);
-    stream_ok((results($later{$_}))[0], "joined $_ meanwhile")
+    limited((results($later{late}))[0],
+            'opened in vain, the first', 4300, 4320);
+    stream_ok((results($later{$_}))[0], "opened in vain: joined $_ meanwhile")
         foreach 'here', 'there';
-    is(provider_stats($provider, $asked->{question}), 1, 'one call for both');
+    is(provider_stats($provider, $asked->{question}), 1,
+       'opened in vain: one call for both');
 
     # nor does the next one who is over it take those with it who have joined
 
     $proxy->set(latency => 0);
     stream_ok(scalar ask($slow, question('day', headers => { 'X-User' => $_ })),
-              "$_ is allowed one") foreach 'second', 'third';
+              "opened in vain: $_ is allowed one") foreach 'second', 'third';
     $proxy->set(latency => 200);
     $asked = question('day', headers => { 'X-User' => 'second' });
 
@@ -246,10 +265,12 @@ limited(scalar ask($nginx, question('day')), 'after it', 4000, 4320);
                                     : -e $joined } 10, "$who to ask";
     }
 
-    limited((results($later{second}))[0], 'opened in vain', 4300, 4320);
+    limited((results($later{second}))[0],
+            'opened in vain, the second', 4300, 4320);
     is((results($later{third}))[0]{terminal}{code}, 'cancelled',
-       'the one who asks again first is refused too');
-    stream_ok((results($later{last}))[0], 'the last one asks once more');
+       'opened in vain: who asks again first is refused');
+    stream_ok((results($later{last}))[0],
+              'opened in vain: the last one asks once more');
     $slow->stop;
 }
 
@@ -265,7 +286,7 @@ foreach my $line (
     my ($status, $text) = new_nginx(provider => $provider,
         location => "$line;")->test_conf;
 
-    is($status, 0, $line) or diag($text);
+    is($status, 0, "accepted: $line") or diag($text);
 }
 
 foreach my $case (
@@ -281,13 +302,15 @@ foreach my $case (
     my ($status, $text) = new_nginx(provider => $provider,
         location => "chat_miss_limit $words;")->test_conf;
 
-    isnt($status, 0, "chat_miss_limit $words");
-    like($text, qr/\[emerg\](?=.*"chat_miss_limit").*$error/, 'and says why');
+    isnt($status, 0, "refused: chat_miss_limit $words");
+    like($text, qr/\[emerg\](?=.*"chat_miss_limit").*$error/,
+         "says why: chat_miss_limit $words");
 }
 
 my ($status, $text) = new_nginx(provider => $provider,
     location => "$limit rate=1r/s; chat_miss_limit off;")->test_conf;
 
-like($text, qr/"chat_miss_limit" directive is duplicate/, 'twice');
+like($text, qr/"chat_miss_limit" directive is duplicate/,
+     'chat_miss_limit twice: refused as duplicate');
 
 done();

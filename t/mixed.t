@@ -40,31 +40,36 @@ my $small = instance('small',
 
 my $filler = filler($small);
 
-ok(takes_none($redis, $filler), 'the filler takes nothing');
+ok(takes_none($redis, $filler), 'the own filler: takes nothing');
 
 my $large = instance('large');
 my $question = 'Which model?';
 
 ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
-   'another filler waits');
+   'the other filler: waits for tasks');
 
 my $q = ask($small, { question => $question });
 
-stream_ok($q, 'an answer by the other filler', cache => qr/fwd=miss$/);
+stream_ok($q,
+          'another model: an answer of the other filler',
+          cache => qr/fwd=miss$/);
 is(parse_json(provider_stats($provider)->{last_request})->{model}, 'large',
-   'and by the other model');
-like($large->error_log, qr/\[warn\].*is configured differently/, 'is told');
-is($redis->cmd('EXISTS', stream_key($question)), 0, 'is not cached');
+   'another model: it has answered');
+like($large->error_log, qr/\[warn\].*is configured differently/,
+     'another model: the log tells');
+is($redis->cmd('EXISTS', stream_key($question)), 0,
+   'another model: the answer is not cached');
 
 # a provider that is not known there at all
 
 my $unknown = 'Who is that?';
 
 stream_ok(scalar ask($small, { question => $unknown, path => '/small' }),
-          'another provider', error => 'internal', restarts => 0);
+          'an unknown provider: an error', error => 'internal', restarts => 0);
 like($large->error_log, qr/provider "small" is not configured here/,
-     'is told too');
-is(provider_stats($provider, $unknown), 0, 'and nobody else is asked');
+     'an unknown provider: the log tells');
+is(provider_stats($provider, $unknown), 0,
+   'an unknown provider: nobody else is asked');
 
 kill('CONT', $filler);
 
@@ -72,6 +77,7 @@ kill('CONT', $filler);
 
 my $own = ask($large, { question => $question });
 
-stream_ok($own, 'asked where that model is meant', cache => qr/fwd=miss$/);
+stream_ok($own,
+          'the other model: a miss where it is meant', cache => qr/fwd=miss$/);
 
 done();

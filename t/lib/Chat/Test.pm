@@ -330,7 +330,7 @@ sub done {
 
     $_->stop foreach reverse @servers;
 
-    ok(!@faults, 'nothing bad in the logs, nothing left behind')
+    ok(!@faults, 'at the end: nothing bad in the logs, nothing left behind')
         or diag(join("\n", @faults[0 .. ($#faults < 40 ? $#faults : 40)]));
 
     $done = 1;
