@@ -145,10 +145,12 @@ same('files of tests', [ map { m!([^/]+)$! } glob("$root/t/*.t") ],
 
 # help
 
-foreach my $script (qw(run build test lua-to-c)) {
+foreach my $script (map { m!([^/]+)$! } grep { -x && -f }
+                    glob("$root/scripts/*"))
+{
     my $help = `$root/scripts/$script --help 2>&1`;
 
-    ok($? == 0 && $help =~ m!^    scripts/\Q$script\E !m,
+    ok($? == 0 && $help =~ m!^    scripts/\Q$script\E\b!m,
        "scripts/$script --help: how it is called") or diag($help);
 }
 
