@@ -48,7 +48,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                  provider;
     ngx_str_t                  model;
-} ngx_chat_maker_t;
+} ngx_chat_origin_t;
 
 
 /* how often generations may begin that count under one name */

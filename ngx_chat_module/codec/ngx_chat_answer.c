@@ -12,14 +12,14 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
     uint64_t   n;
 
     if (a->text.len == 0
-        || a->cuts.len == 0
+        || a->chunk_lens.len == 0
         || ngx_chat_utf8_check(a->text.data, a->text.len) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    p = a->cuts.data;
-    last = p + a->cuts.len;
+    p = a->chunk_lens.data;
+    last = p + a->chunk_lens.len;
 
     text = a->text.data;
     left = a->text.len;
@@ -49,17 +49,17 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
 
 
 ngx_int_t
-ngx_chat_answer_cut(ngx_str_t *cuts, size_t *len)
+ngx_chat_answer_next_len(ngx_str_t *chunk_lens, size_t *len)
 {
     u_char    *p, *last;
     uint64_t   n;
 
-    if (cuts->len == 0) {
+    if (chunk_lens->len == 0) {
         return NGX_DONE;
     }
 
-    p = cuts->data;
-    last = p + cuts->len;
+    p = chunk_lens->data;
+    last = p + chunk_lens->len;
 
     if (ngx_chat_str_number(&p, last, NGX_MAX_SIZE_T_VALUE, &n) != NGX_OK) {
         return NGX_DONE;
@@ -71,8 +71,8 @@ ngx_chat_answer_cut(ngx_str_t *cuts, size_t *len)
         p++;
     }
 
-    cuts->len = last - p;
-    cuts->data = p;
+    chunk_lens->len = last - p;
+    chunk_lens->data = p;
 
     return NGX_OK;
 }

@@ -1,7 +1,8 @@
 
 /*
- * A complete answer as it lies in the cache: the text, and "cuts", the byte
- * length of each chunk in decimal, separated by single spaces ("9 14 3").
+ * A complete answer as it lies in the cache: the text, and the byte length of
+ * each chunk in decimal, separated by single spaces ("9 14 3"; the field "cuts"
+ * in Redis).
  */
 
 
@@ -14,7 +15,7 @@
 
 typedef struct {
     ngx_str_t        text;
-    ngx_str_t        cuts;
+    ngx_str_t        chunk_lens;
     ngx_str_t        finish;
     ngx_str_t        gen;          /* id of the generation that made it */
     ngx_str_t        provider;
@@ -24,17 +25,18 @@ typedef struct {
 
 
 /*
- * Checks that each cut is positive, that they add up to the text exactly and
+ * Checks that each length is positive, that the lengths add up to the text and
  * never cut a character in two, and that the text is valid UTF-8 and not empty.
  * NGX_OK, NGX_DECLINED.
  */
 ngx_int_t ngx_chat_answer_check(ngx_chat_answer_t *a);
 
 /*
- * Takes the next cut off the front of *cuts, which answer_check has seen.
+ * Takes the next length off the front of *chunk_lens, which answer_check has
+ * seen.
  * NGX_OK, NGX_DONE at the end.
  */
-ngx_int_t ngx_chat_answer_cut(ngx_str_t *cuts, size_t *len);
+ngx_int_t ngx_chat_answer_next_len(ngx_str_t *chunk_lens, size_t *len);
 
 
 #endif /* _NGX_CHAT_ANSWER_H_INCLUDED_ */

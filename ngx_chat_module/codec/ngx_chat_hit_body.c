@@ -15,7 +15,7 @@ ngx_chat_hit_body_init(ngx_chat_hit_body_t *rp, ngx_chat_answer_t *answer)
     ngx_memzero(rp, sizeof(ngx_chat_hit_body_t));
 
     rp->answer = answer;
-    rp->cuts = answer->cuts;
+    rp->chunk_lens = answer->chunk_lens;
     rp->text = answer->text.data;
 }
 
@@ -63,7 +63,7 @@ ngx_chat_hit_body_frame(ngx_chat_hit_body_t *rp)
 
     ngx_memzero(&ev, sizeof(ngx_chat_event_t));
 
-    if (ngx_chat_answer_cut(&rp->cuts, &len) == NGX_OK) {
+    if (ngx_chat_answer_next_len(&rp->chunk_lens, &len) == NGX_OK) {
         ev.status = NGX_CHAT_STREAMING;
         ev.text.len = len;
         ev.text.data = rp->text;

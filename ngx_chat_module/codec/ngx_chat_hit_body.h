@@ -20,7 +20,7 @@
 
 typedef struct {
     ngx_chat_answer_t         *answer;
-    ngx_str_t                  cuts;   /* of the chunks to come */
+    ngx_str_t                  chunk_lens;  /* of the chunks to come */
     u_char                    *text;   /* and where these begin */
     ngx_uint_t                 chunks;  /* written to the end */
 

@@ -128,8 +128,8 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
         ev->status = NGX_CHAT_COMPLETED;
         ev->code = text[0];
 
-        m->maker.provider = text[1];
-        m->maker.model = text[2];
+        m->origin.provider = text[1];
+        m->origin.model = text[2];
 
         return (n == 1 || n >= 3) ? NGX_OK : NGX_ERROR;
 

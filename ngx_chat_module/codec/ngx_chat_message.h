@@ -37,7 +37,7 @@ typedef struct {
     u_char          *last;
     ngx_uint_t       left;         /* events not taken yet */
 
-    ngx_chat_maker_t  maker;       /* of a completed event that was taken */
+    ngx_chat_origin_t  origin;     /* of a completed event that was taken */
 } ngx_chat_message_t;
 
 

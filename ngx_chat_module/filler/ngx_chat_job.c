@@ -416,7 +416,7 @@ ngx_chat_job_free(ngx_chat_job_t *job)
     }
 
     ngx_chat_bytes_free(&job->text);
-    ngx_chat_bytes_free(&job->cuts);
+    ngx_chat_bytes_free(&job->chunk_lens);
 
     ngx_queue_remove(&job->queue);
     job->jobs->running--;

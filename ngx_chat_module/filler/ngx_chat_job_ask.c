@@ -2,7 +2,7 @@
 #include "ngx_chat_job_private.h"
 
 
-#define NGX_CHAT_JOB_CUTS  (4 * 1024 * 1024)
+#define NGX_CHAT_JOB_CHUNK_LENS  (4 * 1024 * 1024)
 
 
 static void ngx_chat_job_call(ngx_chat_job_t *job);
@@ -24,7 +24,7 @@ ngx_int_t
 ngx_chat_job_prepare(ngx_chat_job_t *job)
 {
     job->text.max = ngx_max(job->task.max_answer, 1);
-    job->cuts.max = NGX_CHAT_JOB_CUTS;
+    job->chunk_lens.max = NGX_CHAT_JOB_CHUNK_LENS;
 
     job->event.handler = ngx_chat_job_event_handler;
     job->event.data = job;
@@ -47,7 +47,7 @@ ngx_chat_job_start_over(ngx_chat_job_t *job)
     }
 
     job->text.len = 0;
-    job->cuts.len = 0;
+    job->chunk_lens.len = 0;
     job->next = 0;
     job->offset = 0;
 }
@@ -115,7 +115,7 @@ ngx_chat_job_delta(void *data, ngx_str_t *text)
     rc = ngx_chat_bytes_append(&job->text, text->data, text->len);
 
     if (rc == NGX_OK) {
-        rc = ngx_chat_bytes_append(&job->cuts, &len, sizeof(uint32_t));
+        rc = ngx_chat_bytes_append(&job->chunk_lens, &len, sizeof(uint32_t));
     }
 
     if (rc == NGX_DECLINED) {

@@ -54,7 +54,7 @@ struct ngx_chat_job_s {
 
     /* the answer: the text in one piece, and the length of each chunk */
     ngx_chat_bytes_t           text;
-    ngx_chat_bytes_t           cuts;       /* of uint32_t */
+    ngx_chat_bytes_t           chunk_lens;  /* of uint32_t */
 
     /* Redis' side */
     ngx_chat_call_t           *write;      /* the one command in flight */

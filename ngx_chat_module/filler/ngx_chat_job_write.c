@@ -32,7 +32,7 @@ ngx_chat_job_write(ngx_chat_job_t *job)
     }
 
     chunks = !job->broken
-             && (job->next < job->cuts.len / sizeof(uint32_t)
+             && (job->next < job->chunk_lens.len / sizeof(uint32_t)
                  || (job->answered && job->fresh));
 
     live = !job->answered && job->error == NGX_CHAT_E_NONE;
@@ -106,30 +106,30 @@ static ngx_uint_t
 ngx_chat_job_take(ngx_chat_job_t *job, ngx_chat_append_t *append)
 {
     size_t       len;
-    uint32_t    *cuts;
+    uint32_t    *chunk_lens;
     ngx_uint_t   n, max;
 
     if (job->broken) {
         return 0;
     }
 
-    max = job->cuts.len / sizeof(uint32_t) - job->next;
+    max = job->chunk_lens.len / sizeof(uint32_t) - job->next;
     max = ngx_min(max, NGX_CHAT_APPEND_CHUNKS);
 
-    cuts = (uint32_t *) job->cuts.data + job->next;
+    chunk_lens = (uint32_t *) job->chunk_lens.data + job->next;
     len = 0;
 
     for (n = 0; n < max; n++) {
 
-        if (n && len + cuts[n] > NGX_CHAT_APPEND_BYTES) {
+        if (n && len + chunk_lens[n] > NGX_CHAT_APPEND_BYTES) {
             break;
         }
 
-        len += cuts[n];
+        len += chunk_lens[n];
     }
 
     append->text = job->text.data + job->offset;
-    append->cuts = cuts;
+    append->chunk_lens = chunk_lens;
 
     job->next += n;
     job->offset += len;
@@ -184,8 +184,8 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
 
     finish.text.data = job->text.data;
     finish.text.len = job->text.len;
-    finish.cuts = (uint32_t *) job->cuts.data;
-    finish.count = job->cuts.len / sizeof(uint32_t);
+    finish.chunk_lens = (uint32_t *) job->chunk_lens.data;
+    finish.count = job->chunk_lens.len / sizeof(uint32_t);
     finish.finish = *reason;
     finish.provider = pv->name;
     finish.model = job->end.model.len ? job->end.model : pv->model;

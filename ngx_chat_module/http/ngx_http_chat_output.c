@@ -139,24 +139,24 @@ static void
 ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_channel_t *ch)
 {
-    ngx_chat_maker_t           *maker;
+    ngx_chat_origin_t          *origin;
     ngx_chat_provider_t       **pvp;
     ngx_http_chat_loc_conf_t   *chlcf;
 
     ngx_memcpy(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN);
 
     if (ctx->source == NGX_HTTP_CHAT_HIT) {
-        maker = ngx_chat_hub_maker(ch);
+        origin = ngx_chat_hub_origin(ch);
 
-        ctx->provider = maker->provider;
-        ctx->model = maker->model;
+        ctx->provider = origin->provider;
+        ctx->model = origin->model;
 
         return;
     }
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    /* the preferred provider, until the maker is known */
+    /* the preferred provider, until the origin is known */
 
     if (chlcf->providers && chlcf->providers->nelts) {
         pvp = chlcf->providers->elts;
@@ -491,9 +491,9 @@ ngx_http_chat_count(ngx_http_chat_ctx_t *ctx, ngx_chat_sse_event_t *frame)
         ngx_str_set(&ctx->status, "completed");
         ctx->terminal = 1;
 
-        if (frame->maker->provider.len) {
-            ctx->provider = frame->maker->provider;
-            ctx->model = frame->maker->model;
+        if (frame->origin->provider.len) {
+            ctx->provider = frame->origin->provider;
+            ctx->model = frame->origin->model;
         }
 
         break;
@@ -528,7 +528,7 @@ ngx_http_chat_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     frame.status = ev.status;
     frame.code = ev.code;
     frame.chunks = 0;
-    frame.maker = NULL;
+    frame.origin = NULL;
 
     if (ngx_http_chat_render(&ev, r->pool, &frame.bytes) != NGX_OK) {
         return NGX_ERROR;

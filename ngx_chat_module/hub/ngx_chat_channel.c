@@ -14,7 +14,7 @@
 #define NGX_CHAT_CHANNEL_SIZE    (256 * 1024 * 1024)
 
 /* longer names are cut */
-#define NGX_CHAT_CHANNEL_MAKER   1024
+#define NGX_CHAT_CHANNEL_ORIGIN   1024
 
 
 static void ngx_chat_channel_show(ngx_chat_channel_t *ch);
@@ -231,26 +231,26 @@ ngx_chat_channel_lost(ngx_chat_channel_t *ch)
 
 
 void
-ngx_chat_channel_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker)
+ngx_chat_channel_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin)
 {
     u_char  *p;
     size_t   provider, model;
 
-    provider = ngx_min(maker->provider.len, NGX_CHAT_CHANNEL_MAKER);
-    model = ngx_min(maker->model.len, NGX_CHAT_CHANNEL_MAKER);
+    provider = ngx_min(origin->provider.len, NGX_CHAT_CHANNEL_ORIGIN);
+    model = ngx_min(origin->model.len, NGX_CHAT_CHANNEL_ORIGIN);
 
     p = ngx_pnalloc(ch->pool, provider + model + 1);
     if (p == NULL) {
         return;
     }
 
-    ch->maker.provider.len = provider;
-    ch->maker.provider.data = p;
-    p = ngx_chat_str_copy_word(p, maker->provider.data, provider);
+    ch->origin.provider.len = provider;
+    ch->origin.provider.data = p;
+    p = ngx_chat_str_copy_word(p, origin->provider.data, provider);
 
-    ch->maker.model.len = model;
-    ch->maker.model.data = p;
-    (void) ngx_chat_str_copy_word(p, maker->model.data, model);
+    ch->origin.model.len = model;
+    ch->origin.model.data = p;
+    (void) ngx_chat_str_copy_word(p, origin->model.data, model);
 }
 
 

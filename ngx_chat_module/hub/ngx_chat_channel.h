@@ -105,7 +105,7 @@ struct ngx_chat_channel_s {
     size_t                 length;     /* of the text since base */
     size_t                 size;       /* of all entries with their texts */
     ngx_str_t              text;       /* whole answer, once completed */
-    ngx_chat_maker_t       maker;      /* likewise */
+    ngx_chat_origin_t      origin;     /* likewise */
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
 
@@ -114,7 +114,7 @@ struct ngx_chat_channel_s {
     void                  *feeder;     /* NULL: not fed (any more) */
 
     unsigned               indexed:1;  /* in ids */
-    unsigned               joinable:1; /* in keys too */
+    unsigned               joinable:1;  /* in keys too */
     unsigned               cached:1;   /* in hits */
     unsigned               ended:1;    /* has its terminal event */
 };
@@ -152,10 +152,11 @@ ngx_uint_t ngx_chat_channel_lost(ngx_chat_channel_t *ch);
 void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
 
 /*
- * The maker of the answer, copied; before the completed event.  Running out
+ * The origin of the answer, copied; before the completed event.  Running out
  * of memory leaves it unknown.
  */
-void ngx_chat_channel_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
+void ngx_chat_channel_set_origin(ngx_chat_channel_t *ch,
+    ngx_chat_origin_t *origin);
 
 /*
  * Appends an event, its texts copied, and wakes all subscribers.  A terminal

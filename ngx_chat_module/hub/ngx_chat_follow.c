@@ -59,7 +59,7 @@ static void ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc,
 static void ngx_chat_follow_deliver(ngx_chat_follow_t *f,
     ngx_chat_answer_t *a);
 static ngx_uint_t ngx_chat_follow_prefix(ngx_chat_channel_t *ch,
-    ngx_chat_answer_t *a, ngx_str_t *cuts, u_char **pos);
+    ngx_chat_answer_t *a, ngx_str_t *chunk_lens, u_char **pos);
 static void ngx_chat_follow_wait(ngx_chat_follow_t *f);
 static void ngx_chat_follow_timer(ngx_chat_follow_t *f);
 static void ngx_chat_follow_down(ngx_chat_follow_t *f);
@@ -238,7 +238,7 @@ ngx_chat_follow_take_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
         f->ms = m->ms;
 
         if (ev.status == NGX_CHAT_COMPLETED) {
-            ngx_chat_channel_made(f->channel, &m->maker);
+            ngx_chat_channel_set_origin(f->channel, &m->origin);
         }
 
         if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
@@ -354,7 +354,7 @@ ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
         f->ms = page->ms;
 
         if (ev.status == NGX_CHAT_COMPLETED) {
-            ngx_chat_channel_made(f->channel, &page->maker);
+            ngx_chat_channel_set_origin(f->channel, &page->origin);
         }
 
         if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
@@ -513,20 +513,20 @@ ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
 static void
 ngx_chat_follow_deliver(ngx_chat_follow_t *f, ngx_chat_answer_t *a)
 {
-    size_t            len;
-    u_char           *p;
-    ngx_str_t         cuts;
-    ngx_chat_event_t  ev;
-    ngx_chat_maker_t  maker;
+    size_t             len;
+    u_char            *p;
+    ngx_str_t          chunk_lens;
+    ngx_chat_event_t   ev;
+    ngx_chat_origin_t  origin;
 
-    maker.provider = a->provider;
-    maker.model = a->model;
+    origin.provider = a->provider;
+    origin.model = a->model;
 
-    ngx_chat_channel_made(f->channel, &maker);
+    ngx_chat_channel_set_origin(f->channel, &origin);
 
     ngx_memzero(&ev, sizeof(ngx_chat_event_t));
 
-    if (!ngx_chat_follow_prefix(f->channel, a, &cuts, &p)) {
+    if (!ngx_chat_follow_prefix(f->channel, a, &chunk_lens, &p)) {
 
         ev.status = NGX_CHAT_PROCESSING;
 
@@ -534,13 +534,13 @@ ngx_chat_follow_deliver(ngx_chat_follow_t *f, ngx_chat_answer_t *a)
             return;
         }
 
-        cuts = a->cuts;
+        chunk_lens = a->chunk_lens;
         p = a->text.data;
     }
 
     ev.status = NGX_CHAT_STREAMING;
 
-    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
+    while (ngx_chat_answer_next_len(&chunk_lens, &len) == NGX_OK) {
         ev.text.len = len;
         ev.text.data = p;
 
@@ -559,21 +559,24 @@ ngx_chat_follow_deliver(ngx_chat_follow_t *f, ngx_chat_answer_t *a)
 }
 
 
-/* are the chunks here the first ones of the answer?  The rest is cuts, *pos */
+/*
+ * Are the chunks here the first ones of the answer?  The rest is chunk_lens
+ * and *pos.
+ */
 
 static ngx_uint_t
 ngx_chat_follow_prefix(ngx_chat_channel_t *ch, ngx_chat_answer_t *a,
-    ngx_str_t *cuts, u_char **pos)
+    ngx_str_t *chunk_lens, u_char **pos)
 {
     size_t             len;
     ngx_chat_entry_t  *e;
 
-    *cuts = a->cuts;
+    *chunk_lens = a->chunk_lens;
     *pos = a->text.data;
 
     for (e = ch->base ? ch->base->next : ch->first; e; e = e->next) {
 
-        if (ngx_chat_answer_cut(cuts, &len) != NGX_OK
+        if (ngx_chat_answer_next_len(chunk_lens, &len) != NGX_OK
             || len != e->event.text.len
             || ngx_memcmp(*pos, e->event.text.data, len) != 0)
         {

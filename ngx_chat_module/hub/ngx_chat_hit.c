@@ -91,7 +91,7 @@ ngx_chat_hit_same(ngx_chat_channel_t *ch, ngx_chat_answer_t *answer)
 
     return ngx_memcmp(ch->gen.id, answer->gen.data, NGX_CHAT_ID_LEN) == 0
            && ngx_chat_hit_same_str(&a->finish, &answer->finish)
-           && ngx_chat_hit_same_str(&a->cuts, &answer->cuts)
+           && ngx_chat_hit_same_str(&a->chunk_lens, &answer->chunk_lens)
            && ngx_chat_hit_same_str(&a->text, &answer->text);
 }
 
@@ -108,7 +108,7 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_answer_t *answer)
 {
     ngx_chat_gen_t       made;
-    ngx_chat_maker_t     maker;
+    ngx_chat_origin_t    origin;
     ngx_chat_channel_t  *ch;
 
     made = *gen;
@@ -126,10 +126,10 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
         return NULL;
     }
 
-    maker.provider = answer->provider;
-    maker.model = answer->model;
+    origin.provider = answer->provider;
+    origin.model = answer->model;
 
-    ngx_chat_channel_made(ch, &maker);
+    ngx_chat_channel_set_origin(ch, &origin);
 
     ch->ended = 1;
 
@@ -149,7 +149,7 @@ ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_pool_t *pool)
         return NULL;
     }
 
-    p = ngx_pnalloc(pool, answer->text.len + answer->cuts.len
+    p = ngx_pnalloc(pool, answer->text.len + answer->chunk_lens.len
                           + answer->finish.len);
     if (p == NULL) {
         return NULL;
@@ -161,9 +161,9 @@ ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_pool_t *pool)
     a->text.data = p;
     p = ngx_cpymem(p, answer->text.data, answer->text.len);
 
-    a->cuts.len = answer->cuts.len;
-    a->cuts.data = p;
-    p = ngx_cpymem(p, answer->cuts.data, answer->cuts.len);
+    a->chunk_lens.len = answer->chunk_lens.len;
+    a->chunk_lens.data = p;
+    p = ngx_cpymem(p, answer->chunk_lens.data, answer->chunk_lens.len);
 
     a->finish.len = answer->finish.len;
     a->finish.data = p;

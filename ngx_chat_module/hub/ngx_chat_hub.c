@@ -167,9 +167,9 @@ ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
 
 
 void
-ngx_chat_hub_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker)
+ngx_chat_hub_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin)
 {
-    ngx_chat_channel_made(ch, maker);
+    ngx_chat_channel_set_origin(ch, origin);
 }
 
 
@@ -362,8 +362,8 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
         frame->status = e->event.status;
         frame->chunks = e->chunks;
         frame->code = e->event.code;
-        frame->maker = (e->event.status == NGX_CHAT_COMPLETED)
-                       ? &sub->channel->maker : NULL;
+        frame->origin = (e->event.status == NGX_CHAT_COMPLETED)
+                       ? &sub->channel->origin : NULL;
 
         return NGX_OK;
     }
@@ -473,10 +473,10 @@ ngx_chat_hub_id(ngx_chat_channel_t *ch)
 }
 
 
-ngx_chat_maker_t *
-ngx_chat_hub_maker(ngx_chat_channel_t *ch)
+ngx_chat_origin_t *
+ngx_chat_hub_origin(ngx_chat_channel_t *ch)
 {
-    return &ch->maker;
+    return &ch->origin;
 }
 
 

@@ -49,9 +49,9 @@ typedef struct {
 typedef struct {
     ngx_str_t              bytes;  /* as long as the subscription lasts */
     ngx_chat_status_e      status;
-    ngx_uint_t             chunks; /* number that end in it */
+    ngx_uint_t             chunks;  /* number that end in it */
     ngx_str_t              code;   /* error: the code; completed: the reason */
-    ngx_chat_maker_t      *maker;  /* completed: as long as bytes; else NULL */
+    ngx_chat_origin_t     *origin;  /* completed: as long as bytes; else NULL */
 } ngx_chat_sse_event_t;
 
 
@@ -125,8 +125,8 @@ ngx_chat_channel_t *ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h,
  */
 ngx_int_t ngx_chat_hub_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev);
 
-/* the maker of the answer, copied; before the completed event */
-void ngx_chat_hub_made(ngx_chat_channel_t *ch, ngx_chat_maker_t *maker);
+/* the origin of the answer, copied; before the completed event */
+void ngx_chat_hub_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin);
 
 /*
  * The feed is over; without a terminal event before, the subscribers get an
@@ -171,8 +171,8 @@ ngx_uint_t ngx_chat_hub_lost(ngx_chat_sub_t *sub);
 /* the generation's id, NGX_CHAT_ID_LEN */
 u_char *ngx_chat_hub_id(ngx_chat_channel_t *ch);
 
-/* the maker of the answer; empty until the answer is completed */
-ngx_chat_maker_t *ngx_chat_hub_maker(ngx_chat_channel_t *ch);
+/* the origin of the answer; empty until the answer is completed */
+ngx_chat_origin_t *ngx_chat_hub_origin(ngx_chat_channel_t *ch);
 
 /*
  * The channel that it listens to, which is another one after the first was

@@ -9,8 +9,8 @@ static void ngx_chat_store_append_chunks(ngx_chat_call_t *call,
     ngx_chat_append_t *append);
 static void ngx_chat_store_append_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_finish_cuts(ngx_chat_call_t *call,
-    uint32_t *cuts, ngx_uint_t count);
+static void ngx_chat_store_finish_lens(ngx_chat_call_t *call,
+    uint32_t *chunk_lens, ngx_uint_t count);
 static void ngx_chat_store_finish_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_chat_call_t *ngx_chat_store_grip(ngx_chat_store_t *st,
@@ -181,8 +181,8 @@ ngx_chat_store_append_chunks(ngx_chat_call_t *call, ngx_chat_append_t *append)
     p = append->text;
 
     for (i = 0; i < append->count; i++) {
-        ngx_chat_call_bytes(call, p, append->cuts[i]);
-        p += append->cuts[i];
+        ngx_chat_call_bytes(call, p, append->chunk_lens[i]);
+        p += append->chunk_lens[i];
     }
 }
 
@@ -229,7 +229,7 @@ ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
     ngx_chat_call_num(call, grip->n + 1);
     ngx_chat_call_num(call, finish->ttl);
     ngx_chat_call_str(call, &finish->text);
-    ngx_chat_store_finish_cuts(call, finish->cuts, finish->count);
+    ngx_chat_store_finish_lens(call, finish->chunk_lens, finish->count);
     ngx_chat_call_str(call, &finish->finish);
     ngx_chat_call_bytes(call, grip->gen.fp, NGX_CHAT_FP_LEN);
     ngx_chat_call_str(call, &finish->provider);
@@ -244,7 +244,7 @@ ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
 /* "9 14 3" */
 
 static void
-ngx_chat_store_finish_cuts(ngx_chat_call_t *call, uint32_t *cuts,
+ngx_chat_store_finish_lens(ngx_chat_call_t *call, uint32_t *chunk_lens,
     ngx_uint_t count)
 {
     u_char      *p;
@@ -255,7 +255,7 @@ ngx_chat_store_finish_cuts(ngx_chat_call_t *call, uint32_t *cuts,
     len = count ? count - 1 : 0;
 
     for (i = 0; i < count; i++) {
-        n = cuts[i];
+        n = chunk_lens[i];
 
         do {
             len++;
@@ -274,7 +274,7 @@ ngx_chat_store_finish_cuts(ngx_chat_call_t *call, uint32_t *cuts,
             *p++ = ' ';
         }
 
-        p = ngx_sprintf(p, "%uD", cuts[i]);
+        p = ngx_sprintf(p, "%uD", chunk_lens[i]);
     }
 }
 

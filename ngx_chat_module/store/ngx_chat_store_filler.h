@@ -55,7 +55,7 @@ ngx_chat_call_t *ngx_chat_store_claim(ngx_chat_store_t *st,
 
 typedef struct {
     u_char                *text;         /* the chunks, end to end */
-    uint32_t              *cuts;         /* length of each */
+    uint32_t              *chunk_lens;   /* length of each */
     ngx_uint_t             count;        /* 0: renewal alone */
     unsigned               fresh:1;      /* a "processing" goes before them */
     unsigned               renew:1;      /* the lease too */
@@ -77,7 +77,7 @@ ngx_chat_call_t *ngx_chat_store_append(ngx_chat_store_t *st,
 
 typedef struct {
     ngx_str_t              text;
-    uint32_t              *cuts;
+    uint32_t              *chunk_lens;
     ngx_uint_t             count;
     ngx_msec_t             ttl;          /* 0: not to be cached */
     ngx_str_t              finish;

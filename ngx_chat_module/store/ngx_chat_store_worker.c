@@ -25,8 +25,8 @@ static void ngx_chat_store_read_done(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
     ngx_chat_event_t *ev);
-static ngx_int_t ngx_chat_store_maker(ngx_chat_reply_t *fields,
-    ngx_chat_maker_t *maker);
+static ngx_int_t ngx_chat_store_read_origin(ngx_chat_reply_t *fields,
+    ngx_chat_origin_t *origin);
 static ngx_chat_call_t *ngx_chat_store_check_drop(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_chat_error_e drop, ngx_uint_t erase,
     ngx_chat_check_pt handler, void *data);
@@ -156,7 +156,7 @@ static ngx_int_t
 ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
     ngx_chat_answer_t *a)
 {
-    ngx_str_t  status, version, maker;
+    ngx_str_t  status, version, answer_fp;
 
     ngx_memzero(a, sizeof(ngx_chat_answer_t));
 
@@ -164,11 +164,11 @@ ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
         || !ngx_chat_str_is(&status, "completed")
         || ngx_chat_reply_field(fields, "v", &version) != NGX_OK
         || !ngx_chat_str_is(&version, "1")
-        || ngx_chat_reply_field(fields, "fp", &maker) != NGX_OK
-        || maker.len != NGX_CHAT_FP_LEN
-        || ngx_memcmp(maker.data, fp, NGX_CHAT_FP_LEN) != 0
+        || ngx_chat_reply_field(fields, "fp", &answer_fp) != NGX_OK
+        || answer_fp.len != NGX_CHAT_FP_LEN
+        || ngx_memcmp(answer_fp.data, fp, NGX_CHAT_FP_LEN) != 0
         || ngx_chat_reply_field(fields, "chunk", &a->text) != NGX_OK
-        || ngx_chat_reply_field(fields, "cuts", &a->cuts) != NGX_OK
+        || ngx_chat_reply_field(fields, "cuts", &a->chunk_lens) != NGX_OK
         || ngx_chat_reply_field(fields, "gen", &a->gen) != NGX_OK
         || ngx_chat_keys_hex(&a->gen, NGX_CHAT_ID_LEN) != NGX_OK)
     {
@@ -479,7 +479,7 @@ ngx_chat_store_read_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     page.n = call->n;
     page.log = call->store->log;
 
-    ngx_memzero(&page.maker, sizeof(ngx_chat_maker_t));
+    ngx_memzero(&page.origin, sizeof(ngx_chat_origin_t));
 
     handler = (ngx_chat_read_pt) call->handler;
     handler(call->data, rc, (rc == NGX_OK) ? &page : NULL);
@@ -506,7 +506,8 @@ ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
         || ngx_chat_store_event_fields(ngx_chat_reply_at(entry, 1), ev)
            != NGX_OK
         || (ev->status == NGX_CHAT_COMPLETED
-            && ngx_chat_store_maker(ngx_chat_reply_at(entry, 1), &page->maker)
+            && ngx_chat_store_read_origin(ngx_chat_reply_at(entry, 1),
+                                          &page->origin)
                != NGX_OK))
     {
         ngx_log_error(NGX_LOG_ERR, page->log, 0,
@@ -582,14 +583,14 @@ ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
 /* a completed event may do without */
 
 static ngx_int_t
-ngx_chat_store_maker(ngx_chat_reply_t *fields, ngx_chat_maker_t *maker)
+ngx_chat_store_read_origin(ngx_chat_reply_t *fields, ngx_chat_origin_t *origin)
 {
     ngx_str_t  *provider, *model;
 
-    provider = &maker->provider;
-    model = &maker->model;
+    provider = &origin->provider;
+    model = &origin->model;
 
-    ngx_memzero(maker, sizeof(ngx_chat_maker_t));
+    ngx_memzero(origin, sizeof(ngx_chat_origin_t));
 
     (void) ngx_chat_reply_field(fields, "provider", provider);
     (void) ngx_chat_reply_field(fields, "model", model);

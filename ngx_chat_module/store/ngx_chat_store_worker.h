@@ -90,7 +90,7 @@ typedef struct {
     ngx_uint_t             next;
     uint64_t               ms;     /* of the event taken last */
     uint64_t               n;
-    ngx_chat_maker_t       maker;  /* of a completed event that was taken */
+    ngx_chat_origin_t      origin;  /* of a completed event that was taken */
     ngx_log_t             *log;
 } ngx_chat_page_t;
 

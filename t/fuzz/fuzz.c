@@ -94,7 +94,7 @@ fuzz_reply(ngx_chat_bytes_t *b, ngx_chat_reply_t *reply)
     /* as a cached answer, if it should be one */
 
     if (ngx_chat_reply_field(reply, "chunk", &a.text) == NGX_OK
-        && ngx_chat_reply_field(reply, "cuts", &a.cuts) == NGX_OK
+        && ngx_chat_reply_field(reply, "cuts", &a.chunk_lens) == NGX_OK
         && ngx_chat_answer_check(&a) == NGX_OK)
     {
         fuzz_text(&a.text);

@@ -1,6 +1,6 @@
 
 /*
- * A cached answer, the line of its cuts before its text: cuts that are
+ * A cached answer, the line of chunk lengths before its text: lengths that are
  * accepted lead through the text exactly.
  */
 
@@ -26,14 +26,14 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
         return 0;
     }
 
-    a.cuts = ut_bytes(data, p - data);
+    a.chunk_lens = ut_bytes(data, p - data);
     a.text = ut_bytes(p + 1, data + size - p - 1);
 
     if (ngx_chat_answer_check(&a) == NGX_OK) {
         fuzz_walk(&a);
     }
 
-    ut_free(&a.cuts);
+    ut_free(&a.chunk_lens);
     ut_free(&a.text);
 
     return 0;
@@ -44,12 +44,12 @@ static void
 fuzz_walk(ngx_chat_answer_t *a)
 {
     size_t     len;
-    ngx_str_t  cuts, piece;
+    ngx_str_t  chunk_lens, piece;
 
-    cuts = a->cuts;
+    chunk_lens = a->chunk_lens;
     piece.data = a->text.data;
 
-    while (ngx_chat_answer_cut(&cuts, &len) == NGX_OK) {
+    while (ngx_chat_answer_next_len(&chunk_lens, &len) == NGX_OK) {
         piece.len = len;
         fuzz_must(len && len <= (size_t) (a->text.data + a->text.len
                                           - piece.data), "a cut that fits");
@@ -57,6 +57,6 @@ fuzz_walk(ngx_chat_answer_t *a)
         piece.data += len;
     }
 
-    fuzz_must(cuts.len == 0, "all cuts");
+    fuzz_must(chunk_lens.len == 0, "all lengths");
     fuzz_must(piece.data == a->text.data + a->text.len, "all of the text");
 }

@@ -13,7 +13,7 @@
 
 static ngx_int_t fuzz_read(ngx_str_t *s, ngx_chat_bytes_t *b);
 static void fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev,
-    ngx_chat_maker_t *maker);
+    ngx_chat_origin_t *origin);
 
 
 int
@@ -69,7 +69,7 @@ fuzz_read(ngx_str_t *s, ngx_chat_bytes_t *b)
     for (n = 0; (rc = ngx_chat_message_next(&m, &ev)) == NGX_OK; n++) {
         fuzz_must(ev.status != NGX_CHAT_STREAMING || ev.text.len, "no text");
         fuzz_frame(&ev);
-        fuzz_write(b, &ev, &m.maker);
+        fuzz_write(b, &ev, &m.origin);
     }
 
     fuzz_must(n + m.left == m.count, "the count of events");
@@ -82,12 +82,12 @@ fuzz_read(ngx_str_t *s, ngx_chat_bytes_t *b)
 
 
 static void
-fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev, ngx_chat_maker_t *maker)
+fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev, ngx_chat_origin_t *origin)
 {
     char        head[128];
     ngx_uint_t  told;
 
-    told = (ev->status == NGX_CHAT_COMPLETED && maker->provider.data);
+    told = (ev->status == NGX_CHAT_COMPLETED && origin->provider.data);
 
     head[0] = "psce"[ev->status];
     head[1] = '\0';
@@ -101,8 +101,8 @@ fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev, ngx_chat_maker_t *maker)
     }
 
     if (told) {
-        snprintf(head + strlen(head), 64, " %zu %zu", maker->provider.len,
-                 maker->model.len);
+        snprintf(head + strlen(head), 64, " %zu %zu", origin->provider.len,
+                 origin->model.len);
     }
 
     fuzz_append_text(b, head);
@@ -111,8 +111,8 @@ fuzz_write(ngx_chat_bytes_t *b, ngx_chat_event_t *ev, ngx_chat_maker_t *maker)
     fuzz_append_str(b, &ev->code);
 
     if (told) {
-        fuzz_append_str(b, &maker->provider);
-        fuzz_append_str(b, &maker->model);
+        fuzz_append_str(b, &origin->provider);
+        fuzz_append_str(b, &origin->model);
     }
 
     fuzz_append_text(b, "\n");

@@ -337,19 +337,20 @@ fake_finish(fake_gen_t *g)
     s->present = 1;
     s->gen = g->gen;
     s->text[0] = '\0';
-    s->cuts[0] = '\0';
+    s->chunk_lens[0] = '\0';
 
     for (n = 0; n < g->n; n++) {
         e = &g->events[n];
 
         if (e->status == NGX_CHAT_PROCESSING) {
             s->text[0] = '\0';
-            s->cuts[0] = '\0';
+            s->chunk_lens[0] = '\0';
             continue;
         }
 
         strcat(s->text, e->text);
-        sprintf(s->cuts + strlen(s->cuts), s->cuts[0] ? " %u" : "%u",
+        sprintf(s->chunk_lens + strlen(s->chunk_lens),
+                s->chunk_lens[0] ? " %u" : "%u",
                 (unsigned) strlen(e->text));
     }
 

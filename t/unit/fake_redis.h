@@ -57,7 +57,7 @@ typedef struct {
     ngx_uint_t             present;
     ngx_chat_gen_t         gen;
     char                   text[FAKE_EVENTS * 32];
-    char                   cuts[FAKE_EVENTS * 8];
+    char                   chunk_lens[FAKE_EVENTS * 8];
 } fake_answer_t;
 
 

@@ -351,8 +351,8 @@ fake_answer(ngx_int_t rc)
 
         a.text.data = (u_char *) call->answer->text;
         a.text.len = strlen(call->answer->text);
-        a.cuts.data = (u_char *) call->answer->cuts;
-        a.cuts.len = strlen(call->answer->cuts);
+        a.chunk_lens.data = (u_char *) call->answer->chunk_lens;
+        a.chunk_lens.len = strlen(call->answer->chunk_lens);
         a.gen.data = call->answer->gen.id;
         a.gen.len = NGX_CHAT_ID_LEN;
         ngx_str_set(&a.finish, "stop");
@@ -422,7 +422,7 @@ fake_replay(ngx_chat_hit_body_t *rp, u_char *p, u_char *last)
     size_t     len;
     ngx_str_t  text;
 
-    if (ngx_chat_answer_cut(&rp->cuts, &len) == NGX_OK) {
+    if (ngx_chat_answer_next_len(&rp->chunk_lens, &len) == NGX_OK) {
         *p++ = 'S';
         p = ngx_cpymem(p, rp->text, len);
 

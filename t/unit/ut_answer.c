@@ -4,14 +4,15 @@
 #include "ut.h"
 
 
-static ngx_int_t ut_check(const char *text, const char *cuts, ngx_uint_t *n);
-static ngx_uint_t ut_bad(const char *text, const char *cuts);
+static ngx_int_t ut_check(const char *text, const char *chunk_lens,
+    ngx_uint_t *n);
+static ngx_uint_t ut_bad(const char *text, const char *chunk_lens);
 
 
-/* n: how many cuts there are, if they are right */
+/* n: how many lengths there are, if they are right */
 
 static ngx_int_t
-ut_check(const char *text, const char *cuts, ngx_uint_t *n)
+ut_check(const char *text, const char *chunk_lens, ngx_uint_t *n)
 {
     size_t             len;
     ngx_int_t          rc;
@@ -21,30 +22,31 @@ ut_check(const char *text, const char *cuts, ngx_uint_t *n)
     ngx_memzero(&a, sizeof(a));
 
     a.text = ut_str(text);
-    a.cuts = ut_str(cuts);
+    a.chunk_lens = ut_str(chunk_lens);
 
     rc = ngx_chat_answer_check(&a);
-    rest = a.cuts;
+    rest = a.chunk_lens;
 
-    for (*n = 0; rc == NGX_OK && ngx_chat_answer_cut(&rest, &len) == NGX_OK;
+    for (*n = 0; rc == NGX_OK && ngx_chat_answer_next_len(&rest,
+                                                          &len) == NGX_OK;
          (*n)++)
     {
         /* void */
     }
 
     ut_free(&a.text);
-    ut_free(&a.cuts);
+    ut_free(&a.chunk_lens);
 
     return rc;
 }
 
 
 static ngx_uint_t
-ut_bad(const char *text, const char *cuts)
+ut_bad(const char *text, const char *chunk_lens)
 {
     ngx_uint_t  n;
 
-    return ut_check(text, cuts, &n) == NGX_DECLINED;
+    return ut_check(text, chunk_lens, &n) == NGX_DECLINED;
 }
 
 
@@ -54,7 +56,7 @@ main(void)
     char        list[128];
     size_t      len;
     ngx_int_t   rc;
-    ngx_str_t   cuts, rest;
+    ngx_str_t   chunk_lens, rest;
     ngx_uint_t  n;
 
     rc = ut_check("Python is", "9", &n);
@@ -64,18 +66,18 @@ main(void)
     ut_ok(rc == NGX_OK && n == 2, "two chunks");
 
     rc = ut_check("\xc3\xa9\xf0\x9f\x90\x8d""a", "2 4 1", &n);
-    ut_ok(rc == NGX_OK && n == 3, "cuts between characters");
+    ut_ok(rc == NGX_OK && n == 3, "lengths between characters");
 
     ut_ok(ut_bad("\xc3\xa9", "1 1"), "a character of two bytes cut");
     ut_ok(ut_bad("\xf0\x9f\x90\x8d", "3 1"), "a character of four bytes cut");
     ut_ok(ut_bad("\xc3\xa9" "a", "1 2"), "cut in front of the last byte");
     ut_ok(ut_bad("\xff", "1"), "text that is not UTF-8");
-    ut_ok(ut_bad("abc", ""), "no cuts");
+    ut_ok(ut_bad("abc", ""), "no lengths");
     ut_ok(ut_bad("", ""), "no text");
     ut_ok(ut_bad("", "0"), "no text and a zero");
     ut_ok(ut_bad("abc", "2"), "less than the text");
     ut_ok(ut_bad("abc", "4"), "more than the text");
-    ut_ok(ut_bad("abc", "3 1"), "one cut too many");
+    ut_ok(ut_bad("abc", "3 1"), "one length too many");
     ut_ok(ut_bad("abc", "2 2"), "the second too long");
     ut_ok(ut_bad("abc", "3 0"), "a zero at the end");
     ut_ok(ut_bad("abc", "0 3"), "a zero at the start");
@@ -93,29 +95,30 @@ main(void)
     ut_ok(ut_bad("abc", "18446744073709551615 4"), "2^64 - 1");
     ut_ok(ut_bad("abc", "99999999999999999999999999999999"), "many digits");
 
-    cuts = ut_str("9 14 3");
-    rest = cuts;
+    chunk_lens = ut_str("9 14 3");
+    rest = chunk_lens;
 
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK && len == 9
-          && ut_is(&rest, "14 3"), "the first cut");
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK && len == 14
-          && ut_is(&rest, "3"), "the second cut");
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK && len == 3
-          && rest.len == 0, "the third cut");
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_DONE, "no more");
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_DONE, "still no more");
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_OK && len == 9
+          && ut_is(&rest, "14 3"), "the first length");
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_OK && len == 14
+          && ut_is(&rest, "3"), "the second length");
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_OK && len == 3
+          && rest.len == 0, "the third length");
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_DONE, "no more");
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_DONE, "still no more");
 
-    ut_free(&cuts);
+    ut_free(&chunk_lens);
 
     ngx_str_null(&rest);
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_DONE, "no cuts at all");
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_DONE,
+          "no lengths at all");
 
     strcpy(list, "9223372036854775807");
-    cuts = ut_str(list);
-    rest = cuts;
-    ut_ok(ngx_chat_answer_cut(&rest, &len) == NGX_OK
+    chunk_lens = ut_str(list);
+    rest = chunk_lens;
+    ut_ok(ngx_chat_answer_next_len(&rest, &len) == NGX_OK
           && len == NGX_MAX_SIZE_T_VALUE, "the largest there is");
-    ut_free(&cuts);
+    ut_free(&chunk_lens);
 
     return ut_done();
 }

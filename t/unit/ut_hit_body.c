@@ -4,7 +4,7 @@
 #include "ut.h"
 
 
-static ngx_uint_t ut_replay(const char *text, const char *cuts,
+static ngx_uint_t ut_replay(const char *text, const char *chunk_lens,
     const char *finish);
 static ngx_str_t ut_whole(ngx_chat_answer_t *a, ngx_uint_t *chunks);
 static ngx_uint_t ut_pieces(ngx_chat_answer_t *a, ngx_str_t *want,
@@ -14,7 +14,7 @@ static ngx_uint_t ut_pieces(ngx_chat_answer_t *a, ngx_str_t *want,
 /* in pieces of all sizes, as the frames written one after the other */
 
 static ngx_uint_t
-ut_replay(const char *text, const char *cuts, const char *finish)
+ut_replay(const char *text, const char *chunk_lens, const char *finish)
 {
     size_t             room;
     ngx_str_t          want;
@@ -24,7 +24,7 @@ ut_replay(const char *text, const char *cuts, const char *finish)
     memset(&a, 0, sizeof(ngx_chat_answer_t));
 
     a.text = ut_str(text);
-    a.cuts = ut_str(cuts);
+    a.chunk_lens = ut_str(chunk_lens);
     a.finish = ut_str(finish);
 
     ok = (ngx_chat_answer_check(&a) == NGX_OK);
@@ -36,7 +36,7 @@ ut_replay(const char *text, const char *cuts, const char *finish)
     }
 
     ut_free(&a.text);
-    ut_free(&a.cuts);
+    ut_free(&a.chunk_lens);
     ut_free(&a.finish);
     ut_free(&want);
 
@@ -49,16 +49,17 @@ ut_whole(ngx_chat_answer_t *a, ngx_uint_t *chunks)
 {
     size_t             len;
     u_char            *p, *text, buf[16384];
-    ngx_str_t          cuts;
+    ngx_str_t          chunk_lens;
     ngx_chat_event_t   ev;
 
     memset(&ev, 0, sizeof(ngx_chat_event_t));
 
     p = buf;
-    cuts = a->cuts;
+    chunk_lens = a->chunk_lens;
     text = a->text.data;
 
-    for (*chunks = 0; ngx_chat_answer_cut(&cuts, &len) == NGX_OK; (*chunks)++)
+    for (*chunks = 0; ngx_chat_answer_next_len(&chunk_lens,
+                                               &len) == NGX_OK; (*chunks)++)
     {
         ev.status = NGX_CHAT_STREAMING;
         ev.text.data = text;

@@ -72,7 +72,7 @@ ut_completed(void)
     ut_ok(ngx_chat_message_parse(&m, &s) == NGX_OK
           && ngx_chat_message_next(&m, &ev) == NGX_OK
           && ut_is(&ev.code, "stop") && ev.text.len == 0
-          && ut_is(&m.maker.provider, "oai") && ut_is(&m.maker.model, "gpt-4")
+          && ut_is(&m.origin.provider, "oai") && ut_is(&m.origin.model, "gpt-4")
           && ngx_chat_message_next(&m, &ev) == NGX_DONE,
           "completed, and by whom");
 
@@ -128,7 +128,7 @@ ut_later(void)
 
     ut_ok(ngx_chat_message_next(&m, &ev) == NGX_OK
           && ev.status == NGX_CHAT_COMPLETED && ut_is(&ev.code, "stop")
-          && ut_is(&m.maker.provider, "o") && ut_is(&m.maker.model, "ai"),
+          && ut_is(&m.origin.provider, "o") && ut_is(&m.origin.model, "ai"),
           "completed with more texts");
 
     ut_ok(ngx_chat_message_next(&m, &ev) == NGX_OK

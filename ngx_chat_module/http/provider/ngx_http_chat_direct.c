@@ -352,7 +352,7 @@ ngx_http_chat_direct_answer(void *data, ngx_http_chat_end_t *end)
     ngx_http_chat_direct_t *d = data;
 
     ngx_chat_event_t      ev;
-    ngx_chat_maker_t      maker;
+    ngx_chat_origin_t     origin;
     ngx_chat_provider_t  *pv;
 
     d->upstream = NULL;
@@ -369,10 +369,10 @@ ngx_http_chat_direct_answer(void *data, ngx_http_chat_end_t *end)
     if (end->error == NGX_CHAT_E_NONE) {
         pv = d->choice.option->peer->provider;
 
-        maker.provider = pv->name;
-        maker.model = end->model.len ? end->model : pv->model;
+        origin.provider = pv->name;
+        origin.model = end->model.len ? end->model : pv->model;
 
-        ngx_chat_hub_made(d->channel, &maker);
+        ngx_chat_hub_set_origin(d->channel, &origin);
 
         ngx_memzero(&ev, sizeof(ngx_chat_event_t));
 
