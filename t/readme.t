@@ -15,10 +15,7 @@ my $root = Chat::Nginx::root();
 my $main = readme('');
 my $reference = readme('ngx_chat_module/http');
 my $tests = readme('t');
-my $sources = join('', map { read_file($_) }
-                   glob("$root/ngx_chat_module/*.[ch]"
-                        . " $root/ngx_chat_module/*/*.[ch]"
-                        . " $root/ngx_chat_module/*/*/*.[ch]"));
+my $sources = sources();
 
 
 # directives

@@ -17,7 +17,7 @@ use Test::More;
 use Chat::Nginx;
 use Chat::Test ();
 
-our @EXPORT = qw(readmes readme part headings accepted write_text);
+our @EXPORT = qw(readmes readme part headings sources accepted write_text);
 
 my $root = Chat::Nginx::root();
 
@@ -45,6 +45,16 @@ sub readme {
 
     return Chat::Nginx::read_file(join('/', $root, grep { length } $dir,
                                        'README.md'));
+}
+
+
+# All C code of the module.
+
+sub sources {
+    return join('', map { Chat::Nginx::read_file($_) }
+                glob("$root/ngx_chat_module/*.[ch]"
+                     . " $root/ngx_chat_module/*/*.[ch]"
+                     . " $root/ngx_chat_module/*/*/*.[ch]"));
 }
 
 
