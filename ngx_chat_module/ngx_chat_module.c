@@ -368,7 +368,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     chmcf->hub.queue_timeout = chmcf->queue_timeout;
 
     if (ngx_chat_scoreboard_add(cf, &ngx_chat_module,
-                                &chmcf->board) != NGX_OK) {
+                                &chmcf->scoreboard) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -386,7 +386,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
 
     chmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_chat_module);
 
-    if (chmcf == NULL || chmcf->board == NULL) {
+    if (chmcf == NULL || chmcf->scoreboard == NULL) {
         return NGX_OK;
     }
 
@@ -408,7 +408,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     fcf->resolver = chmcf->resolver;
     fcf->processes = chmcf->processes;
     fcf->concurrency = chmcf->concurrency;
-    fcf->board = chmcf->board;
+    fcf->scoreboard = chmcf->scoreboard;
 
     /* before the hub: the first filler is forked from a clean process */
 
@@ -416,7 +416,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_http_chat_requests = ngx_chat_scoreboard_worker(chmcf->board);
+    ngx_http_chat_requests = ngx_chat_scoreboard_take_worker(chmcf->scoreboard);
     if (ngx_http_chat_requests == NULL) {
         ngx_http_chat_requests = &unread;
     }

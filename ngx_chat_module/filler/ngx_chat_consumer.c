@@ -7,196 +7,205 @@
 #define NGX_CHAT_CONSUMER_UNBLOCK  100       /* ms */
 
 
-static void ngx_chat_consumer_state(void *data, ngx_uint_t up);
-static void ngx_chat_consumer_commands(void *data, ngx_uint_t up);
-static void ngx_chat_consumer_client(void *data, ngx_int_t rc, int64_t id);
-static void ngx_chat_consumer_own(void *data, ngx_int_t rc,
+static void ngx_chat_consumer_state_handler(void *data, ngx_uint_t up);
+static void ngx_chat_consumer_store_state_handler(void *data, ngx_uint_t up);
+static void ngx_chat_consumer_client_id_handler(void *data, ngx_int_t rc,
+    int64_t id);
+static void ngx_chat_consumer_pending_handler(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
-static void ngx_chat_consumer_new(void *data, ngx_int_t rc,
+static void ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
-static ngx_int_t ngx_chat_consumer_check(ngx_chat_consumer_t *in, ngx_int_t rc);
-static void ngx_chat_consumer_created(void *data, ngx_int_t rc);
-static void ngx_chat_consumer_drop(ngx_chat_consumer_t *in, ngx_str_t *entry);
-static void ngx_chat_consumer_seen(ngx_chat_consumer_t *in, ngx_str_t *entry);
-static void ngx_chat_consumer_rewind(ngx_chat_consumer_t *in);
-static void ngx_chat_consumer_later(ngx_chat_consumer_t *in, ngx_msec_t ms);
+static ngx_int_t ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer,
+    ngx_int_t rc);
+static void ngx_chat_consumer_create_handler(void *data, ngx_int_t rc);
+static void ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer,
+    ngx_str_t *entry);
+static void ngx_chat_consumer_set_position(ngx_chat_consumer_t *consumer,
+    ngx_str_t *entry);
+static void ngx_chat_consumer_rewind(ngx_chat_consumer_t *consumer);
+static void ngx_chat_consumer_schedule_retry(ngx_chat_consumer_t *consumer,
+    ngx_msec_t ms);
 static void ngx_chat_consumer_retry_handler(ngx_event_t *ev);
-static void ngx_chat_consumer_wake(ngx_chat_consumer_t *in);
-static void ngx_chat_consumer_woken(void *data, ngx_int_t rc);
-static void ngx_chat_consumer_ignore(void *data, ngx_int_t rc);
+static void ngx_chat_consumer_unblock_read(ngx_chat_consumer_t *consumer);
+static void ngx_chat_consumer_unblock_handler(void *data, ngx_int_t rc);
+static void ngx_chat_consumer_drop_handler(void *data, ngx_int_t rc);
 
 
-static ngx_str_t  ngx_chat_consumer_first = ngx_string("0");
+static ngx_str_t  ngx_chat_consumer_start_position = ngx_string("0");
 
 
 ngx_chat_consumer_t *
 ngx_chat_consumer_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
 {
-    ngx_chat_consumer_t  *in;
+    ngx_chat_consumer_t  *consumer;
 
-    in = ngx_calloc(sizeof(ngx_chat_consumer_t), log);
-    if (in == NULL) {
+    consumer = ngx_calloc(sizeof(ngx_chat_consumer_t), log);
+    if (consumer == NULL) {
         return NULL;
     }
 
-    in->jobs = jobs;
-    in->log = log;
-    in->ident = -1;
+    consumer->jobs = jobs;
+    consumer->log = log;
+    consumer->ident = -1;
 
-    in->consumer.data = jobs->token;
-    in->consumer.len = NGX_CHAT_TOKEN_LEN;
+    consumer->name.data = jobs->token;
+    consumer->name.len = NGX_CHAT_TOKEN_LEN;
 
-    in->retry.handler = ngx_chat_consumer_retry_handler;
-    in->retry.data = in;
-    in->retry.log = log;
+    consumer->retry.handler = ngx_chat_consumer_retry_handler;
+    consumer->retry.data = consumer;
+    consumer->retry.log = log;
 
-    in->page = NGX_CHAT_CONSUMER_PAGE;
+    consumer->page = NGX_CHAT_CONSUMER_PAGE;
 
     /* tasks of a read may come on top of those that a scan has found */
 
-    in->max = 2 * jobs->conf->concurrency;
-    in->entries = ngx_alloc(in->max * sizeof(ngx_str_t), log);
-    if (in->entries == NULL) {
+    consumer->max = 2 * jobs->conf->concurrency;
+    consumer->entries = ngx_alloc(consumer->max * sizeof(ngx_str_t), log);
+    if (consumer->entries == NULL) {
         goto failed;
     }
 
-    in->rd = ngx_chat_redis_create(jobs->conf->broker, "tasks", log);
-    if (in->rd == NULL) {
+    consumer->rd = ngx_chat_redis_create(jobs->conf->broker, "tasks", log);
+    if (consumer->rd == NULL) {
         goto failed;
     }
 
-    ngx_chat_redis_on_state(in->rd, ngx_chat_consumer_state, in);
-    ngx_chat_redis_on_state(jobs->store.redis, ngx_chat_consumer_commands, in);
+    ngx_chat_redis_on_state(consumer->rd, ngx_chat_consumer_state_handler,
+                            consumer);
+    ngx_chat_redis_on_state(jobs->store.redis,
+                            ngx_chat_consumer_store_state_handler, consumer);
 
-    if (ngx_chat_redis_up(in->rd)) {
-        ngx_chat_consumer_state(in, 1);
+    if (ngx_chat_redis_up(consumer->rd)) {
+        ngx_chat_consumer_state_handler(consumer, 1);
     }
 
-    ngx_chat_consumer_maintenance(in);
+    ngx_chat_consumer_maintenance(consumer);
 
-    return in;
+    return consumer;
 
 failed:
 
-    if (in->entries) {
-        ngx_free(in->entries);
+    if (consumer->entries) {
+        ngx_free(consumer->entries);
     }
 
-    ngx_free(in);
+    ngx_free(consumer);
 
     return NULL;
 }
 
 
 void
-ngx_chat_consumer_room(ngx_chat_consumer_t *in)
+ngx_chat_consumer_resume(ngx_chat_consumer_t *consumer)
 {
-    if (!in->draining) {
-        ngx_chat_consumer_next(in);
+    if (!consumer->draining) {
+        ngx_chat_consumer_read_next(consumer);
     }
 }
 
 
 void
-ngx_chat_consumer_drain(ngx_chat_consumer_t *in, void (*drained)(void *data),
-    void *data)
+ngx_chat_consumer_drain(ngx_chat_consumer_t *consumer,
+    void (*drained_handler)(void *data), void *data)
 {
-    in->draining = 1;
-    in->drained = drained;
-    in->data = data;
+    consumer->draining = 1;
+    consumer->drained_handler = drained_handler;
+    consumer->data = data;
 
-    if (in->retry.timer_set) {
-        ngx_del_timer(&in->retry);
+    if (consumer->retry.timer_set) {
+        ngx_del_timer(&consumer->retry);
     }
 
-    if (in->read) {
-        ngx_chat_consumer_wake(in);
+    if (consumer->read) {
+        ngx_chat_consumer_unblock_read(consumer);
         return;
     }
 
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
 ngx_uint_t
-ngx_chat_consumer_queued(ngx_chat_consumer_t *in)
+ngx_chat_consumer_queued(ngx_chat_consumer_t *consumer)
 {
-    return in->queued;
+    return consumer->queued;
 }
 
 
 ngx_uint_t
-ngx_chat_consumer_up(ngx_chat_consumer_t *in)
+ngx_chat_consumer_is_up(ngx_chat_consumer_t *consumer)
 {
-    return ngx_chat_redis_up(in->rd);
+    return ngx_chat_redis_up(consumer->rd);
 }
 
 
 static void
-ngx_chat_consumer_state(void *data, ngx_uint_t up)
+ngx_chat_consumer_state_handler(void *data, ngx_uint_t up)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    ngx_chat_call_cancel(in->id);
+    ngx_chat_call_cancel(consumer->id);
 
-    in->id = NULL;
-    in->client = 0;
+    consumer->id = NULL;
+    consumer->client = 0;
 
     if (!up) {
         return;
     }
 
-    in->id = ngx_chat_store_client_id(&in->jobs->store, in->rd,
-                                      ngx_chat_consumer_client, in);
+    consumer->id = ngx_chat_store_client_id(&consumer->jobs->store,
+                                            consumer->rd,
+                                            ngx_chat_consumer_client_id_handler,
+                                            consumer);
 
-    ngx_chat_consumer_rewind(in);
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_rewind(consumer);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
 /* reading waits for this connection too, which may be the later one */
 
 static void
-ngx_chat_consumer_commands(void *data, ngx_uint_t up)
+ngx_chat_consumer_store_state_handler(void *data, ngx_uint_t up)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
     if (up) {
-        ngx_chat_consumer_room(in);
+        ngx_chat_consumer_resume(consumer);
     }
 }
 
 
 static void
-ngx_chat_consumer_client(void *data, ngx_int_t rc, int64_t id)
+ngx_chat_consumer_client_id_handler(void *data, ngx_int_t rc, int64_t id)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->id = NULL;
+    consumer->id = NULL;
 
     if (rc == NGX_OK) {
-        in->client = id;
+        consumer->client = id;
     }
 }
 
 
 void
-ngx_chat_consumer_next(ngx_chat_consumer_t *in)
+ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
 {
     ngx_uint_t        n;
     ngx_chat_jobs_t  *jobs;
 
-    jobs = in->jobs;
+    jobs = consumer->jobs;
 
-    if (in->read || in->retry.timer_set) {
+    if (consumer->read || consumer->retry.timer_set) {
         return;
     }
 
-    if (in->draining) {
+    if (consumer->draining) {
 
-        if (in->drained) {
-            in->drained(in->data);
-            in->drained = NULL;
+        if (consumer->drained_handler) {
+            consumer->drained_handler(consumer->data);
+            consumer->drained_handler = NULL;
         }
 
         return;
@@ -204,139 +213,142 @@ ngx_chat_consumer_next(ngx_chat_consumer_t *in)
 
     /* a task that cannot be claimed is better off with somebody else */
 
-    if (!ngx_chat_redis_up(in->rd)
+    if (!ngx_chat_redis_up(consumer->rd)
         || !ngx_chat_redis_up(jobs->store.redis)
         || jobs->running >= jobs->conf->concurrency)
     {
         return;
     }
 
-    if (in->own) {
-        in->read = ngx_chat_store_tasks_pending(&jobs->store, in->rd,
-                                                &in->consumer, &in->after,
-                                                in->page,
-                                                ngx_chat_consumer_own, in);
+    if (consumer->read_pending) {
+        consumer->read = ngx_chat_store_tasks_pending(&jobs->store,
+                             consumer->rd, &consumer->name,
+                             &consumer->position, consumer->page,
+                             ngx_chat_consumer_pending_handler, consumer);
 
     } else {
         n = jobs->conf->concurrency - jobs->running;
-        n = ngx_min(n, in->page);
+        n = ngx_min(n, consumer->page);
 
-        in->read = ngx_chat_store_tasks_read(&jobs->store, in->rd,
-                                             &in->consumer, n,
-                                             ngx_chat_consumer_new, in);
+        consumer->read = ngx_chat_store_tasks_read(&jobs->store, consumer->rd,
+                             &consumer->name, n,
+                             ngx_chat_consumer_read_handler, consumer);
     }
 
-    if (in->read == NULL) {
-        ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_RETRY);
+    if (consumer->read == NULL) {
+        ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
     }
 }
 
 
 static void
-ngx_chat_consumer_own(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
+ngx_chat_consumer_pending_handler(void *data, ngx_int_t rc,
+    ngx_chat_task_page_t *page)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->read = NULL;
+    consumer->read = NULL;
 
-    if (ngx_chat_consumer_check(in, rc) != NGX_OK) {
+    if (ngx_chat_consumer_check_read(consumer, rc) != NGX_OK) {
         return;
     }
 
-    rc = ngx_chat_consumer_take(in, page, 0, NULL);
+    rc = ngx_chat_consumer_start_jobs(consumer, page, 0, NULL);
 
     if (rc == NGX_DONE
-        && ngx_chat_reply_count(page->entries) < in->page)
+        && ngx_chat_reply_count(page->entries) < consumer->page)
     {
-        in->own = 0;
+        consumer->read_pending = 0;
     }
 
     if (rc == NGX_ERROR) {
-        ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_RETRY);
+        ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
         return;
     }
 
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
 static void
-ngx_chat_consumer_new(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
+ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
+    ngx_chat_task_page_t *page)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->read = NULL;
+    consumer->read = NULL;
 
-    if (ngx_chat_consumer_check(in, rc) != NGX_OK) {
+    if (ngx_chat_consumer_check_read(consumer, rc) != NGX_OK) {
         return;
     }
 
-    in->page = ngx_min(in->page * 2, NGX_CHAT_CONSUMER_PAGE);
+    consumer->page = ngx_min(consumer->page * 2, NGX_CHAT_CONSUMER_PAGE);
 
-    if (ngx_chat_consumer_take(in, page, 1, NULL) == NGX_ERROR) {
+    if (ngx_chat_consumer_start_jobs(consumer, page, 1, NULL) == NGX_ERROR) {
 
         /* tasks not started are this consumer's now: found among its own */
 
-        ngx_chat_consumer_rewind(in);
-        ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_RETRY);
+        ngx_chat_consumer_rewind(consumer);
+        ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
         return;
     }
 
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
 static ngx_int_t
-ngx_chat_consumer_check(ngx_chat_consumer_t *in, ngx_int_t rc)
+ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer, ngx_int_t rc)
 {
     if (rc == NGX_OK) {
         return NGX_OK;
     }
 
-    if (rc == NGX_DECLINED && !in->draining) {
-        in->read = ngx_chat_store_tasks_create(&in->jobs->store, in->rd,
-                                               ngx_chat_consumer_created, in);
-        if (in->read) {
+    if (rc == NGX_DECLINED && !consumer->draining) {
+        consumer->read = ngx_chat_store_tasks_create(&consumer->jobs->store,
+                             consumer->rd,
+                             ngx_chat_consumer_create_handler, consumer);
+        if (consumer->read) {
             return NGX_DECLINED;
         }
     }
 
     /* a reply that was too large would be so again */
 
-    in->page = ngx_max(in->page / 4, 1);
+    consumer->page = ngx_max(consumer->page / 4, 1);
 
-    ngx_chat_consumer_rewind(in);
-    ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_RETRY);
+    ngx_chat_consumer_rewind(consumer);
+    ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
 
     return NGX_DECLINED;
 }
 
 
 static void
-ngx_chat_consumer_created(void *data, ngx_int_t rc)
+ngx_chat_consumer_create_handler(void *data, ngx_int_t rc)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->read = NULL;
+    consumer->read = NULL;
 
     if (rc != NGX_OK) {
-        ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_RETRY);
+        ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
         return;
     }
 
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
 ngx_int_t
-ngx_chat_consumer_take(ngx_chat_consumer_t *in, ngx_chat_task_page_t *page,
-    ngx_uint_t all, ngx_uint_t *started)
+ngx_chat_consumer_start_jobs(ngx_chat_consumer_t *consumer,
+    ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started)
 {
     ngx_int_t               rc;
     ngx_chat_jobs_t        *jobs;
     ngx_chat_task_entry_t   task;
 
-    jobs = in->jobs;
+    jobs = consumer->jobs;
 
     while (all || jobs->running < jobs->conf->concurrency) {
 
@@ -347,7 +359,7 @@ ngx_chat_consumer_take(ngx_chat_consumer_t *in, ngx_chat_task_page_t *page,
         }
 
         if (rc != NGX_OK) {
-            ngx_chat_consumer_drop(in, &task.entry);
+            ngx_chat_consumer_drop_entry(consumer, &task.entry);
 
         } else {
             rc = ngx_chat_job_start(jobs, &task);
@@ -362,7 +374,7 @@ ngx_chat_consumer_take(ngx_chat_consumer_t *in, ngx_chat_task_page_t *page,
         }
 
         if (started == NULL && !all) {
-            ngx_chat_consumer_seen(in, &task.entry);
+            ngx_chat_consumer_set_position(consumer, &task.entry);
         }
     }
 
@@ -371,28 +383,28 @@ ngx_chat_consumer_take(ngx_chat_consumer_t *in, ngx_chat_task_page_t *page,
 
 
 static void
-ngx_chat_consumer_drop(ngx_chat_consumer_t *in, ngx_str_t *entry)
+ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer, ngx_str_t *entry)
 {
-    ngx_log_error(NGX_LOG_ERR, in->log, 0,
+    ngx_log_error(NGX_LOG_ERR, consumer->log, 0,
                   "entry \"%V\" of the task queue is not a task: dropped",
                   entry);
 
-    (void) ngx_chat_store_task_done(&in->jobs->store, entry, 0,
-                                    ngx_chat_consumer_ignore, in);
+    (void) ngx_chat_store_task_done(&consumer->jobs->store, entry, 0,
+                                    ngx_chat_consumer_drop_handler, consumer);
 }
 
 
 static void
-ngx_chat_consumer_seen(ngx_chat_consumer_t *in, ngx_str_t *entry)
+ngx_chat_consumer_set_position(ngx_chat_consumer_t *consumer, ngx_str_t *entry)
 {
     size_t  len;
 
     len = ngx_min(entry->len, NGX_CHAT_CONSUMER_ENTRY_LEN);
 
-    ngx_memcpy(in->room, entry->data, len);
+    ngx_memcpy(consumer->position_buf, entry->data, len);
 
-    in->after.data = in->room;
-    in->after.len = len;
+    consumer->position.data = consumer->position_buf;
+    consumer->position.len = len;
 }
 
 
@@ -402,42 +414,42 @@ ngx_chat_consumer_seen(ngx_chat_consumer_t *in, ngx_str_t *entry)
  */
 
 static void
-ngx_chat_consumer_rewind(ngx_chat_consumer_t *in)
+ngx_chat_consumer_rewind(ngx_chat_consumer_t *consumer)
 {
-    in->own = 1;
+    consumer->read_pending = 1;
 
-    ngx_chat_consumer_seen(in, &ngx_chat_consumer_first);
+    ngx_chat_consumer_set_position(consumer, &ngx_chat_consumer_start_position);
 }
 
 
 static void
-ngx_chat_consumer_later(ngx_chat_consumer_t *in, ngx_msec_t ms)
+ngx_chat_consumer_schedule_retry(ngx_chat_consumer_t *consumer, ngx_msec_t ms)
 {
-    if (in->draining && in->read == NULL) {
+    if (consumer->draining && consumer->read == NULL) {
 
         /* nothing is to be read any more */
 
-        ngx_chat_consumer_next(in);
+        ngx_chat_consumer_read_next(consumer);
         return;
     }
 
-    ngx_add_timer(&in->retry, ms);
+    ngx_add_timer(&consumer->retry, ms);
 }
 
 
 static void
 ngx_chat_consumer_retry_handler(ngx_event_t *ev)
 {
-    ngx_chat_consumer_t  *in;
+    ngx_chat_consumer_t  *consumer;
 
-    in = ev->data;
+    consumer = ev->data;
 
-    if (in->draining && in->read) {
-        ngx_chat_consumer_wake(in);
+    if (consumer->draining && consumer->read) {
+        ngx_chat_consumer_unblock_read(consumer);
         return;
     }
 
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
@@ -447,33 +459,33 @@ ngx_chat_consumer_retry_handler(ngx_event_t *ev)
  */
 
 static void
-ngx_chat_consumer_wake(ngx_chat_consumer_t *in)
+ngx_chat_consumer_unblock_read(ngx_chat_consumer_t *consumer)
 {
-    if (in->unblock) {
+    if (consumer->unblock) {
         return;
     }
 
-    if (in->client) {
-        in->unblock = ngx_chat_store_tasks_unblock(&in->jobs->store,
-                                                   in->client,
-                                                   ngx_chat_consumer_woken, in);
+    if (consumer->client) {
+        consumer->unblock = ngx_chat_store_tasks_unblock(&consumer->jobs->store,
+                                consumer->client,
+                                ngx_chat_consumer_unblock_handler, consumer);
     }
 
-    if (in->unblock == NULL) {
-        ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_UNBLOCK);
+    if (consumer->unblock == NULL) {
+        ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_UNBLOCK);
     }
 }
 
 
 static void
-ngx_chat_consumer_woken(void *data, ngx_int_t rc)
+ngx_chat_consumer_unblock_handler(void *data, ngx_int_t rc)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->unblock = NULL;
+    consumer->unblock = NULL;
 
-    if (in->read) {
-        ngx_chat_consumer_later(in, NGX_CHAT_CONSUMER_UNBLOCK);
+    if (consumer->read) {
+        ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_UNBLOCK);
     }
 }
 
@@ -481,6 +493,6 @@ ngx_chat_consumer_woken(void *data, ngx_int_t rc)
 /* an entry that could not be dropped is found again */
 
 static void
-ngx_chat_consumer_ignore(void *data, ngx_int_t rc)
+ngx_chat_consumer_drop_handler(void *data, ngx_int_t rc)
 {
 }

@@ -21,25 +21,24 @@ ngx_chat_consumer_t *ngx_chat_consumer_start(ngx_chat_jobs_t *jobs,
     ngx_log_t *log);
 
 /* room for a task again: reads on */
-void ngx_chat_consumer_room(ngx_chat_consumer_t *in);
+void ngx_chat_consumer_resume(ngx_chat_consumer_t *consumer);
 
 /*
  * Takes over what the dead process with this token has left behind, instead
  * of what an earlier one has.
  */
-void ngx_chat_consumer_inherit(ngx_chat_consumer_t *in, u_char *token);
+void ngx_chat_consumer_take_over(ngx_chat_consumer_t *consumer, u_char *token);
 
 /* is it still looking for what a dead process has left behind? */
-ngx_uint_t ngx_chat_consumer_inheriting(ngx_chat_consumer_t *in);
+ngx_uint_t ngx_chat_consumer_is_taking_over(ngx_chat_consumer_t *consumer);
 
 /* takes no more tasks; drained() fires once none can arrive any more */
-void ngx_chat_consumer_drain(ngx_chat_consumer_t *in,
-    void (*drained)(void *data),
-    void *data);
+void ngx_chat_consumer_drain(ngx_chat_consumer_t *consumer,
+    void (*drained_handler)(void *data), void *data);
 
 /* tasks waiting, as last seen, and whether its connection is up */
-ngx_uint_t ngx_chat_consumer_queued(ngx_chat_consumer_t *in);
-ngx_uint_t ngx_chat_consumer_up(ngx_chat_consumer_t *in);
+ngx_uint_t ngx_chat_consumer_queued(ngx_chat_consumer_t *consumer);
+ngx_uint_t ngx_chat_consumer_is_up(ngx_chat_consumer_t *consumer);
 
 
 #endif /* _NGX_CHAT_CONSUMER_H_INCLUDED_ */

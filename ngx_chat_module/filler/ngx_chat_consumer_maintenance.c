@@ -16,11 +16,11 @@
 
 
 static void ngx_chat_consumer_tick_handler(ngx_event_t *ev);
-static void ngx_chat_consumer_scan(ngx_chat_consumer_t *in);
+static void ngx_chat_consumer_scan(ngx_chat_consumer_t *consumer);
 static void ngx_chat_consumer_scanned(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
 static void ngx_chat_consumer_soon_handler(ngx_event_t *ev);
-static void ngx_chat_consumer_keep(ngx_chat_consumer_t *in);
+static void ngx_chat_consumer_keep(ngx_chat_consumer_t *consumer);
 static void ngx_chat_consumer_kept(void *data, ngx_int_t rc);
 static void ngx_chat_consumer_length(void *data, ngx_int_t rc,
     ngx_uint_t waiting);
@@ -31,44 +31,44 @@ static ngx_str_t  ngx_chat_consumer_any = ngx_null_string;
 
 
 void
-ngx_chat_consumer_maintenance(ngx_chat_consumer_t *in)
+ngx_chat_consumer_maintenance(ngx_chat_consumer_t *consumer)
 {
-    if (in->jobs->predecessor.len) {
-        in->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
+    if (consumer->jobs->predecessor.len) {
+        consumer->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
     }
 
-    in->tick.handler = ngx_chat_consumer_tick_handler;
-    in->tick.data = in;
-    in->tick.log = in->log;
+    consumer->tick.handler = ngx_chat_consumer_tick_handler;
+    consumer->tick.data = consumer;
+    consumer->tick.log = consumer->log;
 
-    in->soon.handler = ngx_chat_consumer_soon_handler;
-    in->soon.data = in;
-    in->soon.log = in->log;
+    consumer->soon.handler = ngx_chat_consumer_soon_handler;
+    consumer->soon.data = consumer;
+    consumer->soon.log = consumer->log;
 
-    ngx_chat_consumer_tick_handler(&in->tick);
+    ngx_chat_consumer_tick_handler(&consumer->tick);
 }
 
 
 void
-ngx_chat_consumer_inherit(ngx_chat_consumer_t *in, u_char *token)
+ngx_chat_consumer_take_over(ngx_chat_consumer_t *consumer, u_char *token)
 {
     ngx_str_t  *predecessor;
 
-    predecessor = &in->jobs->predecessor;
+    predecessor = &consumer->jobs->predecessor;
 
     ngx_memcpy(predecessor->data, token, NGX_CHAT_TOKEN_LEN);
     predecessor->len = NGX_CHAT_TOKEN_LEN;
 
-    in->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
+    consumer->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
 
-    ngx_chat_consumer_scan(in);
+    ngx_chat_consumer_scan(consumer);
 }
 
 
 ngx_uint_t
-ngx_chat_consumer_inheriting(ngx_chat_consumer_t *in)
+ngx_chat_consumer_is_taking_over(ngx_chat_consumer_t *consumer)
 {
-    return in->takeovers != 0;
+    return consumer->takeovers != 0;
 }
 
 
@@ -76,57 +76,58 @@ static void
 ngx_chat_consumer_tick_handler(ngx_event_t *ev)
 {
     ngx_uint_t            n;
-    ngx_chat_consumer_t  *in;
+    ngx_chat_consumer_t  *consumer;
 
-    in = ev->data;
+    consumer = ev->data;
 
-    ngx_add_timer(&in->tick, NGX_CHAT_CONSUMER_TICK);
+    ngx_add_timer(&consumer->tick, NGX_CHAT_CONSUMER_TICK);
 
-    n = in->ticks++;
+    n = consumer->ticks++;
 
     if (n % NGX_CHAT_CONSUMER_KEEP == 0) {
-        ngx_chat_consumer_keep(in);
+        ngx_chat_consumer_keep(consumer);
     }
 
-    if (in->draining) {
+    if (consumer->draining) {
         return;
     }
 
-    if (in->takeovers || n % NGX_CHAT_CONSUMER_SCAN == 0) {
-        ngx_chat_consumer_scan(in);
+    if (consumer->takeovers || n % NGX_CHAT_CONSUMER_SCAN == 0) {
+        ngx_chat_consumer_scan(consumer);
     }
 
-    if (n % NGX_CHAT_CONSUMER_LENGTH == 0 && in->length == NULL) {
-        in->length = ngx_chat_store_tasks_length(&in->jobs->store,
-                                                 ngx_chat_consumer_length, in);
+    if (n % NGX_CHAT_CONSUMER_LENGTH == 0 && consumer->length == NULL) {
+        consumer->length = ngx_chat_store_tasks_length(&consumer->jobs->store,
+                                                       ngx_chat_consumer_length,
+                                                       consumer);
     }
 
     if (n % NGX_CHAT_CONSUMER_SWEEP == NGX_CHAT_CONSUMER_SWEEP / 2) {
-        (void) ngx_chat_store_tasks_sweep(&in->jobs->store,
-                                          ngx_chat_consumer_swept, in);
+        (void) ngx_chat_store_tasks_sweep(&consumer->jobs->store,
+                                          ngx_chat_consumer_swept, consumer);
     }
 
-    ngx_chat_consumer_next(in);
+    ngx_chat_consumer_read_next(consumer);
 }
 
 
 /* looks for what the predecessor left behind, then for anybody's */
 
 static void
-ngx_chat_consumer_scan(ngx_chat_consumer_t *in)
+ngx_chat_consumer_scan(ngx_chat_consumer_t *consumer)
 {
     ngx_uint_t        n;
     ngx_str_t        *owner;
     ngx_msec_t        idle;
     ngx_chat_jobs_t  *jobs;
 
-    jobs = in->jobs;
+    jobs = consumer->jobs;
 
-    if (in->scan || jobs->running >= jobs->conf->concurrency) {
+    if (consumer->scan || jobs->running >= jobs->conf->concurrency) {
         return;
     }
 
-    if (in->takeovers) {
+    if (consumer->takeovers) {
         owner = &jobs->predecessor;
         idle = 0;
 
@@ -140,40 +141,41 @@ ngx_chat_consumer_scan(ngx_chat_consumer_t *in)
     n = jobs->conf->concurrency - jobs->running;
     n = ngx_max(n, NGX_CHAT_CONSUMER_PAGE);
 
-    in->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
-                                         ngx_chat_consumer_scanned, in);
+    consumer->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
+                                               ngx_chat_consumer_scanned,
+                                               consumer);
 }
 
 
 static void
 ngx_chat_consumer_scanned(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
     ngx_uint_t  started;
 
-    in->scan = NULL;
+    consumer->scan = NULL;
 
-    if (in->draining || rc == NGX_ERROR) {
+    if (consumer->draining || rc == NGX_ERROR) {
         return;
     }
 
     started = 0;
 
     if (rc == NGX_OK) {
-        rc = ngx_chat_consumer_take(in, page, 0, &started);
+        rc = ngx_chat_consumer_start_jobs(consumer, page, 0, &started);
     }
 
     /* entries that did not fit, or failed to start, need another scan */
 
-    if (in->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
-        in->takeovers--;
+    if (consumer->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
+        consumer->takeovers--;
     }
 
     /* entries are made our own once they are claimed */
 
-    if (started && !in->soon.timer_set) {
-        ngx_add_timer(&in->soon, NGX_CHAT_CONSUMER_SOON);
+    if (started && !consumer->soon.timer_set) {
+        ngx_add_timer(&consumer->soon, NGX_CHAT_CONSUMER_SOON);
     }
 }
 
@@ -186,44 +188,46 @@ ngx_chat_consumer_soon_handler(ngx_event_t *ev)
 
 
 static void
-ngx_chat_consumer_keep(ngx_chat_consumer_t *in)
+ngx_chat_consumer_keep(ngx_chat_consumer_t *consumer)
 {
     ngx_uint_t  n;
 
-    if (in->keep) {
+    if (consumer->keep) {
         return;
     }
 
-    n = ngx_chat_job_entries(in->jobs, in->entries, in->max);
+    n = ngx_chat_job_entries(consumer->jobs, consumer->entries, consumer->max);
 
     if (n == 0) {
         return;
     }
 
-    in->keep = ngx_chat_store_tasks_keep(&in->jobs->store, &in->consumer,
-                                         in->entries, n,
-                                         ngx_chat_consumer_kept, in);
+    consumer->keep = ngx_chat_store_tasks_keep(&consumer->jobs->store,
+                                               &consumer->name,
+                                               consumer->entries, n,
+                                               ngx_chat_consumer_kept,
+                                               consumer);
 }
 
 
 static void
 ngx_chat_consumer_kept(void *data, ngx_int_t rc)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->keep = NULL;
+    consumer->keep = NULL;
 }
 
 
 static void
 ngx_chat_consumer_length(void *data, ngx_int_t rc, ngx_uint_t waiting)
 {
-    ngx_chat_consumer_t *in = data;
+    ngx_chat_consumer_t *consumer = data;
 
-    in->length = NULL;
+    consumer->length = NULL;
 
     if (rc == NGX_OK) {
-        in->queued = waiting;
+        consumer->queued = waiting;
     }
 }
 

@@ -27,7 +27,7 @@ struct ngx_chat_consumer_s {
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t                 ident;
 
-    ngx_str_t                 consumer;
+    ngx_str_t                 name;
     int64_t                   client;      /* rd's id, 0: not known */
 
     ngx_chat_call_t          *read;        /* read or create on rd */
@@ -43,27 +43,27 @@ struct ngx_chat_consumer_s {
     ngx_uint_t                ticks;
     ngx_uint_t                page;        /* tasks to read at once, now */
 
-    ngx_str_t                 after;       /* own entries seen so far */
-    u_char                    room[NGX_CHAT_CONSUMER_ENTRY_LEN];
+    ngx_str_t                 position;    /* own entries seen so far */
+    u_char                    position_buf[NGX_CHAT_CONSUMER_ENTRY_LEN];
 
     ngx_str_t                *entries;     /* room for keep */
     ngx_uint_t                max;
     ngx_uint_t                takeovers;   /* scans for the predecessor's */
     ngx_uint_t                queued;
 
-    void                    (*drained)(void *data);
+    void                    (*drained_handler)(void *data);
     void                     *data;
 
-    unsigned                  own:1;       /* own entries are to be read */
+    unsigned                  read_pending:1;  /* own entries are to be read */
     unsigned                  draining:1;
 };
 
 
 /* begins it, and does what is due at once */
-void ngx_chat_consumer_maintenance(ngx_chat_consumer_t *in);
+void ngx_chat_consumer_maintenance(ngx_chat_consumer_t *consumer);
 
 /* reads on, unless that goes on already or there is no room */
-void ngx_chat_consumer_next(ngx_chat_consumer_t *in);
+void ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer);
 
 /*
  * Starts the jobs of a page.  all: also if there is no room; started counts
@@ -73,7 +73,7 @@ void ngx_chat_consumer_next(ngx_chat_consumer_t *in);
  * NGX_AGAIN  there is no more room
  * NGX_ERROR  a task could not be started
  */
-ngx_int_t ngx_chat_consumer_take(ngx_chat_consumer_t *in,
+ngx_int_t ngx_chat_consumer_start_jobs(ngx_chat_consumer_t *consumer,
     ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started);
 
 

@@ -12,33 +12,33 @@
 /* Redis, control, a resolver, and a provider connection to spare each */
 #define NGX_CHAT_FILLER_EXTRA_CONNECTIONS  64
 
-#define NGX_CHAT_FILLER_BEAT               1000
+#define NGX_CHAT_FILLER_PULSE              1000    /* ms */
 
-/* at first, and when it is to quit */
-#define NGX_CHAT_FILLER_QUICK_BEAT         100
-#define NGX_CHAT_FILLER_QUICK_BEATS        10
+/* at the start, and while the filler drains */
+#define NGX_CHAT_FILLER_QUICK_PULSE        100     /* ms */
+#define NGX_CHAT_FILLER_QUICK_PULSES       10
 
-/* how long one that is to terminate may take to give tasks back */
-#define NGX_CHAT_FILLER_LAST               1000
+/* ms, for giving tasks back on TERM */
+#define NGX_CHAT_FILLER_TERMINATE_TIME     1000
 
 
 typedef struct {
     ngx_chat_filler_conf_t  *conf;
     ngx_cycle_t             *cycle;
     ngx_connection_t        *control;
-    ngx_chat_slot_t         *slot;       /* NULL: the board is full */
+    ngx_chat_slot_t         *slot;       /* NULL: the scoreboard is full */
     ngx_chat_jobs_t          jobs;
-    ngx_chat_consumer_t     *intake;
-    ngx_event_t              beat;
+    ngx_chat_consumer_t     *consumer;
+    ngx_event_t              pulse;
     ngx_connection_t         dummy;
     ngx_uint_t               number;
-    ngx_uint_t               beats;
+    ngx_uint_t               pulses;
 
-    ngx_msec_t               last;       /* terminating: exit by then */
+    ngx_msec_t               exit_by;    /* terminating: exit by then */
 
     unsigned                 quit:1;     /* drain when possible, then exit */
     unsigned                 draining:1;
-    unsigned                 leaving:1;  /* tasks are given back */
+    unsigned                 terminating:1; /* tasks are given back */
     unsigned                 drained:1;  /* no task can arrive any more */
     unsigned                 reopen:1;
     unsigned                 terminate:1;
@@ -51,20 +51,20 @@ static void ngx_chat_filler_close_files(ngx_cycle_t *cycle,
     ngx_socket_t control);
 static int ngx_libc_cdecl ngx_chat_filler_cmp_fds(const void *one,
     const void *two);
-static void ngx_chat_filler_forget(ngx_cycle_t *cycle);
-static ngx_uint_t ngx_chat_filler_limits(ngx_chat_filler_conf_t *fcf,
+static void ngx_chat_filler_reset_process(ngx_cycle_t *cycle);
+static ngx_uint_t ngx_chat_filler_set_limits(ngx_chat_filler_conf_t *fcf,
     ngx_log_t *log);
 static ngx_int_t ngx_chat_filler_start(ngx_chat_filler_t *fl,
     ngx_socket_t control, u_char *token, ngx_str_t *predecessor);
 static void ngx_chat_filler_control_handler(ngx_event_t *rev);
-static void ngx_chat_filler_beat_handler(ngx_event_t *ev);
-static void ngx_chat_filler_inherit(ngx_chat_filler_t *fl);
-static void ngx_chat_filler_job_ended(void *data);
-static void ngx_chat_filler_drained(void *data);
+static void ngx_chat_filler_pulse_handler(ngx_event_t *ev);
+static void ngx_chat_filler_take_over(ngx_chat_filler_t *fl);
+static void ngx_chat_filler_job_ended_handler(void *data);
+static void ngx_chat_filler_drained_handler(void *data);
 static void ngx_chat_filler_loop(ngx_chat_filler_t *fl);
-static void ngx_chat_filler_leave(ngx_chat_filler_t *fl);
+static void ngx_chat_filler_terminate(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_drain(ngx_chat_filler_t *fl);
-static void ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl);
+static void ngx_chat_filler_pulse_soon(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_exit(ngx_chat_filler_t *fl);
 
 
@@ -86,10 +86,10 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
 
     ngx_chat_filler_detach(cycle);
     ngx_chat_filler_close_files(cycle, control);
-    ngx_chat_filler_forget(cycle);
+    ngx_chat_filler_reset_process(cycle);
 
     cycle->listening.nelts = 0;
-    cycle->connection_n = ngx_chat_filler_limits(fcf, cycle->log);
+    cycle->connection_n = ngx_chat_filler_set_limits(fcf, cycle->log);
 
     if (ngx_event_core_module.init_process(cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -109,8 +109,8 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
     fl->conf = fcf;
     fl->cycle = cycle;
     fl->number = number;
-    fl->slot = ngx_chat_scoreboard_take(fcf->board, ngx_pid, number, token,
-                                        predecessor);
+    fl->slot = ngx_chat_scoreboard_take_slot(fcf->scoreboard, ngx_pid, number,
+                                             token, predecessor);
 
     if (ngx_chat_filler_start(fl, control, token, predecessor) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -261,7 +261,7 @@ ngx_chat_filler_cmp_fds(const void *one, const void *two)
  */
 
 static void
-ngx_chat_filler_forget(ngx_cycle_t *cycle)
+ngx_chat_filler_reset_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t        i;
     ngx_time_t       *tp;
@@ -292,7 +292,7 @@ ngx_chat_filler_forget(ngx_cycle_t *cycle)
  */
 
 static ngx_uint_t
-ngx_chat_filler_limits(ngx_chat_filler_conf_t *fcf, ngx_log_t *log)
+ngx_chat_filler_set_limits(ngx_chat_filler_conf_t *fcf, ngx_log_t *log)
 {
     ngx_uint_t     n, wanted;
     struct rlimit  rlmt;
@@ -365,7 +365,7 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
 
     fl->jobs.conf = fl->conf;
     fl->jobs.log = log;
-    fl->jobs.ended = ngx_chat_filler_job_ended;
+    fl->jobs.ended = ngx_chat_filler_job_ended_handler;
     fl->jobs.data = fl;
     fl->jobs.predecessor = *predecessor;
     ngx_memcpy(fl->jobs.token, token, NGX_CHAT_TOKEN_LEN);
@@ -395,18 +395,18 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
-    fl->intake = ngx_chat_consumer_start(&fl->jobs, log);
-    if (fl->intake == NULL) {
+    fl->consumer = ngx_chat_consumer_start(&fl->jobs, log);
+    if (fl->consumer == NULL) {
         return NGX_ERROR;
     }
 
     fl->dummy.fd = (ngx_socket_t) -1;
     fl->dummy.data = fl;
-    fl->beat.handler = ngx_chat_filler_beat_handler;
-    fl->beat.data = &fl->dummy;
-    fl->beat.log = log;
+    fl->pulse.handler = ngx_chat_filler_pulse_handler;
+    fl->pulse.data = &fl->dummy;
+    fl->pulse.log = log;
 
-    ngx_chat_filler_beat_handler(&fl->beat);
+    ngx_chat_filler_pulse_handler(&fl->pulse);
 
     return NGX_OK;
 }
@@ -470,7 +470,7 @@ ngx_chat_filler_control_handler(ngx_event_t *rev)
 
 
 static void
-ngx_chat_filler_beat_handler(ngx_event_t *ev)
+ngx_chat_filler_pulse_handler(ngx_event_t *ev)
 {
     ngx_connection_t   *dummy;
     ngx_chat_filler_t  *fl;
@@ -479,26 +479,26 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
     fl = dummy->data;
 
     if (fl->slot && fl->quit
-        && ngx_chat_scoreboard_yield(fl->conf->board, fl->slot) == NGX_OK)
+        && ngx_chat_scoreboard_yield_slot(fl->conf->scoreboard,
+                                          fl->slot) == NGX_OK)
     {
         fl->slot = NULL;
     }
 
-    /* the board may have been full of those who were to quit */
+    /* the scoreboard may have been full of fillers that drain */
 
-    if (fl->slot == NULL && !fl->quit && !fl->leaving) {
-        fl->slot = ngx_chat_scoreboard_take(fl->conf->board, ngx_pid,
-                                            fl->number,
-                                            fl->jobs.token,
-                                            &fl->jobs.predecessor);
+    if (fl->slot == NULL && !fl->quit && !fl->terminating) {
+        fl->slot = ngx_chat_scoreboard_take_slot(fl->conf->scoreboard, ngx_pid,
+                                                 fl->number, fl->jobs.token,
+                                                 &fl->jobs.predecessor);
     }
 
     if (fl->slot) {
-        fl->slot->beat = ngx_time();
+        fl->slot->pulse = ngx_time();
         fl->slot->running = fl->jobs.running;
-        fl->slot->queued = ngx_chat_consumer_queued(fl->intake);
+        fl->slot->queued = ngx_chat_consumer_queued(fl->consumer);
         fl->slot->redis = ngx_chat_redis_up(fl->jobs.store.redis)
-                          && ngx_chat_consumer_up(fl->intake)
+                          && ngx_chat_consumer_is_up(fl->consumer)
                           && ngx_chat_store_refusal(&fl->jobs.store,
                                                     NGX_CHAT_SERVICE_QUEUE)
                              ->len == 0;
@@ -507,33 +507,34 @@ ngx_chat_filler_beat_handler(ngx_event_t *ev)
                                    : NGX_CHAT_SLOT_RUNNING;
     }
 
-    fl->beats++;
+    fl->pulses++;
 
-    if (fl->quit || fl->leaving) {
-        ngx_add_timer(ev, NGX_CHAT_FILLER_QUICK_BEAT);
+    if (fl->quit || fl->terminating) {
+        ngx_add_timer(ev, NGX_CHAT_FILLER_QUICK_PULSE);
         return;
     }
 
-    ngx_chat_filler_inherit(fl);
+    ngx_chat_filler_take_over(fl);
 
-    ngx_add_timer(ev, fl->beats < NGX_CHAT_FILLER_QUICK_BEATS
-                      ? NGX_CHAT_FILLER_QUICK_BEAT : NGX_CHAT_FILLER_BEAT);
+    ngx_add_timer(ev, fl->pulses < NGX_CHAT_FILLER_QUICK_PULSES
+                      ? NGX_CHAT_FILLER_QUICK_PULSE : NGX_CHAT_FILLER_PULSE);
 }
 
 
 /*
- * A process that dies together with its worker, or after it, has only the board
- * to tell its token, and may die a moment after its successor has started.
+ * A filler that dies together with its worker, or after it, leaves its token on
+ * the scoreboard alone, and may die a moment after its successor has started:
+ * each pulse looks.
  */
 
 static void
-ngx_chat_filler_inherit(ngx_chat_filler_t *fl)
+ngx_chat_filler_take_over(ngx_chat_filler_t *fl)
 {
     u_char  token[NGX_CHAT_TOKEN_LEN];
 
-    if (ngx_chat_consumer_inheriting(fl->intake)
-        || ngx_chat_scoreboard_dead(fl->conf->board, fl->number,
-                                    fl->conf->processes, token)
+    if (ngx_chat_consumer_is_taking_over(fl->consumer)
+        || ngx_chat_scoreboard_reap_slot(fl->conf->scoreboard, fl->number,
+                                         fl->conf->processes, token)
            != NGX_OK)
     {
         return;
@@ -542,21 +543,21 @@ ngx_chat_filler_inherit(ngx_chat_filler_t *fl)
     ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0,
                   "tasks of a dead chat filler process are taken over");
 
-    ngx_chat_consumer_inherit(fl->intake, token);
+    ngx_chat_consumer_take_over(fl->consumer, token);
 }
 
 
 static void
-ngx_chat_filler_job_ended(void *data)
+ngx_chat_filler_job_ended_handler(void *data)
 {
     ngx_chat_filler_t  *fl = data;
 
-    ngx_chat_consumer_room(fl->intake);
+    ngx_chat_consumer_resume(fl->consumer);
 }
 
 
 static void
-ngx_chat_filler_drained(void *data)
+ngx_chat_filler_drained_handler(void *data)
 {
     ngx_chat_filler_t  *fl = data;
 
@@ -575,12 +576,12 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
             fl->terminate = 1;
         }
 
-        if (fl->terminate && !fl->leaving) {
-            ngx_chat_filler_leave(fl);
+        if (fl->terminate && !fl->terminating) {
+            ngx_chat_filler_terminate(fl);
         }
 
-        if (fl->leaving
-            && (ngx_msec_int_t) (fl->last - ngx_current_msec) <= 0)
+        if (fl->terminating
+            && (ngx_msec_int_t) (fl->exit_by - ngx_current_msec) <= 0)
         {
             ngx_chat_filler_exit(fl);
         }
@@ -612,19 +613,20 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 /* running jobs are given back: others need not wait for the lease */
 
 static void
-ngx_chat_filler_leave(ngx_chat_filler_t *fl)
+ngx_chat_filler_terminate(ngx_chat_filler_t *fl)
 {
-    fl->leaving = 1;
-    fl->last = ngx_current_msec + NGX_CHAT_FILLER_LAST;
+    fl->terminating = 1;
+    fl->exit_by = ngx_current_msec + NGX_CHAT_FILLER_TERMINATE_TIME;
 
     if (!fl->draining) {
         fl->draining = 1;
-        ngx_chat_consumer_drain(fl->intake, ngx_chat_filler_drained, fl);
+        ngx_chat_consumer_drain(fl->consumer, ngx_chat_filler_drained_handler,
+                                fl);
     }
 
     ngx_chat_job_give_back_all(&fl->jobs);
 
-    ngx_chat_filler_beat_soon(fl);
+    ngx_chat_filler_pulse_soon(fl);
 }
 
 
@@ -637,17 +639,17 @@ ngx_chat_filler_leave(ngx_chat_filler_t *fl)
 static void
 ngx_chat_filler_drain(ngx_chat_filler_t *fl)
 {
-    ngx_chat_scoreboard_t  *board;
+    ngx_chat_scoreboard_t  *scoreboard;
 
-    board = fl->conf->board;
+    scoreboard = fl->conf->scoreboard;
 
     if (fl->slot && fl->slot->state != NGX_CHAT_SLOT_DRAINING) {
         fl->slot->state = NGX_CHAT_SLOT_DRAINING;
-        ngx_chat_filler_beat_soon(fl);
+        ngx_chat_filler_pulse_soon(fl);
     }
 
-    if (!ngx_chat_scoreboard_successor(board, ngx_pid)
-        && ngx_chat_scoreboard_requests(board))
+    if (!ngx_chat_scoreboard_has_successor(scoreboard, ngx_pid)
+        && ngx_chat_scoreboard_count_requests(scoreboard))
     {
         return;
     }
@@ -660,15 +662,15 @@ ngx_chat_filler_drain(ngx_chat_filler_t *fl)
 
     ngx_setproctitle("chat filler process is shutting down");
 
-    ngx_chat_consumer_drain(fl->intake, ngx_chat_filler_drained, fl);
+    ngx_chat_consumer_drain(fl->consumer, ngx_chat_filler_drained_handler, fl);
 }
 
 
 static void
-ngx_chat_filler_beat_soon(ngx_chat_filler_t *fl)
+ngx_chat_filler_pulse_soon(ngx_chat_filler_t *fl)
 {
-    ngx_del_timer(&fl->beat);
-    ngx_add_timer(&fl->beat, NGX_CHAT_FILLER_QUICK_BEAT);
+    ngx_del_timer(&fl->pulse);
+    ngx_add_timer(&fl->pulse, NGX_CHAT_FILLER_QUICK_PULSE);
 }
 
 
@@ -678,7 +680,7 @@ ngx_chat_filler_exit(ngx_chat_filler_t *fl)
     /* the slot stays if tasks are left behind: a successor needs the token */
 
     if (fl->slot && fl->drained && fl->jobs.running == 0) {
-        ngx_chat_scoreboard_release(fl->slot);
+        ngx_chat_scoreboard_release_slot(fl->slot);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0, "exit");

@@ -2,7 +2,7 @@
 /*
  * The filler process ("nginx: chat filler process"): takes tasks from the
  * queue, asks providers, and writes the generations.  It shares nothing with
- * workers but Redis, the board and the configuration.
+ * workers but Redis, the scoreboard and the configuration.
  */
 
 
@@ -27,7 +27,7 @@ typedef struct {
     ngx_resolver_t        *resolver;     /* of http{}, or NULL */
     ngx_uint_t             processes;
     ngx_uint_t             concurrency;
-    ngx_chat_scoreboard_t      *board;
+    ngx_chat_scoreboard_t *scoreboard;
 } ngx_chat_filler_conf_t;
 
 

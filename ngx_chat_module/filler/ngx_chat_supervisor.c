@@ -6,13 +6,13 @@
 #include <ngx_channel.h>
 
 
-#define NGX_CHAT_RESPAWN_MIN    250      /* ms */
-#define NGX_CHAT_RESPAWN_MAX    30000
+#define NGX_CHAT_SUPERVISOR_RESPAWN_MIN    250      /* ms */
+#define NGX_CHAT_SUPERVISOR_RESPAWN_MAX    30000
 
 /* a process that lived so long did not die of starting: no respawn delay */
-#define NGX_CHAT_RESPAWN_GOOD   1000
+#define NGX_CHAT_SUPERVISOR_RESPAWN_GOOD   1000
 
-#define NGX_CHAT_DRAIN_TICK     1000
+#define NGX_CHAT_SUPERVISOR_DRAIN_TICK     1000
 
 
 typedef struct {
@@ -32,30 +32,31 @@ typedef struct {
     ngx_msec_t               delay;
     u_char                   token[NGX_CHAT_TOKEN_LEN];
     ngx_str_t                predecessor;
-    u_char                   room[NGX_CHAT_TOKEN_LEN];
-} ngx_chat_supervisor_child_t;
+    u_char                   predecessor_token[NGX_CHAT_TOKEN_LEN];
+} ngx_chat_child_t;
 
 
 typedef struct {
-    ngx_uint_t                    n;
-    ngx_chat_supervisor_child_t  *fillers;
+    ngx_uint_t         n;
+    ngx_chat_child_t  *children;
 } ngx_chat_supervisor_t;
 
 
-static void ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co);
-static ngx_int_t ngx_chat_supervisor_watch(ngx_chat_supervisor_child_t *co,
+static void ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child);
+static ngx_int_t ngx_chat_supervisor_watch_child(ngx_chat_child_t *child,
     ngx_socket_t fd);
 static void ngx_chat_supervisor_control_handler(ngx_event_t *rev);
-static void ngx_chat_supervisor_reserve(ngx_chat_supervisor_child_t *co,
+static void ngx_chat_supervisor_reserve_files(ngx_chat_child_t *child,
     ngx_uint_t files);
-static void ngx_chat_supervisor_release(ngx_chat_supervisor_child_t *co);
-static void ngx_chat_supervisor_drain(ngx_chat_supervisor_child_t *co);
-static void ngx_chat_supervisor_gone(ngx_chat_supervisor_child_t *co);
-static void ngx_chat_supervisor_respawn_later(ngx_chat_supervisor_child_t *co);
+static void ngx_chat_supervisor_release_files(ngx_chat_child_t *child);
+static void ngx_chat_supervisor_drain_child(ngx_chat_child_t *child);
+static void ngx_chat_supervisor_replace_child(ngx_chat_child_t *child);
+static void ngx_chat_supervisor_schedule_respawn(ngx_chat_child_t *child);
 static void ngx_chat_supervisor_timer_handler(ngx_event_t *ev);
-static void ngx_chat_supervisor_tell(ngx_chat_supervisor_child_t *co,
-    u_char what);
-static void ngx_chat_supervisor_reopen(ngx_open_file_t *file, ngx_log_t *log);
+static void ngx_chat_supervisor_send_command(ngx_chat_child_t *child,
+    u_char command);
+static void ngx_chat_supervisor_flush_handler(ngx_open_file_t *file,
+    ngx_log_t *log);
 
 
 /* of worker 0, or of the single process; elsewhere n is 0 */
@@ -65,9 +66,9 @@ static ngx_chat_supervisor_t  ngx_chat_supervisor;
 ngx_int_t
 ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
 {
-    ngx_log_t                    *log;
-    ngx_uint_t                    i;
-    ngx_chat_supervisor_child_t  *co;
+    ngx_log_t         *log;
+    ngx_uint_t         i;
+    ngx_chat_child_t  *child;
 
     /* helpers such as the cache manager come here too, as worker 0 */
 
@@ -78,40 +79,40 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    co = ngx_pcalloc(cycle->pool, fcf->processes
-                                  * sizeof(ngx_chat_supervisor_child_t));
-    if (co == NULL) {
+    child = ngx_pcalloc(cycle->pool, fcf->processes
+                                  * sizeof(ngx_chat_child_t));
+    if (child == NULL) {
         return NGX_ERROR;
     }
 
     ngx_chat_supervisor.n = fcf->processes;
-    ngx_chat_supervisor.fillers = co;
+    ngx_chat_supervisor.children = child;
 
     /* log reopening has no hook, but files are flushed before */
 
     log = ngx_log_get_file_log(cycle->log);
 
     if (log && log->file && log->file->flush == NULL) {
-        log->file->flush = ngx_chat_supervisor_reopen;
+        log->file->flush = ngx_chat_supervisor_flush_handler;
     }
 
     for (i = 0; i < fcf->processes; i++) {
-        co[i].conf = fcf;
-        co[i].cycle = cycle;
-        co[i].number = i;
+        child[i].conf = fcf;
+        child[i].cycle = cycle;
+        child[i].number = i;
 
-        co[i].spare_fd[0] = (ngx_socket_t) -1;
-        co[i].spare_fd[1] = (ngx_socket_t) -1;
+        child[i].spare_fd[0] = (ngx_socket_t) -1;
+        child[i].spare_fd[1] = (ngx_socket_t) -1;
 
-        co[i].dummy.fd = (ngx_socket_t) -1;
-        co[i].timer.handler = ngx_chat_supervisor_timer_handler;
-        co[i].timer.data = &co[i].dummy;
-        co[i].timer.log = cycle->log;
-        co[i].dummy.data = &co[i];
+        child[i].dummy.fd = (ngx_socket_t) -1;
+        child[i].timer.handler = ngx_chat_supervisor_timer_handler;
+        child[i].timer.data = &child[i].dummy;
+        child[i].timer.log = cycle->log;
+        child[i].dummy.data = &child[i];
 
-        co[i].predecessor.data = co[i].room;
+        child[i].predecessor.data = child[i].predecessor_token;
 
-        ngx_chat_supervisor_spawn(&co[i]);
+        ngx_chat_supervisor_spawn_child(&child[i]);
     }
 
     return NGX_OK;
@@ -121,23 +122,23 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
 void
 ngx_chat_supervisor_stop(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                    i;
-    ngx_chat_supervisor_child_t  *co;
+    ngx_uint_t         i;
+    ngx_chat_child_t  *child;
 
     for (i = 0; i < ngx_chat_supervisor.n; i++) {
-        co = &ngx_chat_supervisor.fillers[i];
+        child = &ngx_chat_supervisor.children[i];
 
-        if (co->timer.timer_set) {
-            ngx_del_timer(&co->timer);
+        if (child->timer.timer_set) {
+            ngx_del_timer(&child->timer);
         }
 
-        if (co->control) {
-            ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_TERMINATE);
-            ngx_close_connection(co->control);
-            co->control = NULL;
+        if (child->control) {
+            ngx_chat_supervisor_send_command(child, NGX_CHAT_CONTROL_TERMINATE);
+            ngx_close_connection(child->control);
+            child->control = NULL;
         }
 
-        ngx_chat_supervisor_release(co);
+        ngx_chat_supervisor_release_files(child);
     }
 
     ngx_chat_supervisor.n = 0;
@@ -145,19 +146,19 @@ ngx_chat_supervisor_stop(ngx_cycle_t *cycle)
 
 
 static void
-ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co)
+ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
 {
     ngx_fd_t   fd[2];
     ngx_log_t  *log;
 
-    log = co->cycle->log;
+    log = child->cycle->log;
 
-    ngx_chat_supervisor_release(co);
+    ngx_chat_supervisor_release_files(child);
 
-    if (ngx_chat_key_random(co->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
+    if (ngx_chat_key_random(child->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "no random bits for the chat filler process");
-        ngx_chat_supervisor_respawn_later(co);
+        ngx_chat_supervisor_schedule_respawn(child);
         return;
     }
 
@@ -166,15 +167,15 @@ ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co)
     {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "socketpair() for the chat filler process failed");
-        ngx_chat_supervisor_respawn_later(co);
+        ngx_chat_supervisor_schedule_respawn(child);
         return;
     }
 
     /* first of all, lest it be started in vain */
 
-    if (ngx_chat_supervisor_watch(co, fd[0]) != NGX_OK) {
+    if (ngx_chat_supervisor_watch_child(child, fd[0]) != NGX_OK) {
         ngx_close_channel(fd, log);
-        ngx_chat_supervisor_respawn_later(co);
+        ngx_chat_supervisor_schedule_respawn(child);
         return;
     }
 
@@ -183,23 +184,23 @@ ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co)
      * master's process table, which is the master's to edit
      */
 
-    co->pid = fork();
+    child->pid = fork();
 
-    switch (co->pid) {
+    switch (child->pid) {
 
     case -1:
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "fork() of the chat filler process failed");
         (void) close(fd[1]);
-        ngx_close_connection(co->control);
-        co->control = NULL;
-        ngx_chat_supervisor_respawn_later(co);
+        ngx_close_connection(child->control);
+        child->control = NULL;
+        ngx_chat_supervisor_schedule_respawn(child);
         return;
 
     case 0:
         ngx_chat_supervisor.n = 0;
-        ngx_chat_filler_main(co->conf, co->cycle, fd[1], co->number,
-                             co->token, &co->predecessor);
+        ngx_chat_filler_main(child->conf, child->cycle, fd[1], child->number,
+                             child->token, &child->predecessor);
         exit(2);
 
     default:
@@ -209,27 +210,28 @@ ngx_chat_supervisor_spawn(ngx_chat_supervisor_child_t *co)
     (void) close(fd[1]);
 
     /* fd[0] will be the other file: closed before the next spawn */
-    ngx_chat_supervisor_reserve(co, 1);
+    ngx_chat_supervisor_reserve_files(child, 1);
 
-    co->started = ngx_current_msec;
+    child->started = ngx_current_msec;
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "start chat filler process %P", co->pid);
+                  "start chat filler process %P", child->pid);
 }
 
 
 static ngx_int_t
-ngx_chat_supervisor_watch(ngx_chat_supervisor_child_t *co, ngx_socket_t fd)
+ngx_chat_supervisor_watch_child(ngx_chat_child_t *child,
+    ngx_socket_t fd)
 {
     ngx_connection_t  *c;
 
-    c = ngx_get_connection(fd, co->cycle->log);
+    c = ngx_get_connection(fd, child->cycle->log);
     if (c == NULL) {
         return NGX_ERROR;
     }
 
-    c->data = co;
-    c->log = co->cycle->log;
+    c->data = child;
+    c->log = child->cycle->log;
     c->read->log = c->log;
     c->write->log = c->log;
     c->read->handler = ngx_chat_supervisor_control_handler;
@@ -244,7 +246,7 @@ ngx_chat_supervisor_watch(ngx_chat_supervisor_child_t *co, ngx_socket_t fd)
         return NGX_ERROR;
     }
 
-    co->control = c;
+    child->control = c;
 
     return NGX_OK;
 }
@@ -253,13 +255,13 @@ ngx_chat_supervisor_watch(ngx_chat_supervisor_child_t *co, ngx_socket_t fd)
 static void
 ngx_chat_supervisor_control_handler(ngx_event_t *rev)
 {
-    u_char                        buf[64];
-    ssize_t                       n;
-    ngx_connection_t             *c;
-    ngx_chat_supervisor_child_t  *co;
+    u_char             buf[64];
+    ssize_t            n;
+    ngx_connection_t  *c;
+    ngx_chat_child_t  *child;
 
     c = rev->data;
-    co = c->data;
+    child = c->data;
 
     if (c->close) {
 
@@ -267,13 +269,13 @@ ngx_chat_supervisor_control_handler(ngx_event_t *rev)
 
             /* worker_shutdown_timeout is over */
 
-            ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_TERMINATE);
-            ngx_chat_supervisor_gone(co);
+            ngx_chat_supervisor_send_command(child, NGX_CHAT_CONTROL_TERMINATE);
+            ngx_chat_supervisor_replace_child(child);
             return;
         }
 
         c->close = 0;
-        ngx_chat_supervisor_drain(co);
+        ngx_chat_supervisor_drain_child(child);
         return;
     }
 
@@ -296,41 +298,42 @@ ngx_chat_supervisor_control_handler(ngx_event_t *rev)
             }
         }
 
-        ngx_chat_supervisor_gone(co);
+        ngx_chat_supervisor_replace_child(child);
         return;
     }
 }
 
 
 static void
-ngx_chat_supervisor_reserve(ngx_chat_supervisor_child_t *co, ngx_uint_t files)
+ngx_chat_supervisor_reserve_files(ngx_chat_child_t *child,
+    ngx_uint_t files)
 {
     ngx_uint_t  n;
 
     for (n = 0; n < files; n++) {
 
-        if (co->spare_fd[n] == (ngx_socket_t) -1) {
-            co->spare_fd[n] = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+        if (child->spare_fd[n] == (ngx_socket_t) -1) {
+            child->spare_fd[n] = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
         }
     }
 }
 
 
 static void
-ngx_chat_supervisor_release(ngx_chat_supervisor_child_t *co)
+ngx_chat_supervisor_release_files(ngx_chat_child_t *child)
 {
     ngx_uint_t  n;
 
-    if (co->spare) {
-        ngx_free_connection(co->spare);
-        co->spare = NULL;
+    if (child->spare) {
+        ngx_free_connection(child->spare);
+        child->spare = NULL;
     }
 
     for (n = 0; n < 2; n++) {
 
-        if (co->spare_fd[n] != (ngx_socket_t) -1) {
-            (void) close(co->spare_fd[n]);
-            co->spare_fd[n] = (ngx_socket_t) -1;
+        if (child->spare_fd[n] != (ngx_socket_t) -1) {
+            (void) close(child->spare_fd[n]);
+            child->spare_fd[n] = (ngx_socket_t) -1;
         }
     }
 }
@@ -339,81 +342,81 @@ ngx_chat_supervisor_release(ngx_chat_supervisor_child_t *co)
 /* the worker stays until its filler has finished what it runs */
 
 static void
-ngx_chat_supervisor_drain(ngx_chat_supervisor_child_t *co)
+ngx_chat_supervisor_drain_child(ngx_chat_child_t *child)
 {
-    co->control->idle = 0;
+    child->control->idle = 0;
 
-    ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_QUIT);
+    ngx_chat_supervisor_send_command(child, NGX_CHAT_CONTROL_QUIT);
 
-    if (co->timer.timer_set) {
-        ngx_del_timer(&co->timer);
+    if (child->timer.timer_set) {
+        ngx_del_timer(&child->timer);
     }
 
-    co->timer.cancelable = 0;
-    ngx_add_timer(&co->timer, NGX_CHAT_DRAIN_TICK);
+    child->timer.cancelable = 0;
+    ngx_add_timer(&child->timer, NGX_CHAT_SUPERVISOR_DRAIN_TICK);
 }
 
 
 static void
-ngx_chat_supervisor_gone(ngx_chat_supervisor_child_t *co)
+ngx_chat_supervisor_replace_child(ngx_chat_child_t *child)
 {
-    ngx_close_connection(co->control);
-    co->control = NULL;
+    ngx_close_connection(child->control);
+    child->control = NULL;
 
-    if (co->timer.timer_set) {
-        ngx_del_timer(&co->timer);
+    if (child->timer.timer_set) {
+        ngx_del_timer(&child->timer);
     }
 
     if (ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, co->cycle->log, 0,
-                  "chat filler process %P is gone", co->pid);
+    ngx_log_error(NGX_LOG_ERR, child->cycle->log, 0,
+                  "chat filler process %P is gone", child->pid);
 
-    ngx_memcpy(co->room, co->token, NGX_CHAT_TOKEN_LEN);
-    co->predecessor.len = NGX_CHAT_TOKEN_LEN;
+    ngx_memcpy(child->predecessor_token, child->token, NGX_CHAT_TOKEN_LEN);
+    child->predecessor.len = NGX_CHAT_TOKEN_LEN;
 
-    if (ngx_current_msec - co->started >= NGX_CHAT_RESPAWN_GOOD) {
-        co->delay = 0;
-        ngx_chat_supervisor_spawn(co);
+    if (ngx_current_msec - child->started >= NGX_CHAT_SUPERVISOR_RESPAWN_GOOD) {
+        child->delay = 0;
+        ngx_chat_supervisor_spawn_child(child);
         return;
     }
 
-    ngx_chat_supervisor_respawn_later(co);
+    ngx_chat_supervisor_schedule_respawn(child);
 }
 
 
 static void
-ngx_chat_supervisor_respawn_later(ngx_chat_supervisor_child_t *co)
+ngx_chat_supervisor_schedule_respawn(ngx_chat_child_t *child)
 {
     /* with "poll" each connection has a file */
 
-    if (co->spare == NULL && co->cycle->files == NULL) {
-        co->spare = ngx_get_connection((ngx_socket_t) -1, co->cycle->log);
+    if (child->spare == NULL && child->cycle->files == NULL) {
+        child->spare = ngx_get_connection((ngx_socket_t) -1, child->cycle->log);
     }
 
-    ngx_chat_supervisor_reserve(co, 2);
+    ngx_chat_supervisor_reserve_files(child, 2);
 
-    co->delay = ngx_max(co->delay * 2, NGX_CHAT_RESPAWN_MIN);
-    co->delay = ngx_min(co->delay, NGX_CHAT_RESPAWN_MAX);
+    child->delay = ngx_max(child->delay * 2, NGX_CHAT_SUPERVISOR_RESPAWN_MIN);
+    child->delay = ngx_min(child->delay, NGX_CHAT_SUPERVISOR_RESPAWN_MAX);
 
-    co->timer.cancelable = 1;
-    ngx_add_timer(&co->timer, co->delay);
+    child->timer.cancelable = 1;
+    ngx_add_timer(&child->timer, child->delay);
 }
 
 
 static void
 ngx_chat_supervisor_timer_handler(ngx_event_t *ev)
 {
-    ngx_connection_t             *dummy;
-    ngx_chat_supervisor_child_t  *co;
+    ngx_connection_t  *dummy;
+    ngx_chat_child_t  *child;
 
     dummy = ev->data;
-    co = dummy->data;
+    child = dummy->data;
 
-    if (co->control) {
-        ngx_add_timer(ev, NGX_CHAT_DRAIN_TICK);
+    if (child->control) {
+        ngx_add_timer(ev, NGX_CHAT_SUPERVISOR_DRAIN_TICK);
         return;
     }
 
@@ -421,21 +424,22 @@ ngx_chat_supervisor_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_chat_supervisor_spawn(co);
+    ngx_chat_supervisor_spawn_child(child);
 }
 
 
 static void
-ngx_chat_supervisor_tell(ngx_chat_supervisor_child_t *co, u_char what)
+ngx_chat_supervisor_send_command(ngx_chat_child_t *child,
+    u_char command)
 {
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, co->cycle->log, 0,
-                   "chat filler process %P told '%c'", co->pid, what);
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, child->cycle->log, 0,
+                   "chat filler process %P told '%c'", child->pid, command);
 
     /* a full buffer or a dead process: the end of the socket tells the rest */
 
-    if (send(co->control->fd, &what, 1, MSG_NOSIGNAL) == -1) {
-        ngx_log_debug1(NGX_LOG_DEBUG_CORE, co->cycle->log, ngx_socket_errno,
-                       "chat filler process %P not told", co->pid);
+    if (send(child->control->fd, &command, 1, MSG_NOSIGNAL) == -1) {
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, child->cycle->log, ngx_socket_errno,
+                       "chat filler process %P not told", child->pid);
     }
 }
 
@@ -446,20 +450,20 @@ ngx_chat_supervisor_tell(ngx_chat_supervisor_child_t *co, u_char what)
  */
 
 static void
-ngx_chat_supervisor_reopen(ngx_open_file_t *file, ngx_log_t *log)
+ngx_chat_supervisor_flush_handler(ngx_open_file_t *file, ngx_log_t *log)
 {
-    ngx_uint_t                    i;
-    ngx_chat_supervisor_child_t  *co;
+    ngx_uint_t         i;
+    ngx_chat_child_t  *child;
 
     if (ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
     for (i = 0; i < ngx_chat_supervisor.n; i++) {
-        co = &ngx_chat_supervisor.fillers[i];
+        child = &ngx_chat_supervisor.children[i];
 
-        if (co->control) {
-            ngx_chat_supervisor_tell(co, NGX_CHAT_CONTROL_REOPEN);
+        if (child->control) {
+            ngx_chat_supervisor_send_command(child, NGX_CHAT_CONTROL_REOPEN);
         }
     }
 }

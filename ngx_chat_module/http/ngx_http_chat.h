@@ -57,7 +57,7 @@ typedef struct {
     ngx_uint_t               direct_limit;
     ngx_uint_t               redis_off;
     ngx_uint_t               direct;         /* somebody may ask directly */
-    ngx_chat_scoreboard_t   *board;          /* NULL: no location says chat */
+    ngx_chat_scoreboard_t   *scoreboard;     /* NULL: no location says chat */
     ngx_chat_hub_conf_t      hub;
 
     ngx_array_t              variables;      /* of ngx_uint_t: our indexes */
@@ -162,7 +162,7 @@ extern ngx_chat_hub_t  *ngx_http_chat_hub;
 /* health of providers from the worker's own calls: likewise */
 extern ngx_array_t     *ngx_http_chat_peers;
 
-/* the worker's count on the board, or one that nobody reads */
+/* the worker's count on the scoreboard, or one that nobody reads */
 extern ngx_atomic_t    *ngx_http_chat_requests;
 
 

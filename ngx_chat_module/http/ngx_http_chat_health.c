@@ -114,8 +114,8 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
 
     slot = NULL;
 
-    if (chmcf->board) {
-        slot = ngx_chat_scoreboard_slots(chmcf->board);
+    if (chmcf->scoreboard) {
+        slot = ngx_chat_scoreboard_slots(chmcf->scoreboard);
         ngx_http_chat_fleet(slot, &fleet);
     }
 
@@ -138,7 +138,7 @@ static ngx_uint_t
 ngx_http_chat_health_counts(ngx_chat_slot_t *slot)
 {
     return slot->state == NGX_CHAT_SLOT_RUNNING
-           && ngx_time() - (time_t) slot->beat <= NGX_HTTP_CHAT_BEAT;
+           && ngx_time() - (time_t) slot->pulse <= NGX_HTTP_CHAT_BEAT;
 }
 
 
@@ -409,7 +409,7 @@ ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
             continue;
         }
 
-        beat = ngx_time() - (time_t) slot[i].beat;
+        beat = ngx_time() - (time_t) slot[i].pulse;
 
         p = ngx_sprintf(p, "%s{\"pid\": %uA, \"state\": \"%s\", "
                         "\"beat\": %T, \"redis\": \"%s\", "
@@ -479,7 +479,7 @@ ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
 
     ngx_memzero(sum, sizeof(ngx_http_chat_provider_sum_t));
 
-    key = ngx_chat_scoreboard_key(name);
+    key = ngx_chat_scoreboard_provider_key(name);
 
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
 

@@ -1,7 +1,7 @@
 
 /*
  * GET /: can questions be answered here?  From what this process knows, and
- * from the board; nothing is asked of anybody.
+ * from the scoreboard; nothing is asked of anybody.
  */
 
 

@@ -171,7 +171,7 @@ ngx_chat_peer_show(ngx_chat_peer_t *peer, ngx_chat_slot_provider_t *shown)
 
     shown->answers = peer->answers;
     shown->failures = peer->failures;
-    shown->key = ngx_chat_scoreboard_key(&peer->provider->name);
+    shown->key = ngx_chat_scoreboard_provider_key(&peer->provider->name);
 }
 
 

@@ -2,7 +2,7 @@
 #include "ngx_chat_scoreboard.h"
 
 
-/* the slab allocator needs room for its own pages too */
+/* the slab allocator needs pages of its own too */
 #define NGX_CHAT_SCOREBOARD_SIZE                                        \
     (sizeof(ngx_chat_scoreboard_shared_t) + 16 * ngx_pagesize)
 
@@ -10,7 +10,7 @@
 
 
 typedef struct {
-    pthread_mutex_t          life;      /* held as long as the worker lives */
+    pthread_mutex_t          alive;     /* held as long as the worker lives */
     ngx_atomic_t             requests;
 } ngx_chat_scoreboard_worker_t;
 
@@ -19,7 +19,7 @@ typedef struct {
 typedef struct {
     ngx_chat_slot_t               slots[NGX_CHAT_SCOREBOARD_SLOTS];
     ngx_chat_scoreboard_worker_t  workers[NGX_MAX_PROCESSES];
-    ngx_atomic_t                  wanted;  /* 1: somebody found no slot */
+    ngx_atomic_t                  wanted;  /* 1: a filler found no slot */
 } ngx_chat_scoreboard_shared_t;
 
 
@@ -28,24 +28,24 @@ struct ngx_chat_scoreboard_s {
 };
 
 
-static ngx_int_t ngx_chat_scoreboard_init(ngx_shm_zone_t *zone, void *data);
-static ngx_int_t ngx_chat_scoreboard_init_lives(
+static ngx_int_t ngx_chat_scoreboard_init_handler(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_int_t ngx_chat_scoreboard_init_locks(
     ngx_chat_scoreboard_shared_t *shared);
-static ngx_uint_t ngx_chat_scoreboard_fits(ngx_chat_slot_t *slot,
-    ngx_uint_t round,
-    ngx_str_t *predecessor);
-static ngx_int_t ngx_chat_scoreboard_seize(pthread_mutex_t *life);
+static ngx_uint_t ngx_chat_scoreboard_slot_fits(ngx_chat_slot_t *slot,
+    ngx_uint_t round, ngx_str_t *predecessor);
+static ngx_int_t ngx_chat_scoreboard_lock(pthread_mutex_t *alive);
 
 
 ngx_int_t
 ngx_chat_scoreboard_add(ngx_conf_t *cf, void *tag,
-    ngx_chat_scoreboard_t **board)
+    ngx_chat_scoreboard_t **sb)
 {
     ngx_str_t        name;
     ngx_shm_zone_t  *zone;
 
-    *board = ngx_pcalloc(cf->pool, sizeof(ngx_chat_scoreboard_t));
-    if (*board == NULL) {
+    *sb = ngx_pcalloc(cf->pool, sizeof(ngx_chat_scoreboard_t));
+    if (*sb == NULL) {
         return NGX_ERROR;
     }
 
@@ -56,60 +56,61 @@ ngx_chat_scoreboard_add(ngx_conf_t *cf, void *tag,
         return NGX_ERROR;
     }
 
-    zone->init = ngx_chat_scoreboard_init;
-    zone->data = *board;
+    zone->init = ngx_chat_scoreboard_init_handler;
+    zone->data = *sb;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_chat_scoreboard_init(ngx_shm_zone_t *zone, void *data)
+ngx_chat_scoreboard_init_handler(ngx_shm_zone_t *zone, void *data)
 {
     ngx_chat_scoreboard_t  *old = data;
 
     ngx_slab_pool_t        *shpool;
-    ngx_chat_scoreboard_t  *board;
+    ngx_chat_scoreboard_t  *sb;
 
-    board = zone->data;
+    sb = zone->data;
 
     if (old) {
-        board->shared = old->shared;
+        sb->shared = old->shared;
         return NGX_OK;
     }
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     if (zone->shm.exists) {
-        board->shared = shpool->data;
+        sb->shared = shpool->data;
         return NGX_OK;
     }
 
-    board->shared = ngx_slab_calloc(shpool,
-                                    sizeof(ngx_chat_scoreboard_shared_t));
-    if (board->shared == NULL) {
+    sb->shared = ngx_slab_calloc(shpool,
+                                 sizeof(ngx_chat_scoreboard_shared_t));
+    if (sb->shared == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_chat_scoreboard_init_lives(board->shared) != NGX_OK) {
+    if (ngx_chat_scoreboard_init_locks(sb->shared) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "no locks for the chat board");
+                      "chat scoreboard cannot be set up: no robust mutexes "
+                      "that processes share");
         return NGX_ERROR;
     }
 
-    shpool->data = board->shared;
+    shpool->data = sb->shared;
 
     return NGX_OK;
 }
 
 
 /*
- * Whether a process lives is told by a lock, which the kernel takes from the
- * dead at once: a pid may be another's by now, or a zombie's for long.
+ * A lock shows whether a process lives: the kernel takes it from a dead process
+ * at once, while its pid may be reused, or stay a zombie's for long.
  */
 
 static ngx_int_t
-ngx_chat_scoreboard_init_lives(ngx_chat_scoreboard_shared_t *shared)
+ngx_chat_scoreboard_init_locks(ngx_chat_scoreboard_shared_t *shared)
 {
     ngx_int_t            rc;
     ngx_uint_t           i;
@@ -129,14 +130,14 @@ ngx_chat_scoreboard_init_lives(ngx_chat_scoreboard_shared_t *shared)
 
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS && rc == NGX_OK; i++) {
 
-        if (pthread_mutex_init(&shared->slots[i].life, &attr) != 0) {
+        if (pthread_mutex_init(&shared->slots[i].alive, &attr) != 0) {
             rc = NGX_ERROR;
         }
     }
 
     for (i = 0; i < NGX_MAX_PROCESSES && rc == NGX_OK; i++) {
 
-        if (pthread_mutex_init(&shared->workers[i].life, &attr) != 0) {
+        if (pthread_mutex_init(&shared->workers[i].alive, &attr) != 0) {
             rc = NGX_ERROR;
         }
     }
@@ -148,9 +149,8 @@ ngx_chat_scoreboard_init_lives(ngx_chat_scoreboard_shared_t *shared)
 
 
 ngx_chat_slot_t *
-ngx_chat_scoreboard_take(ngx_chat_scoreboard_t *board, ngx_pid_t pid,
-    ngx_uint_t number,
-    u_char *token, ngx_str_t *predecessor)
+ngx_chat_scoreboard_take_slot(ngx_chat_scoreboard_t *sb, ngx_pid_t pid,
+    ngx_uint_t number, u_char *token, ngx_str_t *predecessor)
 {
     ngx_uint_t        i;
     ngx_chat_slot_t  *slot;
@@ -159,11 +159,11 @@ ngx_chat_scoreboard_take(ngx_chat_scoreboard_t *board, ngx_pid_t pid,
          i < NGX_CHAT_SCOREBOARD_ROUNDS * NGX_CHAT_SCOREBOARD_SLOTS;
          i++)
     {
-        slot = &board->shared->slots[i % NGX_CHAT_SCOREBOARD_SLOTS];
+        slot = &sb->shared->slots[i % NGX_CHAT_SCOREBOARD_SLOTS];
 
-        if (!ngx_chat_scoreboard_fits(slot, i / NGX_CHAT_SCOREBOARD_SLOTS,
-                                      predecessor)
-            || ngx_chat_scoreboard_seize(&slot->life) != NGX_OK)
+        if (!ngx_chat_scoreboard_slot_fits(slot, i / NGX_CHAT_SCOREBOARD_SLOTS,
+                                           predecessor)
+            || ngx_chat_scoreboard_lock(&slot->alive) != NGX_OK)
         {
             continue;
         }
@@ -173,7 +173,7 @@ ngx_chat_scoreboard_take(ngx_chat_scoreboard_t *board, ngx_pid_t pid,
         slot->running = 0;
         slot->queued = 0;
         slot->redis = 0;
-        slot->beat = ngx_time();
+        slot->pulse = ngx_time();
         ngx_memzero(slot->providers, sizeof(slot->providers));
         ngx_memcpy(slot->token, token, NGX_CHAT_TOKEN_LEN);
         ngx_memory_barrier();
@@ -182,16 +182,19 @@ ngx_chat_scoreboard_take(ngx_chat_scoreboard_t *board, ngx_pid_t pid,
         return slot;
     }
 
-    board->shared->wanted = 1;
+    sb->shared->wanted = 1;
 
     return NULL;
 }
 
 
-/* the slot of somebody else who died still tells that one's token */
+/*
+ * Dead fillers' slots come last: another successor still needs the token in
+ * them.
+ */
 
 static ngx_uint_t
-ngx_chat_scoreboard_fits(ngx_chat_slot_t *slot, ngx_uint_t round,
+ngx_chat_scoreboard_slot_fits(ngx_chat_slot_t *slot, ngx_uint_t round,
     ngx_str_t *predecessor)
 {
     switch (round) {
@@ -212,51 +215,52 @@ ngx_chat_scoreboard_fits(ngx_chat_slot_t *slot, ngx_uint_t round,
 
 
 void
-ngx_chat_scoreboard_release(ngx_chat_slot_t *slot)
+ngx_chat_scoreboard_release_slot(ngx_chat_slot_t *slot)
 {
     slot->state = NGX_CHAT_SLOT_FREE;
     slot->pid = 0;
 
-    (void) pthread_mutex_unlock(&slot->life);
+    (void) pthread_mutex_unlock(&slot->alive);
 }
 
 
 ngx_int_t
-ngx_chat_scoreboard_yield(ngx_chat_scoreboard_t *board, ngx_chat_slot_t *slot)
+ngx_chat_scoreboard_yield_slot(ngx_chat_scoreboard_t *sb,
+    ngx_chat_slot_t *slot)
 {
-    /* a request for a slot is met by a single filler */
+    /* a single filler gives its slot up for the one that is wanted */
 
-    if (!board->shared->wanted
-        || !ngx_atomic_cmp_set(&board->shared->wanted, 1, 0))
+    if (!sb->shared->wanted
+        || !ngx_atomic_cmp_set(&sb->shared->wanted, 1, 0))
     {
         return NGX_DECLINED;
     }
 
-    ngx_chat_scoreboard_release(slot);
+    ngx_chat_scoreboard_release_slot(slot);
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_chat_scoreboard_dead(ngx_chat_scoreboard_t *board, ngx_uint_t number,
+ngx_chat_scoreboard_reap_slot(ngx_chat_scoreboard_t *sb, ngx_uint_t number,
     ngx_uint_t processes, u_char *token)
 {
     ngx_uint_t        i;
     ngx_chat_slot_t  *slot;
 
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
-        slot = &board->shared->slots[i];
+        slot = &sb->shared->slots[i];
 
         if (slot->pid == 0
             || slot->number % processes != number
-            || ngx_chat_scoreboard_seize(&slot->life) != NGX_OK)
+            || ngx_chat_scoreboard_lock(&slot->alive) != NGX_OK)
         {
             continue;
         }
 
         ngx_memcpy(token, slot->token, NGX_CHAT_TOKEN_LEN);
-        ngx_chat_scoreboard_release(slot);
+        ngx_chat_scoreboard_release_slot(slot);
 
         return NGX_OK;
     }
@@ -265,18 +269,18 @@ ngx_chat_scoreboard_dead(ngx_chat_scoreboard_t *board, ngx_uint_t number,
 }
 
 
-/* NGX_DECLINED: its process lives */
+/* NGX_DECLINED: the process that took it lives */
 
 static ngx_int_t
-ngx_chat_scoreboard_seize(pthread_mutex_t *life)
+ngx_chat_scoreboard_lock(pthread_mutex_t *alive)
 {
-    switch (pthread_mutex_trylock(life)) {
+    switch (pthread_mutex_trylock(alive)) {
 
     case 0:
         return NGX_OK;
 
     case EOWNERDEAD:
-        return pthread_mutex_consistent(life) == 0 ? NGX_OK : NGX_DECLINED;
+        return pthread_mutex_consistent(alive) == 0 ? NGX_OK : NGX_DECLINED;
 
     default:
         return NGX_DECLINED;
@@ -285,14 +289,14 @@ ngx_chat_scoreboard_seize(pthread_mutex_t *life)
 
 
 ngx_chat_slot_t *
-ngx_chat_scoreboard_slots(ngx_chat_scoreboard_t *board)
+ngx_chat_scoreboard_slots(ngx_chat_scoreboard_t *sb)
 {
-    return board->shared->slots;
+    return sb->shared->slots;
 }
 
 
 ngx_atomic_uint_t
-ngx_chat_scoreboard_key(ngx_str_t *name)
+ngx_chat_scoreboard_provider_key(ngx_str_t *name)
 {
     ngx_atomic_uint_t  key;
 
@@ -303,13 +307,13 @@ ngx_chat_scoreboard_key(ngx_str_t *name)
 
 
 ngx_uint_t
-ngx_chat_scoreboard_successor(ngx_chat_scoreboard_t *board, ngx_pid_t pid)
+ngx_chat_scoreboard_has_successor(ngx_chat_scoreboard_t *sb, ngx_pid_t pid)
 {
     ngx_uint_t        i;
     ngx_chat_slot_t  *slot;
 
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
-        slot = &board->shared->slots[i];
+        slot = &sb->shared->slots[i];
 
         if (slot->state != NGX_CHAT_SLOT_RUNNING
             || slot->pid == (ngx_atomic_uint_t) pid)
@@ -317,11 +321,11 @@ ngx_chat_scoreboard_successor(ngx_chat_scoreboard_t *board, ngx_pid_t pid)
             continue;
         }
 
-        if (ngx_chat_scoreboard_seize(&slot->life) != NGX_OK) {
+        if (ngx_chat_scoreboard_lock(&slot->alive) != NGX_OK) {
             return 1;
         }
 
-        (void) pthread_mutex_unlock(&slot->life);
+        (void) pthread_mutex_unlock(&slot->alive);
     }
 
     return 0;
@@ -329,15 +333,15 @@ ngx_chat_scoreboard_successor(ngx_chat_scoreboard_t *board, ngx_pid_t pid)
 
 
 ngx_atomic_t *
-ngx_chat_scoreboard_worker(ngx_chat_scoreboard_t *board)
+ngx_chat_scoreboard_take_worker(ngx_chat_scoreboard_t *sb)
 {
     ngx_uint_t                     i;
     ngx_chat_scoreboard_worker_t  *worker;
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
-        worker = &board->shared->workers[i];
+        worker = &sb->shared->workers[i];
 
-        if (ngx_chat_scoreboard_seize(&worker->life) == NGX_OK) {
+        if (ngx_chat_scoreboard_lock(&worker->alive) == NGX_OK) {
             worker->requests = 0;
             return &worker->requests;
         }
@@ -348,7 +352,7 @@ ngx_chat_scoreboard_worker(ngx_chat_scoreboard_t *board)
 
 
 ngx_uint_t
-ngx_chat_scoreboard_requests(ngx_chat_scoreboard_t *board)
+ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb)
 {
     ngx_uint_t                     i, n;
     ngx_chat_scoreboard_worker_t  *worker;
@@ -356,13 +360,13 @@ ngx_chat_scoreboard_requests(ngx_chat_scoreboard_t *board)
     n = 0;
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
-        worker = &board->shared->workers[i];
+        worker = &sb->shared->workers[i];
 
         if (worker->requests == 0) {
             continue;
         }
 
-        if (ngx_chat_scoreboard_seize(&worker->life) != NGX_OK) {
+        if (ngx_chat_scoreboard_lock(&worker->alive) != NGX_OK) {
             n += worker->requests;
             continue;
         }
@@ -371,7 +375,7 @@ ngx_chat_scoreboard_requests(ngx_chat_scoreboard_t *board)
 
         worker->requests = 0;
 
-        (void) pthread_mutex_unlock(&worker->life);
+        (void) pthread_mutex_unlock(&worker->alive);
     }
 
     return n;

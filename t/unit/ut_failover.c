@@ -40,7 +40,7 @@ static ngx_array_t         *ut_peers;
 /* the page does not matter here */
 
 ngx_atomic_uint_t
-ngx_chat_scoreboard_key(ngx_str_t *name)
+ngx_chat_scoreboard_provider_key(ngx_str_t *name)
 {
     return name->len;
 }

@@ -28,7 +28,7 @@ ngx_http_chat_create_main_conf(ngx_conf_t *cf)
      *     chmcf->broker = NULL;
      *     chmcf->redis_off = 0;
      *     chmcf->direct = 0;
-     *     chmcf->board = NULL;
+     *     chmcf->scoreboard = NULL;
      *     chmcf->redis_ssl.protocols = 0;
      *     the strings
      */
