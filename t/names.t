@@ -72,13 +72,13 @@ sub asked {
 
 
 sub not_resolved {
-    my ($nginx, $name, $why) = @_;
+    my ($nginx, $name, $why, $how) = @_;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     like($nginx->error_log,
          qr/\[error\] .*"$name" at .* cannot be resolved, "$name\.test: $why"/,
-         "$name: the log says why");
+         "$how, $name: the log says why");
 }
 
 
@@ -129,19 +129,17 @@ sub goes_on {
 
     stream_ok($stream, "$how: a stream beside a silent name server");
     cmp_ok(gap($stream), '<', $GAP, "$how: no gap in it");
-    stream_ok(pop(@results), "$how: another name is found")
+    stream_ok(pop(@results), "$how: another name is found, $_")
         foreach 1 .. 2;
 
     is(scalar(@results), 60, "$how: those without an answer");
 
-    foreach my $result (@results) {
-        stream_ok($result, "$how: no answer from the name server",
-                  error => 'provider_refused');
-    }
+    stream_ok($results[$_], "$how: no answer from the name server, $_",
+              error => 'provider_refused') foreach 0 .. $#results;
 
     is(scalar(grep { $_->{ended} - $_->{started} > 1 + 2 * $SLACK } @results),
        0, "$how: after connect_timeout");
-    not_resolved($nginx, 'silent', 'Operation timed out');
+    not_resolved($nginx, 'silent', 'Operation timed out', $how);
 
     return $threads;
 }
@@ -213,10 +211,10 @@ sub ends_ok {
 my $nginx = started();
 
 cmp_ok(goes_on($nginx, 'system'), '<=', 3,
-       'a thread for each name, however many ask for it');
+       'system: a thread for each name, however many ask');
 stream_ok(asked($nginx, 'none'), 'system: an unknown name',
           error => 'provider_refused');
-not_resolved($nginx, 'none', '[A-Z][^"]+');
+not_resolved($nginx, 'none', '[A-Z][^"]+', 'system');
 $nginx->stop;
 cancelled_ok('system');
 ends_ok('system');
@@ -236,21 +234,22 @@ my @results = ask($nginx, map { { path => "/s$_", question => question(),
         $threads = $now if $now > $threads;
     } } } 1 .. $THREADS + 2);
 
-stream_ok($_, 'none of the names is found', error => 'provider_refused')
-    foreach @results;
-is($threads, 1 + $THREADS, 'look-ups at once have a limit');
+stream_ok($results[$_], "too many names: number $_ is not found", error =>
+          'provider_refused')
+    foreach 0 .. $#results;
+is($threads, 1 + $THREADS, 'too many names: look-ups at once have a limit');
 is(scalar(() = $nginx->error_log =~ /: too many names are looked up"/g), 2,
-   'and the log tells of it');
+   'too many names: the log tells');
 $nginx->stop;
 
 # nginx's resolver
 
 $nginx = started(http => $resolver);
 
-is(goes_on($nginx, 'resolver'), 1, 'no thread where there is a resolver');
+is(goes_on($nginx, 'resolver'), 1, 'resolver: no thread where there is one');
 stream_ok(asked($nginx, 'none'), 'resolver: an unknown name',
           error => 'provider_refused');
-not_resolved($nginx, 'none', 'Host not found');
+not_resolved($nginx, 'none', 'Host not found', 'resolver');
 $nginx->stop;
 cancelled_ok('resolver', http => $resolver);
 ends_ok('resolver', http => $resolver);
@@ -262,24 +261,25 @@ $dns->set('kept.test' => '127.0.0.1');
 my %kept = (kept => "http://kept.test:$port/v1");
 
 $nginx = started(http => $resolver, urls => \%kept);
-stream_ok(asked($nginx, 'kept'), 'a connection that is kept');
+stream_ok(asked($nginx, 'kept'), 'a kept connection: made');
 $dns->set('kept.test' => 'mute');
 
 # longer than what the name server said is valid
 
 sleep(2.1);
 stream_ok(asked($nginx, 'kept'),
-          'it is used again while the name server is silent');
+          'a kept connection: used again while the name server is silent');
 
 my ($filler) = $nginx->filler_pids;
 
 kill('KILL', $filler);
 wait_for { gone($filler) && $nginx->filler_pids } 10, 'a new filler';
 $nginx->allow_log(qr/exited on signal 9/);
-stream_ok(asked($nginx, 'kept'), 'a new one is not made',
+stream_ok(asked($nginx, 'kept'), 'a kept connection: a new one is not made',
           error => 'provider_refused');
 $dns->set('kept.test' => '127.0.0.1');
-stream_ok(asked($nginx, 'kept'), 'until the name server is back');
+stream_ok(asked($nginx, 'kept'),
+          'a kept connection: made when the name server is back');
 $nginx->stop;
 
 # addresses that change; the provider closes each connection
@@ -302,18 +302,19 @@ sub moves_ok {
               $name, %opt);
 }
 
-moves_ok('127.0.0.1', 'an address');
-moves_ok('127.0.0.9', 'a name that has moved is followed',
+moves_ok('127.0.0.1', 'moves: an address');
+moves_ok('127.0.0.9', 'moves: a name that has moved is followed',
          error => 'provider_refused');
-moves_ok('127.0.0.9 127.0.0.8 127.0.0.1', 'one of several addresses');
-moves_ok('', 'a name that is gone', error => 'provider_refused');
-moves_ok('127.0.0.1', 'and back');
+moves_ok('127.0.0.9 127.0.0.8 127.0.0.1', 'moves: one of several addresses');
+moves_ok('', 'moves: a name that is gone', error => 'provider_refused');
+moves_ok('127.0.0.1', 'moves: an address again');
 $nginx->stop;
 
 $dns->set('six.test' => '::1 127.0.0.1');
 $nginx = started(http => 'resolver 127.0.0.1:53;',
                  urls => { six => "http://six.test:$port/v1" });
-stream_ok(asked($nginx, 'six'), 'nobody at its IPv6 address');
+stream_ok(asked($nginx, 'six'),
+          'IPv6: nobody at that address, the other is used');
 $nginx->stop;
 
 # the name is what is told and verified, however it is written
@@ -347,7 +348,7 @@ foreach my $how ('', $resolver) {
 }
 
 is_deeply([ map { "$_->[0] $_->[4]" } seen($front, 2) ],
-          [ ('HTTP/2.0 works.test.') x 2 ], 'the name is told');
+          [ ('HTTP/2.0 works.test.') x 2 ], 'behind TLS: the name is told');
 
 # Proxies: theirs is the name that is looked up, and the provider's where they
 # are to be told an address.
@@ -395,18 +396,18 @@ foreach my $how ('', $resolver) {
         $socks->forget;
         stream_ok(scalar ask($nginx, { path => "/$name",
                                        question => question('te=close') }),
-                  "$what: $proxies{$name}");
+                  "$what, $proxies{$name}: an answer");
         is(join('', $socks->requests), $name eq 'five_h'
            ? "SOCKS far.test:$port" : "SOCKS 127.0.0.1:$port",
-           "$what: it was asked for that");
+           "$what, $proxies{$name}: asked for what it should be");
     }
 
-    stream_ok(asked($nginx, $_), "$what: $proxies{$_}",
+    stream_ok(asked($nginx, $_), "$what, proxy $_: an error",
               error => 'provider_refused') foreach 'lost', 'lost_five',
                                                    'silent';
-    not_resolved($nginx, 'silent', 'Operation timed out');
+    not_resolved($nginx, 'silent', 'Operation timed out', "$what, proxy");
     like($nginx->error_log, qr/"$_" at .* cannot be resolved, "none\.test: /,
-         "$what: the log names the proxy") foreach 'lost', 'lost_five';
+         "$what, proxy $_: the log names it") foreach 'lost', 'lost_five';
     $nginx->stop;
 }
 
@@ -416,7 +417,7 @@ foreach my $no_proxy ('works.test', '.test', 'a.b, TEST.', 'test', '*') {
     $http->forget;
     $nginx = started(env => { http_proxy => $proxies{named},
                               no_proxy => $no_proxy });
-    stream_ok(asked($nginx, 'works'), "no_proxy $no_proxy");
+    stream_ok(asked($nginx, 'works'), "no_proxy $no_proxy: answered");
     is(scalar(() = $http->requests), 0, "no_proxy $no_proxy: not through it");
     $nginx->stop;
 }
@@ -425,7 +426,7 @@ foreach my $no_proxy ('orks.test', 'works.tes', 'a.works.test', '0.0.0.0/0') {
     $http->forget;
     $nginx = started(env => { http_proxy => $proxies{named},
                               no_proxy => $no_proxy });
-    stream_ok(asked($nginx, 'works'), "no_proxy $no_proxy");
+    stream_ok(asked($nginx, 'works'), "no_proxy $no_proxy: answered");
     is(scalar(() = $http->requests), 1, "no_proxy $no_proxy: through it");
     $nginx->stop;
 }
@@ -438,7 +439,8 @@ $nginx = started(http => "$resolver
     server => 'location = /both { chat silent works; }
                location = /again { chat again; }');
 
-stream_ok(asked($nginx, 'both'), 'another provider instead of a silent name');
+stream_ok(asked($nginx, 'both'),
+          'both: another provider instead of a silent name');
 
 my $again;
 
@@ -450,6 +452,6 @@ $again = ask($nginx, { path => '/again', question => question(),
         wait_for { $dns->asked('comes.test') } 10, 'the look-up';
         $dns->set('comes.test' => '127.0.0.1');
     } });
-stream_ok($again, 'a name that is found when it is asked for again');
+stream_ok($again, 'again: a name that is found when it is asked for again');
 
 done();

@@ -28,12 +28,12 @@ my $number = 0;
 my @exported = sort(map { s/@.*//r } symbols('--defined-only'));
 
 is("@exported", 'ngx_module_names ngx_module_order ngx_modules',
-   'what nginx looks up is exported, and no more');
+   'exported: what nginx looks up, and no more');
 
 my @loose = grep { !/@/ && !/^ngx_/ && !/^(?:_ITM_\w+|__gmon_start__)$/ }
             symbols('--undefined-only');
 
-is("@loose", '', 'what is taken from libraries names its version');
+is("@loose", '', 'taken from libraries: each names its version');
 
 
 # a neighbour: its modules, its configuration, what shows that it works
@@ -136,13 +136,13 @@ sub beside {
     $nginx->start;
 
     works_ok($nginx, $name, \%it);
-    ok($nginx->reload, "$name: reload");
+    ok($nginx->reload, "$name: reload succeeds");
 
     # an old worker of nchan sends its subscribers away
 
     wait_for { $nginx->worker_pids == 2 } 20, 'the end of the old workers';
     works_ok($nginx, "$name, reloaded", \%it);
-    ok($nginx->stop, "$name: quit");
+    ok($nginx->stop, "$name: nginx quits");
 }
 
 

@@ -38,7 +38,7 @@ sub refused_ok {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    is($q->{status}, 503, "$name: refused") or diag($q->{raw});
+    is($q->{status}, 503, "$name: refused with 503") or diag($q->{raw});
     is($body->{code}, 'redis_down', "$name: with the reason");
     ok($took > $from && $took < $BOUND + $SPARE, "$name: in time")
         or diag("$took s");
@@ -69,13 +69,16 @@ sub works_ok {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    stream_ok($q, "$name: asked again", text => text_of($question, %provider));
+    stream_ok($q,
+              "$name: asked again it is answered",
+              text => text_of($question, %provider));
     ok($q->{ended} - $from < 8, "$name: without waiting for the queue")
         or diag($q->{ended} - $from);
 }
 
 
-stream_ok(scalar ask($nginx, { question => 'Who is first?' }), 'at the start');
+stream_ok(scalar ask($nginx, { question => 'Who is first?' }),
+          'at the start: an answer');
 
 # a slow Redis: what needs three round trips is cut in the second
 
@@ -90,14 +93,14 @@ foreach my $try (1 .. 5) {
 
     my $q = ask($nginx, { question => $question });
 
-    refused_ok($q, $BOUND - 0.1, 'slow');
+    refused_ok($q, $BOUND - 0.1, "slow, try $try");
     ok(wait_for(sub {
         @{ $redis->cmd('KEYS', '{' . stream_key($question) . '}*:own') }
-    }, 5), 'slow: it was opened all the same');
-    ok(wait_for { !queued($question) } 5, 'slow: it is dropped');
+    }, 5), "slow, try $try: it was opened all the same");
+    ok(wait_for(sub { !queued($question) }, 5), "slow, try $try: it is dropped");
     $proxy->set(latency => 0);
-    works_ok($question, 'slow');
-    is(provider_stats($provider, $question), 1, 'slow: one call');
+    works_ok($question, "slow, try $try");
+    is(provider_stats($provider, $question), 1, "slow, try $try: one call");
 
     $took = $q->{ended} - $q->{started};
     last if $took < $BOUND + 0.4;

@@ -147,7 +147,8 @@ sub redis_is_back {
     $nginx->allow_log(qr/worker_connections are not enough/,
                       qr/exited on signal 9/);
 
-    stream_ok(scalar ask($nginx, { question => 'Is it quiet?' }), 'one');
+    stream_ok(scalar ask($nginx, { question => 'Is it quiet?' }),
+              'few connections: an answer when it is quiet');
 
     my @before = map { [ connections($redis, $_) ] } 'commands', 'pubsub';
     my @all = ask($nginx, map { { question => "Who asks $_? {{gap=150}}" } }
@@ -155,15 +156,20 @@ sub redis_is_back {
     my @refused = grep { defined $_->{error} } @all;
     my @served = grep { !defined $_->{error} } @all;
 
-    cmp_ok(scalar(@refused), '>=', 10, 'who comes too late is sent away');
-    cmp_ok(scalar(@served), '>=', $CONNECTIONS - 10, 'but nobody else');
-    is((grep { length $_->{raw} } @refused) + 0, 0, 'with nothing half');
-    stream_ok($_, 'one of those in time', restarts => 0) foreach @served;
+    cmp_ok(scalar(@refused), '>=', 10,
+           'few connections: who comes too late is sent away');
+    cmp_ok(scalar(@served), '>=', $CONNECTIONS - 10,
+           'few connections: nobody else is');
+    is((grep { length $_->{raw} } @refused) + 0, 0,
+       'few connections: nothing half is sent');
+    stream_ok($served[$_],
+              "few connections: $_ of those in time",
+              restarts => 0) foreach 0 .. $#served;
     is_deeply([ map { [ connections($redis, $_) ] } 'commands', 'pubsub' ],
-              \@before, 'Redis keeps its connections');
+              \@before, 'few connections: Redis keeps its own');
 
     stream_ok(scalar ask($nginx, { question => $refused[0]{question} }),
-              'asked again it is answered');
+              'few connections: asked again it is answered');
 
 
     # a worker has two connections to Redis, a filler as many
@@ -176,10 +182,14 @@ sub redis_is_back {
 
     my $hog = start_hog($nginx);
 
-    ok(wait_for(sub { is_full($nginx) }, 10, 'it to be full'), 'it is full');
+    ok(wait_for(sub { is_full($nginx) }, 10, 'it to be full'),
+       'no connection left: it is full');
     ok(redis_is_back($redis, $proxy, 'commands', 'pubsub', 'tasks'),
-       'Redis gets its connections back');
-    stream_ok($_, 'one who was there before') foreach results($later);
+       'no connection left: Redis gets its own back');
+    my @there = results($later);
+
+    stream_ok($there[$_], "no connection left: client $_ was there before")
+        foreach 0 .. $#there;
 
 
     # so does a filler that dies, whether it is replaced at once or later
@@ -189,14 +199,14 @@ sub redis_is_back {
     foreach my $when ('at once', 'later') {
         kill('KILL', $filler);
         $filler = another_filler($nginx, $filler);
-        ok($filler, "another filler $when");
+        ok($filler, "no connection left: another filler $when");
     }
 
-    ok(is_full($nginx), 'it is full all the time');
+    ok(is_full($nginx), 'no connection left: full all the time');
     stop_hog($hog);
 
     stream_ok(scalar ask($nginx, { question => 'Is it quiet again?' }),
-              'then it is as before', restarts => 0);
+              'few connections: then it is as before', restarts => 0);
 }
 
 
@@ -221,29 +231,35 @@ sub redis_is_back {
 
     my $hog = start_hog($nginx);
 
-    ok(wait_for(sub { is_full($nginx) }, 10, 'it to be full'), 'no file left');
-    like($nginx->error_log, qr/accept4?\(\) failed \(24: /, 'nginx says so');
+    ok(wait_for(sub { is_full($nginx) }, 10, 'it to be full'),
+       'no file left: it is full');
+    like($nginx->error_log, qr/accept4?\(\) failed \(24: /,
+         'no file left: nginx says so');
 
     my $late = ask_later($nginx, { question => 'Who waits outside?' });
 
     ok(redis_is_back($redis, $proxy, 'commands', 'pubsub'),
-       'Redis gets its connections back');
-    stream_ok($_, 'one who was there before') foreach results($later);
+       'no file left: Redis gets its connections back');
+    my @there = results($later);
+
+    stream_ok($there[$_], "no file left: client $_ was there before")
+        foreach 0 .. $#there;
 
     my ($worker) = $nginx->worker_pids;
     my $filler = filler($nginx);
 
     foreach my $when ('at once', 'later') {
         ok(wait_for(sub { !grep { !-l "/proc/$worker/fd/$_" } 0 .. 39 }, 10),
-           'the last file is taken');
+           "no file left: the last one is taken, $when");
         kill('KILL', $filler);
         $filler = another_filler($nginx, $filler);
-        ok($filler, "another filler $when, without a file") or last;
+        ok($filler, "no file left: another filler $when") or last;
     }
 
-    ok(is_full($nginx), 'no file left all the time');
+    ok(is_full($nginx), 'no file left: full all the time');
     stop_hog($hog);
-    stream_ok((results($late))[0], 'the late one has its turn', restarts => 0);
+    stream_ok((results($late))[0],
+              'no file left: the late one has its turn', restarts => 0);
 }
 
 
@@ -259,10 +275,13 @@ sub redis_is_back {
 
     my @all = ask($nginx, map { { question => "Who has room $_?" } } 1 .. 12);
 
-    stream_ok($_, 'all are served', restarts => 0) foreach @all;
-    is(provider_stats($provider)->{max_active}, 3, 'three at once');
+    stream_ok($all[$_],
+              "files of a filler: all are served, $_",
+              restarts => 0) foreach 0 .. 11;
+    is(provider_stats($provider)->{max_active}, 3,
+       'files of a filler: three at once');
     like($nginx->error_log, qr/\[warn\] .*: 70 open files are not enough for 20 /,
-         'the log says so');
+         'files of a filler: the log says so');
 }
 
 
@@ -283,20 +302,25 @@ sub redis_is_back {
 
     my $q = ask($nginx, { question => 'Who gets no file?' });
 
-    stream_ok($q, 'no file for a call', error => 'internal', restarts => 0);
-    cmp_ok($q->{ended} - $q->{started}, '<', 10, 'is told soon');
+    stream_ok($q, 'no file for a call: an error', error =>
+              'internal', restarts => 0);
+    cmp_ok($q->{ended} - $q->{started}, '<', 10,
+           'no file for a call: told soon');
     like($nginx->error_log,
          qr/provider "openai" .* could not be asked for want of connections,/,
-         'the log says why');
+         'no file for a call: the log says why');
 
     # what is tried again finds one
 
     $q = ask_later($nginx, { question => 'Who gets a file at last?' });
     sleep(0.1);
     limit_files($pid, 1024);
-    stream_ok((results($q))[0], 'a file for a later try', restarts => 0);
-    stream_ok((results($later))[0], 'one who was there before', restarts => 0);
-    is(filler($nginx), $pid, 'in the same filler');
+    stream_ok((results($q))[0],
+              'no file for a call: a later try has one', restarts => 0);
+    stream_ok((results($later))[0],
+              'no file for a call: who was there before goes on',
+              restarts => 0);
+    is(filler($nginx), $pid, 'no file for a call: the filler is the same');
 }
 
 
@@ -319,15 +343,17 @@ sub redis_is_back {
     );
     my @all = ask($nginx, @asks);
 
-    stream_ok($_, 'one that fits', restarts => 0) foreach @all[0 .. 3, 9];
+    stream_ok($all[$_],
+              "limits: request $_ fits", restarts => 0) foreach 0 .. 3, 9;
     is("$all[4]{status} " . parse_json($all[4]{body})->{code},
-       '422 invalid_field', 'a question that is too long');
-    is("$_->{status} " . parse_json($_->{body})->{code}, '413 body_too_large',
-       'a body that is too long') foreach @all[5, 6];
-    stream_ok($_, 'an answer that is too long', error => 'answer_too_long',
-              restarts => 0) foreach @all[7, 8];
+       '422 invalid_field', 'a question that is too long: 422');
+    is("$all[$_]{status} " . parse_json($all[$_]{body})->{code},
+       '413 body_too_large', "a body that is too long: request $_")
+        foreach 5, 6;
+    stream_ok($all[$_], "an answer that is too long: request $_",
+              error => 'answer_too_long', restarts => 0) foreach 7, 8;
     is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks[7, 8]),
-       0, 'is not cached');
+       0, 'an answer that is too long: not cached');
 }
 
 done();

@@ -23,7 +23,8 @@ my ($conf) = read_file("$root/README.md")
 my ($rules) = read_file("$root/ngx_chat_module/redis/README.md")
     =~ /^<!-- test: acl -->\n```\n(.*?)^```/ms;
 
-ok(defined $conf && defined $rules, 'README has it') or die;
+ok(defined $conf && defined $rules,
+   'README: has configuration and rules') or die;
 
 my $tls = Chat::Tls->new(test_dir() . '/tls');
 my $redis_ca = Chat::Tls->new(test_dir() . '/redis', 'redis-ca');
@@ -74,7 +75,8 @@ mkdir("$dir/chat", 0700) or die "$dir/chat: $!\n";
 foreach my $name (sort keys %file) {
     write_text("$dir/chat/$name", $file{$name});
     chmod(0600, "$dir/chat/$name");
-    ok($conf =~ /\/etc\/nginx\/chat\/\Q$name\E;/, "it has $name");
+    ok($conf =~ /\/etc\/nginx\/chat\/\Q$name\E;/,
+       "README: the configuration names $name");
 }
 
 my $load = $ENV{CHAT_NGINX} ? ''
@@ -200,18 +202,23 @@ cached_ok('at the start', 10);
 my $why = 'Why? {{chunks=10;gap=30}}';
 my @all = asked(($why) x 5);
 
-stream_ok($_, 'asked by five', chunks => [ pieces_of($why) ]) foreach @all;
-is(provider_stats($cloud, $why), 1, 'which is one call');
-ok(wait_for(sub { full()->{status} eq 'ok' }, 10), 'all is well');
-is(health($edge)->{status}, 'ok', 'for everybody');
+stream_ok($all[$_],
+          "asked by five: client $_ is answered",
+          chunks => [ pieces_of($why) ]) foreach 0 .. 4;
+is(provider_stats($cloud, $why), 1, 'asked by five: one call');
+ok(wait_for(sub { full()->{status} eq 'ok' }, 10),
+   'at the start: health is ok');
+is(health($edge)->{status}, 'ok', 'at the start: health is ok for everybody');
 
 my $list = $trio->master->client->cmd('CLIENT', 'LIST');
 my @clients = grep { / name=ngx_chat:/ } split(/\n/, $list);
 my $port = $trio->master->{tls_port};
 
-cmp_ok(scalar(@clients), '>=', 8, 'workers and fillers are connected');
+cmp_ok(scalar(@clients), '>=', 8, 'Redis: workers and fillers are connected');
 ok(!(grep { !/ laddr=127\.0\.0\.1:$port .* user=chat / } @clients),
-   'all of them over TLS, as that user') or diag(join("\n", @clients));
+   'Redis: all are connected over TLS, as that user') or diag(join(
+                                                                   "\n",
+                                                                   @clients));
 
 # who asks too much
 
@@ -224,7 +231,7 @@ my %status;
 
 $status{$_->{status}}++ foreach @all;
 ok($status{200} >= 20 && $status{429} && $status{200} + $status{429} == 30,
-   'a limit for each client') or diag(explain(\%status));
+   'chat_miss_limit: a limit for each client') or diag(explain(\%status));
 
 # the first provider fails: the next one has it
 
@@ -232,15 +239,17 @@ provider_set($cloud, status => 503);
 
 my ($q) = asked('Who is next?');
 
-stream_ok($q, 'the first provider fails', restarts => 0,
+stream_ok($q, 'the first provider fails: the next answers', restarts => 0,
           chunks => [ pieces_of('Who is next?', chunks => 4, gap => 10) ]);
-is(provider_stats($local, 'Who is next?'), 1, 'the second was asked');
+is(provider_stats($local, 'Who is next?'), 1,
+   'the first provider fails: the second was asked');
 
 provider_set($cloud, status => 0, fault => 'reset', at => 3, gap => 100);
 wait_for { !grep { $_->{state} ne 'up' } @{ full()->{providers} } } 20,
     'the first one to be asked again';
 ($q) = asked('Who goes on?');
-stream_ok($q, 'it breaks off', restarts => 1,
+stream_ok($q,
+          'the first provider breaks off: the next starts over', restarts => 1,
           chunks => [ pieces_of('Who goes on?', chunks => 4, gap => 10) ]);
 provider_reset($cloud);
 cached_ok('both providers', 15);
@@ -274,14 +283,17 @@ $ends{$_->{status} != 200 ? $_->{status} : $_->{terminal}{code}
       || (($_->{headers}{'cache-status'} // '') =~ $DIRECT ? 'direct'
           : $_->{terminal}{status}) // 'none'}++ foreach @all;
 
-is($begun, 15, 'streams in mid-answer');
-is(scalar(@wrong), 0, 'each has an end of its own')
+is($begun, 15, 'the master dies: streams in mid-answer');
+is(scalar(@wrong), 0, 'the master dies: each has an end of its own')
     or diag(join("\n", @wrong[0 .. ($#wrong < 10 ? $#wrong : 10)]));
-ok($ends{direct}, 'the direct path has answered') or diag(explain(\%ends));
-ok($ends{completed}, 'and Redis before and after') or diag(explain(\%ends));
+ok($ends{direct},
+   'the master dies: the direct path answers') or diag(explain(\%ends));
+ok($ends{completed},
+   'the master dies: Redis before and after') or diag(explain(\%ends));
 note(join(' ', map { "$_ $ends{$_}" } sort keys %ends));
 
-ok(wait_for(sub { $trio->moved($dead) }, 20), 'another master');
+ok(wait_for(sub { $trio->moved($dead) }, 20),
+   'the master dies: another master');
 cached_ok('after the master died', 20);
 $dead->start;
 $trio->settle;
@@ -296,7 +308,9 @@ foreach (1 .. 3) {
     my $question = "Who is there, $_? {{chunks=5;gap=10}}";
 
     ($q) = asked($question);
-    stream_ok($q, 'all of Redis is away', cache => $DIRECT, restarts => 0,
+    stream_ok($q,
+              "all of Redis is away: answer $_",
+              cache => $DIRECT, restarts => 0,
               chunks => [ pieces_of($question) ]);
 }
 
@@ -304,14 +318,17 @@ foreach (1 .. 3) {
 
 provider_set($cloud, status => 503);
 ($q) = asked('Who is next without Redis?');
-stream_ok($q, 'and the first provider', cache => $DIRECT,
+stream_ok($q,
+          'all of Redis and the first provider: an answer', cache => $DIRECT,
           chunks => [ pieces_of('Who is next without Redis?', chunks => 4) ]);
 provider_reset($cloud);
-is(health($edge)->{status}, 'degraded', 'which is told');
+is(health($edge)->{status}, 'degraded',
+   'all of Redis is away: health is degraded');
 
 $trio->revive;
 cached_ok('Redis is back', 20);
-ok(wait_for(sub { full()->{status} eq 'ok' }, 15), 'all is well again');
+ok(wait_for(sub { full()->{status} eq 'ok' }, 15),
+   'Redis is back: health is ok');
 
 # what the operator sees
 
@@ -322,10 +339,12 @@ wait_for {
     $log =~ /^127\.0\.\S+ 200 HIT cloud /m
 } 5, 'a line';
 
-like($log, qr/^127\.0\.\S+ 200 HIT cloud completed - \d\.\d+$/m, 'a line');
-like($log, qr/^127\.0\.\S+ 200 DIRECT local completed - /m, 'a direct one');
+like($log, qr/^127\.0\.\S+ 200 HIT cloud completed - \d\.\d+$/m,
+     'the log: a line of a hit');
+like($log, qr/^127\.0\.\S+ 200 DIRECT local completed - /m,
+     'the log: a line of a direct answer');
 unlike($nginx->error_log . $log, qr/of-the-|sk-(?:cloud|local)/,
-       'no secret in a log');
+       'the logs: no secret in them');
 
 done();
 

@@ -82,23 +82,27 @@ sub nothing_left {
 
 my $question = 'What is asked?';
 
-stream_ok(scalar ask($nginx, { question => $question }), 'an answer');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'the request: an answer');
 
 my $stats = provider_stats($provider);
 my $request = parse_json($stats->{last_request});
 
 is_deeply($request->{messages}, [ { role => 'user', content => $question } ],
-          'the messages');
-is($request->{model}, 'test', 'the model');
-ok($request->{stream} && $request->{stream_options}{include_usage}, 'options');
+          'the request: the messages');
+is($request->{model}, 'test', 'the request: the model');
+ok($request->{stream} && $request->{stream_options}{include_usage},
+   'the request: stream and usage');
 like($stats->{last_headers}, qr/^Authorization: Bearer sk-test-key\r$/mi,
-     'the key');
-like($stats->{last_headers}, qr/^POST \/v1\/chat\/completions /, 'the path');
+     'the request: the key');
+like($stats->{last_headers}, qr/^POST \/v1\/chat\/completions /,
+     'the request: the path');
 
 my $usage = $redis->entries(stream_key($question))->[-1]{usage};
 
 is_deeply(parse_json($usage), { prompt_tokens => 7, completion_tokens => 10,
-                                total_tokens => 17 }, 'usage is kept');
+                                total_tokens => 17 },
+                                'usage: kept with the answer');
 
 # forms of the stream
 
@@ -126,7 +130,8 @@ foreach my $form (@forms) {
 my $bare = question('usage=0');
 
 ask($nginx, { question => $bare });
-ok(!defined $redis->entries(stream_key($bare))->[-1]{usage}, 'no usage');
+ok(!defined $redis->entries(stream_key($bare))->[-1]{usage},
+   'usage=0: no usage is kept');
 
 # answers that do not end by themselves
 
@@ -140,10 +145,10 @@ foreach my $case (['finish=length', 'length'],
 
     foreach my $n (1, 2) {
         stream_ok(scalar ask($nginx, { question => $ask }),
-                  "$options: delivered", finish => $finish,
+                  "$options: delivered, time $n", finish => $finish,
                   chunks => [ pieces_of($ask, %provider) ],
                   cache => qr/miss$/);
-        is(provider_stats($provider, $ask), $n, "$options: by a call");
+        is(provider_stats($provider, $ask), $n, "$options: by a call, time $n");
     }
 
     nothing_left($ask, $options);
@@ -201,7 +206,7 @@ foreach my $i (0 .. $#faults) {
     my @pieces = pieces_of($ask, %provider);
     my $got = $all[$i]{chunks};
 
-    stream_ok($all[$i], $name, error => $code, restarts => 0);
+    stream_ok($all[$i], "$name: ends by $code", error => $code, restarts => 0);
     stream_ok($all[$i + @faults], "$name: for another client", error => $code,
               restarts => 0);
     is_deeply($got, [ @pieces[0 .. ($chunks // @$got) - 1] ],
@@ -235,39 +240,41 @@ foreach my $options ('chunks=10;bytes=20', 'chunks=1;bytes=200') {
     my $ask = question($options);
 
     stream_ok(scalar ask($nginx, { question => $ask, path => '/small' }),
-              'as long as chat_max_answer', chunks => [ pieces_of($ask) ]);
-    is(stored($ask), 1, 'is cached');
+              "$options: as long as chat_max_answer",
+              chunks => [ pieces_of($ask) ]);
+    is(stored($ask), 1, "$options: is cached");
 }
 
 # after a fault the same question is asked anew
 
 provider_set($provider, fault => 'eof', at => 3);
 $question = 'Once more?';
-stream_ok(scalar ask($nginx, { question => $question }), 'three of ten chunks',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'after a fault: three of ten chunks',
           error => 'provider_broken',
           chunks => [ (pieces_of($question, %provider))[0 .. 2] ]);
 provider_reset($provider);
 
 my $again = ask($nginx, { question => $question });
 
-stream_ok($again, 'then all of them', cache => qr/fwd=miss$/,
+stream_ok($again, 'after a fault: then all of them', cache => qr/fwd=miss$/,
           chunks => [ pieces_of($question, %provider) ]);
-is(stored($question), 1, 'cached');
+is(stored($question), 1, 'after a fault: the answer is cached');
 
 # what the log says, and does not
 
 my $log = $nginx->error_log;
 
 like($log, qr/\[error\].*provider "openai" at "127\.0\.0\.1:$provider->{port}"/,
-     'the log names the provider');
-like($log, qr/\[error\].*HTTP status 429/, 'and its status');
-unlike($log, qr/sk-test-key|sk-wrong|sk-right/, 'but no key');
+     'the log: names the provider');
+like($log, qr/\[error\].*HTTP status 429/, 'the log: has its status');
+unlike($log, qr/sk-test-key|sk-wrong|sk-right/, 'the log: has no key');
 
 my $idle = wait_for {
     $redis->cmd('XLEN', 'chat:tasks:1') eq '0'
     && provider_stats($provider)->{active} == 0;
 } 5;
 
-ok($idle, 'no task is left, no call goes on');
+ok($idle, 'at the end: no task is left, no call goes on');
 
 done();

@@ -71,7 +71,8 @@ sub refused_ok {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     stream_ok(scalar ask($nginx, { question => $question }),
-              "$name: refused", error => $code || 'provider_refused');
+              "$name: the connection is refused", error => $code ||
+              'provider_refused');
     like($nginx->error_log, qr/\[error\] .*provider "openai" at .*$why/,
          "$name: the log says why");
     is(provider_stats($provider, $question), 0, "$name: it asked nothing");
@@ -88,8 +89,9 @@ sub stuck_ok {
     my $nginx = with('https://127.0.0.1:' . $gate->port . '/v1',
                      "$trust first_token_timeout 3s;");
     my ($held, $free, @ended);
+    my $n = 0;
 
-    stream_ok($_, "$name, a stuck connection: before",
+    stream_ok($_, "$name, a stuck connection: before, " . ++$n,
               chunks => [ pieces_of($_->{question}) ])
         foreach ask($nginx, map { { question =>
             "Who came before on $name, number $_? {{chunks=20;gap=20}}" } }
@@ -115,7 +117,7 @@ sub stuck_ok {
 
     stream_ok($lost, "$name, a stuck connection: lost",
               error => 'provider_timeout');
-    stream_ok($_, "$name, a stuck connection: later",
+    stream_ok($_, "$name, a stuck connection: later, " . ++$n,
               chunks => [ pieces_of($_->{question}) ])
         foreach @later;
     stream_ok($stays, "$name, a stuck connection: stays", restarts => 0,
@@ -177,19 +179,19 @@ works_ok($nginx, 'TLS again');
 my $large = 'What is large? {{chunks=260;bytes=8000;gap=0}}';
 
 stream_ok(scalar ask($nginx, { question => $large, timeout => 60 }),
-          'two million bytes', text => text_of($large));
+          'two million bytes: the answer is whole', text => text_of($large));
 
 my @seen = seen($front, 3);
 
-is(scalar(@seen), 3, 'three calls');
+is(scalar(@seen), 3, 'TLS: three calls');
 ok(!(grep { $_->[0] ne 'HTTP/1.1' || $_->[1] ne 'TLSv1.3' } @seen),
-   'HTTP/1.1 and TLS 1.3');
+   'TLS: HTTP/1.1 and TLS 1.3');
 
 # one that is slow to end its answer after [DONE] is not waited for
 
 cmp_ok(scalar(keys %{ { map { $_->[2] => 1 } @seen } }), '<', 3,
-       'on connections that are there');
-is($seen[0][4], '-.', 'an address is no name to ask for');
+       'TLS: on connections that are there');
+is($seen[0][4], '-.', 'TLS: an address is no name to ask for');
 $nginx->stop;
 
 stuck_ok('HTTP/1.1', $front);
@@ -197,7 +199,7 @@ stuck_ok('HTTP/1.1', $front);
 $nginx = with(url_of($front, 'localhost'), $trust);
 works_ok($nginx, 'by name');
 ok(wait_for(sub { (seen($front))[-1][4] eq 'localhost.' }, 5),
-   'the name is sent');
+   'by name: the name is sent');
 $nginx->stop;
 
 # a file that only root may read
@@ -258,7 +260,7 @@ my $modern = tls_front($provider, @good, lines => 'ssl_protocols TLSv1.2;');
 
 $nginx = with(url_of($modern), $trust);
 works_ok($nginx, 'TLS 1.2');
-is((seen($modern, 1))[0][1], 'TLSv1.2', 'it was TLS 1.2');
+is((seen($modern, 1))[0][1], 'TLSv1.2', 'TLS 1.2: spoken with the server');
 $nginx->stop;
 $modern->stop;
 
@@ -288,7 +290,10 @@ foreach my $round ('on the connection that is there', 'on none', 'on those') {
     @many = map { "Who is one of many, number $_, $round? "
         . '{{chunks=20;gap=40}}' } 1 .. 50;
 
-    stream_ok($_, "one of many $round", chunks => [ pieces_of($_->{question}) ])
+    my $n = 0;
+
+    stream_ok($_, "$round: one of many, " . ++$n,
+              chunks => [ pieces_of($_->{question}) ])
         foreach ask($nginx, map { { question => $_, timeout => 60 } } @many);
 
     $all += 50;
@@ -321,10 +326,13 @@ foreach my $round ('on the connection that is there', 'on none', 'on those') {
 
 # large ones at once
 
+my $large_ones = 0;
+
 @many = map { "Who is large, number $_? {{chunks=130;bytes=8000;gap=0}}" }
     1 .. 10;
 
-stream_ok($_, 'a million bytes beside others', text => text_of($_->{question}))
+stream_ok($_, 'a million bytes: number ' . ++$large_ones,
+          text => text_of($_->{question}))
     foreach ask($nginx, map { { question => $_, timeout => 60 } } @many);
 
 # some are left by their clients, fall silent or break off: the others go on
@@ -346,20 +354,21 @@ my @all = ask($nginx,
              timeout => 60 } } @gone));
 
 foreach my $q (@all) {
-    my ($kind) = $q->{question} =~ /^Who (\w+ ?\w*)/;
+    my ($kind, $n) = $q->{question} =~ /^Who (\w+ ?\w*), number (\d+)/;
 
     if ($kind =~ /^stays/) {
-        stream_ok($q, 'one that stays', restarts => 0,
+        stream_ok($q, "HTTP/2: number $n stays", restarts => 0,
                   chunks => [ pieces_of($q->{question}) ]);
 
     } elsif ($kind =~ /^falls/) {
-        stream_ok($q, 'one that falls silent', error => 'provider_timeout');
+        stream_ok($q, "HTTP/2: number $n falls silent", error =>
+                  'provider_timeout');
 
     } elsif ($kind =~ /^breaks|^is/) {
-        stream_ok($q, 'one that breaks off', error => 'provider_broken');
+        stream_ok($q, "HTTP/2: number $n $kind", error => 'provider_broken');
 
     } else {
-        ok($q->{hungup}, 'one that leaves');
+        ok($q->{hungup}, "HTTP/2: number $n leaves");
     }
 }
 
@@ -373,7 +382,7 @@ wait_for {
     $aborted == @gone;
 } 10, 'aborted calls';
 
-is($aborted, scalar(@gone), 'what nobody wants is aborted at the provider');
+is($aborted, scalar(@gone), 'HTTP/2: what nobody wants is aborted');
 works_ok($nginx, 'HTTP/2 afterwards');
 
 # the connection is lost under all of them
@@ -401,9 +410,12 @@ $nginx = with(url_of($two), "$trust total_timeout 2s;");
     (map { "Who is slow, number $_? {{chunks=100;gap=50}}" } 1 .. 3),
     (map { "Who is fast, number $_? {{chunks=20;gap=20}}" } 1 .. 3));
 
-stream_ok($_, 'slow', error => 'provider_timeout') foreach @all[0 .. 2];
-stream_ok($_, 'fast', chunks => [ pieces_of($_->{question}) ])
-    foreach @all[3 .. 5];
+stream_ok($all[$_], "total_timeout: slow call $_ ends", error =>
+          'provider_timeout') foreach 0 .. 2;
+stream_ok($all[$_],
+          "total_timeout: fast call $_ is whole",
+          chunks => [ pieces_of($all[$_]{question}) ])
+    foreach 3 .. 5;
 $nginx->stop;
 
 stuck_ok('HTTP/2', $two);
@@ -449,10 +461,11 @@ sub went_through {
         or diag(join("\n", @requests));
     unlike($nginx->error_log, qr/$SECRET/, "$name: no password in the log");
 
-    foreach my $pid ($nginx->worker_pids, $nginx->filler_pids) {
-        my ($status, $title) = (0, Chat::Nginx::title($pid));
+    my $n = 0;
 
-        unlike($title, qr/$SECRET/, "$name: none in a title");
+    foreach my $pid ($nginx->worker_pids, $nginx->filler_pids) {
+        unlike(Chat::Nginx::title($pid), qr/$SECRET/,
+               "$name: no password in title " . ++$n);
     }
 
     $proxy->forget;
@@ -485,7 +498,7 @@ my $over = tls_front($provider, @good, listen => 'http2');
 
 went_through('HTTP/2 through a proxy',
              with(url_of($over), "$trust proxy $via;"), $proxy, $connect);
-is((seen($over, 1))[0][0], 'HTTP/2.0', 'it was HTTP/2');
+is((seen($over, 1))[0][0], 'HTTP/2.0', 'HTTP/2 through a proxy: it was HTTP/2');
 $over->stop;
 
 foreach ('https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY') {

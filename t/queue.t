@@ -71,15 +71,17 @@ my @asks = map { { question => "Who is number $_?", delay => $_ * 0.3 } }
     0 .. 7;
 my @all = ask($nginx, @asks);
 
-stream_ok($_, 'one of eight', restarts => 0, cache => qr/fwd=miss$/)
-    foreach @all;
+stream_ok($all[$_],
+          "two at once: number $_ of eight",
+          restarts => 0, cache => qr/fwd=miss$/)
+    foreach 0 .. 7;
 
 my @first = map { $_->{events}[1]{at} } @all;
 
-is(provider_stats($provider)->{max_active}, 2, 'two calls at once');
+is(provider_stats($provider)->{max_active}, 2, 'two at once: two calls');
 is_deeply([ sort { $first[$a] <=> $first[$b] } 0 .. 7 ], [ 0 .. 7 ],
-          'in their order');
-is_empty('the queue is empty again');
+          'two at once: in their order');
+is_empty('two at once: the queue is empty again');
 $nginx->stop;
 
 # a queue that is full
@@ -95,15 +97,18 @@ $nginx = start_nginx(%common, http => 'chat_fill concurrency=2;'
      0 .. 1),
     { question => 'Who has a place 4?', after => state_is(2, 5) });
 
-is(scalar(grep { $_->{status} == 200 } @all), 6, 'two run, three wait');
-stream_ok($_, 'one of five', restarts => 0) foreach @all[0 .. 4];
-refused_ok($_, 'one of those behind') foreach @all[5, 6];
-is(provider_stats($provider, $_->{question}), 0, 'costs no call')
-    foreach @all[5, 6];
-stream_ok($all[7], 'to join one that waits needs no place',
+is(scalar(grep { $_->{status} == 200 } @all), 6,
+   'a full queue: two run, three wait');
+stream_ok($all[$_],
+          "a full queue: number $_ of five", restarts => 0) foreach 0 .. 4;
+refused_ok($all[$_], "a full queue: one of those behind, $_") foreach 5, 6;
+is(provider_stats($provider, $all[$_]{question}), 0,
+   "a full queue: $_ costs no call")
+    foreach 5, 6;
+stream_ok($all[7], 'a full queue: to join needs no place',
           cache => qr/collapsed$/);
 stream_ok(scalar ask($nginx, { question => $all[5]{question} }),
-          'later it is taken', cache => qr/fwd=miss$/);
+          'a full queue: later it is taken', cache => qr/fwd=miss$/);
 
 # those who joined before it was refused, here and elsewhere: the task is slow
 # on its way
@@ -131,12 +136,14 @@ my $question = 'Who joins what is refused?';
           after => sub { $seen->($question) || $late->() } }
     } $nginx, $nginx, $slow);
 
-refused_ok($all[7], 'the one who opened it');
-stream_ok($_, 'one who joined', error => 'queue_full', restarts => 0,
-          cache => qr/collapsed$/) foreach @all[8 .. 10];
-ok($_->{ended} - $all[7]{ended} < $SLACK, 'is told at once')
-    foreach @all[8 .. 10];
-is(provider_stats($provider, $question), 0, 'no call');
+refused_ok($all[7], 'joined what is refused: the one who opened it');
+stream_ok($all[$_], "joined what is refused: client $_", error =>
+          'queue_full', restarts => 0,
+          cache => qr/collapsed$/) foreach 8 .. 10;
+ok($all[$_]{ended} - $all[7]{ended} < $SLACK,
+   "joined what is refused: client $_ is told at once")
+    foreach 8 .. 10;
+is(provider_stats($provider, $question), 0, 'joined what is refused: no call');
 $slow->stop;
 $nginx->stop;
 
@@ -150,38 +157,43 @@ $nginx = start_nginx(%common, workers => 2,
     (map { { question => "Who waits $_?", delay => 0.2 } } 0 .. 3),
     { question => 'Who waits 0?', delay => 0.6 });
 
-stream_ok($all[0], 'the one who is busy', restarts => 0);
-stream_ok($_, 'too late', error => 'queue_timeout', restarts => 0)
-    foreach @all[1 .. 5];
-ok(took($_) > 0.9 && took($_) < 1 + $SLACK, 'after its time')
-    or diag(took($_)) foreach @all[1 .. 4];
+stream_ok($all[0], 'busy fillers: the first one is served', restarts => 0);
+stream_ok($all[$_], "busy fillers: client $_ is too late", error =>
+          'queue_timeout', restarts => 0)
+    foreach 1 .. 5;
+ok(took($all[$_]) > 0.9 && took($all[$_]) < 1 + $SLACK,
+   "busy fillers: client $_ after its time")
+    or diag(took($all[$_])) foreach 1 .. 4;
 
-is_empty('what came too late is taken out');
-is(provider_stats($provider, $_->{question}), 0, 'no call for it')
-    foreach @all[1 .. 4];
+is_empty('busy fillers: what came too late is taken out');
+is(provider_stats($provider, $all[$_]{question}), 0,
+   "busy fillers: no call for client $_") foreach 1 .. 4;
 
 my @fillers = $nginx->filler_pids;
 
-is(scalar(@fillers), 1, 'one filler');
+is(scalar(@fillers), 1, 'stopped fillers: there is one');
 stand_still(@fillers);
 
 @all = ask($nginx, map { { question => "Who is never heard $_?" } } 0 .. 3);
 
-stream_ok($_, 'nobody takes it', error => 'queue_timeout', restarts => 0)
-    foreach @all;
-ok(took($_) > 0.9 && took($_) < 1 + $SLACK, 'after its time')
-    or diag(took($_)) foreach @all;
+stream_ok($all[$_], "stopped fillers: nobody takes number $_", error =>
+          'queue_timeout', restarts => 0)
+    foreach 0 .. 3;
+ok(took($all[$_]) > 0.9 && took($all[$_]) < 1 + $SLACK,
+   "stopped fillers: number $_ after its time")
+    or diag(took($all[$_])) foreach 0 .. 3;
 
 kill('CONT', @fillers);
-is_empty('nothing waits any more');
-is(provider_stats($provider, $_->{question}), 0, 'no call for it')
-    foreach @all;
+is_empty('stopped fillers: nothing waits any more');
+is(provider_stats($provider, $all[$_]{question}), 0,
+   "stopped fillers: no call for number $_") foreach 0 .. 3;
 
 stream_ok(scalar ask($nginx, { question => $all[0]{question} }),
-          'asked again it is answered', cache => qr/fwd=miss$/);
+          'stopped fillers: asked again it is answered',
+          cache => qr/fwd=miss$/);
 
-is_empty('no task is left');
+is_empty('at the end: no task is left');
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'at the end: no call goes on');
 
 done();

@@ -80,12 +80,12 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
 
     filler($nginx);
     stream_ok(scalar ask($nginx, { question => 'idle? {{chunks=2}}' }),
-              'an answer');
+              'idle: an answer');
 
     my $began = time();
 
-    ok($nginx->stop, 'an idle instance');
-    cmp_ok(time() - $began, '<', 1 + $SLACK, 'ends at once');
+    ok($nginx->stop, 'idle: the instance ends');
+    cmp_ok(time() - $began, '<', 1 + $SLACK, 'idle: it ends at once');
 }
 
 
@@ -126,7 +126,7 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
        'TERM: two calls each');
     is(tasks_left(), 0, 'TERM: no task is left');
-    ok($two->stop, 'the other ends');
+    ok($two->stop, 'TERM: the other ends');
 }
 
 

@@ -151,36 +151,38 @@ sleep(1);
 
 ended_ok([ @all[0 .. 19] ], $killed, 'killed', error => 'redis_down',
          restarts => 0);
-refused_ok($_, 'killed') foreach @all[20 .. 31];
-refused_ok($_, 'killed, and followed already') foreach @all[32 .. 39];
+refused_ok($all[$_], "killed, client $_") foreach 20 .. 31;
+refused_ok($all[$_],
+           "killed, and followed already, client $_") foreach 32 .. 39;
 
 my $complaints = complaints($nginx);
 
-is(scalar(keys %$complaints), 6, 'all six connections have noticed')
+is(scalar(keys %$complaints), 6, 'killed: all six connections have noticed')
     or diag(explain($complaints));
 is(scalar(grep { $_ > 2 } values %$complaints), 0,
-   'the loss and the refusal are told once each')
+   'killed: loss and refusal are told once each')
     or diag(explain($complaints));
 
 is(scalar(() = $nginx->error_log =~ /\[error\] .*not accepted/g), 0,
-   'each question that is refused is no error of its own');
+   'killed: a refused question is no error of its own');
 is(scalar(() = $nginx->error_log =~ /\[info\] .*not accepted: redis_down/g),
-   20, 'but is told');
+   20, 'killed: a refused question is told');
 
 my $health = get($nginx, '/');
 
-is($health->{status}, 503, 'health knows');
-is(parse_json($health->{body})->{breaker}, 'open', 'and says why');
+is($health->{status}, 503, 'killed: health is 503');
+is(parse_json($health->{body})->{breaker}, 'open', 'killed: health says why');
 
 # it is back, and empty
 
 $redis->start;
 works_ok($nginx, 'back and empty');
-is(get($nginx, '/')->{status}, 200, 'health knows that too');
+is(get($nginx, '/')->{status}, 200, 'back and empty: health is 200');
 wait_for { provider_stats($provider)->{active} == 0 } 12, 'the old calls';
-is(provider_stats($provider)->{active}, 0, 'no old call goes on');
+is(provider_stats($provider)->{active}, 0,
+   'back and empty: no old call goes on');
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 10;
-is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'back and empty: no task is left');
 
 # with its data a short outage is only a pause
 
@@ -203,9 +205,10 @@ sleep(1.1);
 
 ended_ok(\@all, time(), 'a pause', restarts => 0);
 is(scalar(grep { provider_stats($provider, $_->{question}) != 1 } @all), 0,
-   'one call for each');
+   'a pause: one call for each');
 stream_ok(scalar ask($other, { question => 'Is it kept? {{chunks=3}}' }),
-          'what was cached is', cache => qr/; hit/, text => $before->{text});
+          'a pause: what was cached is',
+          cache => qr/; hit/, text => $before->{text});
 works_ok($other, 'back with data');
 
 # stopped for one second, and for twenty
@@ -221,7 +224,7 @@ my $stopped;
 
 ended_ok(\@all, $stopped, 'stopped for 1 s', restarts => 0);
 is(scalar(grep { provider_stats($provider, $_->{question}) != 1 } @all), 0,
-   'one call for each');
+   'stopped for 1 s: one call for each');
 works_ok($other, 'after 1 s');
 
 undef $stopped;
@@ -244,10 +247,11 @@ ended_ok([ @all[0 .. 9] ], $stopped, 'stopped for 20 s',
 
 # each worker notices with its first command, or by itself within 6 s
 
-is($_->{status}, 503, 'the first to notice') foreach @all[10, 11];
-ok($_->{ended} - $_->{started} < 1 + $SLACK, 'in the time of a command')
-    foreach @all[10, 11];
-refused_ok($_, 'stopped') foreach @all[12 .. 15];
+is($all[$_]{status}, 503, "stopped for 20 s: client $_ notices") foreach 10, 11;
+ok($all[$_]{ended} - $all[$_]{started} < 1 + $SLACK,
+   "stopped for 20 s: client $_ in the time of a command")
+    foreach 10, 11;
+refused_ok($all[$_], "stopped, client $_") foreach 12 .. 15;
 
 my $left = $stopped + 20 - time();
 
@@ -263,8 +267,8 @@ my @partial = grep {
     ref($entries) ne 'ARRAY' || $entries->[-1]{status} ne 'completed'
 } grep { /^chat:stream:[0-9a-f]{64}$/ } @{ $stable->cmd('KEYS', '*') };
 
-is(scalar(@partial), 0, 'all that is cached is complete');
+is(scalar(@partial), 0, 'at the end: all that is cached is complete');
 
-mostly_ok(\@refused, 0.1, 'refused at once');
+mostly_ok(\@refused, 0.1, 'refused: at once for most');
 
 done();

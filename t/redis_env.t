@@ -47,7 +47,7 @@ sub works_ok {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    stream_ok(scalar ask($nginx, { question => $question }), $name,
+    stream_ok(scalar ask($nginx, { question => $question }), "$name: an answer",
               chunks => [ pieces_of($question, chunks => 3) ],
               cache => qr/fwd=miss$/);
     $nginx->stop;
@@ -59,7 +59,7 @@ sub refused_ok {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    ok(wait_for(sub { $nginx->error_log =~ $why }, 10), "$name: told")
+    ok(wait_for(sub { $nginx->error_log =~ $why }, 10), "$name: the log tells")
         or diag($nginx->error_log);
     is(scalar(ask($nginx, { question => "Refused, $name?" }))->{status}, 503,
        "$name: no answer");
@@ -171,19 +171,20 @@ $nginx = with("$plain/1?ssl_cert_reqs=none&socket_timeout=5",
 my $said = read_file($nginx->dir . '/stderr');
 my $question = 'What is ignored?';
 
-stream_ok(scalar ask($nginx, { question => $question }), 'parameters',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'parameters: an answer',
           cache => qr/fwd=miss$/);
 is($redis->client(1)->cmd('TYPE', stream_key($question)), 'stream',
-   'the database in the path');
+   'parameters: the database in the path');
 is($redis->client(2)->cmd('TYPE', 'chat:tasks:1'), 'stream',
-   'the database in a parameter');
+   'parameters: the database in a parameter');
 like($said, qr/\[warn\] .*REDIS_URL.* has the parameter "$_", which is ignored/,
      "ignored, and told: $_")
     foreach 'ssl_cert_reqs', 'socket_timeout';
 like($said, qr/\[warn\] .*CELERY_BROKER_URL.* the parameter "$_", which is ign/,
      "ignored, and told: $_")
     foreach 'health_check_interval', 'client_name';
-unlike($said, qr/parameter "db"|a\@b/, 'and no more');
+unlike($said, qr/parameter "db"|a\@b/, 'parameters: nothing more is told');
 $nginx->stop;
 
 # in directives they are errors
@@ -195,9 +196,9 @@ foreach my $directive ('chat_redis', 'chat_broker') {
         http => "$directive $plain?ssl_cert_reqs=none;");
 
     $nginx->allow_log(qr/\[emerg\]/);
-    is($status, 1, "$directive: refused");
+    is($status, 1, "$directive: parameters are refused");
     like($output, qr/\[emerg\] .*"$directive".* no parameters are known/,
-         "$directive: the reason");
+         "$directive: the reason is told");
 }
 
 $nginx = new_nginx(provider => $provider, env => {
@@ -207,6 +208,7 @@ $nginx->allow_log(qr/\[emerg\]/);
 my ($status, $output) = $nginx->test_conf;
 
 is($status, 1, 'a file that is not there: refused');
-like($output, qr!/no/such/file.*parameter of REDIS_URL!s, 'the reason');
+like($output, qr!/no/such/file.*parameter of REDIS_URL!s,
+     'a file that is not there: the reason');
 
 done();
