@@ -26,7 +26,7 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
 
     for ( ;; ) {
 
-        if (ngx_chat_str_number(&p, last, left, &n) != NGX_OK || n == 0) {
+        if (ngx_chat_str_read_number(&p, last, left, &n) != NGX_OK || n == 0) {
             return NGX_DECLINED;
         }
 
@@ -61,7 +61,8 @@ ngx_chat_answer_next_len(ngx_str_t *chunk_lens, size_t *len)
     p = chunk_lens->data;
     last = p + chunk_lens->len;
 
-    if (ngx_chat_str_number(&p, last, NGX_MAX_SIZE_T_VALUE, &n) != NGX_OK) {
+    if (ngx_chat_str_read_number(&p, last, NGX_MAX_SIZE_T_VALUE,
+                                 &n) != NGX_OK) {
         return NGX_DONE;
     }
 

@@ -5,9 +5,9 @@
 #include <yajl/yajl_parse.h>
 
 
-static u_char ngx_chat_json_short(u_char ch);
-static int ngx_chat_json_open(void *ctx);
-static int ngx_chat_json_close(void *ctx);
+static u_char ngx_chat_json_short_escape(u_char ch);
+static int ngx_chat_json_open_handler(void *ctx);
+static int ngx_chat_json_close_handler(void *ctx);
 
 
 static const yajl_callbacks  ngx_chat_json_callbacks = {
@@ -17,11 +17,11 @@ static const yajl_callbacks  ngx_chat_json_callbacks = {
     NULL,                          /* double */
     NULL,                          /* number */
     NULL,                          /* string */
-    ngx_chat_json_open,            /* start map */
+    ngx_chat_json_open_handler,            /* start map */
     NULL,                          /* map key */
-    ngx_chat_json_close,           /* end map */
-    ngx_chat_json_open,            /* start array */
-    ngx_chat_json_close            /* end array */
+    ngx_chat_json_close_handler,           /* end map */
+    ngx_chat_json_open_handler,            /* start array */
+    ngx_chat_json_close_handler            /* end array */
 };
 
 
@@ -37,7 +37,7 @@ ngx_chat_json_escaped_len(const u_char *p, size_t len)
             continue;
         }
 
-        n += ngx_chat_json_short(p[i]) ? 1 : 5;
+        n += ngx_chat_json_short_escape(p[i]) ? 1 : 5;
     }
 
     return n;
@@ -63,7 +63,7 @@ ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len)
 
         *dst++ = '\\';
 
-        ch = ngx_chat_json_short(p[i]);
+        ch = ngx_chat_json_short_escape(p[i]);
 
         if (ch) {
             *dst++ = ch;
@@ -88,7 +88,7 @@ ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len)
 /* the letter of the short form of an escape, 0 if there is none */
 
 static u_char
-ngx_chat_json_short(u_char ch)
+ngx_chat_json_short_escape(u_char ch)
 {
     switch (ch) {
 
@@ -151,7 +151,7 @@ ngx_chat_json_check_text(const u_char *p, size_t len)
             continue;
         }
 
-        if (ngx_chat_json_unit(p, last, &unit) != NGX_OK) {
+        if (ngx_chat_json_read_unit(p, last, &unit) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -162,7 +162,7 @@ ngx_chat_json_check_text(const u_char *p, size_t len)
         }
 
         if (unit > 0xdbff
-            || ngx_chat_json_unit(p, last, &unit) != NGX_OK
+            || ngx_chat_json_read_unit(p, last, &unit) != NGX_OK
             || unit < 0xdc00 || unit > 0xdfff)
         {
             return NGX_ERROR;
@@ -176,7 +176,7 @@ ngx_chat_json_check_text(const u_char *p, size_t len)
 
 
 ngx_int_t
-ngx_chat_json_unit(const u_char *p, const u_char *last, ngx_uint_t *unit)
+ngx_chat_json_read_unit(const u_char *p, const u_char *last, ngx_uint_t *unit)
 {
     u_char      ch;
     ngx_uint_t  i, n;
@@ -223,7 +223,7 @@ ngx_chat_json_check_value(const u_char *p, size_t len)
         return NGX_ERROR;
     }
 
-    if (ngx_chat_json_run(h, p, len) != NGX_OK) {
+    if (ngx_chat_json_parse(h, p, len) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -232,7 +232,7 @@ ngx_chat_json_check_value(const u_char *p, size_t len)
 
 
 ngx_int_t
-ngx_chat_json_run(struct yajl_handle_t *h, const u_char *p, size_t len)
+ngx_chat_json_parse(struct yajl_handle_t *h, const u_char *p, size_t len)
 {
     yajl_status  status;
 
@@ -273,7 +273,7 @@ ngx_chat_json_run(struct yajl_handle_t *h, const u_char *p, size_t len)
 
 
 static int
-ngx_chat_json_open(void *ctx)
+ngx_chat_json_open_handler(void *ctx)
 {
     ngx_uint_t  *depth = ctx;
 
@@ -288,7 +288,7 @@ ngx_chat_json_open(void *ctx)
 
 
 static int
-ngx_chat_json_close(void *ctx)
+ngx_chat_json_close_handler(void *ctx)
 {
     ngx_uint_t  *depth = ctx;
 

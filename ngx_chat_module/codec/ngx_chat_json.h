@@ -26,7 +26,7 @@ size_t ngx_chat_json_escaped_len(const u_char *p, size_t len);
 u_char *ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len);
 
 /* reads one escape by number: \u and four hex digits.  NGX_OK, NGX_ERROR */
-ngx_int_t ngx_chat_json_unit(const u_char *p, const u_char *last,
+ngx_int_t ngx_chat_json_read_unit(const u_char *p, const u_char *last,
     ngx_uint_t *unit);
 
 /*
@@ -51,7 +51,7 @@ ngx_int_t ngx_chat_json_check_value(const u_char *p, size_t len);
  */
 struct yajl_handle_t;
 
-ngx_int_t ngx_chat_json_run(struct yajl_handle_t *h, const u_char *p,
+ngx_int_t ngx_chat_json_parse(struct yajl_handle_t *h, const u_char *p,
     size_t len);
 
 

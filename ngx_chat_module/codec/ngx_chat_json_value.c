@@ -4,12 +4,12 @@
 #include "ngx_chat_str.h"
 
 
-static u_char ngx_chat_json_letter(u_char ch);
-static u_char *ngx_chat_json_put(u_char *dst, ngx_uint_t ch);
+static u_char ngx_chat_json_value_letter(u_char ch);
+static u_char *ngx_chat_json_value_put_utf8(u_char *dst, ngx_uint_t ch);
 
 
 ngx_int_t
-ngx_chat_json_first(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
+ngx_chat_json_first_string(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
     ngx_pool_t *pool)
 {
     ngx_uint_t  i;
@@ -19,7 +19,7 @@ ngx_chat_json_first(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
     for (i = 0; i < n; i++) {
 
         if (v[i].len > 2 && v[i].data[0] == '"') {
-            return ngx_chat_json_string(s, &v[i], pool);
+            return ngx_chat_json_decode_string(s, &v[i], pool);
         }
     }
 
@@ -28,7 +28,7 @@ ngx_chat_json_first(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
 
 
 ngx_int_t
-ngx_chat_json_members(ngx_str_t *v, ngx_str_t *object, ngx_str_t *names,
+ngx_chat_json_find_members(ngx_str_t *v, ngx_str_t *object, ngx_str_t *names,
     ngx_uint_t n, ngx_pool_t *pool)
 {
     ngx_str_t   rest, name, value;
@@ -42,9 +42,9 @@ ngx_chat_json_members(ngx_str_t *v, ngx_str_t *object, ngx_str_t *names,
 
     rest = *object;
 
-    while (ngx_chat_json_member(&rest, &name, &value) == NGX_OK) {
+    while (ngx_chat_json_next_member(&rest, &name, &value) == NGX_OK) {
 
-        if (ngx_chat_json_string(&name, &name, pool) != NGX_OK) {
+        if (ngx_chat_json_decode_string(&name, &name, pool) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -69,7 +69,7 @@ ngx_chat_json_members(ngx_str_t *v, ngx_str_t *object, ngx_str_t *names,
 
 
 ngx_uint_t
-ngx_chat_json_given(ngx_str_t *value)
+ngx_chat_json_is_truthy(ngx_str_t *value)
 {
     ngx_str_t  rest, first;
 
@@ -82,7 +82,7 @@ ngx_chat_json_given(ngx_str_t *value)
     case '{':
     case '[':
         rest = *value;
-        return ngx_chat_json_element(&rest, &first) == NGX_OK;
+        return ngx_chat_json_next_element(&rest, &first) == NGX_OK;
 
     case '"':
         return value->len > 2;
@@ -101,7 +101,7 @@ ngx_chat_json_given(ngx_str_t *value)
 
 
 ngx_int_t
-ngx_chat_json_string(ngx_str_t *s, ngx_str_t *string, ngx_pool_t *pool)
+ngx_chat_json_decode_string(ngx_str_t *s, ngx_str_t *string, ngx_pool_t *pool)
 {
     u_char      *p;
     ngx_str_t    from;
@@ -153,9 +153,9 @@ ngx_chat_json_decode(u_char *dst, ngx_str_t *string, ngx_uint_t *half)
             continue;
         }
 
-        if (ngx_chat_json_unit(p, last, &unit) != NGX_OK) {
+        if (ngx_chat_json_read_unit(p, last, &unit) != NGX_OK) {
             dst = ngx_chat_json_decode_end(dst, half);
-            *dst++ = ngx_chat_json_letter(p[1]);
+            *dst++ = ngx_chat_json_value_letter(p[1]);
             p += 2;
             continue;
         }
@@ -173,7 +173,7 @@ ngx_chat_json_decode(u_char *dst, ngx_str_t *string, ngx_uint_t *half)
             *half = unit;
 
         } else {
-            dst = ngx_chat_json_put(dst, unit);
+            dst = ngx_chat_json_value_put_utf8(dst, unit);
         }
     }
 
@@ -190,14 +190,14 @@ ngx_chat_json_decode_end(u_char *dst, ngx_uint_t *half)
 
     *half = 0;
 
-    return ngx_chat_json_put(dst, 0xfffd);
+    return ngx_chat_json_value_put_utf8(dst, 0xfffd);
 }
 
 
 /* the byte that an escape of one letter stands for, 0: there is none */
 
 static u_char
-ngx_chat_json_letter(u_char ch)
+ngx_chat_json_value_letter(u_char ch)
 {
     switch (ch) {
 
@@ -230,7 +230,7 @@ ngx_chat_json_letter(u_char ch)
 /* as UTF-8; half of a pair has none and becomes U+FFFD */
 
 static u_char *
-ngx_chat_json_put(u_char *dst, ngx_uint_t ch)
+ngx_chat_json_value_put_utf8(u_char *dst, ngx_uint_t ch)
 {
     if (ch < 0x80) {
         *dst++ = (u_char) ch;

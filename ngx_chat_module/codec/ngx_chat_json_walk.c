@@ -4,7 +4,7 @@
 #include "ngx_chat_utf8.h"
 
 
-#define NGX_CHAT_JSON_KINDS  16    /* bytes, a bit for each level */
+#define NGX_CHAT_JSON_WALK_KINDS  16    /* bytes, a bit for each level */
 
 
 typedef enum {
@@ -13,7 +13,7 @@ typedef enum {
     sw_first_key,                  /* a key, or the end of an object */
     sw_key,
     sw_after
-} ngx_chat_json_state_e;
+} ngx_chat_json_walk_state_e;
 
 
 typedef struct {
@@ -26,15 +26,15 @@ typedef struct {
     size_t       depth;
     size_t       max;
 
-    u_char       room[NGX_CHAT_JSON_KINDS];
+    u_char       room[NGX_CHAT_JSON_WALK_KINDS];
 } ngx_chat_json_walk_t;
 
 
 static ngx_int_t ngx_chat_json_walk_value(ngx_chat_json_walk_t *w);
 static ngx_int_t ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w,
-    ngx_chat_json_state_e *state);
+    ngx_chat_json_walk_state_e *state);
 static ngx_int_t ngx_chat_json_walk_open(ngx_chat_json_walk_t *w,
-    ngx_chat_json_state_e *state);
+    ngx_chat_json_walk_state_e *state);
 static ngx_int_t ngx_chat_json_walk_close(ngx_chat_json_walk_t *w);
 static ngx_uint_t ngx_chat_json_walk_in_object(ngx_chat_json_walk_t *w);
 static ngx_int_t ngx_chat_json_walk_key(ngx_chat_json_walk_t *w);
@@ -43,13 +43,13 @@ static u_char *ngx_chat_json_walk_escape(u_char *p, u_char *last);
 static ngx_int_t ngx_chat_json_walk_number(ngx_chat_json_walk_t *w);
 static ngx_uint_t ngx_chat_json_walk_digits(ngx_chat_json_walk_t *w);
 static ngx_int_t ngx_chat_json_walk_word(ngx_chat_json_walk_t *w);
-static u_char *ngx_chat_json_blank(u_char *p, u_char *last);
-static u_char *ngx_chat_json_pass(u_char *p, u_char *last);
-static u_char *ngx_chat_json_pass_string(u_char *p, u_char *last);
-static ngx_int_t ngx_chat_json_next(ngx_str_t *rest);
+static u_char *ngx_chat_json_walk_skip_blank(u_char *p, u_char *last);
+static u_char *ngx_chat_json_walk_skip_value(u_char *p, u_char *last);
+static u_char *ngx_chat_json_walk_skip_string(u_char *p, u_char *last);
+static ngx_int_t ngx_chat_json_walk_skip_separator(ngx_str_t *rest);
 
 
-static ngx_str_t  ngx_chat_json_words[] = {
+static ngx_str_t  ngx_chat_json_walk_words[] = {
     ngx_string("null"),
     ngx_string("true"),
     ngx_string("false"),
@@ -73,11 +73,11 @@ ngx_chat_json_walk(ngx_str_t *value, ngx_str_t *text, ngx_pool_t *pool)
     }
 
     w.last = text->data + text->len;
-    w.pos = ngx_chat_json_blank(text->data, w.last);
+    w.pos = ngx_chat_json_walk_skip_blank(text->data, w.last);
     w.pool = pool;
     w.kinds = w.room;
     w.depth = 0;
-    w.max = NGX_CHAT_JSON_KINDS * 8;
+    w.max = NGX_CHAT_JSON_WALK_KINDS * 8;
 
     start = w.pos;
 
@@ -88,19 +88,21 @@ ngx_chat_json_walk(ngx_str_t *value, ngx_str_t *text, ngx_pool_t *pool)
     value->data = start;
     value->len = w.pos - start;
 
-    return (ngx_chat_json_blank(w.pos, w.last) == w.last) ? NGX_OK : NGX_ERROR;
+    w.pos = ngx_chat_json_walk_skip_blank(w.pos, w.last);
+
+    return (w.pos == w.last) ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_int_t
 ngx_chat_json_walk_value(ngx_chat_json_walk_t *w)
 {
-    ngx_chat_json_state_e  state;
+    ngx_chat_json_walk_state_e  state;
 
     state = sw_value;
 
     do {
-        w->pos = ngx_chat_json_blank(w->pos, w->last);
+        w->pos = ngx_chat_json_walk_skip_blank(w->pos, w->last);
 
         if (w->pos == w->last
             || ngx_chat_json_walk_byte(w, &state) != NGX_OK)
@@ -115,7 +117,8 @@ ngx_chat_json_walk_value(ngx_chat_json_walk_t *w)
 
 
 static ngx_int_t
-ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
+ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w,
+    ngx_chat_json_walk_state_e *state)
 {
     u_char  ch;
 
@@ -181,7 +184,8 @@ ngx_chat_json_walk_byte(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
 
 
 static ngx_int_t
-ngx_chat_json_walk_open(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
+ngx_chat_json_walk_open(ngx_chat_json_walk_t *w,
+    ngx_chat_json_walk_state_e *state)
 {
     u_char  *kinds, bit;
 
@@ -200,7 +204,7 @@ ngx_chat_json_walk_open(ngx_chat_json_walk_t *w, ngx_chat_json_state_e *state)
             return NGX_ERROR;
         }
 
-        ngx_memcpy(kinds, w->room, NGX_CHAT_JSON_KINDS);
+        ngx_memcpy(kinds, w->room, NGX_CHAT_JSON_WALK_KINDS);
         w->kinds = kinds;
     }
 
@@ -253,7 +257,7 @@ ngx_chat_json_walk_key(ngx_chat_json_walk_t *w)
         return NGX_ERROR;
     }
 
-    w->pos = ngx_chat_json_blank(w->pos, w->last);
+    w->pos = ngx_chat_json_walk_skip_blank(w->pos, w->last);
 
     if (w->pos == w->last || *w->pos != ':') {
         return NGX_ERROR;
@@ -320,7 +324,8 @@ ngx_chat_json_walk_escape(u_char *p, u_char *last)
         return p + 1;
 
     case 'u':
-        return (ngx_chat_json_unit(p, last, &unit) == NGX_OK) ? p + 5 : NULL;
+        return (ngx_chat_json_read_unit(p, last,
+                                        &unit) == NGX_OK) ? p + 5 : NULL;
 
     default:
         return NULL;
@@ -386,7 +391,7 @@ ngx_chat_json_walk_word(ngx_chat_json_walk_t *w)
 {
     ngx_str_t  *word;
 
-    for (word = ngx_chat_json_words; word->len; word++) {
+    for (word = ngx_chat_json_walk_words; word->len; word++) {
 
         if ((size_t) (w->last - w->pos) >= word->len
             && ngx_memcmp(w->pos, word->data, word->len) == 0)
@@ -401,7 +406,7 @@ ngx_chat_json_walk_word(ngx_chat_json_walk_t *w)
 
 
 static u_char *
-ngx_chat_json_blank(u_char *p, u_char *last)
+ngx_chat_json_walk_skip_blank(u_char *p, u_char *last)
 {
     while (p < last
            && (*p == ' ' || *p == '\t' || *p == CR || *p == LF))
@@ -414,45 +419,45 @@ ngx_chat_json_blank(u_char *p, u_char *last)
 
 
 ngx_int_t
-ngx_chat_json_member(ngx_str_t *rest, ngx_str_t *name, ngx_str_t *value)
+ngx_chat_json_next_member(ngx_str_t *rest, ngx_str_t *name, ngx_str_t *value)
 {
     u_char  *last;
 
-    if (ngx_chat_json_next(rest) != NGX_OK) {
+    if (ngx_chat_json_walk_skip_separator(rest) != NGX_OK) {
         return NGX_DONE;
     }
 
     last = rest->data + rest->len;
 
     name->data = rest->data;
-    rest->data = ngx_chat_json_pass_string(rest->data, last);
+    rest->data = ngx_chat_json_walk_skip_string(rest->data, last);
     name->len = rest->data - name->data;
 
     /* as behind a comma, a value stands behind the colon */
 
-    rest->data = ngx_chat_json_blank(rest->data, last);
+    rest->data = ngx_chat_json_walk_skip_blank(rest->data, last);
     rest->len = last - rest->data;
 
-    return ngx_chat_json_element(rest, value);
+    return ngx_chat_json_next_element(rest, value);
 }
 
 
 ngx_int_t
-ngx_chat_json_element(ngx_str_t *rest, ngx_str_t *value)
+ngx_chat_json_next_element(ngx_str_t *rest, ngx_str_t *value)
 {
     u_char  *last;
 
-    if (ngx_chat_json_next(rest) != NGX_OK) {
+    if (ngx_chat_json_walk_skip_separator(rest) != NGX_OK) {
         return NGX_DONE;
     }
 
     last = rest->data + rest->len;
 
     value->data = rest->data;
-    rest->data = ngx_chat_json_pass(rest->data, last);
+    rest->data = ngx_chat_json_walk_skip_value(rest->data, last);
     value->len = rest->data - value->data;
 
-    rest->data = ngx_chat_json_blank(rest->data, last);
+    rest->data = ngx_chat_json_walk_skip_blank(rest->data, last);
     rest->len = last - rest->data;
 
     return NGX_OK;
@@ -462,7 +467,7 @@ ngx_chat_json_element(ngx_str_t *rest, ngx_str_t *value)
 /* skips a bracket, comma or colon; NGX_DONE: no value follows */
 
 static ngx_int_t
-ngx_chat_json_next(ngx_str_t *rest)
+ngx_chat_json_walk_skip_separator(ngx_str_t *rest)
 {
     u_char  *p, *last;
 
@@ -470,7 +475,7 @@ ngx_chat_json_next(ngx_str_t *rest)
     last = rest->data + rest->len;
 
     if (p < last && *p != '}' && *p != ']') {
-        p = ngx_chat_json_blank(p + 1, last);
+        p = ngx_chat_json_walk_skip_blank(p + 1, last);
     }
 
     rest->data = p;
@@ -483,7 +488,7 @@ ngx_chat_json_next(ngx_str_t *rest)
 /* skips one value: the text was checked before */
 
 static u_char *
-ngx_chat_json_pass(u_char *p, u_char *last)
+ngx_chat_json_walk_skip_value(u_char *p, u_char *last)
 {
     size_t  depth;
 
@@ -494,7 +499,7 @@ ngx_chat_json_pass(u_char *p, u_char *last)
         switch (*p) {
 
         case '"':
-            p = ngx_chat_json_pass_string(p, last);
+            p = ngx_chat_json_walk_skip_string(p, last);
             break;
 
         case '{':
@@ -541,7 +546,7 @@ ngx_chat_json_pass(u_char *p, u_char *last)
 /* a quote behind an odd number of backslashes is part of the string */
 
 static u_char *
-ngx_chat_json_pass_string(u_char *p, u_char *last)
+ngx_chat_json_walk_skip_string(u_char *p, u_char *last)
 {
     u_char  *start, *end;
 

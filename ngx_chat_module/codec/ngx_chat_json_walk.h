@@ -29,9 +29,9 @@ ngx_int_t ngx_chat_json_walk(ngx_str_t *value, ngx_str_t *text,
  * a text.  rest is the object at first, and what follows afterwards; name is
  * a string.  NGX_OK, NGX_DONE: there was none.
  */
-ngx_int_t ngx_chat_json_member(ngx_str_t *rest, ngx_str_t *name,
+ngx_int_t ngx_chat_json_next_member(ngx_str_t *rest, ngx_str_t *name,
     ngx_str_t *value);
-ngx_int_t ngx_chat_json_element(ngx_str_t *rest, ngx_str_t *value);
+ngx_int_t ngx_chat_json_next_element(ngx_str_t *rest, ngx_str_t *value);
 
 /*
  * Decodes a string of such a text.  Half a surrogate pair at its end is kept
@@ -50,7 +50,7 @@ u_char *ngx_chat_json_decode_end(u_char *dst, ngx_uint_t *half);
  * it where nothing has to be decoded, else in pool.  NGX_OK, NGX_ERROR: no
  * memory.
  */
-ngx_int_t ngx_chat_json_string(ngx_str_t *s, ngx_str_t *string,
+ngx_int_t ngx_chat_json_decode_string(ngx_str_t *s, ngx_str_t *string,
     ngx_pool_t *pool);
 
 
@@ -59,15 +59,15 @@ ngx_int_t ngx_chat_json_string(ngx_str_t *s, ngx_str_t *string,
  * without a length where it is absent, null, or the object is none.  NGX_OK,
  * NGX_ERROR: no memory.
  */
-ngx_int_t ngx_chat_json_members(ngx_str_t *v, ngx_str_t *object,
+ngx_int_t ngx_chat_json_find_members(ngx_str_t *v, ngx_str_t *object,
     ngx_str_t *names, ngx_uint_t n, ngx_pool_t *pool);
 
 /* the first string of n values that is not empty, as above */
-ngx_int_t ngx_chat_json_first(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
+ngx_int_t ngx_chat_json_first_string(ngx_str_t *s, ngx_str_t *v, ngx_uint_t n,
     ngx_pool_t *pool);
 
 /* is the value more than a null, false, zero, or something empty? */
-ngx_uint_t ngx_chat_json_given(ngx_str_t *value);
+ngx_uint_t ngx_chat_json_is_truthy(ngx_str_t *value);
 
 
 #endif /* _NGX_CHAT_JSON_WALK_H_INCLUDED_ */

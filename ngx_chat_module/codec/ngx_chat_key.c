@@ -13,58 +13,58 @@
 #define NGX_CHAT_KEY_SCOPED  0xff
 
 
-static ngx_int_t ngx_chat_key_hex(u_char *h, const u_char *p, size_t len);
-static ngx_int_t ngx_chat_key_sha256(u_char *md, const u_char *p,
+static ngx_int_t ngx_chat_key_hash_hex(u_char *h, const u_char *p, size_t len);
+static ngx_int_t ngx_chat_key_hash_sha256(u_char *md, const u_char *p,
     size_t len);
 
 
 ngx_int_t
-ngx_chat_key_question(u_char *h, ngx_str_t *question)
+ngx_chat_key_hash_question(u_char *h, ngx_str_t *question)
 {
-    return ngx_chat_key_hex(h, question->data, question->len);
+    return ngx_chat_key_hash_hex(h, question->data, question->len);
 }
 
 
 ngx_int_t
-ngx_chat_key_custom(u_char *h, ngx_str_t *key)
+ngx_chat_key_hash_custom(u_char *h, ngx_str_t *key)
 {
     u_char  room[1 + NGX_CHAT_KEY_SHA256];
 
     room[0] = NGX_CHAT_KEY_CUSTOM;
 
-    if (ngx_chat_key_sha256(&room[1], key->data, key->len) != NGX_OK) {
+    if (ngx_chat_key_hash_sha256(&room[1], key->data, key->len) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_chat_key_hex(h, room, sizeof(room));
+    return ngx_chat_key_hash_hex(h, room, sizeof(room));
 }
 
 
 ngx_int_t
-ngx_chat_key_scoped(u_char *h, ngx_str_t *scope, ngx_str_t *key)
+ngx_chat_key_hash_scoped(u_char *h, ngx_str_t *scope, ngx_str_t *key)
 {
     u_char  room[1 + 2 * NGX_CHAT_KEY_SHA256];
 
     room[0] = NGX_CHAT_KEY_SCOPED;
 
-    if (ngx_chat_key_sha256(&room[1], scope->data, scope->len) != NGX_OK
-        || ngx_chat_key_sha256(&room[1 + NGX_CHAT_KEY_SHA256], key->data,
-                               key->len)
+    if (ngx_chat_key_hash_sha256(&room[1], scope->data, scope->len) != NGX_OK
+        || ngx_chat_key_hash_sha256(&room[1 + NGX_CHAT_KEY_SHA256], key->data,
+                                    key->len)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_chat_key_hex(h, room, sizeof(room));
+    return ngx_chat_key_hash_hex(h, room, sizeof(room));
 }
 
 
 static ngx_int_t
-ngx_chat_key_hex(u_char *h, const u_char *p, size_t len)
+ngx_chat_key_hash_hex(u_char *h, const u_char *p, size_t len)
 {
     u_char  md[NGX_CHAT_KEY_SHA256];
 
-    if (ngx_chat_key_sha256(md, p, len) != NGX_OK) {
+    if (ngx_chat_key_hash_sha256(md, p, len) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -75,7 +75,7 @@ ngx_chat_key_hex(u_char *h, const u_char *p, size_t len)
 
 
 static ngx_int_t
-ngx_chat_key_sha256(u_char *md, const u_char *p, size_t len)
+ngx_chat_key_hash_sha256(u_char *md, const u_char *p, size_t len)
 {
     if (EVP_Digest(p, len, md, NULL, EVP_sha256(), NULL) != 1) {
         return NGX_ERROR;
@@ -86,7 +86,7 @@ ngx_chat_key_sha256(u_char *md, const u_char *p, size_t len)
 
 
 ngx_int_t
-ngx_chat_key_digest(u_char *dst, size_t n, ngx_str_t *parts,
+ngx_chat_key_hash_parts(u_char *dst, size_t n, ngx_str_t *parts,
     ngx_uint_t nparts)
 {
     u_char       md[NGX_CHAT_KEY_SHA256], len[8], hex[2 * sizeof(md)];
@@ -140,7 +140,7 @@ done:
 
 
 ngx_int_t
-ngx_chat_key_random(u_char *dst, size_t n)
+ngx_chat_key_generate(u_char *dst, size_t n)
 {
     size_t  len;
     u_char  block[NGX_CHAT_KEY_BLOCK];

@@ -20,16 +20,16 @@
  *
  * No input of one kind makes a key of another.  NGX_OK, NGX_ERROR.
  */
-ngx_int_t ngx_chat_key_question(u_char *h, ngx_str_t *question);
-ngx_int_t ngx_chat_key_custom(u_char *h, ngx_str_t *key);
-ngx_int_t ngx_chat_key_scoped(u_char *h, ngx_str_t *scope, ngx_str_t *key);
+ngx_int_t ngx_chat_key_hash_question(u_char *h, ngx_str_t *question);
+ngx_int_t ngx_chat_key_hash_custom(u_char *h, ngx_str_t *key);
+ngx_int_t ngx_chat_key_hash_scoped(u_char *h, ngx_str_t *scope, ngx_str_t *key);
 
 /* the first n hex digits of SHA-256 over parts, each led by its length */
-ngx_int_t ngx_chat_key_digest(u_char *dst, size_t n, ngx_str_t *parts,
+ngx_int_t ngx_chat_key_hash_parts(u_char *dst, size_t n, ngx_str_t *parts,
     ngx_uint_t nparts);
 
 /* n hex digits (even) of random bits; NGX_OK, NGX_ERROR */
-ngx_int_t ngx_chat_key_random(u_char *dst, size_t n);
+ngx_int_t ngx_chat_key_generate(u_char *dst, size_t n);
 
 
 #endif /* _NGX_CHAT_KEY_H_INCLUDED_ */

@@ -8,13 +8,14 @@
 #define NGX_CHAT_MESSAGE_TEXTS  3
 
 
-static ngx_int_t ngx_chat_message_byte(ngx_chat_message_t *m, u_char ch);
-static ngx_int_t ngx_chat_message_length(ngx_chat_message_t *m, size_t *len);
-static ngx_int_t ngx_chat_message_text(ngx_chat_message_t *m, size_t len,
+static ngx_int_t ngx_chat_message_skip_byte(ngx_chat_message_t *m, u_char ch);
+static ngx_int_t ngx_chat_message_read_length(ngx_chat_message_t *m,
+    size_t *len);
+static ngx_int_t ngx_chat_message_read_text(ngx_chat_message_t *m, size_t len,
     ngx_str_t *text);
-static ngx_int_t ngx_chat_message_event(ngx_chat_message_t *m,
+static ngx_int_t ngx_chat_message_read_event(ngx_chat_message_t *m,
     ngx_chat_event_t *ev);
-static ngx_int_t ngx_chat_message_texts(ngx_chat_message_t *m,
+static ngx_int_t ngx_chat_message_read_texts(ngx_chat_message_t *m,
     ngx_str_t *text, ngx_uint_t *n);
 
 
@@ -34,27 +35,27 @@ ngx_chat_message_parse(ngx_chat_message_t *m, ngx_str_t *data)
 
     max = (uint64_t) -1;
 
-    if (ngx_chat_message_byte(m, '1') != NGX_OK
-        || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_str_number(&m->pos, m->last, max, &m->tries) != NGX_OK
-        || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_str_number(&m->pos, m->last, max, &m->n0) != NGX_OK
-        || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_str_number(&m->pos, m->last, max, &m->ms) != NGX_OK
-        || ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_str_number(&m->pos, m->last, max, &count) != NGX_OK)
+    if (ngx_chat_message_skip_byte(m, '1') != NGX_OK
+        || ngx_chat_message_skip_byte(m, ' ') != NGX_OK
+        || ngx_chat_str_read_number(&m->pos, m->last, max, &m->tries) != NGX_OK
+        || ngx_chat_message_skip_byte(m, ' ') != NGX_OK
+        || ngx_chat_str_read_number(&m->pos, m->last, max, &m->n0) != NGX_OK
+        || ngx_chat_message_skip_byte(m, ' ') != NGX_OK
+        || ngx_chat_str_read_number(&m->pos, m->last, max, &m->ms) != NGX_OK
+        || ngx_chat_message_skip_byte(m, ' ') != NGX_OK
+        || ngx_chat_str_read_number(&m->pos, m->last, max, &count) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    while (ngx_chat_message_byte(m, ' ') == NGX_OK) {
+    while (ngx_chat_message_skip_byte(m, ' ') == NGX_OK) {
 
-        if (ngx_chat_str_number(&m->pos, m->last, max, &n) != NGX_OK) {
+        if (ngx_chat_str_read_number(&m->pos, m->last, max, &n) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    if (ngx_chat_message_byte(m, LF) != NGX_OK) {
+    if (ngx_chat_message_skip_byte(m, LF) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -82,7 +83,7 @@ ngx_chat_message_next(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 
     pos = m->pos;
 
-    if (ngx_chat_message_event(m, ev) != NGX_OK) {
+    if (ngx_chat_message_read_event(m, ev) != NGX_OK) {
         m->pos = pos;
         return NGX_ERROR;
     }
@@ -94,7 +95,7 @@ ngx_chat_message_next(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 
 
 static ngx_int_t
-ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
+ngx_chat_message_read_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 {
     u_char      type;
     ngx_str_t   text[NGX_CHAT_MESSAGE_TEXTS];
@@ -108,7 +109,7 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 
     type = *m->pos++;
 
-    if (ngx_chat_message_texts(m, text, &n) != NGX_OK) {
+    if (ngx_chat_message_read_texts(m, text, &n) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -149,7 +150,8 @@ ngx_chat_message_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 /* the texts behind the letter: n in all, those known to us in text[] */
 
 static ngx_int_t
-ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)
+ngx_chat_message_read_texts(ngx_chat_message_t *m, ngx_str_t *text,
+    ngx_uint_t *n)
 {
     size_t      len, rest;
     ngx_uint_t  i;
@@ -160,7 +162,7 @@ ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)
 
     for (i = 0; m->pos < m->last && *m->pos == ' '; i++) {
 
-        if (ngx_chat_message_length(m, &len) != NGX_OK) {
+        if (ngx_chat_message_read_length(m, &len) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -178,7 +180,7 @@ ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)
 
     *n = i;
 
-    if (ngx_chat_message_byte(m, LF) != NGX_OK) {
+    if (ngx_chat_message_skip_byte(m, LF) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -188,7 +190,7 @@ ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)
 
     for (i = 0; i < ngx_min(*n, NGX_CHAT_MESSAGE_TEXTS); i++) {
 
-        if (ngx_chat_message_text(m, text[i].len, &text[i]) != NGX_OK) {
+        if (ngx_chat_message_read_text(m, text[i].len, &text[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -199,12 +201,12 @@ ngx_chat_message_texts(ngx_chat_message_t *m, ngx_str_t *text, ngx_uint_t *n)
 
     m->pos += rest;
 
-    return ngx_chat_message_byte(m, LF);
+    return ngx_chat_message_skip_byte(m, LF);
 }
 
 
 static ngx_int_t
-ngx_chat_message_byte(ngx_chat_message_t *m, u_char ch)
+ngx_chat_message_skip_byte(ngx_chat_message_t *m, u_char ch)
 {
     if (m->pos == m->last || *m->pos != ch) {
         return NGX_ERROR;
@@ -219,12 +221,12 @@ ngx_chat_message_byte(ngx_chat_message_t *m, u_char ch)
 /* a space and a length that fits in what is left */
 
 static ngx_int_t
-ngx_chat_message_length(ngx_chat_message_t *m, size_t *len)
+ngx_chat_message_read_length(ngx_chat_message_t *m, size_t *len)
 {
     uint64_t  n;
 
-    if (ngx_chat_message_byte(m, ' ') != NGX_OK
-        || ngx_chat_str_number(&m->pos, m->last, m->last - m->pos, &n)
+    if (ngx_chat_message_skip_byte(m, ' ') != NGX_OK
+        || ngx_chat_str_read_number(&m->pos, m->last, m->last - m->pos, &n)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -237,7 +239,7 @@ ngx_chat_message_length(ngx_chat_message_t *m, size_t *len)
 
 
 static ngx_int_t
-ngx_chat_message_text(ngx_chat_message_t *m, size_t len, ngx_str_t *text)
+ngx_chat_message_read_text(ngx_chat_message_t *m, size_t len, ngx_str_t *text)
 {
     if (len > (size_t) (m->last - m->pos)
         || ngx_chat_utf8_check(m->pos, len) != NGX_OK)

@@ -10,9 +10,10 @@
 
 
 #include "ngx_chat_bytes.h"
+#include "ngx_chat_delta.h"
 #include "ngx_chat_error.h"
-#include "ngx_chat_provider_json.h"
 #include "ngx_chat_refusal.h"
+#include "../provider/ngx_chat_provider.h"
 
 
 #define NGX_CHAT_FAULT_BODY     8192

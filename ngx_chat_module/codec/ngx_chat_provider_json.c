@@ -179,7 +179,7 @@ ngx_chat_provider_fp(ngx_chat_provider_t *pv, ngx_pool_t *pool)
         parts[n++] = kv[i].value;
     }
 
-    return ngx_chat_key_digest(pv->fp, NGX_CHAT_FP_LEN, parts, n);
+    return ngx_chat_key_hash_parts(pv->fp, NGX_CHAT_FP_LEN, parts, n);
 }
 
 

@@ -1,8 +1,8 @@
 
 /*
- * The OpenAI-compatible wire format: the request body, and one chunk of the
- * streamed answer.  The body is made of three parts so that only the middle
- * one depends on the question:
+ * The OpenAI-compatible wire format, outwards: the request body; the answer is
+ * read in ngx_chat_delta.h.  The body is made of three parts so that only the
+ * middle one depends on the question:
  *
  *   prefix    {"model": "...", "messages": [{"role": "system", ...},
  *   messages  {"role": "user", "content": "..."}
@@ -28,41 +28,6 @@ ngx_int_t ngx_chat_provider_prepare(ngx_chat_provider_t *pv, ngx_pool_t *pool);
 
 /* the middle part, for one question; data == NULL: no memory */
 ngx_str_t ngx_chat_user_message(ngx_str_t *question, ngx_pool_t *pool);
-
-
-typedef struct {
-    ngx_str_t        text;         /* content of choice 0, decoded */
-    ngx_str_t        finish;       /* finish_reason, of [a-z_] only */
-    ngx_str_t        model;        /* as the provider names it */
-    ngx_str_t        usage;        /* the usage object, a slice of the input */
-
-    ngx_uint_t       error_code;   /* of an error, if told as a number */
-
-    /*
-     * In and out: the first half of a surrogate pair, to which the text of
-     * the next delta may bring the second; 0: none.
-     */
-    ngx_uint_t       half;
-
-    /* in: the event is one by its name; out: whatever its form */
-    unsigned         is_error:1;
-
-    unsigned         reasoning:1;  /* a reasoning delta: progress, no text */
-    unsigned         whole:1;      /* text is a message, not a delta */
-} ngx_chat_delta_t;
-
-
-/*
- * Reads the data of one event.
- *
- * NGX_OK        d is filled in; its strings are in pool or in the input;
- *               white space alone is a chunk without anything
- * NGX_DONE      "[DONE]"
- * NGX_DECLINED  its content is of a type that cannot be text
- * NGX_ERROR     no error and not JSON, not an object, bad UTF-8, or no memory
- */
-ngx_int_t ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data,
-    ngx_pool_t *pool);
 
 
 #endif /* _NGX_CHAT_PROVIDER_JSON_H_INCLUDED_ */

@@ -14,32 +14,34 @@
 #define NGX_CHAT_STREAM_PRIME   0x100000001b3ULL
 
 
-static u_char *ngx_chat_provider_stream_text(u_char *p, u_char *last);
-static void ngx_chat_provider_stream_form(ngx_chat_provider_stream_t *st,
+static u_char *ngx_chat_provider_stream_text_end(u_char *p, u_char *last);
+static void ngx_chat_provider_stream_detect_form(ngx_chat_provider_stream_t *st,
     u_char **pos, u_char *last);
-static void ngx_chat_provider_stream_json(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_append_json(ngx_chat_provider_stream_t *st,
     u_char *p, size_t len);
-static void ngx_chat_provider_stream_events(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_read_events(ngx_chat_provider_stream_t *st,
     u_char *p, size_t len);
-static void ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st);
-static void ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st);
+static void ngx_chat_provider_stream_take_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d);
-static void ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_take_finish(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d, ngx_uint_t text);
-static void ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_drop_known(ngx_chat_provider_stream_t *st,
     ngx_str_t *text);
-static void ngx_chat_provider_stream_say(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_send_text(ngx_chat_provider_stream_t *st,
     ngx_str_t *text);
-static uint64_t ngx_chat_provider_stream_sum(uint64_t sum, u_char *p,
+static uint64_t ngx_chat_provider_stream_add_sum(uint64_t sum, u_char *p,
     size_t len);
-static void ngx_chat_provider_stream_alone(ngx_chat_provider_stream_t *st);
+static void ngx_chat_provider_stream_end_half(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st);
-static void ngx_chat_provider_stream_keep(ngx_chat_provider_stream_t *st,
+static void ngx_chat_provider_stream_keep_value(ngx_chat_provider_stream_t *st,
     ngx_str_t *dst, ngx_str_t *src, size_t max);
 
 
-static ngx_str_t  ngx_chat_stream_type = ngx_string("text/event-stream");
-static ngx_str_t  ngx_chat_stream_lone = ngx_string("\xef\xbf\xbd");
+static ngx_str_t  ngx_chat_provider_stream_sse =
+    ngx_string("text/event-stream");
+static ngx_str_t  ngx_chat_provider_stream_fffd =
+    ngx_string("\xef\xbf\xbd");
 
 
 ngx_int_t
@@ -70,7 +72,8 @@ ngx_chat_provider_stream_free(ngx_chat_provider_stream_t *st)
 
 
 void
-ngx_chat_provider_stream_type(ngx_chat_provider_stream_t *st, ngx_str_t *type)
+ngx_chat_provider_stream_set_type(ngx_chat_provider_stream_t *st,
+    ngx_str_t *type)
 {
     size_t   i;
     u_char  *p;
@@ -83,13 +86,13 @@ ngx_chat_provider_stream_type(ngx_chat_provider_stream_t *st, ngx_str_t *type)
 
     st->odd = 1;
 
-    if (type->len < ngx_chat_stream_type.len) {
+    if (type->len < ngx_chat_provider_stream_sse.len) {
         return;
     }
 
-    for (i = 0; i < ngx_chat_stream_type.len; i++) {
+    for (i = 0; i < ngx_chat_provider_stream_sse.len; i++) {
 
-        if (ngx_tolower(p[i]) != ngx_chat_stream_type.data[i]) {
+        if (ngx_tolower(p[i]) != ngx_chat_provider_stream_sse.data[i]) {
             return;
         }
     }
@@ -109,17 +112,17 @@ ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
     }
 
     last = p + len;
-    text = ngx_chat_provider_stream_text(p, last);
+    text = ngx_chat_provider_stream_text_end(p, last);
 
     if (st->form == NGX_CHAT_FORM_UNKNOWN) {
-        ngx_chat_provider_stream_form(st, &p, text);
+        ngx_chat_provider_stream_detect_form(st, &p, text);
     }
 
     if (st->form == NGX_CHAT_FORM_JSON) {
-        ngx_chat_provider_stream_json(st, p, text - p);
+        ngx_chat_provider_stream_append_json(st, p, text - p);
 
     } else {
-        ngx_chat_provider_stream_events(st, p, text - p);
+        ngx_chat_provider_stream_read_events(st, p, text - p);
     }
 
     if (text < last && !st->done) {
@@ -135,7 +138,7 @@ ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
  */
 
 static u_char *
-ngx_chat_provider_stream_text(u_char *p, u_char *last)
+ngx_chat_provider_stream_text_end(u_char *p, u_char *last)
 {
     while (p < last
            && (*p >= ' ' || *p == LF || *p == CR || *p == '\t'))
@@ -153,7 +156,8 @@ ngx_chat_provider_stream_text(u_char *p, u_char *last)
  */
 
 static void
-ngx_chat_provider_stream_form(ngx_chat_provider_stream_t *st, u_char **pos,
+ngx_chat_provider_stream_detect_form(ngx_chat_provider_stream_t *st,
+    u_char **pos,
     u_char *last)
 {
     u_char  *p;
@@ -204,7 +208,7 @@ ngx_chat_provider_stream_form(ngx_chat_provider_stream_t *st, u_char **pos,
 
 
 static void
-ngx_chat_provider_stream_json(ngx_chat_provider_stream_t *st, u_char *p,
+ngx_chat_provider_stream_append_json(ngx_chat_provider_stream_t *st, u_char *p,
     size_t len)
 {
     if (ngx_chat_bytes_append(&st->sse.data, p, len) != NGX_OK) {
@@ -215,7 +219,7 @@ ngx_chat_provider_stream_json(ngx_chat_provider_stream_t *st, u_char *p,
 
 
 static void
-ngx_chat_provider_stream_events(ngx_chat_provider_stream_t *st, u_char *p,
+ngx_chat_provider_stream_read_events(ngx_chat_provider_stream_t *st, u_char *p,
     size_t len)
 {
     ngx_buf_t  b;
@@ -230,7 +234,7 @@ ngx_chat_provider_stream_events(ngx_chat_provider_stream_t *st, u_char *p,
 
     while (!st->done && st->fault->error == NGX_CHAT_E_NONE) {
 
-        rc = ngx_chat_sse_read(&st->sse, &b);
+        rc = ngx_chat_sse_reader_read(&st->sse, &b);
 
         if (rc == NGX_AGAIN) {
             return;
@@ -242,7 +246,7 @@ ngx_chat_provider_stream_events(ngx_chat_provider_stream_t *st, u_char *p,
             return;
         }
 
-        ngx_chat_provider_stream_event(st);
+        ngx_chat_provider_stream_read_event(st);
     }
 }
 
@@ -251,7 +255,7 @@ void
 ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st)
 {
     if (st->form == NGX_CHAT_FORM_JSON) {
-        ngx_chat_provider_stream_event(st);
+        ngx_chat_provider_stream_read_event(st);
 
     } else {
         /* the last event may lack its empty line */
@@ -282,7 +286,7 @@ ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st)
 
 
 ngx_msec_t
-ngx_chat_provider_stream_patience(ngx_chat_provider_stream_t *st,
+ngx_chat_provider_stream_idle_timeout(ngx_chat_provider_stream_t *st,
     ngx_msec_t idle)
 {
     if (st->done) {
@@ -298,7 +302,7 @@ ngx_chat_provider_stream_patience(ngx_chat_provider_stream_t *st,
 
 
 static void
-ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
+ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st)
 {
     ngx_int_t         rc;
     ngx_str_t         data;
@@ -336,7 +340,7 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
         ngx_chat_provider_fault_object(st->fault, &d, &data, st->temp);
 
     } else {
-        ngx_chat_provider_stream_delta(st, &d);
+        ngx_chat_provider_stream_take_delta(st, &d);
     }
 
     ngx_reset_pool(st->temp);
@@ -344,18 +348,18 @@ ngx_chat_provider_stream_event(ngx_chat_provider_stream_t *st)
 
 
 static void
-ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
+ngx_chat_provider_stream_take_delta(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d)
 {
     ngx_uint_t  half;
 
     if (st->model.len == 0) {
-        ngx_chat_provider_stream_keep(st, &st->model, &d->model,
-                                      NGX_CHAT_STREAM_NAME);
+        ngx_chat_provider_stream_keep_value(st, &st->model, &d->model,
+                                            NGX_CHAT_STREAM_NAME);
     }
 
-    ngx_chat_provider_stream_keep(st, &st->usage, &d->usage,
-                                  NGX_CHAT_STREAM_USAGE);
+    ngx_chat_provider_stream_keep_value(st, &st->usage, &d->usage,
+                                        NGX_CHAT_STREAM_USAGE);
 
     half = (d->half != st->half);
 
@@ -367,16 +371,16 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
 
     if (d->whole) {
         st->whole = 1;
-        ngx_chat_provider_stream_news(st, &d->text);
+        ngx_chat_provider_stream_drop_known(st, &d->text);
 
     } else if (d->text.len) {
         st->deltas = 1;
     }
 
-    ngx_chat_provider_stream_finish(st, d, d->text.len || half);
+    ngx_chat_provider_stream_take_finish(st, d, d->text.len || half);
 
     if (d->text.len) {
-        ngx_chat_provider_stream_say(st, &d->text);
+        ngx_chat_provider_stream_send_text(st, &d->text);
     }
 }
 
@@ -387,7 +391,7 @@ ngx_chat_provider_stream_delta(ngx_chat_provider_stream_t *st,
  */
 
 static void
-ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
+ngx_chat_provider_stream_take_finish(ngx_chat_provider_stream_t *st,
     ngx_chat_delta_t *d, ngx_uint_t text)
 {
     if (text && st->finish.len) {
@@ -400,13 +404,13 @@ ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
         return;
     }
 
-    ngx_chat_provider_stream_keep(st, &st->finish, &d->finish,
-                                  NGX_CHAT_STREAM_NAME);
+    ngx_chat_provider_stream_keep_value(st, &st->finish, &d->finish,
+                                        NGX_CHAT_STREAM_NAME);
 
     st->bare = !text;
 
     if (st->bare && !st->resumed) {
-        ngx_chat_provider_stream_alone(st);
+        ngx_chat_provider_stream_end_half(st);
     }
 
     st->finished = !st->resumed && !st->half;
@@ -419,11 +423,12 @@ ngx_chat_provider_stream_finish(ngx_chat_provider_stream_t *st,
  */
 
 static void
-ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st, ngx_str_t *text)
+ngx_chat_provider_stream_drop_known(ngx_chat_provider_stream_t *st,
+    ngx_str_t *text)
 {
     if (text->len < st->length
-        || ngx_chat_provider_stream_sum(NGX_CHAT_STREAM_BASIS, text->data,
-                                        st->length)
+        || ngx_chat_provider_stream_add_sum(NGX_CHAT_STREAM_BASIS, text->data,
+                                            st->length)
            != st->sum)
     {
         if (st->deltas) {
@@ -439,17 +444,18 @@ ngx_chat_provider_stream_news(ngx_chat_provider_stream_t *st, ngx_str_t *text)
 
 
 static void
-ngx_chat_provider_stream_say(ngx_chat_provider_stream_t *st, ngx_str_t *text)
+ngx_chat_provider_stream_send_text(ngx_chat_provider_stream_t *st,
+    ngx_str_t *text)
 {
     st->length += text->len;
-    st->sum = ngx_chat_provider_stream_sum(st->sum, text->data, text->len);
+    st->sum = ngx_chat_provider_stream_add_sum(st->sum, text->data, text->len);
 
     st->delta(st->data, text);
 }
 
 
 static uint64_t
-ngx_chat_provider_stream_sum(uint64_t sum, u_char *p, size_t len)
+ngx_chat_provider_stream_add_sum(uint64_t sum, u_char *p, size_t len)
 {
     u_char  *last;
 
@@ -464,11 +470,11 @@ ngx_chat_provider_stream_sum(uint64_t sum, u_char *p, size_t len)
 /* the other half of the character does not come */
 
 static void
-ngx_chat_provider_stream_alone(ngx_chat_provider_stream_t *st)
+ngx_chat_provider_stream_end_half(ngx_chat_provider_stream_t *st)
 {
     if (st->half) {
         st->half = 0;
-        ngx_chat_provider_stream_say(st, &ngx_chat_stream_lone);
+        ngx_chat_provider_stream_send_text(st, &ngx_chat_provider_stream_fffd);
     }
 }
 
@@ -476,7 +482,7 @@ ngx_chat_provider_stream_alone(ngx_chat_provider_stream_t *st)
 static void
 ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
 {
-    ngx_chat_provider_stream_alone(st);
+    ngx_chat_provider_stream_end_half(st);
 
     if (st->length == 0 && st->finish.len == 0) {
         ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
@@ -488,7 +494,8 @@ ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
 /* a value that is absent, or too long to be genuine, changes nothing */
 
 static void
-ngx_chat_provider_stream_keep(ngx_chat_provider_stream_t *st, ngx_str_t *dst,
+ngx_chat_provider_stream_keep_value(ngx_chat_provider_stream_t *st,
+    ngx_str_t *dst,
     ngx_str_t *src, size_t max)
 {
     u_char  *p;

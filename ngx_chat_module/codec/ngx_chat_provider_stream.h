@@ -70,7 +70,7 @@ void ngx_chat_provider_stream_free(ngx_chat_provider_stream_t *st);
  * The type of the content, data == NULL: there was none.  With another than
  * that of event streams, the body has to look like one.
  */
-void ngx_chat_provider_stream_type(ngx_chat_provider_stream_t *st,
+void ngx_chat_provider_stream_set_type(ngx_chat_provider_stream_t *st,
     ngx_str_t *type);
 
 /* reads until there is a fault, or the stream is done */
@@ -84,7 +84,7 @@ void ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st);
  * How long the provider may now be silent, in ms, with this idle_timeout.  If
  * it is longer, and done or finished, the answer is complete.
  */
-ngx_msec_t ngx_chat_provider_stream_patience(ngx_chat_provider_stream_t *st,
+ngx_msec_t ngx_chat_provider_stream_idle_timeout(ngx_chat_provider_stream_t *st,
     ngx_msec_t idle);
 
 

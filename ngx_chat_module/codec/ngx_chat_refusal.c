@@ -36,18 +36,20 @@ typedef struct {
 } ngx_chat_refusal_ctx_t;
 
 
-static int ngx_chat_refusal_on_number(void *data, const char *p, size_t len);
-static int ngx_chat_refusal_on_string(void *data, const u_char *p,
+static int ngx_chat_refusal_number_handler(void *data, const char *p,
     size_t len);
-static int ngx_chat_refusal_on_start(void *data);
-static int ngx_chat_refusal_on_key(void *data, const u_char *p, size_t len);
-static int ngx_chat_refusal_on_end(void *data);
+static int ngx_chat_refusal_string_handler(void *data, const u_char *p,
+    size_t len);
+static int ngx_chat_refusal_start_handler(void *data);
+static int ngx_chat_refusal_key_handler(void *data, const u_char *p,
+    size_t len);
+static int ngx_chat_refusal_end_handler(void *data);
 
-static ngx_uint_t ngx_chat_refusal_kind(ngx_chat_refusal_ctx_t *ctx);
-static void ngx_chat_refusal_put(ngx_chat_refusal_t *rf, const u_char *p,
+static ngx_uint_t ngx_chat_refusal_get_kind(ngx_chat_refusal_ctx_t *ctx);
+static void ngx_chat_refusal_put_word(ngx_chat_refusal_t *rf, const u_char *p,
     size_t len);
 static ngx_uint_t ngx_chat_refusal_is_word(const u_char *p, size_t len);
-static ngx_uint_t ngx_chat_refusal_has(const u_char *p, size_t len,
+static ngx_uint_t ngx_chat_refusal_contains(const u_char *p, size_t len,
     ngx_str_t *phrases);
 
 
@@ -56,13 +58,13 @@ static const yajl_callbacks  ngx_chat_refusal_callbacks = {
     NULL,                          /* boolean */
     NULL,                          /* integer */
     NULL,                          /* double */
-    ngx_chat_refusal_on_number,
-    ngx_chat_refusal_on_string,
-    ngx_chat_refusal_on_start,
-    ngx_chat_refusal_on_key,
-    ngx_chat_refusal_on_end,
-    ngx_chat_refusal_on_start,
-    ngx_chat_refusal_on_end
+    ngx_chat_refusal_number_handler,
+    ngx_chat_refusal_string_handler,
+    ngx_chat_refusal_start_handler,
+    ngx_chat_refusal_key_handler,
+    ngx_chat_refusal_end_handler,
+    ngx_chat_refusal_start_handler,
+    ngx_chat_refusal_end_handler
 };
 
 
@@ -197,16 +199,16 @@ ngx_chat_refusal_parse(ngx_chat_refusal_t *rf, ngx_str_t *body,
 
 
 static int
-ngx_chat_refusal_on_number(void *data, const char *p, size_t len)
+ngx_chat_refusal_number_handler(void *data, const char *p, size_t len)
 {
     ngx_chat_refusal_ctx_t  *ctx = data;
 
     /* an HTTP status is told besides */
 
-    if (ngx_chat_refusal_kind(ctx) == ngx_chat_refusal_word
+    if (ngx_chat_refusal_get_kind(ctx) == ngx_chat_refusal_word
         && len != NGX_CHAT_REFUSAL_STATUS)
     {
-        ngx_chat_refusal_put(ctx->refusal, (u_char *) p, len);
+        ngx_chat_refusal_put_word(ctx->refusal, (u_char *) p, len);
     }
 
     return 1;
@@ -214,14 +216,14 @@ ngx_chat_refusal_on_number(void *data, const char *p, size_t len)
 
 
 static int
-ngx_chat_refusal_on_string(void *data, const u_char *p, size_t len)
+ngx_chat_refusal_string_handler(void *data, const u_char *p, size_t len)
 {
     ngx_uint_t               kind;
     ngx_chat_refusal_t      *rf;
     ngx_chat_refusal_ctx_t  *ctx = data;
 
     rf = ctx->refusal;
-    kind = ngx_chat_refusal_kind(ctx);
+    kind = ngx_chat_refusal_get_kind(ctx);
 
     if (len == 0
         || (kind != ngx_chat_refusal_word && kind != ngx_chat_refusal_text))
@@ -229,20 +231,20 @@ ngx_chat_refusal_on_string(void *data, const u_char *p, size_t len)
         return 1;
     }
 
-    if (ngx_chat_refusal_has(p, len, ngx_chat_refusal_question)) {
+    if (ngx_chat_refusal_contains(p, len, ngx_chat_refusal_question)) {
         rf->question = 1;
     }
 
-    if (ngx_chat_refusal_has(p, len, ngx_chat_refusal_limits)) {
+    if (ngx_chat_refusal_contains(p, len, ngx_chat_refusal_limits)) {
         rf->limit = 1;
     }
 
-    if (ngx_chat_refusal_is_limit(p, len)) {
+    if (ngx_chat_refusal_is_rate_limit(p, len)) {
         rf->rate = 1;
     }
 
     if (kind == ngx_chat_refusal_word) {
-        ngx_chat_refusal_put(rf, p, len);
+        ngx_chat_refusal_put_word(rf, p, len);
         return 1;
     }
 
@@ -263,12 +265,13 @@ ngx_chat_refusal_on_string(void *data, const u_char *p, size_t len)
 /* an object or an array; the elements of an array are of its kind */
 
 static int
-ngx_chat_refusal_on_start(void *data)
+ngx_chat_refusal_start_handler(void *data)
 {
     ngx_uint_t               kind;
     ngx_chat_refusal_ctx_t  *ctx = data;
 
-    kind = ctx->depth ? ngx_chat_refusal_kind(ctx) : ngx_chat_refusal_inside;
+    kind = ctx->depth ? ngx_chat_refusal_get_kind(ctx)
+                      : ngx_chat_refusal_inside;
 
     if (ctx->skipped || ctx->depth == NGX_CHAT_JSON_DEPTH
         || (kind != ngx_chat_refusal_inside && kind != ngx_chat_refusal_text))
@@ -284,7 +287,7 @@ ngx_chat_refusal_on_start(void *data)
 
 
 static int
-ngx_chat_refusal_on_key(void *data, const u_char *p, size_t len)
+ngx_chat_refusal_key_handler(void *data, const u_char *p, size_t len)
 {
     ngx_chat_refusal_ctx_t   *ctx = data;
     ngx_chat_refusal_name_t  *name;
@@ -309,7 +312,7 @@ ngx_chat_refusal_on_key(void *data, const u_char *p, size_t len)
 
 
 static int
-ngx_chat_refusal_on_end(void *data)
+ngx_chat_refusal_end_handler(void *data)
 {
     ngx_chat_refusal_ctx_t  *ctx = data;
 
@@ -327,7 +330,7 @@ ngx_chat_refusal_on_end(void *data)
 /* of the value at hand */
 
 static ngx_uint_t
-ngx_chat_refusal_kind(ngx_chat_refusal_ctx_t *ctx)
+ngx_chat_refusal_get_kind(ngx_chat_refusal_ctx_t *ctx)
 {
     if (ctx->skipped || ctx->depth == 0) {
         return ngx_chat_refusal_other;
@@ -340,7 +343,7 @@ ngx_chat_refusal_kind(ngx_chat_refusal_ctx_t *ctx)
 /* once each, and whole */
 
 static void
-ngx_chat_refusal_put(ngx_chat_refusal_t *rf, const u_char *p, size_t len)
+ngx_chat_refusal_put_word(ngx_chat_refusal_t *rf, const u_char *p, size_t len)
 {
     u_char  *w, *end, *last;
 
@@ -401,14 +404,14 @@ ngx_chat_refusal_is_word(const u_char *p, size_t len)
 
 
 ngx_uint_t
-ngx_chat_refusal_is_limit(const u_char *p, size_t len)
+ngx_chat_refusal_is_rate_limit(const u_char *p, size_t len)
 {
-    return ngx_chat_refusal_has(p, len, ngx_chat_refusal_rates);
+    return ngx_chat_refusal_contains(p, len, ngx_chat_refusal_rates);
 }
 
 
 static ngx_uint_t
-ngx_chat_refusal_has(const u_char *p, size_t len, ngx_str_t *phrases)
+ngx_chat_refusal_contains(const u_char *p, size_t len, ngx_str_t *phrases)
 {
     for ( /* void */ ; phrases->len; phrases++) {
 

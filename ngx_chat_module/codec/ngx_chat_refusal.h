@@ -35,7 +35,7 @@ void ngx_chat_refusal_parse(ngx_chat_refusal_t *rf, ngx_str_t *body,
     ngx_pool_t *pool);
 
 /* does a text say that there were too many requests? */
-ngx_uint_t ngx_chat_refusal_is_limit(const u_char *p, size_t len);
+ngx_uint_t ngx_chat_refusal_is_rate_limit(const u_char *p, size_t len);
 
 
 #endif /* _NGX_CHAT_REFUSAL_H_INCLUDED_ */

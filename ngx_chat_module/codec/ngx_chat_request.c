@@ -115,7 +115,7 @@ ngx_chat_request_parse(ngx_chat_request_t *rq, ngx_str_t *body,
         return NGX_ERROR;
     }
 
-    rc = ngx_chat_json_run(h, body->data, body->len);
+    rc = ngx_chat_json_parse(h, body->data, body->len);
 
     if (ctx.no_memory) {
         return NGX_ERROR;

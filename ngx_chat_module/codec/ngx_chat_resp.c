@@ -39,9 +39,9 @@ struct ngx_chat_resp_s {
 };
 
 
-static void *ngx_chat_resp_create_array(const redisReadTask *task,
+static void *ngx_chat_resp_create_array_handler(const redisReadTask *task,
     ngx_chat_resp_count_t n);
-static ngx_uint_t ngx_chat_resp_endless(redisReader *reader);
+static ngx_uint_t ngx_chat_resp_is_endless(redisReader *reader);
 
 
 ngx_int_t
@@ -105,7 +105,7 @@ ngx_chat_resp_create(size_t max)
 
     rp->fn = *rp->reader->fn;
     rp->create_array = rp->fn.createArray;
-    rp->fn.createArray = ngx_chat_resp_create_array;
+    rp->fn.createArray = ngx_chat_resp_create_array_handler;
 
     rp->reader->fn = &rp->fn;
     rp->reader->privdata = rp;
@@ -129,7 +129,8 @@ ngx_chat_resp_free(ngx_chat_resp_t *rp)
  */
 
 static void *
-ngx_chat_resp_create_array(const redisReadTask *task, ngx_chat_resp_count_t n)
+ngx_chat_resp_create_array_handler(const redisReadTask *task,
+    ngx_chat_resp_count_t n)
 {
     size_t                max;
     ngx_uint_t            depth;
@@ -165,7 +166,7 @@ ngx_chat_resp_create_array(const redisReadTask *task, ngx_chat_resp_count_t n)
 /* a line without an end would be searched from its beginning at each feed */
 
 static ngx_uint_t
-ngx_chat_resp_endless(redisReader *reader)
+ngx_chat_resp_is_endless(redisReader *reader)
 {
     u_char  *p, *last;
 
@@ -232,7 +233,7 @@ ngx_chat_resp_next(ngx_chat_resp_t *rp, ngx_chat_reply_t **reply)
 
     if (r == NULL) {
 
-        if (rp->fed > rp->max || ngx_chat_resp_endless(rp->reader)) {
+        if (rp->fed > rp->max || ngx_chat_resp_is_endless(rp->reader)) {
             goto broken;
         }
 
@@ -306,7 +307,7 @@ ngx_chat_reply_int(ngx_chat_reply_t *reply, int64_t *n)
     p = s.data;
     last = s.data + s.len;
 
-    if (ngx_chat_str_number(&p, last, INT64_MAX, &value) != NGX_OK
+    if (ngx_chat_str_read_number(&p, last, INT64_MAX, &value) != NGX_OK
         || p != last)
     {
         return NGX_DECLINED;

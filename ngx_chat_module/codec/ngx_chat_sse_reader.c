@@ -11,22 +11,28 @@ typedef enum {
     sw_name_space,
     sw_name,
     sw_skip
-} ngx_chat_sse_state_e;
+} ngx_chat_sse_reader_state_e;
 
 
-static ngx_int_t ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch);
-static ngx_int_t ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch);
-static ngx_int_t ngx_chat_sse_data(ngx_chat_sse_reader_t *sr, u_char ch);
-static ngx_int_t ngx_chat_sse_name(ngx_chat_sse_reader_t *sr, u_char ch);
-static ngx_uint_t ngx_chat_sse_is(ngx_chat_sse_reader_t *sr, ngx_str_t *word);
-static ngx_int_t ngx_chat_sse_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
+static ngx_int_t ngx_chat_sse_reader_take_byte(ngx_chat_sse_reader_t *sr,
+    u_char ch);
+static ngx_int_t ngx_chat_sse_reader_take_field(ngx_chat_sse_reader_t *sr,
+    u_char ch);
+static ngx_int_t ngx_chat_sse_reader_start_data(ngx_chat_sse_reader_t *sr,
+    u_char ch);
+static ngx_int_t ngx_chat_sse_reader_take_name(ngx_chat_sse_reader_t *sr,
+    u_char ch);
+static ngx_uint_t ngx_chat_sse_reader_is_word(ngx_chat_sse_reader_t *sr,
+    ngx_str_t *word);
+static ngx_int_t ngx_chat_sse_reader_take_rest(ngx_chat_sse_reader_t *sr,
+    ngx_buf_t *b);
 
 
-static u_char  ngx_chat_sse_bom[] = { 0xef, 0xbb, 0xbf };
+static u_char  ngx_chat_sse_reader_bom[] = { 0xef, 0xbb, 0xbf };
 
-static ngx_str_t  ngx_chat_sse_word_data = ngx_string("data");
-static ngx_str_t  ngx_chat_sse_word_event = ngx_string("event");
-static ngx_str_t  ngx_chat_sse_word_error = ngx_string("error");
+static ngx_str_t  ngx_chat_sse_reader_word_data = ngx_string("data");
+static ngx_str_t  ngx_chat_sse_reader_word_event = ngx_string("event");
+static ngx_str_t  ngx_chat_sse_reader_word_error = ngx_string("error");
 
 
 void
@@ -39,7 +45,7 @@ ngx_chat_sse_reader_init(ngx_chat_sse_reader_t *sr, size_t max)
 
 
 ngx_int_t
-ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
+ngx_chat_sse_reader_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 {
     ngx_int_t  rc;
 
@@ -64,14 +70,14 @@ ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 
         if (sr->state == sw_value || sr->state == sw_skip) {
 
-            if (ngx_chat_sse_rest(sr, b) != NGX_OK) {
+            if (ngx_chat_sse_reader_take_rest(sr, b) != NGX_OK) {
                 return NGX_ERROR;
             }
 
             continue;
         }
 
-        rc = ngx_chat_sse_byte(sr, *b->pos);
+        rc = ngx_chat_sse_reader_take_byte(sr, *b->pos);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -98,12 +104,12 @@ ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
  */
 
 static ngx_int_t
-ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
+ngx_chat_sse_reader_take_byte(ngx_chat_sse_reader_t *sr, u_char ch)
 {
     switch (sr->state) {
 
     case sw_bom:
-        if (ch != ngx_chat_sse_bom[sr->field]) {
+        if (ch != ngx_chat_sse_reader_bom[sr->field]) {
 
             /* a part of a byte order mark is the start of another field */
 
@@ -111,7 +117,7 @@ ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
             return NGX_DECLINED;
         }
 
-        if (++sr->field == sizeof(ngx_chat_sse_bom)) {
+        if (++sr->field == sizeof(ngx_chat_sse_reader_bom)) {
             sr->state = sw_line_start;
         }
 
@@ -134,10 +140,10 @@ ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
         return NGX_AGAIN;
 
     case sw_field:
-        return ngx_chat_sse_field(sr, ch);
+        return ngx_chat_sse_reader_take_field(sr, ch);
 
     case sw_name:
-        return ngx_chat_sse_name(sr, ch);
+        return ngx_chat_sse_reader_take_name(sr, ch);
 
     default: /* sw_space, sw_name_space */
         sr->state++;
@@ -148,11 +154,11 @@ ngx_chat_sse_byte(ngx_chat_sse_reader_t *sr, u_char ch)
 
 
 static ngx_int_t
-ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch)
+ngx_chat_sse_reader_take_field(ngx_chat_sse_reader_t *sr, u_char ch)
 {
     if (ch != ':' && ch != CR && ch != LF) {
 
-        if (sr->field < NGX_CHAT_SSE_WORD) {
+        if (sr->field < NGX_CHAT_SSE_READER_WORD) {
             sr->word[sr->field++] = ch;
             return NGX_AGAIN;
         }
@@ -162,16 +168,16 @@ ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch)
         return NGX_DECLINED;
     }
 
-    if (ngx_chat_sse_is(sr, &ngx_chat_sse_word_data)) {
-        return ngx_chat_sse_data(sr, ch);
+    if (ngx_chat_sse_reader_is_word(sr, &ngx_chat_sse_reader_word_data)) {
+        return ngx_chat_sse_reader_start_data(sr, ch);
     }
 
-    if (ngx_chat_sse_is(sr, &ngx_chat_sse_word_error)) {
+    if (ngx_chat_sse_reader_is_word(sr, &ngx_chat_sse_reader_word_error)) {
         sr->error = 1;
-        return ngx_chat_sse_data(sr, ch);
+        return ngx_chat_sse_reader_start_data(sr, ch);
     }
 
-    if (ngx_chat_sse_is(sr, &ngx_chat_sse_word_event)) {
+    if (ngx_chat_sse_reader_is_word(sr, &ngx_chat_sse_reader_word_event)) {
         sr->named = 0;
         sr->field = 0;
         sr->state = (ch == ':') ? sw_name_space : sw_skip;
@@ -187,7 +193,7 @@ ngx_chat_sse_field(ngx_chat_sse_reader_t *sr, u_char ch)
 /* a line of data: what was there before ends in a line feed */
 
 static ngx_int_t
-ngx_chat_sse_data(ngx_chat_sse_reader_t *sr, u_char ch)
+ngx_chat_sse_reader_start_data(ngx_chat_sse_reader_t *sr, u_char ch)
 {
     u_char  lf;
 
@@ -216,15 +222,16 @@ ngx_chat_sse_data(ngx_chat_sse_reader_t *sr, u_char ch)
 /* the name of an event: of all there are, one is of interest */
 
 static ngx_int_t
-ngx_chat_sse_name(ngx_chat_sse_reader_t *sr, u_char ch)
+ngx_chat_sse_reader_take_name(ngx_chat_sse_reader_t *sr, u_char ch)
 {
-    if (ch != CR && ch != LF && sr->field < NGX_CHAT_SSE_WORD) {
+    if (ch != CR && ch != LF && sr->field < NGX_CHAT_SSE_READER_WORD) {
         sr->word[sr->field++] = ch;
         return NGX_AGAIN;
     }
 
     sr->named = (ch == CR || ch == LF)
-                && ngx_chat_sse_is(sr, &ngx_chat_sse_word_error);
+                && ngx_chat_sse_reader_is_word(sr,
+                                               &ngx_chat_sse_reader_word_error);
     sr->state = sw_skip;
 
     return NGX_DECLINED;
@@ -232,7 +239,7 @@ ngx_chat_sse_name(ngx_chat_sse_reader_t *sr, u_char ch)
 
 
 static ngx_uint_t
-ngx_chat_sse_is(ngx_chat_sse_reader_t *sr, ngx_str_t *word)
+ngx_chat_sse_reader_is_word(ngx_chat_sse_reader_t *sr, ngx_str_t *word)
 {
     return sr->field == word->len
            && ngx_memcmp(sr->word, word->data, word->len) == 0;
@@ -242,7 +249,7 @@ ngx_chat_sse_is(ngx_chat_sse_reader_t *sr, ngx_str_t *word)
 /* a value, or what is skipped, as far as it is in the buffer */
 
 static ngx_int_t
-ngx_chat_sse_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
+ngx_chat_sse_reader_take_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 {
     u_char  *p;
 

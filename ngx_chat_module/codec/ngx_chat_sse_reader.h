@@ -15,14 +15,14 @@
 #include "ngx_chat_bytes.h"
 
 
-#define NGX_CHAT_SSE_WORD  6       /* longer than any word that matters */
+#define NGX_CHAT_SSE_READER_WORD  6    /* longer than any word that matters */
 
 
 typedef struct {
     ngx_chat_bytes_t   data;       /* max is the limit of one event's data */
     ngx_uint_t         state;
     ngx_uint_t         field;      /* bytes in word */
-    u_char             word[NGX_CHAT_SSE_WORD];
+    u_char             word[NGX_CHAT_SSE_READER_WORD];
     unsigned           has_data:1;
     unsigned           error:1;    /* data is that of an error line */
     unsigned           named:1;    /* the event has the name "error" */
@@ -42,7 +42,7 @@ void ngx_chat_sse_reader_init(ngx_chat_sse_reader_t *sr, size_t max);
  * NGX_AGAIN  b is used up
  * NGX_ERROR  over the limit, or no memory; the reader is of no use any more
  */
-ngx_int_t ngx_chat_sse_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
+ngx_int_t ngx_chat_sse_reader_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
 
 void ngx_chat_sse_reader_free(ngx_chat_sse_reader_t *sr);
 

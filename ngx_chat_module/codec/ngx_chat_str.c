@@ -11,7 +11,7 @@ ngx_chat_str_is(ngx_str_t *s, const char *text)
 
 
 ngx_int_t
-ngx_chat_str_number(u_char **pos, u_char *last, uint64_t max, uint64_t *n)
+ngx_chat_str_read_number(u_char **pos, u_char *last, uint64_t max, uint64_t *n)
 {
     u_char    *p;
     uint64_t   value, digit;

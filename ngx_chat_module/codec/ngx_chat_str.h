@@ -18,7 +18,7 @@ ngx_uint_t ngx_chat_str_is(ngx_str_t *s, const char *text);
  * Reads a decimal number from *pos on, up to max and without leading zeros,
  * and moves *pos behind it.  NGX_OK, NGX_ERROR: there is none.
  */
-ngx_int_t ngx_chat_str_number(u_char **pos, u_char *last, uint64_t max,
+ngx_int_t ngx_chat_str_read_number(u_char **pos, u_char *last, uint64_t max,
     uint64_t *n);
 
 /*

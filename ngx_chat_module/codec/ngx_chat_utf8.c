@@ -13,8 +13,8 @@ typedef struct {
 
 static const u_char *ngx_chat_utf8_skip_ascii(const u_char *p,
     const u_char *last);
-static size_t ngx_chat_utf8_char(const u_char *p, size_t len);
-static size_t ngx_chat_utf8_blank(const u_char *p, size_t len);
+static size_t ngx_chat_utf8_char_len(const u_char *p, size_t len);
+static size_t ngx_chat_utf8_blank_len(const u_char *p, size_t len);
 
 
 static const ngx_chat_utf8_range_t  ngx_chat_utf8_blanks[] = {
@@ -51,7 +51,7 @@ ngx_chat_utf8_check(const u_char *p, size_t len)
             return NGX_OK;
         }
 
-        n = ngx_chat_utf8_char(p, last - p);
+        n = ngx_chat_utf8_char_len(p, last - p);
 
         if (n == 0) {
             return NGX_ERROR;
@@ -88,7 +88,7 @@ ngx_chat_utf8_skip_ascii(const u_char *p, const u_char *last)
 /* the length of the character of several bytes at p, 0 if it is not one */
 
 static size_t
-ngx_chat_utf8_char(const u_char *p, size_t len)
+ngx_chat_utf8_char_len(const u_char *p, size_t len)
 {
     size_t  i, n;
     u_char  min, max;
@@ -148,7 +148,7 @@ ngx_chat_utf8_is_blank(const u_char *p, size_t len)
     const u_char  *last;
 
     for (last = p + len; p < last; p += n) {
-        n = ngx_chat_utf8_blank(p, last - p);
+        n = ngx_chat_utf8_blank_len(p, last - p);
 
         if (n == 0) {
             return 0;
@@ -162,7 +162,7 @@ ngx_chat_utf8_is_blank(const u_char *p, size_t len)
 /* the length of the blank character at p, 0 if it is not one */
 
 static size_t
-ngx_chat_utf8_blank(const u_char *p, size_t len)
+ngx_chat_utf8_blank_len(const u_char *p, size_t len)
 {
     size_t                        i, n;
     const ngx_chat_utf8_range_t  *range;

@@ -300,7 +300,7 @@ ngx_chat_provider_type(ngx_chat_provider_call_t *call)
         value.len = ngx_strlen(type);
     }
 
-    ngx_chat_provider_stream_type(&call->stream, &value);
+    ngx_chat_provider_stream_set_type(&call->stream, &value);
 }
 
 
@@ -322,7 +322,7 @@ ngx_chat_provider_read(ngx_chat_provider_call_t *call, u_char *p, size_t len)
 
     /* to move the timer with each token would cost more, or be lazy */
 
-    patience = ngx_chat_provider_stream_patience(&call->stream,
+    patience = ngx_chat_provider_stream_idle_timeout(&call->stream,
                                              call->provider->idle_timeout);
 
     if (patience != call->patience) {

@@ -155,7 +155,7 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
 
     ngx_chat_supervisor_release_files(child);
 
-    if (ngx_chat_key_random(child->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
+    if (ngx_chat_key_generate(child->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "no random bits for the chat filler process");
         ngx_chat_supervisor_schedule_respawn(child);

@@ -265,13 +265,13 @@ ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
         *private = (scope.len == 0);
 
-        rc = ngx_chat_key_scoped(ctx->h, &scope, &key);
+        rc = ngx_chat_key_hash_scoped(ctx->h, &scope, &key);
 
     } else if (chlcf->cache_key) {
-        rc = ngx_chat_key_custom(ctx->h, &key);
+        rc = ngx_chat_key_hash_custom(ctx->h, &key);
 
     } else {
-        rc = ngx_chat_key_question(ctx->h, &key);
+        rc = ngx_chat_key_hash_question(ctx->h, &key);
     }
 
     ctx->hashed = (rc == NGX_OK);

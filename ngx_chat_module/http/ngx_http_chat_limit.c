@@ -196,7 +196,7 @@ ngx_http_chat_limit(ngx_http_request_t *r, ngx_http_chat_limit_t *hl,
 
     /* an address or a name of a user is nobody's business in Redis */
 
-    if (ngx_chat_key_digest(limit->name, NGX_CHAT_HASH_LEN, parts, 2)
+    if (ngx_chat_key_hash_parts(limit->name, NGX_CHAT_HASH_LEN, parts, 2)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -98,7 +98,7 @@ ngx_chat_ask_begin(ngx_chat_ask_t *ask)
 
     hub = ask->hub;
 
-    if (ngx_chat_key_random(ask->task.gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
+    if (ngx_chat_key_generate(ask->task.gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -139,7 +139,7 @@ ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h, u_char *fp,
     ngx_memcpy(gen.h, h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(gen.fp, fp, NGX_CHAT_FP_LEN);
 
-    if (ngx_chat_key_random(gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
+    if (ngx_chat_key_generate(gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
         return NULL;
     }
 

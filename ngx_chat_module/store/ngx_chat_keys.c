@@ -38,10 +38,10 @@ ngx_chat_keys_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n)
     p = id->data;
     last = p + id->len;
 
-    if (ngx_chat_str_number(&p, last, UINT64_MAX, ms) != NGX_OK
+    if (ngx_chat_str_read_number(&p, last, UINT64_MAX, ms) != NGX_OK
         || p == last
         || *p++ != '-'
-        || ngx_chat_str_number(&p, last, UINT64_MAX, n) != NGX_OK
+        || ngx_chat_str_read_number(&p, last, UINT64_MAX, n) != NGX_OK
         || p != last)
     {
         return NGX_DECLINED;

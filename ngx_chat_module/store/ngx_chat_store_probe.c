@@ -41,9 +41,9 @@ ngx_chat_store_probe(ngx_chat_store_t *st)
     gen = &st->probe;
 
     if (st->closed || st->probes || !ngx_chat_store_probe_due(st)
-        || ngx_chat_key_random(gen->h, NGX_CHAT_HASH_LEN) != NGX_OK
-        || ngx_chat_key_random(gen->id, NGX_CHAT_ID_LEN) != NGX_OK
-        || ngx_chat_key_random(gen->fp, NGX_CHAT_FP_LEN) != NGX_OK)
+        || ngx_chat_key_generate(gen->h, NGX_CHAT_HASH_LEN) != NGX_OK
+        || ngx_chat_key_generate(gen->id, NGX_CHAT_ID_LEN) != NGX_OK
+        || ngx_chat_key_generate(gen->fp, NGX_CHAT_FP_LEN) != NGX_OK)
     {
         return;
     }

@@ -6,7 +6,7 @@
 
 
 #include "fuzz.h"
-#include "ngx_chat_provider_json.h"
+#include "ngx_chat_delta.h"
 
 
 static void fuzz_delta(ngx_chat_delta_t *d, ngx_str_t *data);

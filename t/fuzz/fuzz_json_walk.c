@@ -96,7 +96,7 @@ fuzz_walk(ngx_str_t *value, ngx_uint_t depth, ngx_pool_t *pool)
     switch (value->data[0]) {
 
     case '{':
-        while (ngx_chat_json_member(&rest, &name, &part) == NGX_OK) {
+        while (ngx_chat_json_next_member(&rest, &name, &part) == NGX_OK) {
             fuzz_walk(&name, depth + 1, pool);
             fuzz_walk(&part, depth + 1, pool);
         }
@@ -104,14 +104,14 @@ fuzz_walk(ngx_str_t *value, ngx_uint_t depth, ngx_pool_t *pool)
         break;
 
     case '[':
-        while (ngx_chat_json_element(&rest, &part) == NGX_OK) {
+        while (ngx_chat_json_next_element(&rest, &part) == NGX_OK) {
             fuzz_walk(&part, depth + 1, pool);
         }
 
         break;
 
     case '"':
-        fuzz_must(ngx_chat_json_string(&text, value, pool) == NGX_OK
+        fuzz_must(ngx_chat_json_decode_string(&text, value, pool) == NGX_OK
                   && text.len + 2 <= value->len + 3, "a string");
         fuzz_text(&text);
         return;

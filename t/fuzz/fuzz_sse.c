@@ -65,7 +65,7 @@ fuzz_read(ngx_chat_bytes_t *out, const u_char *data, size_t size, size_t piece)
         b.pos = s.data;
         b.last = s.data + len;
 
-        while ((rc = ngx_chat_sse_read(&sr, &b)) == NGX_OK) {
+        while ((rc = ngx_chat_sse_reader_read(&sr, &b)) == NGX_OK) {
             fuzz_must(sr.data.len <= FUZZ_MAX_DATA, "within the limit");
             fuzz_append(out, &sr.data.len, sizeof(size_t));
             fuzz_append(out, sr.data.data, sr.data.len);

@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
         }
     }
 
-    fuzz_must(ngx_chat_sse_read(&sr, &b) == NGX_AGAIN && b.pos == b.last,
+    fuzz_must(ngx_chat_sse_reader_read(&sr, &b) == NGX_AGAIN && b.pos == b.last,
               "no other event");
 
     ngx_chat_bytes_free(&event);
@@ -66,7 +66,7 @@ fuzz_line(ngx_chat_sse_reader_t *sr, ngx_buf_t *b, ngx_chat_bytes_t *event,
     size_t  start;
 
     if (len == 0 && (fuzz_has_data || fuzz_named)) {
-        fuzz_must(ngx_chat_sse_read(sr, b) == NGX_OK
+        fuzz_must(ngx_chat_sse_reader_read(sr, b) == NGX_OK
                   && sr->data.len == event->len && (event->len == 0
                   || memcmp(sr->data.data, event->data, event->len) == 0)
                   && sr->error == fuzz_error && sr->named == fuzz_named,

@@ -88,7 +88,7 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
 
     if (size % 2) {
         ngx_str_set(&type, "text/plain");
-        ngx_chat_provider_stream_type(&st, &type);
+        ngx_chat_provider_stream_set_type(&st, &type);
     }
 
     if (cut) {
@@ -119,7 +119,7 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
               "an answer that is none");
     fuzz_must(fs->error != NGX_CHAT_E_NONE || st.half == 0,
               "a character at the end of the body");
-    fuzz_must(ngx_chat_provider_stream_patience(&st, 1000) <= 1000,
+    fuzz_must(ngx_chat_provider_stream_idle_timeout(&st, 1000) <= 1000,
               "patience");
     fuzz_text(&st.model);
 

@@ -146,23 +146,24 @@ ut_members(void)
 
     rest = ut_value;
 
-    ut_ok(ngx_chat_json_member(&rest, &name, &value) == NGX_OK
+    ut_ok(ngx_chat_json_next_member(&rest, &name, &value) == NGX_OK
           && ut_is(&name, "\"a\"") && ut_is(&value, "[ 1 , \"]\\\"\" ]"),
           "the first member");
-    ut_ok(ngx_chat_json_element(&value, &name) == NGX_OK && ut_is(&name, "1")
-          && ngx_chat_json_element(&value, &name) == NGX_OK
+    ut_ok(ngx_chat_json_next_element(&value, &name) == NGX_OK && ut_is(&name,
+                                                                       "1")
+          && ngx_chat_json_next_element(&value, &name) == NGX_OK
           && ut_is(&name, "\"]\\\"\"")
-          && ngx_chat_json_element(&value, &name) == NGX_DONE,
+          && ngx_chat_json_next_element(&value, &name) == NGX_DONE,
           "its elements");
-    ut_ok(ngx_chat_json_member(&rest, &name, &value) == NGX_OK
+    ut_ok(ngx_chat_json_next_member(&rest, &name, &value) == NGX_OK
           && ut_is(&name, "\"b\"") && ut_is(&value, "{ \"c\":{}}")
-          && ngx_chat_json_member(&rest, &name, &value) == NGX_DONE
-          && ngx_chat_json_member(&rest, &name, &value) == NGX_DONE,
+          && ngx_chat_json_next_member(&rest, &name, &value) == NGX_DONE
+          && ngx_chat_json_next_member(&rest, &name, &value) == NGX_DONE,
           "the last one");
 
     ut_ok(ut_reads("[ ]"), "a text");
     rest = ut_value;
-    ut_ok(ngx_chat_json_element(&rest, &value) == NGX_DONE, "no element");
+    ut_ok(ngx_chat_json_next_element(&rest, &value) == NGX_DONE, "no element");
 
     ut_ok(ut_reads("{\"a\":1,\"b\":null,\"a\":\"2\"}"), "a text");
 
@@ -170,10 +171,10 @@ ut_members(void)
     ngx_str_set(&names[1], "b");
     ngx_str_set(&names[2], "c");
 
-    ut_ok(ngx_chat_json_members(v, &ut_value, names, 3, ut_p) == NGX_OK
+    ut_ok(ngx_chat_json_find_members(v, &ut_value, names, 3, ut_p) == NGX_OK
           && ut_is(&v[0], "\"2\"") && v[1].len == 0 && v[2].len == 0,
           "members by name");
-    ut_ok(ngx_chat_json_first(&value, v, 3, ut_p) == NGX_OK
+    ut_ok(ngx_chat_json_first_string(&value, v, 3, ut_p) == NGX_OK
           && ut_is(&value, "2"),
           "the first string");
 }
@@ -187,7 +188,7 @@ ut_strings(void)
 
     ut_ok(ut_reads("\"a\\u00e9\\/\\ud83d\\ude00\\udc00x\\ud83d\""), "a text");
 
-    ut_ok(ngx_chat_json_string(&s, &ut_value, ut_p) == NGX_OK
+    ut_ok(ngx_chat_json_decode_string(&s, &ut_value, ut_p) == NGX_OK
           && ut_is(&s, "a\xc3\xa9/\xf0\x9f\x98\x80\xef\xbf\xbdx\xef\xbf\xbd"),
           "a string");
 

@@ -32,15 +32,15 @@ ut_hash(ut_kind_e kind, const char *scope, const char *key, const char *want)
     switch (kind) {
 
     case ut_question:
-        rc = ngx_chat_key_question(h.data, &k);
+        rc = ngx_chat_key_hash_question(h.data, &k);
         break;
 
     case ut_custom:
-        rc = ngx_chat_key_custom(h.data, &k);
+        rc = ngx_chat_key_hash_custom(h.data, &k);
         break;
 
     default:
-        rc = ngx_chat_key_scoped(h.data, &s, &k);
+        rc = ngx_chat_key_hash_scoped(h.data, &s, &k);
     }
 
     rc = (rc == NGX_OK && ut_is(&h, want));
@@ -68,22 +68,22 @@ ut_forge(ut_kind_e kind, u_char lead, ngx_uint_t parts)
 
     if (parts == 1) {
         EVP_Digest(k.data, k.len, &md[1], NULL, EVP_sha256(), NULL);
-        ngx_chat_key_custom(h, &k);
+        ngx_chat_key_hash_custom(h, &k);
 
     } else {
         EVP_Digest(s.data, s.len, &md[1], NULL, EVP_sha256(), NULL);
         EVP_Digest(k.data, k.len, &md[33], NULL, EVP_sha256(), NULL);
-        ngx_chat_key_scoped(h, &s, &k);
+        ngx_chat_key_hash_scoped(h, &s, &k);
     }
 
     forged.len = 1 + parts * 32;
     forged.data = md;
 
     if (kind == ut_custom) {
-        ngx_chat_key_custom(x, &forged);
+        ngx_chat_key_hash_custom(x, &forged);
 
     } else {
-        ngx_chat_key_scoped(x, &s, &forged);
+        ngx_chat_key_hash_scoped(x, &s, &forged);
     }
 
     return memcmp(x, h, NGX_CHAT_HASH_LEN) == 0;
@@ -137,7 +137,7 @@ main(void)
     ngx_str_set(&parts[1], "c");
     ngx_str_null(&parts[2]);
 
-    ut_ok(ngx_chat_key_digest(a, 64, parts, 2) == NGX_OK
+    ut_ok(ngx_chat_key_hash_parts(a, 64, parts, 2) == NGX_OK
           && ut_is_hex(a, 64)
           && memcmp(a,
 "601d5476e2ccfe2c87a2bba7a322659734a05749d5b5aa781f513e4912db0d5f", 64) == 0,
@@ -145,29 +145,29 @@ main(void)
 
     memset(b, '#', sizeof(b));
 
-    ut_ok(ngx_chat_key_digest(b, 32, parts, 2) == NGX_OK
+    ut_ok(ngx_chat_key_hash_parts(b, 32, parts, 2) == NGX_OK
           && memcmp(a, b, 32) == 0 && b[32] == '#',
           "the first half of it");
 
-    ut_ok(ngx_chat_key_digest(b, 64, parts, 3) == NGX_OK
+    ut_ok(ngx_chat_key_hash_parts(b, 64, parts, 3) == NGX_OK
           && memcmp(a, b, 64) != 0,
           "an empty part counts");
 
     ngx_str_set(&parts[0], "a");
     ngx_str_set(&parts[1], "bc");
 
-    ut_ok(ngx_chat_key_digest(b, 64, parts, 2) == NGX_OK
+    ut_ok(ngx_chat_key_hash_parts(b, 64, parts, 2) == NGX_OK
           && memcmp(a, b, 64) != 0,
           "parts are kept apart");
 
-    ut_ok(ngx_chat_key_digest(b, 65, parts, 2) == NGX_ERROR,
+    ut_ok(ngx_chat_key_hash_parts(b, 65, parts, 2) == NGX_ERROR,
           "more digits than there are");
 
     r = ut_repeat("#", 100);
     s = ut_repeat("#", 100);
 
-    ok = ngx_chat_key_random(r.data, 100) == NGX_OK
-         && ngx_chat_key_random(s.data, 100) == NGX_OK;
+    ok = ngx_chat_key_generate(r.data, 100) == NGX_OK
+         && ngx_chat_key_generate(s.data, 100) == NGX_OK;
 
     ut_ok(ok && ut_is_hex(r.data, 100) && ut_is_hex(s.data, 100)
           && !ut_same(&r, &s)
@@ -176,7 +176,7 @@ main(void)
 
     r.data[32] = '#';
 
-    ut_ok(ngx_chat_key_random(r.data, 32) == NGX_OK && r.data[32] == '#',
+    ut_ok(ngx_chat_key_generate(r.data, 32) == NGX_OK && r.data[32] == '#',
           "no more of them than asked for");
 
     ut_free(&r);

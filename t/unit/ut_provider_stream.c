@@ -99,7 +99,7 @@ ut_read(const char *body, const char *texts, const char *finish,
                 type.data = (u_char *) ut_content_type;
                 type.len = ngx_strlen(ut_content_type);
 
-                ngx_chat_provider_stream_type(&st, &type);
+                ngx_chat_provider_stream_set_type(&st, &type);
             }
 
             ut_feed(&st, body, piece);
@@ -159,7 +159,7 @@ ut_type(const char *value, ngx_uint_t expected)
     type.data = (u_char *) value;
     type.len = value ? ngx_strlen(value) : 0;
 
-    ngx_chat_provider_stream_type(&st, &type);
+    ngx_chat_provider_stream_set_type(&st, &type);
 
     ut_ok(st.odd != expected, value ? value : "no type at all");
 }
@@ -367,8 +367,10 @@ ut_patience(void)
     for (i = 0; ok && steps[i].event; i++) {
         ut_feed(&st, steps[i].event, 1000);
 
-        ok = ngx_chat_provider_stream_patience(&st, 60000) == steps[i].patience
-             && ngx_chat_provider_stream_patience(&st, 50) == steps[i].small;
+        ok = ngx_chat_provider_stream_idle_timeout(&st,
+                                                   60000) == steps[i].patience
+             && ngx_chat_provider_stream_idle_timeout(&st,
+                                                      50) == steps[i].small;
     }
 
     ut_ok(ok, "how long a silence is borne");

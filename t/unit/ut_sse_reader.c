@@ -136,7 +136,7 @@ ut_feed(void *data, u_char *p, size_t len)
     b.last = p + len;
 
     for ( ;; ) {
-        rc = ngx_chat_sse_read(&t->sr, &b);
+        rc = ngx_chat_sse_reader_read(&t->sr, &b);
 
         if (rc == NGX_AGAIN) {
 
@@ -220,9 +220,9 @@ main(void)
 
     ngx_chat_sse_reader_init(&sr, 0);
 
-    ut_ok(ngx_chat_sse_read(&sr, &b) == NGX_OK && b.pos == s.data + 9,
+    ut_ok(ngx_chat_sse_reader_read(&sr, &b) == NGX_OK && b.pos == s.data + 9,
           "a CR ends an event at once");
-    ut_ok(ngx_chat_sse_read(&sr, &b) == NGX_OK && b.pos == b.last
+    ut_ok(ngx_chat_sse_reader_read(&sr, &b) == NGX_OK && b.pos == b.last
           && sr.data.len == 1 && sr.data.data[0] == 'b',
           "the LF behind it is skipped");
 
@@ -237,7 +237,7 @@ main(void)
     ngx_chat_sse_reader_init(&sr, 10);
 
     ut_fail_alloc = 1;
-    rc = ngx_chat_sse_read(&sr, &b);
+    rc = ngx_chat_sse_reader_read(&sr, &b);
     ut_fail_alloc = 0;
 
     ut_ok(rc == NGX_ERROR, "no memory");

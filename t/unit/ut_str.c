@@ -24,7 +24,7 @@ ut_number(const char *text, uint64_t max, uint64_t n, size_t rest)
     p = s.data;
     last = p + s.len;
 
-    ok = ngx_chat_str_number(&p, last, max, &value) == NGX_OK
+    ok = ngx_chat_str_read_number(&p, last, max, &value) == NGX_OK
          && value == n && (size_t) (last - p) == rest;
 
     ut_free(&s);
@@ -47,7 +47,7 @@ ut_none(const char *text, uint64_t max)
     p = s.data;
     value = 7;
 
-    ok = ngx_chat_str_number(&p, p + s.len, max, &value) == NGX_ERROR
+    ok = ngx_chat_str_read_number(&p, p + s.len, max, &value) == NGX_ERROR
          && value == 7 && p == s.data;
 
     ut_free(&s);

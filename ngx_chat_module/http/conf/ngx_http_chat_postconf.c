@@ -166,7 +166,8 @@ ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
         len += pv->name.len + 1 + NGX_CHAT_FP_LEN + 1;
     }
 
-    if (ngx_chat_key_digest(chlcf->fp, NGX_CHAT_FP_LEN, parts, n) != NGX_OK) {
+    if (ngx_chat_key_hash_parts(chlcf->fp, NGX_CHAT_FP_LEN, parts,
+                                n) != NGX_OK) {
         return NGX_ERROR;
     }
 

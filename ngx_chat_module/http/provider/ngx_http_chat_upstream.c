@@ -523,7 +523,7 @@ ngx_http_chat_upstream_progress(ngx_http_chat_upstream_t *up)
 
     /* to move the timer with each token would cost more, or be lazy */
 
-    patience = ngx_chat_provider_stream_patience(&up->stream,
+    patience = ngx_chat_provider_stream_idle_timeout(&up->stream,
                                          up->target->provider->idle_timeout);
 
     if (patience != up->patience) {

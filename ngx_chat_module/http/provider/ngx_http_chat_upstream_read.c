@@ -149,7 +149,7 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
         ngx_http_chat_upstream_refused(up);
 
     } else {
-        ngx_chat_provider_stream_type(&up->stream, &up->type);
+        ngx_chat_provider_stream_set_type(&up->stream, &up->type);
     }
 
     return ngx_http_chat_upstream_body(r);

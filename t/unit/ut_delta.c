@@ -1,6 +1,6 @@
 
 #include "ngx_chat_json.h"
-#include "ngx_chat_provider_json.h"
+#include "ngx_chat_delta.h"
 
 #include "ut.h"
 
