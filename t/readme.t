@@ -77,6 +77,23 @@ same('environment', [ $sources =~ /_env\(cf, "(\w+)"/g ],
      [ grep { $_ ne 'NAME' } part($reference, 'Environment variables')
        =~ /`(?:env:)?([A-Z_]+|[a-z]+_proxy)`/g ]);
 
+# fields and reasons of health
+
+my $health = join('', map { read_file($_) }
+                  glob("$root/ngx_chat_module/http/*health*.c"));
+my $described = $text{chat_health};
+my %field = map { $_ => 1 } $health =~ /\\"([a-z]+)\\": /g;
+
+is_deeply([ grep { $described !~ /`$_`/ } sort keys %field ], [],
+          'the reference has all fields of health');
+
+my %reason = map { s/"\s*"//gr => 1 }
+    $health =~ /->reason,\s*("[^;]*")\);/g;
+
+same('reasons of health', [ map { /^"(.*)"$/ } keys %reason ],
+     [ map { /`([^`]+)`/g } grep { /^\| `[A-Za-z]+ [^`]* / }
+       map { /^(\| .*?) \| / } split(/\n/, $described) ]);
+
 
 # the index of README: one line each, in order, which leads to the reference
 
@@ -276,7 +293,8 @@ sub named {
 sub exists_from {
     my ($dir, $path) = @_;
 
-    foreach my $from ($dir, '', 'ngx_chat_module', 't', 't/lib/Chat',
+    foreach my $from ($dir, '', 'ngx_chat_module', 't', 't/unit', 't/fuzz',
+                      't/lib/Chat', 'ngx_chat_module/store/lua',
                       $path =~ m!/! ? () : ('ngx_chat_module/*',
                                             'ngx_chat_module/*/*'))
     {
