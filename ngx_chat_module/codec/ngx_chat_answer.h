@@ -17,7 +17,7 @@ typedef struct {
     ngx_str_t        text;
     ngx_str_t        chunk_lens;
     ngx_str_t        finish;
-    ngx_str_t        gen;          /* id of the generation that made it */
+    ngx_str_t        gen;          /* id of its generation */
     ngx_str_t        provider;
     ngx_str_t        model;
     int64_t          ttl;          /* ms left, negative: none known */

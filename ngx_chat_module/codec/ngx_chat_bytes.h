@@ -1,7 +1,7 @@
 
 /*
- * A growing run of bytes on the heap, with a limit.  The owner zeroes it,
- * sets max (0: no limit) and frees it once; data moves when it grows.
+ * A growing run of bytes on the heap, with a limit.  The owner zeroes the
+ * struct, sets max (0: no limit) and frees once; data moves as bytes are added.
  */
 
 
@@ -26,7 +26,7 @@ typedef struct {
  */
 ngx_int_t ngx_chat_bytes_reserve(ngx_chat_bytes_t *b, size_t n);
 
-/* the same, and copies */
+/* reserves and copies */
 ngx_int_t ngx_chat_bytes_append(ngx_chat_bytes_t *b, const void *p, size_t n);
 
 void ngx_chat_bytes_free(ngx_chat_bytes_t *b);

@@ -303,7 +303,7 @@ ngx_chat_delta_is_error(ngx_str_t *v)
 }
 
 
-/* the first one whose index is 0, or not given */
+/* the first choice whose index is 0, or not given */
 
 static ngx_int_t
 ngx_chat_delta_read_choices(ngx_chat_delta_t *d, ngx_str_t *choices,
@@ -354,12 +354,12 @@ ngx_chat_delta_read_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
 
     rc = ngx_chat_delta_read_body(d, &v[ngx_chat_delta_choice_delta], pool);
 
-    /* a message beside a delta repeats what was said so far */
+    /* a message beside a delta repeats the text so far */
 
     if (rc == NGX_OK && d->text.len == 0 && d->half == half) {
         rc = ngx_chat_delta_read_body(d, &v[ngx_chat_delta_choice_message],
                                       pool);
-        d->whole = (d->text.len != 0);
+        d->is_message = (d->text.len != 0);
     }
 
     if (rc != NGX_OK) {
@@ -431,7 +431,7 @@ ngx_chat_delta_read_content(ngx_chat_delta_t *d, ngx_str_t *content,
         return NGX_OK;
     }
 
-    /* without escapes it is there already */
+    /* a string without escapes needs no copy */
 
     if (content->data[0] == '"' && d->half == 0
         && memchr(content->data, '\\', content->len) == NULL)

@@ -19,7 +19,7 @@ typedef struct {
     ngx_str_t        model;        /* as the provider names it */
     ngx_str_t        usage;        /* the usage object, a slice of the input */
 
-    ngx_uint_t       error_code;   /* of an error, if told as a number */
+    ngx_uint_t       error_code;   /* the number in an error, 0: none */
 
     /*
      * In and out: the first half of a surrogate pair, to which the text of
@@ -27,21 +27,21 @@ typedef struct {
      */
     ngx_uint_t       half;
 
-    /* in: the event is one by its name; out: whatever its form */
+    /* in: the event has the name of an error; out: the event is an error */
     unsigned         is_error:1;
 
+    unsigned         is_message:1; /* text is a message, not a delta */
     unsigned         reasoning:1;  /* a reasoning delta: progress, no text */
-    unsigned         whole:1;      /* text is a message, not a delta */
 } ngx_chat_delta_t;
 
 
 /*
  * Reads the data of one event.
  *
- * NGX_OK        d is filled in; its strings are in pool or in the input;
- *               white space alone is a chunk without anything
+ * NGX_OK        d is filled in, its strings in pool or in the input; d is
+ *               empty for an event of white space
  * NGX_DONE      "[DONE]"
- * NGX_DECLINED  its content is of a type that cannot be text
+ * NGX_DECLINED  content of a type that cannot be text
  * NGX_ERROR     no error and not JSON, not an object, bad UTF-8, or no memory
  */
 ngx_int_t ngx_chat_delta_parse(ngx_chat_delta_t *d, ngx_str_t *data,

@@ -1,7 +1,7 @@
 
 /*
- * JSON strings: writing them, and the check of escapes that yajl leaves out
- * (it turns a lone surrogate into "?").
+ * JSON strings: writing, and the check of escapes that yajl leaves out (a lone
+ * surrogate becomes "?" there).
  */
 
 
@@ -22,7 +22,7 @@
  */
 size_t ngx_chat_json_escaped_len(const u_char *p, size_t len);
 
-/* writes it, without quotes, and returns the end */
+/* writes the inside of a JSON string, and returns the end */
 u_char *ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len);
 
 /* reads one escape by number: \u and four hex digits.  NGX_OK, NGX_ERROR */
@@ -36,14 +36,14 @@ ngx_int_t ngx_chat_json_read_unit(const u_char *p, const u_char *last,
 ngx_int_t ngx_chat_json_check_text(const u_char *p, size_t len);
 
 /*
- * Is the text one complete JSON value of at most 32 levels and nothing else?
- * NGX_OK, NGX_ERROR.
+ * Checks that the text is one complete JSON value of at most 32 levels and
+ * nothing else.  NGX_OK, NGX_ERROR.
  */
 ngx_int_t ngx_chat_json_check_value(const u_char *p, size_t len);
 
 /*
- * For the parsers of this floor: checks the text, hands the whole of it to a
- * yajl parser and frees that.
+ * For the parsers of this layer: checks the text, hands the whole of it to the
+ * yajl parser h and frees h.
  *
  * NGX_OK     one value and nothing else
  * NGX_ABORT  stopped by a callback

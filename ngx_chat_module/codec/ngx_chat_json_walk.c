@@ -433,7 +433,7 @@ ngx_chat_json_next_member(ngx_str_t *rest, ngx_str_t *name, ngx_str_t *value)
     rest->data = ngx_chat_json_walk_skip_string(rest->data, last);
     name->len = rest->data - name->data;
 
-    /* as behind a comma, a value stands behind the colon */
+    /* the colon is skipped as a comma is */
 
     rest->data = ngx_chat_json_walk_skip_blank(rest->data, last);
     rest->len = last - rest->data;
@@ -485,7 +485,7 @@ ngx_chat_json_walk_skip_separator(ngx_str_t *rest)
 }
 
 
-/* skips one value: the text was checked before */
+/* skips one value of a text that was checked */
 
 static u_char *
 ngx_chat_json_walk_skip_value(u_char *p, u_char *last)

@@ -8,7 +8,7 @@
 #define NGX_CHAT_KEY_SHA256  32
 #define NGX_CHAT_KEY_BLOCK   32
 
-/* no UTF-8 has these bytes, so no question enters the domains they lead */
+/* bytes that UTF-8 never has: no question begins with one */
 #define NGX_CHAT_KEY_CUSTOM  0xfc
 #define NGX_CHAT_KEY_SCOPED  0xff
 

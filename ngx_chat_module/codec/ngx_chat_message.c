@@ -4,7 +4,7 @@
 #include "ngx_chat_utf8.h"
 
 
-/* the most that an event has, as far as we know */
+/* texts of an event in this version */
 #define NGX_CHAT_MESSAGE_TEXTS  3
 
 
@@ -147,7 +147,7 @@ ngx_chat_message_read_event(ngx_chat_message_t *m, ngx_chat_event_t *ev)
 }
 
 
-/* the texts behind the letter: n in all, those known to us in text[] */
+/* n texts behind the letter, those of this version in text[] */
 
 static ngx_int_t
 ngx_chat_message_read_texts(ngx_chat_message_t *m, ngx_str_t *text,

@@ -9,7 +9,7 @@
  *     c <length> LF <finish reason> LF          completed
  *     e <length> <length> LF <message><code> LF error
  *
- * or, where it is told who made the answer,
+ * or, where the origin of the answer is known,
  *
  *     c <length> <length> <length> LF <finish reason><provider><model> LF
  *
@@ -42,7 +42,7 @@ typedef struct {
 
 
 /*
- * Reads the header; the message must stay where it is.
+ * Reads the header; data must stay where it is while events are taken.
  * NGX_OK, NGX_ERROR: not a message of this version.
  */
 ngx_int_t ngx_chat_message_parse(ngx_chat_message_t *m, ngx_str_t *data);

@@ -52,7 +52,7 @@ ngx_chat_provider_stream_init(ngx_chat_provider_stream_t *st,
 
     st->fault = fault;
     st->pool = pool;
-    st->sum = NGX_CHAT_STREAM_BASIS;
+    st->text_sum = NGX_CHAT_STREAM_BASIS;
     st->temp = ngx_create_pool(4096, log);
 
     return st->temp ? NGX_OK : NGX_ERROR;
@@ -84,7 +84,7 @@ ngx_chat_provider_stream_set_type(ngx_chat_provider_stream_t *st,
         return;
     }
 
-    st->odd = 1;
+    st->not_sse = 1;
 
     if (type->len < ngx_chat_provider_stream_sse.len) {
         return;
@@ -97,7 +97,7 @@ ngx_chat_provider_stream_set_type(ngx_chat_provider_stream_t *st,
         }
     }
 
-    st->odd = (i < type->len && p[i] != ';' && p[i] != ' ');
+    st->not_sse = (i < type->len && p[i] != ';' && p[i] != ' ');
 }
 
 
@@ -133,8 +133,8 @@ ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
 
 
 /*
- * How far it is text.  Event streams let unknown lines pass, but a line of
- * other bytes may have swallowed the chunk behind it.
+ * The end of the text at p.  Unknown lines of an event stream are skipped, but
+ * a line with other bytes than text may hide a chunk that was lost in it.
  */
 
 static u_char *
@@ -151,8 +151,8 @@ ngx_chat_provider_stream_text_end(u_char *p, u_char *last)
 
 
 /*
- * The first byte that is not white space tells.  The Content-Type does not:
- * event streams come as text/plain, and whole answers as event streams.
+ * The first byte that is not white space decides, not the Content-Type: event
+ * streams come as text/plain, and whole answers as event streams.
  */
 
 static void
@@ -195,7 +195,7 @@ ngx_chat_provider_stream_detect_form(ngx_chat_provider_stream_t *st,
         default:
             st->form = NGX_CHAT_FORM_EVENTS;
 
-            if (st->odd) {
+            if (st->not_sse) {
                 ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN,
                                         0, "sent something else than an "
                                         "event stream");
@@ -267,13 +267,13 @@ ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st)
     }
 
     if (st->finish.len || st->resumed
-        || (st->whole && st->form == NGX_CHAT_FORM_JSON))
+        || (st->has_message && st->form == NGX_CHAT_FORM_JSON))
     {
         ngx_chat_provider_stream_complete(st);
         return;
     }
 
-    if (st->odd && !st->events) {
+    if (st->not_sse && !st->has_event) {
         ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
                                 "sent something else than an event stream");
         return;
@@ -293,7 +293,7 @@ ngx_chat_provider_stream_idle_timeout(ngx_chat_provider_stream_t *st,
         return NGX_CHAT_STREAM_LINGER;
     }
 
-    if (st->finished && st->bare) {
+    if (st->finished && st->finish_bare) {
         return ngx_min(idle, NGX_CHAT_STREAM_SETTLE);
     }
 
@@ -314,13 +314,13 @@ ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st)
     ngx_memzero(&d, sizeof(ngx_chat_delta_t));
 
     d.half = st->half;
-    d.is_error = st->sse.error || st->sse.named;
+    d.is_error = st->sse.error_line || st->sse.error_name;
 
     if (data.len == 0 && !d.is_error) {
         return;
     }
 
-    st->events = 1;
+    st->has_event = 1;
 
     rc = ngx_chat_delta_parse(&d, &data, st->temp);
 
@@ -369,12 +369,12 @@ ngx_chat_provider_stream_take_delta(ngx_chat_provider_stream_t *st,
 
     st->half = d->half;
 
-    if (d->whole) {
-        st->whole = 1;
+    if (d->is_message) {
+        st->has_message = 1;
         ngx_chat_provider_stream_drop_known(st, &d->text);
 
     } else if (d->text.len) {
-        st->deltas = 1;
+        st->has_delta = 1;
     }
 
     ngx_chat_provider_stream_take_finish(st, d, d->text.len || half);
@@ -387,7 +387,7 @@ ngx_chat_provider_stream_take_delta(ngx_chat_provider_stream_t *st,
 
 /*
  * Providers may send a finish reason with each delta: a reason that text
- * follows does not count, and behind half a character text may follow.
+ * follows does not count, and after half a character more text is due.
  */
 
 static void
@@ -407,9 +407,9 @@ ngx_chat_provider_stream_take_finish(ngx_chat_provider_stream_t *st,
     ngx_chat_provider_stream_keep_value(st, &st->finish, &d->finish,
                                         NGX_CHAT_STREAM_NAME);
 
-    st->bare = !text;
+    st->finish_bare = !text;
 
-    if (st->bare && !st->resumed) {
+    if (st->finish_bare && !st->resumed) {
         ngx_chat_provider_stream_end_half(st);
     }
 
@@ -418,28 +418,28 @@ ngx_chat_provider_stream_take_finish(ngx_chat_provider_stream_t *st,
 
 
 /*
- * A message may repeat what was there before: only the rest of it is new.
- * Deltas are the text, even if the message has less white space or so.
+ * A message may repeat the text so far: only the rest of it is new.  After
+ * deltas, a message that differs from them, as in white space, is dropped.
  */
 
 static void
 ngx_chat_provider_stream_drop_known(ngx_chat_provider_stream_t *st,
     ngx_str_t *text)
 {
-    if (text->len < st->length
+    if (text->len < st->text_len
         || ngx_chat_provider_stream_add_sum(NGX_CHAT_STREAM_BASIS, text->data,
-                                            st->length)
-           != st->sum)
+                                            st->text_len)
+           != st->text_sum)
     {
-        if (st->deltas) {
+        if (st->has_delta) {
             text->len = 0;
         }
 
         return;
     }
 
-    text->data += st->length;
-    text->len -= st->length;
+    text->data += st->text_len;
+    text->len -= st->text_len;
 }
 
 
@@ -447,8 +447,9 @@ static void
 ngx_chat_provider_stream_send_text(ngx_chat_provider_stream_t *st,
     ngx_str_t *text)
 {
-    st->length += text->len;
-    st->sum = ngx_chat_provider_stream_add_sum(st->sum, text->data, text->len);
+    st->text_len += text->len;
+    st->text_sum = ngx_chat_provider_stream_add_sum(st->text_sum, text->data,
+                                                    text->len);
 
     st->delta(st->data, text);
 }
@@ -467,7 +468,7 @@ ngx_chat_provider_stream_add_sum(uint64_t sum, u_char *p, size_t len)
 }
 
 
-/* the other half of the character does not come */
+/* half a character at the end of the text becomes U+FFFD */
 
 static void
 ngx_chat_provider_stream_end_half(ngx_chat_provider_stream_t *st)
@@ -484,7 +485,7 @@ ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
 {
     ngx_chat_provider_stream_end_half(st);
 
-    if (st->length == 0 && st->finish.len == 0) {
+    if (st->text_len == 0 && st->finish.len == 0) {
         ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
                                 "ended the answer before it began");
     }

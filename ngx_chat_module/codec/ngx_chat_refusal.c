@@ -5,7 +5,7 @@
 #include <yajl/yajl_parse.h>
 
 
-/* a longer word, or a long one with digits, is rather a name or a key */
+/* longer words, and shorter ones with digits, may be names or keys */
 #define NGX_CHAT_REFUSAL_WORD    40
 #define NGX_CHAT_REFUSAL_NUMBER  12
 
@@ -15,7 +15,7 @@
 enum {
     ngx_chat_refusal_other = 0,
     ngx_chat_refusal_word,
-    ngx_chat_refusal_text,               /* or more of these inside */
+    ngx_chat_refusal_text,               /* or an object with more */
     ngx_chat_refusal_inside
 };
 
@@ -32,7 +32,7 @@ typedef struct {
 
     ngx_uint_t            kinds[NGX_CHAT_JSON_DEPTH];
     ngx_uint_t            depth;
-    ngx_uint_t            skipped;       /* levels that tell nothing */
+    ngx_uint_t            skipped;       /* levels of no interest */
 } ngx_chat_refusal_ctx_t;
 
 
@@ -68,7 +68,7 @@ static const yajl_callbacks  ngx_chat_refusal_callbacks = {
 };
 
 
-/* others, "input" among them, may repeat what was asked */
+/* members with words or texts; others, as "input", may repeat the question */
 
 static ngx_chat_refusal_name_t  ngx_chat_refusal_names[] = {
     { ngx_string("type"), ngx_chat_refusal_word },
@@ -92,7 +92,7 @@ static ngx_chat_refusal_name_t  ngx_chat_refusal_names[] = {
 };
 
 
-/* of the question: its length, what it is about, what it is made of */
+/* faults of the question: its length, its subject, its parts */
 
 static ngx_str_t  ngx_chat_refusal_question[] = {
     ngx_string("context length"),
@@ -142,7 +142,7 @@ static ngx_str_t  ngx_chat_refusal_question[] = {
 };
 
 
-/* of the provider, or of a param: a sum may be too large because of that */
+/* limits of the provider or a param: a sum may be over one because of that */
 
 static ngx_str_t  ngx_chat_refusal_limits[] = {
     ngx_string("max_tokens"),
@@ -153,7 +153,7 @@ static ngx_str_t  ngx_chat_refusal_limits[] = {
 };
 
 
-/* the same as a status of 429 */
+/* phrases that mean what status 429 means */
 
 static ngx_str_t  ngx_chat_refusal_rates[] = {
     ngx_string("rate limit"),
@@ -188,7 +188,7 @@ ngx_chat_refusal_parse(ngx_chat_refusal_t *rf, ngx_str_t *body,
         return;
     }
 
-    /* a body may be cut anywhere: what stands before that counts */
+    /* a body may be cut anywhere: the part before that counts */
 
     yajl_config(h, yajl_dont_validate_strings, 1);
 
@@ -203,7 +203,7 @@ ngx_chat_refusal_number_handler(void *data, const char *p, size_t len)
 {
     ngx_chat_refusal_ctx_t  *ctx = data;
 
-    /* an HTTP status is told besides */
+    /* a number of three digits is the HTTP status, which is logged anyway */
 
     if (ngx_chat_refusal_get_kind(ctx) == ngx_chat_refusal_word
         && len != NGX_CHAT_REFUSAL_STATUS)
@@ -262,7 +262,7 @@ ngx_chat_refusal_string_handler(void *data, const u_char *p, size_t len)
 }
 
 
-/* an object or an array; the elements of an array are of its kind */
+/* start of an object or array; the elements of an array are of its kind */
 
 static int
 ngx_chat_refusal_start_handler(void *data)
@@ -327,7 +327,7 @@ ngx_chat_refusal_end_handler(void *data)
 }
 
 
-/* of the value at hand */
+/* kind of the value that was read last */
 
 static ngx_uint_t
 ngx_chat_refusal_get_kind(ngx_chat_refusal_ctx_t *ctx)
@@ -340,7 +340,7 @@ ngx_chat_refusal_get_kind(ngx_chat_refusal_ctx_t *ctx)
 }
 
 
-/* once each, and whole */
+/* adds a word, unless it is there already or does not fit whole */
 
 static void
 ngx_chat_refusal_put_word(ngx_chat_refusal_t *rf, const u_char *p, size_t len)

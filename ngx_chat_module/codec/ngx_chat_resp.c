@@ -5,16 +5,16 @@
 #include <hiredis/hiredis.h>
 
 
-/* on the wire an element has three bytes at least: "+\r\n" */
+/* bytes of the shortest element on the wire: "+\r\n" */
 #define NGX_CHAT_RESP_MIN_ELEMENT   3
 
-/* in a reply, each of them about 64 bytes of memory */
+/* elements in a reply, each of them about 64 bytes of memory */
 #define NGX_CHAT_RESP_MAX_ELEMENTS  (256 * 1024)
 
-/* arrays in arrays: one less than the limit that hiredis 0.14 has itself */
+/* arrays in arrays: one less than the limit of hiredis 0.14 */
 #define NGX_CHAT_RESP_MAX_DEPTH     7
 
-/* of a simple string, an error, or a length */
+/* length of a simple string, an error, or a length */
 #define NGX_CHAT_RESP_MAX_LINE      (64 * 1024)
 
 
@@ -101,7 +101,7 @@ ngx_chat_resp_create(size_t max)
 
     rp->max = max;
 
-    /* hiredis' own functions, but for a look at arrays */
+    /* hiredis' functions, with a check before an array is allocated */
 
     rp->fn = *rp->reader->fn;
     rp->create_array = rp->fn.createArray;
@@ -123,9 +123,10 @@ ngx_chat_resp_free(ngx_chat_resp_t *rp)
 
 
 /*
- * "*2000000000" must not take memory before its elements are there, nor many
- * smaller ones together; and hiredis frees arrays in arrays by recursion.
- * Maps, sets and pushes come here too, and are not of RESP2.
+ * An array takes memory before its elements are there, so the elements that a
+ * reply announces are counted; hiredis frees arrays in arrays by recursion, so
+ * their depth is limited.  Maps, sets and pushes, which come here too, are not
+ * of RESP2.
  */
 
 static void *
@@ -163,7 +164,7 @@ ngx_chat_resp_create_array_handler(const redisReadTask *task,
 }
 
 
-/* a line without an end would be searched from its beginning at each feed */
+/* a line without an end, which hiredis would search from its start each time */
 
 static ngx_uint_t
 ngx_chat_resp_is_endless(redisReader *reader)

@@ -22,9 +22,9 @@ ngx_int_t ngx_chat_resp_format(ngx_chat_bytes_t *out, ngx_str_t *argv,
     ngx_uint_t argc);
 
 /*
- * max: the most bytes one reply may have on the wire.  Whatever it is, a reply
- * has at most 262144 elements, in arrays at most 7 deep, and no line of more
- * than 64 KB.  NULL: no memory.
+ * max: the most bytes one reply may have on the wire.  Besides, a reply has at
+ * most 262144 elements, in arrays at most 7 deep, and no line of more than
+ * 64 KB.  NULL: no memory.
  */
 ngx_chat_resp_t *ngx_chat_resp_create(size_t max);
 void ngx_chat_resp_free(ngx_chat_resp_t *rp);
@@ -42,8 +42,8 @@ void ngx_chat_reply_free(ngx_chat_reply_t *reply);
 
 
 /*
- * Access.  All take NULL, and any type, for an answer of NGX_DECLINED or
- * NULL.  Strings point into the reply.
+ * Access to a reply of any type, or NULL: a wrong type is NGX_DECLINED, NULL or
+ * 0.  Strings point into the reply.
  */
 
 /* a bulk or simple string */

@@ -52,8 +52,8 @@ ngx_chat_sse_reader_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
     if (sr->ready) {
         sr->ready = 0;
         sr->has_data = 0;
-        sr->error = 0;
-        sr->named = 0;
+        sr->error_line = 0;
+        sr->error_name = 0;
         sr->data.len = 0;
     }
 
@@ -95,11 +95,11 @@ ngx_chat_sse_reader_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 
 
 /*
- * Everything up to a value.
+ * Takes a byte of a line, up to its value.
  *
  * NGX_OK        taken: an event is complete
  * NGX_AGAIN     taken
- * NGX_DECLINED  not taken: it belongs to the new state
+ * NGX_DECLINED  not taken: the byte belongs to the new state
  * NGX_ERROR     over the limit, or no memory
  */
 
@@ -132,7 +132,7 @@ ngx_chat_sse_reader_take_byte(ngx_chat_sse_reader_t *sr, u_char ch)
 
         sr->cr = (ch == CR);
 
-        if (sr->has_data || sr->named) {
+        if (sr->has_data || sr->error_name) {
             sr->ready = 1;
             return NGX_OK;
         }
@@ -173,12 +173,12 @@ ngx_chat_sse_reader_take_field(ngx_chat_sse_reader_t *sr, u_char ch)
     }
 
     if (ngx_chat_sse_reader_is_word(sr, &ngx_chat_sse_reader_word_error)) {
-        sr->error = 1;
+        sr->error_line = 1;
         return ngx_chat_sse_reader_start_data(sr, ch);
     }
 
     if (ngx_chat_sse_reader_is_word(sr, &ngx_chat_sse_reader_word_event)) {
-        sr->named = 0;
+        sr->error_name = 0;
         sr->field = 0;
         sr->state = (ch == ':') ? sw_name_space : sw_skip;
 
@@ -190,7 +190,7 @@ ngx_chat_sse_reader_take_field(ngx_chat_sse_reader_t *sr, u_char ch)
 }
 
 
-/* a line of data: what was there before ends in a line feed */
+/* a line of data: a line feed separates it from data before */
 
 static ngx_int_t
 ngx_chat_sse_reader_start_data(ngx_chat_sse_reader_t *sr, u_char ch)
@@ -219,7 +219,7 @@ ngx_chat_sse_reader_start_data(ngx_chat_sse_reader_t *sr, u_char ch)
 }
 
 
-/* the name of an event: of all there are, one is of interest */
+/* the name of an event: only "error" is of interest */
 
 static ngx_int_t
 ngx_chat_sse_reader_take_name(ngx_chat_sse_reader_t *sr, u_char ch)
@@ -229,7 +229,7 @@ ngx_chat_sse_reader_take_name(ngx_chat_sse_reader_t *sr, u_char ch)
         return NGX_AGAIN;
     }
 
-    sr->named = (ch == CR || ch == LF)
+    sr->error_name = (ch == CR || ch == LF)
                 && ngx_chat_sse_reader_is_word(sr,
                                                &ngx_chat_sse_reader_word_error);
     sr->state = sw_skip;
@@ -246,7 +246,7 @@ ngx_chat_sse_reader_is_word(ngx_chat_sse_reader_t *sr, ngx_str_t *word)
 }
 
 
-/* a value, or what is skipped, as far as it is in the buffer */
+/* a value, or a line to skip, as far as the buffer has it */
 
 static ngx_int_t
 ngx_chat_sse_reader_take_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)

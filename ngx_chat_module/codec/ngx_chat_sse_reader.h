@@ -3,8 +3,8 @@
  * Server-Sent Events from a provider, read at any byte boundary (WHATWG HTML,
  * "9.2.6 Interpreting an event stream"): LF, CR and CRLF, comments, a missing
  * space after the colon, several data lines, a byte order mark at the start.
- * Of the other fields only those matter that make the event an error: its
- * name, or a line "error: ..." in place of data, as llama.cpp sends it.
+ * Other fields are skipped but for two that make the event an error: the name
+ * "error", or a line "error: ..." in place of data, as llama.cpp sends.
  */
 
 
@@ -24,8 +24,8 @@ typedef struct {
     ngx_uint_t         field;      /* bytes in word */
     u_char             word[NGX_CHAT_SSE_READER_WORD];
     unsigned           has_data:1;
-    unsigned           error:1;    /* data is that of an error line */
-    unsigned           named:1;    /* the event has the name "error" */
+    unsigned           error_line:1;  /* data is from an "error" line */
+    unsigned           error_name:1;  /* the event is named "error" */
     unsigned           ready:1;
     unsigned           cr:1;       /* the last byte was a CR */
 } ngx_chat_sse_reader_t;
@@ -37,8 +37,8 @@ void ngx_chat_sse_reader_init(ngx_chat_sse_reader_t *sr, size_t max);
 /*
  * Reads from b->pos on.
  *
- * NGX_OK     an event that has data, or is an error, is complete: data, error
- *            and named are valid until the next call; bytes may be left in b
+ * NGX_OK     an event that has data, or is an error, is complete: data and the
+ *            error flags are valid until the next call; b may have bytes left
  * NGX_AGAIN  b is used up
  * NGX_ERROR  over the limit, or no memory; the reader is of no use any more
  */

@@ -1,6 +1,6 @@
 
 /*
- * String functions for all floors.
+ * String functions for all layers.
  */
 
 

@@ -69,7 +69,8 @@ fuzz_line(ngx_chat_sse_reader_t *sr, ngx_buf_t *b, ngx_chat_bytes_t *event,
         fuzz_must(ngx_chat_sse_reader_read(sr, b) == NGX_OK
                   && sr->data.len == event->len && (event->len == 0
                   || memcmp(sr->data.data, event->data, event->len) == 0)
-                  && sr->error == fuzz_error && sr->named == fuzz_named,
+                  && sr->error_line == fuzz_error
+                  && sr->error_name == fuzz_named,
                   "the same event");
         event->len = 0;
         fuzz_has_data = 0;

@@ -120,21 +120,21 @@ ut_shapes(void)
           "a name with escapes");
 
     ut_ok(ut_text("{\"choices\":[{\"message\":{\"content\":\"x\"}}]}", "x")
-          && ut_d.whole,
+          && ut_d.is_message,
           "a message in place of a delta");
     ut_ok(ut_text("{\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
                   "\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":"
                   "\"text\",\"text\":\"x\"}]},\"finish_reason\":\"stop\"}],"
                   "\"usage\":{\"a\":1}}", "x")
-          && ut_d.whole && ut_is(&ut_d.finish, "stop")
+          && ut_d.is_message && ut_is(&ut_d.finish, "stop")
           && ut_is(&ut_d.usage, "{\"a\":1}"),
           "a whole answer");
     ut_ok(ut_text("{\"choices\":[{\"message\":{\"content\":\"x y\"},"
                   "\"delta\":{\"content\":\" y\"}}]}", " y")
-          && !ut_d.whole,
+          && !ut_d.is_message,
           "a message beside a delta");
     ut_ok(ut_text("{\"choices\":[{\"message\":{\"content\":\"x\"},"
-                  "\"delta\":{\"content\":\"\"}}]}", "x") && ut_d.whole,
+                  "\"delta\":{\"content\":\"\"}}]}", "x") && ut_d.is_message,
           "a message beside an empty delta");
     ut_ok(ut_parse("{\"choices\":[{\"message\":{\"content\":{}}}]}", 0)
           == NGX_DECLINED,

@@ -161,7 +161,7 @@ ut_type(const char *value, ngx_uint_t expected)
 
     ngx_chat_provider_stream_set_type(&st, &type);
 
-    ut_ok(st.odd != expected, value ? value : "no type at all");
+    ut_ok(st.not_sse != expected, value ? value : "no type at all");
 }
 
 

@@ -156,11 +156,11 @@ ut_feed(void *data, u_char *p, size_t len)
         ngx_chat_bytes_append(&t->got, t->sr.data.data, t->sr.data.len);
         ngx_chat_bytes_append(&t->got, "]", 1);
 
-        if (t->sr.error) {
+        if (t->sr.error_line) {
             ngx_chat_bytes_append(&t->got, "E", 1);
         }
 
-        if (t->sr.named) {
+        if (t->sr.error_name) {
             ngx_chat_bytes_append(&t->got, "N", 1);
         }
     }
