@@ -15,7 +15,7 @@
 #include "http/conf/ngx_http_chat_provider_conf.h"
 #include "http/provider/ngx_http_chat_provider_upstream.h"
 #include "http/ngx_http_chat_variables.h"
-#include "filler/ngx_chat_filler.h"
+#include "filler/ngx_chat_supervisor.h"
 
 
 #define NGX_CHAT_MAX_QUEUE   1000000

@@ -1,16 +1,50 @@
 
 #include "ngx_chat_consumer.h"
-#include "ngx_chat_consumer_private.h"
+
+#include <ngx_event.h>
 
 
-#define NGX_CHAT_CONSUMER_RETRY    1000      /* ms */
-#define NGX_CHAT_CONSUMER_UNBLOCK  100       /* ms */
+#define NGX_CHAT_CONSUMER_RETRY      1000    /* ms */
+#define NGX_CHAT_CONSUMER_UNBLOCK    100     /* ms */
+
+#define NGX_CHAT_CONSUMER_ENTRY_LEN  64
+
+
+struct ngx_chat_consumer_s {
+    ngx_chat_jobs_t          *jobs;
+    ngx_chat_redis_t         *rd;          /* own connection: reads block */
+    ngx_log_t                *log;
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t                 ident;
+
+    ngx_str_t                 name;        /* of the consumer: our token */
+    int64_t                   client_id;   /* of rd; 0: not known */
+
+    ngx_chat_call_t          *read;        /* on rd; or it creates the queue */
+    ngx_chat_call_t          *id;          /* asks for client_id */
+    ngx_chat_call_t          *unblock;
+
+    ngx_event_t               retry;
+    ngx_uint_t                page;        /* tasks of the next read, at most */
+
+    /* the last pending entry that was taken */
+    ngx_str_t                 position;
+    u_char                    position_buf[NGX_CHAT_CONSUMER_ENTRY_LEN];
+
+    void                    (*drained)(void *data);
+    void                     *data;
+
+    unsigned                  read_pending:1;  /* before new entries */
+    unsigned                  draining:1;
+};
 
 
 static void ngx_chat_consumer_state_handler(void *data, ngx_uint_t up);
 static void ngx_chat_consumer_store_state_handler(void *data, ngx_uint_t up);
 static void ngx_chat_consumer_client_id_handler(void *data, ngx_int_t rc,
     int64_t id);
+static void ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer);
 static void ngx_chat_consumer_pending_handler(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page);
 static void ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
@@ -18,6 +52,8 @@ static void ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
 static ngx_int_t ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer,
     ngx_int_t rc);
 static void ngx_chat_consumer_create_handler(void *data, ngx_int_t rc);
+static ngx_int_t ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
+    ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started);
 static void ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer,
     ngx_str_t *entry);
 static void ngx_chat_consumer_set_position(ngx_chat_consumer_t *consumer,
@@ -57,17 +93,10 @@ ngx_chat_consumer_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
 
     consumer->page = NGX_CHAT_CONSUMER_PAGE;
 
-    /* tasks of a read may come on top of those that a scan has found */
-
-    consumer->max = 2 * jobs->conf->concurrency;
-    consumer->entries = ngx_alloc(consumer->max * sizeof(ngx_str_t), log);
-    if (consumer->entries == NULL) {
-        goto failed;
-    }
-
     consumer->rd = ngx_chat_redis_create(jobs->conf->broker, "tasks", log);
     if (consumer->rd == NULL) {
-        goto failed;
+        ngx_free(consumer);
+        return NULL;
     }
 
     ngx_chat_redis_on_state(consumer->rd, ngx_chat_consumer_state_handler,
@@ -79,19 +108,7 @@ ngx_chat_consumer_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
         ngx_chat_consumer_state_handler(consumer, 1);
     }
 
-    ngx_chat_consumer_maintenance(consumer);
-
     return consumer;
-
-failed:
-
-    if (consumer->entries) {
-        ngx_free(consumer->entries);
-    }
-
-    ngx_free(consumer);
-
-    return NULL;
 }
 
 
@@ -106,10 +123,10 @@ ngx_chat_consumer_resume(ngx_chat_consumer_t *consumer)
 
 void
 ngx_chat_consumer_drain(ngx_chat_consumer_t *consumer,
-    void (*drained_handler)(void *data), void *data)
+    void (*drained)(void *data), void *data)
 {
     consumer->draining = 1;
-    consumer->drained_handler = drained_handler;
+    consumer->drained = drained;
     consumer->data = data;
 
     if (consumer->retry.timer_set) {
@@ -126,9 +143,9 @@ ngx_chat_consumer_drain(ngx_chat_consumer_t *consumer,
 
 
 ngx_uint_t
-ngx_chat_consumer_queued(ngx_chat_consumer_t *consumer)
+ngx_chat_consumer_is_draining(ngx_chat_consumer_t *consumer)
 {
-    return consumer->queued;
+    return consumer->draining;
 }
 
 
@@ -144,10 +161,13 @@ ngx_chat_consumer_state_handler(void *data, ngx_uint_t up)
 {
     ngx_chat_consumer_t *consumer = data;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                   "chat consumer connection up:%ui", up);
+
     ngx_chat_call_cancel(consumer->id);
 
     consumer->id = NULL;
-    consumer->client = 0;
+    consumer->client_id = 0;
 
     if (!up) {
         return;
@@ -163,7 +183,7 @@ ngx_chat_consumer_state_handler(void *data, ngx_uint_t up)
 }
 
 
-/* reading waits for this connection too, which may be the later one */
+/* no task is read without the connection for commands, which may come later */
 
 static void
 ngx_chat_consumer_store_state_handler(void *data, ngx_uint_t up)
@@ -184,12 +204,12 @@ ngx_chat_consumer_client_id_handler(void *data, ngx_int_t rc, int64_t id)
     consumer->id = NULL;
 
     if (rc == NGX_OK) {
-        consumer->client = id;
+        consumer->client_id = id;
     }
 }
 
 
-void
+static void
 ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
 {
     ngx_uint_t        n;
@@ -203,15 +223,15 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
 
     if (consumer->draining) {
 
-        if (consumer->drained_handler) {
-            consumer->drained_handler(consumer->data);
-            consumer->drained_handler = NULL;
+        if (consumer->drained) {
+            consumer->drained(consumer->data);
+            consumer->drained = NULL;
         }
 
         return;
     }
 
-    /* a task that cannot be claimed is better off with somebody else */
+    /* a task that cannot be claimed here is left for another filler */
 
     if (!ngx_chat_redis_up(consumer->rd)
         || !ngx_chat_redis_up(jobs->store.redis)
@@ -221,6 +241,10 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
     }
 
     if (consumer->read_pending) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                       "chat consumer reads pending after:%V max:%ui",
+                       &consumer->position, consumer->page);
+
         consumer->read = ngx_chat_store_tasks_pending(&jobs->store,
                              consumer->rd, &consumer->name,
                              &consumer->position, consumer->page,
@@ -229,6 +253,10 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
     } else {
         n = jobs->conf->concurrency - jobs->running;
         n = ngx_min(n, consumer->page);
+
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                       "chat consumer reads max:%ui running:%ui",
+                       n, jobs->running);
 
         consumer->read = ngx_chat_store_tasks_read(&jobs->store, consumer->rd,
                              &consumer->name, n,
@@ -253,7 +281,7 @@ ngx_chat_consumer_pending_handler(void *data, ngx_int_t rc,
         return;
     }
 
-    rc = ngx_chat_consumer_start_jobs(consumer, page, 0, NULL);
+    rc = ngx_chat_consumer_start_page(consumer, page, 0, NULL);
 
     if (rc == NGX_DONE
         && ngx_chat_reply_count(page->entries) < consumer->page)
@@ -284,9 +312,9 @@ ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
 
     consumer->page = ngx_min(consumer->page * 2, NGX_CHAT_CONSUMER_PAGE);
 
-    if (ngx_chat_consumer_start_jobs(consumer, page, 1, NULL) == NGX_ERROR) {
+    if (ngx_chat_consumer_start_page(consumer, page, 1, NULL) == NGX_ERROR) {
 
-        /* tasks not started are this consumer's now: found among its own */
+        /* tasks that were not started are pending now */
 
         ngx_chat_consumer_rewind(consumer);
         ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
@@ -300,6 +328,9 @@ ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
 static ngx_int_t
 ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer, ngx_int_t rc)
 {
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                   "chat consumer reply rc:%i", rc);
+
     if (rc == NGX_OK) {
         return NGX_OK;
     }
@@ -313,7 +344,7 @@ ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer, ngx_int_t rc)
         }
     }
 
-    /* a reply that was too large would be so again */
+    /* a reply may have been too large: the next one has fewer tasks */
 
     consumer->page = ngx_max(consumer->page / 4, 1);
 
@@ -342,6 +373,21 @@ ngx_chat_consumer_create_handler(void *data, ngx_int_t rc)
 
 ngx_int_t
 ngx_chat_consumer_start_jobs(ngx_chat_consumer_t *consumer,
+    ngx_chat_task_page_t *page, ngx_uint_t *started)
+{
+    *started = 0;
+
+    return ngx_chat_consumer_start_page(consumer, page, 0, started);
+}
+
+
+/*
+ * all: more than may run at once, too.  started: NULL for the entries of this
+ * consumer, which count as taken whether they could be started or not.
+ */
+
+static ngx_int_t
+ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
     ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started)
 {
     ngx_int_t               rc;
@@ -363,6 +409,11 @@ ngx_chat_consumer_start_jobs(ngx_chat_consumer_t *consumer,
 
         } else {
             rc = ngx_chat_job_start(jobs, &task);
+
+            ngx_log_debug4(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                           "chat task \"%V\" generation:%*s rc:%i",
+                           &task.entry, (size_t) NGX_CHAT_ID_LEN, task.gen.id,
+                           rc);
 
             if (rc == NGX_ERROR) {
                 return NGX_ERROR;
@@ -386,7 +437,7 @@ static void
 ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer, ngx_str_t *entry)
 {
     ngx_log_error(NGX_LOG_ERR, consumer->log, 0,
-                  "entry \"%V\" of the task queue is not a task: dropped",
+                  "chat task queue: entry \"%V\" is no task and is dropped",
                   entry);
 
     (void) ngx_chat_store_task_done(&consumer->jobs->store, entry, 0,
@@ -409,8 +460,8 @@ ngx_chat_consumer_set_position(ngx_chat_consumer_t *consumer, ngx_str_t *entry)
 
 
 /*
- * Tasks delivered with a reply that got lost are among the own entries, and
- * are found nowhere else.
+ * Tasks delivered with a reply that got lost are among the pending entries of
+ * this consumer, and nowhere else.
  */
 
 static void
@@ -427,7 +478,7 @@ ngx_chat_consumer_schedule_retry(ngx_chat_consumer_t *consumer, ngx_msec_t ms)
 {
     if (consumer->draining && consumer->read == NULL) {
 
-        /* nothing is to be read any more */
+        /* no read follows, so drained() is due */
 
         ngx_chat_consumer_read_next(consumer);
         return;
@@ -454,8 +505,8 @@ ngx_chat_consumer_retry_handler(ngx_event_t *ev)
 
 
 /*
- * Ends the blocking read.  It may not have begun to block yet, so this is
- * repeated; it ends by itself after its time anyway.
+ * Ends the blocking read.  CLIENT UNBLOCK does nothing to a read that does not
+ * block yet, so it is repeated; the read ends after NGX_CHAT_TASK_BLOCK anyway.
  */
 
 static void
@@ -465,9 +516,12 @@ ngx_chat_consumer_unblock_read(ngx_chat_consumer_t *consumer)
         return;
     }
 
-    if (consumer->client) {
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                   "chat consumer unblocks client:%L", consumer->client_id);
+
+    if (consumer->client_id) {
         consumer->unblock = ngx_chat_store_tasks_unblock(&consumer->jobs->store,
-                                consumer->client,
+                                consumer->client_id,
                                 ngx_chat_consumer_unblock_handler, consumer);
     }
 
@@ -490,7 +544,7 @@ ngx_chat_consumer_unblock_handler(void *data, ngx_int_t rc)
 }
 
 
-/* an entry that could not be dropped is found again */
+/* an entry that could not be dropped stays pending and is found later */
 
 static void
 ngx_chat_consumer_drop_handler(void *data, ngx_int_t rc)

@@ -1,240 +1,322 @@
 
-#include "ngx_chat_consumer_private.h"
+#include "ngx_chat_consumer_maintenance.h"
+
+#include <ngx_event.h>
 
 
-#define NGX_CHAT_CONSUMER_TICK       1000    /* ms */
-#define NGX_CHAT_CONSUMER_SOON       100     /* ms */
-#define NGX_CHAT_CONSUMER_IDLE       12000   /* ms */
+#define NGX_CHAT_CONSUMER_TICK          1000    /* ms */
 
 /* every so many ticks */
-#define NGX_CHAT_CONSUMER_KEEP       4
-#define NGX_CHAT_CONSUMER_SCAN       3
-#define NGX_CHAT_CONSUMER_LENGTH     2
-#define NGX_CHAT_CONSUMER_SWEEP      60
+#define NGX_CHAT_CONSUMER_TOUCH_TICKS   4
+#define NGX_CHAT_CONSUMER_SCAN_TICKS    3
+#define NGX_CHAT_CONSUMER_LENGTH_TICKS  2
+#define NGX_CHAT_CONSUMER_SWEEP_TICKS   60
 
-#define NGX_CHAT_CONSUMER_TAKEOVERS  3
+/* ms, from the start of a job that a scan has found to its entry's touch */
+#define NGX_CHAT_CONSUMER_CLAIM_TIME    100
 
+/* ms without a touch: the filler of an entry is taken for dead */
+#define NGX_CHAT_CONSUMER_IDLE          12000
 
-static void ngx_chat_consumer_tick_handler(ngx_event_t *ev);
-static void ngx_chat_consumer_scan(ngx_chat_consumer_t *consumer);
-static void ngx_chat_consumer_scanned(void *data, ngx_int_t rc,
-    ngx_chat_task_page_t *page);
-static void ngx_chat_consumer_soon_handler(ngx_event_t *ev);
-static void ngx_chat_consumer_keep(ngx_chat_consumer_t *consumer);
-static void ngx_chat_consumer_kept(void *data, ngx_int_t rc);
-static void ngx_chat_consumer_length(void *data, ngx_int_t rc,
-    ngx_uint_t waiting);
-static void ngx_chat_consumer_swept(void *data, ngx_int_t rc);
+/* scans for a predecessor's entries that leave none behind */
+#define NGX_CHAT_CONSUMER_TAKEOVERS     3
 
 
-static ngx_str_t  ngx_chat_consumer_any = ngx_null_string;
+struct ngx_chat_consumer_maintenance_s {
+    ngx_chat_consumer_t      *consumer;
+    ngx_chat_jobs_t          *jobs;
+    ngx_log_t                *log;
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t                 ident;
+
+    ngx_str_t                 name;        /* of the consumer: our token */
+
+    ngx_chat_call_t          *scan;
+    ngx_chat_call_t          *touch;
+    ngx_chat_call_t          *length;
+
+    ngx_event_t               tick;
+    ngx_event_t               claimed;     /* an early touch */
+    ngx_uint_t                ticks;
+
+    ngx_str_t                *entries;     /* to be touched */
+    ngx_uint_t                max;
+    ngx_uint_t                takeovers;   /* scans left for predecessor's */
+    ngx_uint_t                queued;
+};
 
 
-void
-ngx_chat_consumer_maintenance(ngx_chat_consumer_t *consumer)
+static void ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev);
+static void ngx_chat_consumer_maintenance_scan(
+    ngx_chat_consumer_maintenance_t *mt);
+static void ngx_chat_consumer_maintenance_scan_handler(void *data,
+    ngx_int_t rc, ngx_chat_task_page_t *page);
+static void ngx_chat_consumer_maintenance_claimed_handler(ngx_event_t *ev);
+static void ngx_chat_consumer_maintenance_touch(
+    ngx_chat_consumer_maintenance_t *mt);
+static void ngx_chat_consumer_maintenance_touch_handler(void *data,
+    ngx_int_t rc);
+static void ngx_chat_consumer_maintenance_length_handler(void *data,
+    ngx_int_t rc, ngx_uint_t waiting);
+static void ngx_chat_consumer_maintenance_sweep_handler(void *data,
+    ngx_int_t rc);
+
+
+static ngx_str_t  ngx_chat_consumer_maintenance_any = ngx_null_string;
+
+
+ngx_chat_consumer_maintenance_t *
+ngx_chat_consumer_maintenance_start(ngx_chat_consumer_t *consumer,
+    ngx_chat_jobs_t *jobs, ngx_log_t *log)
 {
-    if (consumer->jobs->predecessor.len) {
-        consumer->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
+    ngx_chat_consumer_maintenance_t  *mt;
+
+    mt = ngx_calloc(sizeof(ngx_chat_consumer_maintenance_t), log);
+    if (mt == NULL) {
+        return NULL;
     }
 
-    consumer->tick.handler = ngx_chat_consumer_tick_handler;
-    consumer->tick.data = consumer;
-    consumer->tick.log = consumer->log;
+    mt->consumer = consumer;
+    mt->jobs = jobs;
+    mt->log = log;
+    mt->ident = -1;
 
-    consumer->soon.handler = ngx_chat_consumer_soon_handler;
-    consumer->soon.data = consumer;
-    consumer->soon.log = consumer->log;
+    mt->name.data = jobs->token;
+    mt->name.len = NGX_CHAT_TOKEN_LEN;
 
-    ngx_chat_consumer_tick_handler(&consumer->tick);
+    /* tasks of a read may come on top of those that a scan has found */
+
+    mt->max = 2 * jobs->conf->concurrency;
+    mt->entries = ngx_alloc(mt->max * sizeof(ngx_str_t), log);
+    if (mt->entries == NULL) {
+        ngx_free(mt);
+        return NULL;
+    }
+
+    if (jobs->predecessor.len) {
+        mt->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
+    }
+
+    mt->tick.handler = ngx_chat_consumer_maintenance_tick_handler;
+    mt->tick.data = mt;
+    mt->tick.log = log;
+
+    mt->claimed.handler = ngx_chat_consumer_maintenance_claimed_handler;
+    mt->claimed.data = mt;
+    mt->claimed.log = log;
+
+    ngx_chat_consumer_maintenance_tick_handler(&mt->tick);
+
+    return mt;
 }
 
 
 void
-ngx_chat_consumer_take_over(ngx_chat_consumer_t *consumer, u_char *token)
+ngx_chat_consumer_maintenance_take_over(ngx_chat_consumer_maintenance_t *mt,
+    u_char *token)
 {
     ngx_str_t  *predecessor;
 
-    predecessor = &consumer->jobs->predecessor;
+    predecessor = &mt->jobs->predecessor;
 
     ngx_memcpy(predecessor->data, token, NGX_CHAT_TOKEN_LEN);
     predecessor->len = NGX_CHAT_TOKEN_LEN;
 
-    consumer->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
+    mt->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
 
-    ngx_chat_consumer_scan(consumer);
+    ngx_chat_consumer_maintenance_scan(mt);
 }
 
 
 ngx_uint_t
-ngx_chat_consumer_is_taking_over(ngx_chat_consumer_t *consumer)
+ngx_chat_consumer_maintenance_is_taking_over(
+    ngx_chat_consumer_maintenance_t *mt)
 {
-    return consumer->takeovers != 0;
+    return mt->takeovers != 0;
+}
+
+
+ngx_uint_t
+ngx_chat_consumer_maintenance_queued(ngx_chat_consumer_maintenance_t *mt)
+{
+    return mt->queued;
 }
 
 
 static void
-ngx_chat_consumer_tick_handler(ngx_event_t *ev)
+ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
 {
-    ngx_uint_t            n;
-    ngx_chat_consumer_t  *consumer;
+    ngx_uint_t                        n;
+    ngx_chat_store_t                 *st;
+    ngx_chat_consumer_maintenance_t  *mt;
 
-    consumer = ev->data;
+    mt = ev->data;
+    st = &mt->jobs->store;
 
-    ngx_add_timer(&consumer->tick, NGX_CHAT_CONSUMER_TICK);
+    ngx_add_timer(&mt->tick, NGX_CHAT_CONSUMER_TICK);
 
-    n = consumer->ticks++;
+    n = mt->ticks++;
 
-    if (n % NGX_CHAT_CONSUMER_KEEP == 0) {
-        ngx_chat_consumer_keep(consumer);
+    if (n % NGX_CHAT_CONSUMER_TOUCH_TICKS == 0) {
+        ngx_chat_consumer_maintenance_touch(mt);
     }
 
-    if (consumer->draining) {
+    if (ngx_chat_consumer_is_draining(mt->consumer)) {
         return;
     }
 
-    if (consumer->takeovers || n % NGX_CHAT_CONSUMER_SCAN == 0) {
-        ngx_chat_consumer_scan(consumer);
+    if (mt->takeovers || n % NGX_CHAT_CONSUMER_SCAN_TICKS == 0) {
+        ngx_chat_consumer_maintenance_scan(mt);
     }
 
-    if (n % NGX_CHAT_CONSUMER_LENGTH == 0 && consumer->length == NULL) {
-        consumer->length = ngx_chat_store_tasks_length(&consumer->jobs->store,
-                                                       ngx_chat_consumer_length,
-                                                       consumer);
+    if (n % NGX_CHAT_CONSUMER_LENGTH_TICKS == 0 && mt->length == NULL) {
+        mt->length = ngx_chat_store_tasks_length(st,
+                         ngx_chat_consumer_maintenance_length_handler, mt);
     }
 
-    if (n % NGX_CHAT_CONSUMER_SWEEP == NGX_CHAT_CONSUMER_SWEEP / 2) {
-        (void) ngx_chat_store_tasks_sweep(&consumer->jobs->store,
-                                          ngx_chat_consumer_swept, consumer);
+    if (n % NGX_CHAT_CONSUMER_SWEEP_TICKS == NGX_CHAT_CONSUMER_SWEEP_TICKS / 2)
+    {
+        (void) ngx_chat_store_tasks_sweep(st,
+                         ngx_chat_consumer_maintenance_sweep_handler, mt);
     }
 
-    ngx_chat_consumer_read_next(consumer);
+    ngx_chat_consumer_resume(mt->consumer);
 }
 
 
-/* looks for what the predecessor left behind, then for anybody's */
+/* looks for the predecessor's entries, then for those of any dead filler */
 
 static void
-ngx_chat_consumer_scan(ngx_chat_consumer_t *consumer)
+ngx_chat_consumer_maintenance_scan(ngx_chat_consumer_maintenance_t *mt)
 {
     ngx_uint_t        n;
     ngx_str_t        *owner;
     ngx_msec_t        idle;
     ngx_chat_jobs_t  *jobs;
 
-    jobs = consumer->jobs;
+    jobs = mt->jobs;
 
-    if (consumer->scan || jobs->running >= jobs->conf->concurrency) {
+    if (mt->scan || jobs->running >= jobs->conf->concurrency) {
         return;
     }
 
-    if (consumer->takeovers) {
+    if (mt->takeovers) {
         owner = &jobs->predecessor;
         idle = 0;
 
     } else {
-        owner = &ngx_chat_consumer_any;
+        owner = &ngx_chat_consumer_maintenance_any;
         idle = NGX_CHAT_CONSUMER_IDLE;
     }
 
-    /* more than fit, since not all can be claimed */
+    /* more than may run, since not all can be claimed */
 
     n = jobs->conf->concurrency - jobs->running;
     n = ngx_max(n, NGX_CHAT_CONSUMER_PAGE);
 
-    consumer->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
-                                               ngx_chat_consumer_scanned,
-                                               consumer);
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, mt->log, 0,
+                   "chat tasks scan of:\"%V\" max:%ui takeovers:%ui",
+                   owner, n, mt->takeovers);
+
+    mt->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
+                         ngx_chat_consumer_maintenance_scan_handler, mt);
 }
 
 
 static void
-ngx_chat_consumer_scanned(void *data, ngx_int_t rc, ngx_chat_task_page_t *page)
+ngx_chat_consumer_maintenance_scan_handler(void *data, ngx_int_t rc,
+    ngx_chat_task_page_t *page)
 {
-    ngx_chat_consumer_t *consumer = data;
+    ngx_chat_consumer_maintenance_t *mt = data;
 
     ngx_uint_t  started;
 
-    consumer->scan = NULL;
+    mt->scan = NULL;
 
-    if (consumer->draining || rc == NGX_ERROR) {
+    if (ngx_chat_consumer_is_draining(mt->consumer) || rc == NGX_ERROR) {
         return;
     }
 
     started = 0;
 
     if (rc == NGX_OK) {
-        rc = ngx_chat_consumer_start_jobs(consumer, page, 0, &started);
+        rc = ngx_chat_consumer_start_jobs(mt->consumer, page, &started);
     }
 
-    /* entries that did not fit, or failed to start, need another scan */
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, mt->log, 0,
+                   "chat tasks scanned rc:%i started:%ui", rc, started);
 
-    if (consumer->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
-        consumer->takeovers--;
+    /* entries that were left, or failed to start, need another scan */
+
+    if (mt->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
+        mt->takeovers--;
     }
 
-    /* entries are made our own once they are claimed */
+    /* once its job has claimed it, a touch makes an entry this filler's */
 
-    if (started && !consumer->soon.timer_set) {
-        ngx_add_timer(&consumer->soon, NGX_CHAT_CONSUMER_SOON);
+    if (started && !mt->claimed.timer_set) {
+        ngx_add_timer(&mt->claimed, NGX_CHAT_CONSUMER_CLAIM_TIME);
     }
 }
 
 
 static void
-ngx_chat_consumer_soon_handler(ngx_event_t *ev)
+ngx_chat_consumer_maintenance_claimed_handler(ngx_event_t *ev)
 {
-    ngx_chat_consumer_keep(ev->data);
+    ngx_chat_consumer_maintenance_touch(ev->data);
 }
 
 
 static void
-ngx_chat_consumer_keep(ngx_chat_consumer_t *consumer)
+ngx_chat_consumer_maintenance_touch(ngx_chat_consumer_maintenance_t *mt)
 {
     ngx_uint_t  n;
 
-    if (consumer->keep) {
+    if (mt->touch) {
         return;
     }
 
-    n = ngx_chat_job_entries(consumer->jobs, consumer->entries, consumer->max);
+    n = ngx_chat_job_entries(mt->jobs, mt->entries, mt->max);
 
     if (n == 0) {
         return;
     }
 
-    consumer->keep = ngx_chat_store_tasks_keep(&consumer->jobs->store,
-                                               &consumer->name,
-                                               consumer->entries, n,
-                                               ngx_chat_consumer_kept,
-                                               consumer);
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, mt->log, 0, "chat tasks touch n:%ui", n);
+
+    mt->touch = ngx_chat_store_tasks_keep(&mt->jobs->store, &mt->name,
+                         mt->entries, n,
+                         ngx_chat_consumer_maintenance_touch_handler, mt);
 }
 
 
 static void
-ngx_chat_consumer_kept(void *data, ngx_int_t rc)
+ngx_chat_consumer_maintenance_touch_handler(void *data, ngx_int_t rc)
 {
-    ngx_chat_consumer_t *consumer = data;
+    ngx_chat_consumer_maintenance_t *mt = data;
 
-    consumer->keep = NULL;
+    mt->touch = NULL;
 }
 
 
 static void
-ngx_chat_consumer_length(void *data, ngx_int_t rc, ngx_uint_t waiting)
+ngx_chat_consumer_maintenance_length_handler(void *data, ngx_int_t rc,
+    ngx_uint_t waiting)
 {
-    ngx_chat_consumer_t *consumer = data;
+    ngx_chat_consumer_maintenance_t *mt = data;
 
-    consumer->length = NULL;
+    mt->length = NULL;
 
     if (rc == NGX_OK) {
-        consumer->queued = waiting;
+        mt->queued = waiting;
     }
 }
 
 
-/* a sweep that failed is made up for by the next one */
+/* the next sweep makes up for one that failed */
 
 static void
-ngx_chat_consumer_swept(void *data, ngx_int_t rc)
+ngx_chat_consumer_maintenance_sweep_handler(void *data, ngx_int_t rc)
 {
 }

@@ -1,8 +1,9 @@
 
 /*
- * The filler process ("nginx: chat filler process"): takes tasks from the
- * queue, asks providers, and writes the generations.  It shares nothing with
- * workers but Redis, the scoreboard and the configuration.
+ * The chat filler, a process forked from a worker (its title is "nginx: chat
+ * filler process"): takes tasks from the queue, asks providers, and writes the
+ * generations.  It shares nothing with workers but Redis, the scoreboard and
+ * the configuration.
  */
 
 
@@ -14,7 +15,7 @@
 #include "../provider/ngx_chat_provider.h"
 
 
-/* commands of a worker to its filler; end of file alone means: drain */
+/* commands of the supervisor to its filler; end of file alone means QUIT */
 #define NGX_CHAT_CONTROL_QUIT       'Q'
 #define NGX_CHAT_CONTROL_TERMINATE  'T'
 #define NGX_CHAT_CONTROL_REOPEN     'R'
@@ -32,20 +33,10 @@ typedef struct {
 
 
 /*
- * Called in init_process of every process; starts the fillers in worker 0
- * and in single-process mode, and nothing elsewhere.  NGX_ERROR: no memory.
- */
-ngx_int_t ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf,
-    ngx_cycle_t *cycle);
-
-/* called in exit_process: fillers that still run are told to end */
-void ngx_chat_supervisor_stop(ngx_cycle_t *cycle);
-
-
-/*
- * The filler's whole life, in the forked child; never returns.  control is
- * its end of the supervisor's socketpair, predecessor the token of the
- * process it replaces, or empty.
+ * Runs the filler in the forked child, and never returns.  control: its end of
+ * the supervisor's socketpair; token: the filler's name in the queue and in
+ * leases; predecessor: the token of the dead filler that this one replaces, or
+ * empty, with NGX_CHAT_TOKEN_LEN bytes that may be written.
  */
 void ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
     ngx_socket_t control, ngx_uint_t number, u_char *token,

@@ -1,15 +1,15 @@
 
-#include "ngx_chat_filler.h"
+#include "ngx_chat_supervisor.h"
 #include "../codec/ngx_chat_key.h"
 
 #include <ngx_event.h>
 #include <ngx_channel.h>
 
 
-#define NGX_CHAT_SUPERVISOR_RESPAWN_MIN    250      /* ms */
+#define NGX_CHAT_SUPERVISOR_RESPAWN_MIN   250      /* ms */
 #define NGX_CHAT_SUPERVISOR_RESPAWN_MAX    30000
 
-/* a process that lived so long did not die of starting: no respawn delay */
+/* ms; a filler that lived so long did not die of starting: no delay */
 #define NGX_CHAT_SUPERVISOR_RESPAWN_GOOD   1000
 
 #define NGX_CHAT_SUPERVISOR_DRAIN_TICK     1000
@@ -22,11 +22,11 @@ typedef struct {
     ngx_pid_t                pid;
     ngx_connection_t        *control;   /* NULL: there is no process */
 
-    /* kept from clients for the next; with a process one file will do */
+    /* reserved for the next spawn, lest clients take all; see reserve_files */
     ngx_connection_t        *spare;
     ngx_socket_t             spare_fd[2];
 
-    ngx_event_t              timer;     /* respawn, or waiting for the drain */
+    ngx_event_t              timer;     /* respawn, or wait for the drain */
     ngx_connection_t         dummy;     /* for debug lines about timer */
     ngx_msec_t               started;
     ngx_msec_t               delay;
@@ -59,7 +59,7 @@ static void ngx_chat_supervisor_flush_handler(ngx_open_file_t *file,
     ngx_log_t *log);
 
 
-/* of worker 0, or of the single process; elsewhere n is 0 */
+/* only worker 0, or the single process, has children: elsewhere n is 0 */
 static ngx_chat_supervisor_t  ngx_chat_supervisor;
 
 
@@ -79,8 +79,8 @@ ngx_chat_supervisor_start(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    child = ngx_pcalloc(cycle->pool, fcf->processes
-                                  * sizeof(ngx_chat_child_t));
+    child = ngx_pcalloc(cycle->pool,
+                        fcf->processes * sizeof(ngx_chat_child_t));
     if (child == NULL) {
         return NGX_ERROR;
     }
@@ -157,7 +157,8 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
 
     if (ngx_chat_key_generate(child->token, NGX_CHAT_TOKEN_LEN) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
-                      "no random bits for the chat filler process");
+                      "chat filler is not started, a retry follows: "
+                      "no random bits");
         ngx_chat_supervisor_schedule_respawn(child);
         return;
     }
@@ -166,12 +167,13 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
         == -1)
     {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
-                      "socketpair() for the chat filler process failed");
+                      "chat filler is not started, a retry follows: "
+                      "socketpair() failed");
         ngx_chat_supervisor_schedule_respawn(child);
         return;
     }
 
-    /* first of all, lest it be started in vain */
+    /* before the fork: a filler without control would be started in vain */
 
     if (ngx_chat_supervisor_watch_child(child, fd[0]) != NGX_OK) {
         ngx_close_channel(fd, log);
@@ -190,7 +192,8 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
 
     case -1:
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
-                      "fork() of the chat filler process failed");
+                      "chat filler is not started, a retry follows: "
+                      "fork() failed");
         (void) close(fd[1]);
         ngx_close_connection(child->control);
         child->control = NULL;
@@ -215,7 +218,7 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
     child->started = ngx_current_msec;
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "start chat filler process %P", child->pid);
+                  "chat filler %P is started", child->pid);
 }
 
 
@@ -339,7 +342,7 @@ ngx_chat_supervisor_release_files(ngx_chat_child_t *child)
 }
 
 
-/* the worker stays until its filler has finished what it runs */
+/* the timer holds the worker until its filler has finished and exited */
 
 static void
 ngx_chat_supervisor_drain_child(ngx_chat_child_t *child)
@@ -372,7 +375,8 @@ ngx_chat_supervisor_replace_child(ngx_chat_child_t *child)
     }
 
     ngx_log_error(NGX_LOG_ERR, child->cycle->log, 0,
-                  "chat filler process %P is gone", child->pid);
+                  "chat filler %P has died, its successor takes over its tasks",
+                  child->pid);
 
     ngx_memcpy(child->predecessor_token, child->token, NGX_CHAT_TOKEN_LEN);
     child->predecessor.len = NGX_CHAT_TOKEN_LEN;
@@ -433,13 +437,13 @@ ngx_chat_supervisor_send_command(ngx_chat_child_t *child,
     u_char command)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, child->cycle->log, 0,
-                   "chat filler process %P told '%c'", child->pid, command);
+                   "chat filler %P is sent '%c'", child->pid, command);
 
-    /* a full buffer or a dead process: the end of the socket tells the rest */
+    /* a full buffer, or a dead filler: end of file follows in either case */
 
     if (send(child->control->fd, &command, 1, MSG_NOSIGNAL) == -1) {
         ngx_log_debug1(NGX_LOG_DEBUG_CORE, child->cycle->log, ngx_socket_errno,
-                       "chat filler process %P not told", child->pid);
+                       "chat filler %P send() failed", child->pid);
     }
 }
 
