@@ -270,9 +270,8 @@ sub failed_by {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    stream_ok($q, "$name, question $number: an error", error =>
-              'provider_refused',
-              restarts => 0);
+    stream_ok($q, "$name, question $number: an error",
+              error => 'provider_refused', restarts => 0);
 
     return (called($question), $q->{ended} - $q->{started});
 }

@@ -470,9 +470,8 @@ ok(wait_for(sub { waiting_for_tasks($redis) }, 10),
 my $none = question('none');
 my $started = time();
 
-stream_ok(scalar ask($other, $none), 'none is known: an error', error =>
-          'internal',
-          restarts => 0);
+stream_ok(scalar ask($other, $none), 'none is known: an error',
+          error => 'internal', restarts => 0);
 is(calls($none->{question}), '0 0 0', 'none is known: nobody is asked');
 cmp_ok(time() - $started, '<', 2 + $SLACK, 'none is known: told at once');
 like($nginx->error_log, qr/\[error\].*provider "$_" is not configured here/,

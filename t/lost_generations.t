@@ -88,8 +88,8 @@ my $since = time();
 
     my ($q) = results($waiting);
 
-    stream_ok($q, 'a lost task: an error', error =>
-              'queue_timeout', restarts => 0);
+    stream_ok($q, 'a lost task: an error',
+              error => 'queue_timeout', restarts => 0);
 
     my $took = $q->{ended} - $began;
 
@@ -129,9 +129,8 @@ my $since = time();
 
     $redis->cmd('ACL', 'SETUSER', 'default', '+subscribe');
     stream_ok(scalar ask($unheard, { question => 'And now?' }),
-              'listening again: an answer', text => text_of(
-                                                            'And now?',
-                                                            %answer));
+              'listening again: an answer', text => text_of('And now?',
+                                                           %answer));
 }
 
 
@@ -141,9 +140,8 @@ my @all = results($later);
 my ($first, $last) = (sort { $a <=> $b } map { $_->{ended} - $since }
                       @all)[0, -1];
 
-stream_ok($all[$_], "all fillers have stopped: client $_ is told", error =>
-          'interrupted',
-          restarts => 0) foreach 0 .. $#all;
+stream_ok($all[$_], "all fillers have stopped: client $_ is told",
+          error => 'interrupted', restarts => 0) foreach 0 .. $#all;
 is(scalar(@all), 6, 'all fillers have stopped: six clients are told');
 cmp_ok($first, '>', $LEASE + $MARGIN - 4,
        'all fillers have stopped: not before lease and margin');

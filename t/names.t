@@ -234,9 +234,8 @@ my @results = ask($nginx, map { { path => "/s$_", question => question(),
         $threads = $now if $now > $threads;
     } } } 1 .. $THREADS + 2);
 
-stream_ok($results[$_], "too many names: number $_ is not found", error =>
-          'provider_refused')
-    foreach 0 .. $#results;
+stream_ok($results[$_], "too many names: number $_ is not found",
+          error => 'provider_refused') foreach 0 .. $#results;
 is($threads, 1 + $THREADS, 'too many names: look-ups at once have a limit');
 is(scalar(() = $nginx->error_log =~ /: too many names are looked up"/g), 2,
    'too many names: the log tells');

@@ -302,8 +302,8 @@ sub redis_is_back {
 
     my $q = ask($nginx, { question => 'Who gets no file?' });
 
-    stream_ok($q, 'no file for a call: an error', error =>
-              'internal', restarts => 0);
+    stream_ok($q, 'no file for a call: an error',
+              error => 'internal', restarts => 0);
     cmp_ok($q->{ended} - $q->{started}, '<', 10,
            'no file for a call: told soon');
     like($nginx->error_log,

@@ -216,9 +216,8 @@ my $port = $trio->master->{tls_port};
 
 cmp_ok(scalar(@clients), '>=', 8, 'Redis: workers and fillers are connected');
 ok(!(grep { !/ laddr=127\.0\.0\.1:$port .* user=chat / } @clients),
-   'Redis: all are connected over TLS, as that user') or diag(join(
-                                                                   "\n",
-                                                                   @clients));
+   'Redis: all are connected over TLS, as that user')
+    or diag(join("\n", @clients));
 
 # who asks too much
 

@@ -361,8 +361,8 @@ foreach my $q (@all) {
                   chunks => [ pieces_of($q->{question}) ]);
 
     } elsif ($kind =~ /^falls/) {
-        stream_ok($q, "HTTP/2: number $n falls silent", error =>
-                  'provider_timeout');
+        stream_ok($q, "HTTP/2: number $n falls silent",
+                  error => 'provider_timeout');
 
     } elsif ($kind =~ /^breaks|^is/) {
         stream_ok($q, "HTTP/2: number $n $kind", error => 'provider_broken');
@@ -410,8 +410,8 @@ $nginx = with(url_of($two), "$trust total_timeout 2s;");
     (map { "Who is slow, number $_? {{chunks=100;gap=50}}" } 1 .. 3),
     (map { "Who is fast, number $_? {{chunks=20;gap=20}}" } 1 .. 3));
 
-stream_ok($all[$_], "total_timeout: slow call $_ ends", error =>
-          'provider_timeout') foreach 0 .. 2;
+stream_ok($all[$_], "total_timeout: slow call $_ ends",
+          error => 'provider_timeout') foreach 0 .. 2;
 stream_ok($all[$_],
           "total_timeout: fast call $_ is whole",
           chunks => [ pieces_of($all[$_]{question}) ])

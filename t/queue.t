@@ -137,9 +137,9 @@ my $question = 'Who joins what is refused?';
     } $nginx, $nginx, $slow);
 
 refused_ok($all[7], 'joined what is refused: the one who opened it');
-stream_ok($all[$_], "joined what is refused: client $_", error =>
-          'queue_full', restarts => 0,
-          cache => qr/collapsed$/) foreach 8 .. 10;
+stream_ok($all[$_], "joined what is refused: client $_",
+          error => 'queue_full', restarts => 0, cache => qr/collapsed$/)
+    foreach 8 .. 10;
 ok($all[$_]{ended} - $all[7]{ended} < $SLACK,
    "joined what is refused: client $_ is told at once")
     foreach 8 .. 10;
@@ -158,9 +158,8 @@ $nginx = start_nginx(%common, workers => 2,
     { question => 'Who waits 0?', delay => 0.6 });
 
 stream_ok($all[0], 'busy fillers: the first one is served', restarts => 0);
-stream_ok($all[$_], "busy fillers: client $_ is too late", error =>
-          'queue_timeout', restarts => 0)
-    foreach 1 .. 5;
+stream_ok($all[$_], "busy fillers: client $_ is too late",
+          error => 'queue_timeout', restarts => 0) foreach 1 .. 5;
 ok(took($all[$_]) > 0.9 && took($all[$_]) < 1 + $SLACK,
    "busy fillers: client $_ after its time")
     or diag(took($all[$_])) foreach 1 .. 4;
@@ -176,9 +175,8 @@ stand_still(@fillers);
 
 @all = ask($nginx, map { { question => "Who is never heard $_?" } } 0 .. 3);
 
-stream_ok($all[$_], "stopped fillers: nobody takes number $_", error =>
-          'queue_timeout', restarts => 0)
-    foreach 0 .. 3;
+stream_ok($all[$_], "stopped fillers: nobody takes number $_",
+          error => 'queue_timeout', restarts => 0) foreach 0 .. 3;
 ok(took($all[$_]) > 0.9 && took($all[$_]) < 1 + $SLACK,
    "stopped fillers: number $_ after its time")
     or diag(took($all[$_])) foreach 0 .. 3;

@@ -19,11 +19,11 @@ binmode(Test::More->builder->$_, ':utf8') foreach qw(output failure_output);
 
 my ($client) = readme('') =~ /^<!-- test: client -->\n```js\n(.*?)^```/ms;
 
-ok(defined $client, 'README has a client') or die;
+ok(defined $client, 'README: has a client') or die;
 
 my @code = grep { !m!^\s*(?://.*)?$! } split(/\n/, $client);
 
-cmp_ok(scalar @code, '<=', 40, 'in at most 40 lines of code');
+cmp_ok(scalar @code, '<=', 40, 'README: at most 40 lines of code');
 
 my $driver = test_dir() . '/client.mjs';
 
@@ -64,45 +64,50 @@ foreach my $name ('miss', 'hit') {
     answered($seen, $name, @pieces);
 }
 
-is(provider_stats($provider, $question), 1, 'the second one was a hit');
+is(provider_stats($provider, $question), 1, 'hit: the provider is not called');
 
 $seen = run_client($nginx->url, $question, use_cache => JSON::PP::false());
 
 answered($seen, 'more fields', @pieces);
-is(provider_stats($provider, $question), 2, 'which are sent');
+is(provider_stats($provider, $question), 2, 'more fields: they are sent');
 
 $seen = run_client($nginx->url, '  ');
 
-is($seen->{error}{code}, 'invalid_field', 'an error before the stream: code');
-is($seen->{error}{status}, 422, 'and status');
-like($seen->{error}{message}, qr/question/, 'and message');
+is($seen->{error}{code}, 'invalid_field',
+   'an error before the stream: its code');
+is($seen->{error}{status}, 422, 'an error before the stream: its status');
+like($seen->{error}{message}, qr/question/,
+     'an error before the stream: its message');
 
 $seen = run_client($nginx->url('/none'), 'Why?');
 
-is($seen->{error}{status}, 404, 'an error that is no JSON: status');
-is($seen->{error}{message}, 'Not Found', 'and message');
+is($seen->{error}{status}, 404, 'an error that is no JSON: its status');
+is($seen->{error}{message}, 'Not Found',
+   'an error that is no JSON: its message');
 
 $seen = run_client($nginx->url, "Is it long? {{chunks=5;finish=length}}");
 
-is($seen->{error}, undef, 'an answer that was cut short is one');
+is($seen->{error}, undef, 'an answer that was cut short: no error');
 
 $seen = run_client($nginx->url, "Why does it fail? {{status=400}}");
 
-is($seen->{error}{code}, 'provider_refused', 'an error event: code');
-ok(length $seen->{error}{message}, 'and message');
-is($seen->{error}{status}, undef, 'without a status');
+is($seen->{error}{code}, 'provider_refused', 'an error event: its code');
+ok(length $seen->{error}{message}, 'an error event: its message');
+is($seen->{error}{status}, undef, 'an error event: no status');
 
 $question = 'What restarts? {{chunks=5;fault=reset;at=3;fails=1}}';
 $seen = run_client($nginx->url, $question);
 @pieces = pieces_of($question, utf8 => 1);
 
 is($seen->{answer}, decoded(@pieces), 'a restart: the whole answer');
-is($seen->{texts}[-1], decoded(@pieces), 'the text is that of the second try');
-is(scalar(grep { $_ eq '' } @{ $seen->{texts} }), 2, 'the first is forgotten');
+is($seen->{texts}[-1], decoded(@pieces),
+   'a restart: the text of the second try');
+is(scalar(grep { $_ eq '' } @{ $seen->{texts} }), 2,
+   'a restart: the first is forgotten');
 
 $seen = run_client($nginx->url, 'Who leaves? {{chunks=20;gap=50}}', abort => 1);
 
-is($seen->{error}{name}, 'AbortError', 'it can be aborted');
+is($seen->{error}{name}, 'AbortError', 'an abort: it is told');
 
 
 # cut anywhere, with comments: byte by byte from a server of our own
@@ -126,7 +131,7 @@ answered($seen, 'all at once', @parts);
 
 $seen = from_bytes($processing . $one, 7);
 
-is($seen->{error}{code}, 'interrupted', 'a stream without an end is an error');
+is($seen->{error}{code}, 'interrupted', 'a stream without an end: an error');
 
 
 done();

@@ -52,7 +52,7 @@ sub unharmed_ok {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    stream_ok($q, $name, restarts => 0,
+    stream_ok($q, "$name: completed", restarts => 0,
               chunks => [ pieces_of($question, %provider) ]);
     is(provider_stats($provider, $question), 1, "$name: one call");
     is($redis->entries(stream_key($question))->[-1]{chunk},
@@ -96,7 +96,8 @@ sub works_ok {
 
 my $cached = 'What is cached? {{gap=0}}';
 
-stream_ok(scalar ask($nginx, { question => $cached }), 'at the start');
+stream_ok(scalar ask($nginx, { question => $cached }),
+          'at the start: an answer');
 
 # what Redis may be set to; it goes back after a moment
 
@@ -156,8 +157,8 @@ $redis->cmd('CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024');
         } 0.4, 0.6, 0.8);
 
     unharmed_ok($q, 'loading: what runs goes on');
-    refused_ok($_, 'loading: a miss is refused') foreach @more;
-    is($loader->reply, 'OK', 'loaded');
+    refused_ok($more[$_], "loading: miss $_ is refused") foreach 0 .. 2;
+    is($loader->reply, 'OK', 'loading: it ends');
     $redis->cmd('CONFIG', 'SET', 'key-load-delay', '0');
     works_ok('loaded');
 }
@@ -188,7 +189,7 @@ wait_for {
 
 is_deeply({ map { $_ => scalar @{ $found->{$_} } } keys %$found },
           { pubsub => 1, tasks => 1, commands => 2 },
-          'two connections of the worker, two of the filler');
+          'connections: two of the worker, two of the filler');
 
 foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
     sleep(1.05);
@@ -227,7 +228,7 @@ foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
 
     unharmed_ok($q, 'the end is missed');
     cmp_ok($q->{ended} - $killed, '<', $SILENCE - 0.5,
-           'but not for long');
+           'the end is missed: not for long');
 }
 
 # the subscriber again and again, with many streams
@@ -245,7 +246,8 @@ my @wrong = grep { length } map {
          chunks => [ pieces_of($asks[$_]{question}, %provider) ]))
 } 0 .. $#asks;
 
-is(scalar(@wrong), 0, 'nothing lost, nothing doubled') or diag($wrong[0]);
+is(scalar(@wrong), 0,
+   'often lost: nothing lost, nothing doubled') or diag($wrong[0]);
 
 # scripts are forgotten
 
@@ -324,7 +326,7 @@ works_ok('keys lost');
 foreach my $ask (lose('tasks deleted', 'tasks', @deleted),
                  lose('tasks a string', 'tasks', @string),
                  lose('tasks a list', 'tasks', @list),
-                 lose('all', undef, ['FLUSHALL']))
+                 lose('all keys', undef, ['FLUSHALL']))
 {
     lost_ok(scalar ask($nginx, $ask));
     $redis->cmd('DEL', 'chat:tasks:1');
@@ -332,8 +334,8 @@ foreach my $ask (lose('tasks deleted', 'tasks', @deleted),
 }
 
 wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'at the end: no call goes on');
 
-mostly_ok(\@refused, 0.1, 'refused at once');
+mostly_ok(\@refused, 0.1, 'refused: at once for most');
 
 done();

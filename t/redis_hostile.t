@@ -110,26 +110,29 @@ foreach (@attacks) {
 
 # the socket's buffers have room for some of it
 
-cmp_ok($_, '<', 30e6, 'a line without an end: it is not waited for')
-    foreach values %{ $seen{'a line without an end'} };
+my @taken = values %{ $seen{'a line without an end'} };
+
+cmp_ok($taken[$_], '<', 30e6, "a line without an end: not waited for, $_")
+    foreach 0 .. $#taken;
 
 is("@{[ sort $nginx->worker_pids, $nginx->filler_pids ]}", "@pids",
-   'no process has died');
+   'processes: none has died');
 
 # a sanitizer keeps for a while what was freed
 
 my $most = $ENV{CHAT_NGINX} ? 1200e3 : 400e3;
 
-foreach my $pid (@pids) {
-    my ($peak) = read_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+)/m;
+foreach my $i (0 .. $#pids) {
+    my ($peak) = read_file("/proc/$pids[$i]/status") =~ /^VmHWM:\s+(\d+)/m;
 
-    cmp_ok($peak, '<', $most, 'nor has one grown, in kB');
+    cmp_ok($peak, '<', $most, "processes: number $i has not grown, in kB");
 }
 
 my $q = ask($nginx, { question => 'Who is there?' });
 
-is($q->{status}, 503, 'questions are refused');
-like($nginx->error_log, qr/a broken reply, or one too large/, 'the log tells');
+is($q->{status}, 503, 'questions: refused with 503');
+like($nginx->error_log, qr/a broken reply, or one too large/,
+     'the log: tells of broken replies');
 
 kill('TERM', $server);
 waitpid($server, 0);

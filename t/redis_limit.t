@@ -25,7 +25,7 @@ foreach ($large, $small) {
 }
 
 is($redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
-               'normal 100kb 0 0'), 'OK', 'a limit is set');
+               'normal 100kb 0 0'), 'OK', 'a limit: it is set');
 
 # so long after it was made that the next connection is made at once
 
@@ -33,23 +33,23 @@ select(undef, undef, undef, 1.2);
 
 my $q = ask($nginx, { question => $large });
 
-is($q->{status}, 503, 'limited: refused') or diag($q->{raw});
+is($q->{status}, 503, 'a limit: the answer is refused') or diag($q->{raw});
 
 my $key = stream_key($large);
 
 ok(wait_for(sub { $nginx->error_log =~ /\[error\].*the answer at "$key"/ }, 5),
-   'the log names it');
+   'a limit: the log names it');
 
 ok(wait_for(sub {
     ask($nginx, { question => $small })->{status} == 200
-}, 10), 'others are served');
+}, 10), 'a limit: others are served');
 
 # again and again: it is left alone
 
 ok(wait_for(sub {
     ask($nginx, { question => $large });
     $nginx->error_log =~ /"$key", which is not asked for any more for 60 s/;
-}, 20), 'the log tells that it is not asked for any more');
+}, 20), 'once more: the log tells that it is not asked for');
 
 my $made = sub {
     my ($n) = $redis->cmd('INFO', 'stats') =~ /total_connections_received:(\d+)/;
@@ -58,24 +58,24 @@ my $made = sub {
 
 ok(wait_for(sub {
     ask($nginx, { question => $small })->{status} == 200
-}, 10), 'others are served again');
+}, 10), 'once more: others are served');
 
 my $before = $made->();
 my @all = ask($nginx, map { ({ question => $large }, { question => $small }) }
               1 .. 10);
 
 is(join(' ', map { $_->{status} } @all), join(' ', ('503 200') x 10),
-   'only that answer is refused');
-is($made->(), $before, 'no connection is lost');
+   'once more: only that answer is refused');
+is($made->(), $before, 'once more: no connection is lost');
 
 is($redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0'),
-   'OK', 'no limit');
-ok($nginx->reload, 'a reload');
+   'OK', 'no limit: it is set');
+ok($nginx->reload, 'no limit: a reload');
 ok(wait_for(sub {
     $q = ask($nginx, { question => $large });
     $q->{status} == 200;
-}, 10), 'asked for again');
-stream_ok($q, 'a hit again', cache => qr/; hit/,
+}, 10), 'no limit: asked for again');
+stream_ok($q, 'no limit: a hit', cache => qr/; hit/,
           chunks => [ pieces_of($large, %LARGE) ]);
 
 done();

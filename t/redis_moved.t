@@ -64,7 +64,7 @@ wait_for { get($nginx, '/')->{body} =~ /"status": "ok"/ } 10, 'good health';
 my $all = connections($redis[0]);
 
 is(join(' ', sort keys %$all), 'broker commands pubsub tasks',
-   'all are connected');
+   'at the start: all are connected');
 
 # nobody asks: whoever is the first to do so is answered
 

@@ -88,14 +88,15 @@ sub downs {
 my $nginx = start_nginx(redis => "redis://[::1]:$port/0",
                         provider => $provider, workers => 1);
 
-is_at($first, works_ok($nginx, '[::1]'), 'it is there');
+is_at($first, works_ok($nginx, '[::1]'), '[::1]: the answer is there');
 is_at($first, works_ok(start_nginx(redis => "redis://localhost:$port/0",
                                    provider => $provider), 'localhost'),
-      'a name, resolved at start');
+      'a name: resolved at start');
 
 is_at($first, works_ok(started('localhost'), 'localhost, with a resolver'),
-      'no name server is asked');
-is($dns->asked('localhost'), 0, 'indeed');
+      'localhost, with a resolver: the answer is there');
+is($dns->asked('localhost'), 0,
+   'localhost, with a resolver: no name server is asked');
 
 $dns->set('six.test' => '::1');
 works_ok(started('six.test'), 'a name that is an IPv6 address');
@@ -108,12 +109,13 @@ my $from = time();
 my $four = started('four.test');
 
 works_ok($four, 'one of four');
-ok(time() - $from < 5, 'in no time') or diag(time() - $from . ' s');
+ok(time() - $from < 5, 'one of four: in no time')
+    or diag(time() - $from . ' s');
 like($four->error_log, qr/\[error\].*redis\ four\.test:$port\/0,\ \w+:\ connect
                          \(\)\ failed,\ at\ 127\.0\.0\.[345]:$port\ \(111:/x,
-     'the log tells which did not');
+     'one of four: the log tells which did not');
 is(scalar(my @lines = $four->error_log =~ /\[error\].*connect\(\) failed/g) > 5,
-   '', 'once a connection');
+   '', 'one of four: told once a connection');
 
 # a name that changes is followed when the connection is lost, not before
 
@@ -121,19 +123,21 @@ $dns->set('moves.test' => '127.0.0.1');
 
 $nginx = started('moves.test');
 
-is_at($first, works_ok($nginx, 'before it moves'), 'at the first');
+is_at($first, works_ok($nginx, 'before it moves'),
+      'before it moves: at the first');
 $dns->set('moves.test' => '127.0.0.2');
 
 # longer than the answer was valid
 
 sleep(2.1);
-is_at($first, works_ok($nginx, 'after it has moved'), 'still at the first');
+is_at($first, works_ok($nginx, 'after it has moved'),
+      'after it has moved: still at the first');
 kill_clients($first);
 wait_for { ask($nginx, { question => 'Where is it?' })->{status} == 200
            && $second->client->cmd('EXISTS', stream_key('Where is it?')) } 8,
     'the second';
 is_at($second, works_ok($nginx, 'when the connection was lost'),
-      'at the second');
+      'when the connection was lost: at the second');
 
 # a filler that is forked from a worker which has resolved names
 
@@ -142,24 +146,29 @@ my ($filler) = $nginx->filler_pids;
 kill('KILL', $filler);
 wait_for { gone($filler) && $nginx->filler_pids } 10, 'a new filler';
 $nginx->allow_log(qr/exited on signal 9/);
-is_at($second, works_ok($nginx, 'another filler'), 'at the second');
+is_at($second, works_ok($nginx, 'another filler'),
+      'another filler: at the second');
 
 # no answer from the name server
 
 $dns->set(mute => 1);
 sleep(1.1);
-is_at($second, works_ok($nginx, 'no name server'), 'what is there goes on');
+is_at($second, works_ok($nginx, 'no name server'),
+      'no name server: what is there goes on');
 
 kill_clients($second);
-ok(wait_for(sub { downs($nginx) }, 10, 'the loss'), 'but is not found anew');
+ok(wait_for(sub { downs($nginx) }, 10, 'the loss'),
+   'no name server: not found anew');
 wait_for { $nginx->error_log =~ /moves\.test could not be resolved/ } 5,
     'the line';
 like($nginx->error_log, qr/\[error\].*redis\ moves\.test:$port\/0,\ \w+:
                           \ no\ address\ is\ known:\ "moves\.test\ could\ not
-                          \ be\ resolved\ \(110:/x, 'the log tells why');
+                          \ be\ resolved\ \(110:/x,
+     'no name server: the log tells why');
 $from = time();
-is(ask($nginx, { question => 'Is it down?' })->{status}, 503, 'refused');
-ok(time() - $from < 1, 'at once');
+is(ask($nginx, { question => 'Is it down?' })->{status}, 503,
+   'no name server: refused with 503');
+ok(time() - $from < 1, 'no name server: refused at once');
 $dns->set(mute => 0);
 works_ok($nginx, 'the name server is back');
 
@@ -170,7 +179,7 @@ my $late = started('late.test');
 wait_for { $late->error_log =~ /late\.test could not be resolved \(3: / } 5,
     'the line';
 like($late->error_log, qr/no address is known: "late\.test could not .* \(3: /,
-     'an unknown name is no error at start');
+     'an unknown name: no error at start');
 $dns->set('late.test' => '127.0.0.1');
 works_ok($late, 'it is known now');
 
@@ -201,7 +210,7 @@ $dns->set(mute => 0);
 wait_for { $slow->error_log =~ /"localhost could not be resolved \(3: / } 5,
     'the line';
 like($slow->error_log, qr/: "localhost could not be resolved \(3: /,
-     'a name that Sentinel tells, and nobody knows');
+     'a name that Sentinel tells, and nobody knows: logged');
 
 # one of its two addresses is of nobody
 
@@ -220,10 +229,10 @@ ok(wait_for(sub {
 
     return ask($slow, { question => $question })->{status} == 200
         && $new->client->cmd('EXISTS', stream_key($question));
-}, 10, 'the new master'), 'and then at the new one');
+}, 10, 'the new master'), 'after a failover: at the new master');
 works_ok($slow, 'after a failover');
 like($slow->error_log, qr/\[notice\].*: the master is at localhost:\d+/,
-     'the log tells it by its name');
+     'after a failover: the log tells the name');
 
 # without a resolver
 
@@ -234,8 +243,9 @@ my $alone = start_nginx(provider => $provider, workers => 1, http => $files,
 
 wait_for { $alone->error_log =~ /localhost is a name, and/ } 5, 'the line';
 like($alone->error_log, qr/\[error\].*: "localhost is a name, and there is no /,
-     'a name that Sentinel tells, and no resolver');
-is(ask($alone, { question => 'Who is asked?' })->{status}, 503, 'no answer');
+     'a name that Sentinel tells, and no resolver: logged');
+is(ask($alone, { question => 'Who is asked?' })->{status}, 503,
+   'a name that Sentinel tells, and no resolver: 503');
 
 # reload and quit with names
 $late->reload;

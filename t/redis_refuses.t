@@ -55,7 +55,8 @@ sub hit_ok {
 }
 
 
-stream_ok(scalar ask($nginx{error}, { question => $cached }), 'at the start');
+stream_ok(scalar ask($nginx{error}, { question => $cached }),
+          'at the start: an answer');
 becomes_ok('at the start', $_, 200, 'ok', '') foreach 'error', 'direct';
 
 # looking leaves nothing behind
@@ -72,9 +73,9 @@ my $looked = sub {
 my $before = $looked->();
 
 ok(wait_for(sub { health('error'); $looked->() >= $before + 2 }, 20),
-   'it is looked at');
+   'looking: it is looked at');
 wait_for { $others->() eq '' } 10, 'nothing is there but what was asked';
-is($others->(), '', 'looking leaves nothing behind');
+is($others->(), '', 'looking: leaves nothing behind');
 
 # what is set, and set back; what Redis says then
 
@@ -100,7 +101,7 @@ foreach ([ 'a replica', 'READONLY', $writes,
 {
     my ($name, $word, $reason, $on, $off) = @$_;
 
-    is($redis->cmd(@$on), 'OK', "$name: set");
+    is($redis->cmd(@$on), 'OK', "$name: it is set");
     becomes_ok($name, 'error', 200, 'degraded', $word, $reason);
     becomes_ok($name, 'direct', 200, 'degraded', $word,
                qr/^Redis\ refuses\ writes:\ providers\ are\ asked\ directly

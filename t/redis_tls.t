@@ -149,10 +149,12 @@ works_ok($nginx, 'good');
 my @clients = clients_of($redis);
 my $port = $redis->{tls_port};
 
-cmp_ok(scalar(@clients), '>=', 4, 'workers and filler are connected');
-ok(!(grep { !/ laddr=127\.0\.0\.1:$port / } @clients), 'all of them over TLS')
+cmp_ok(scalar(@clients), '>=', 4, 'good: workers and filler are connected');
+ok(!(grep { !/ laddr=127\.0\.0\.1:$port / } @clients),
+   'good: all of them over TLS')
     or diag(join("\n", @clients));
-unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/, 'nothing is wrong');
+unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/,
+       'good: nothing is wrong');
 
 # many large answers at once, through a line that stutters
 
@@ -166,16 +168,17 @@ unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/, 'nothing is wrong');
     my @all = ask($slow, map { ({ question => $_, timeout => 60 },
         { question => $_, delay => 0.05, timeout => 60 }) } @large);
 
-    foreach my $q (@all) {
-        stream_ok($q, 'two million bytes', text => text_of($q->{question}));
+    foreach my $i (0 .. $#all) {
+        stream_ok($all[$i], "two million bytes: client $i is answered",
+                  text => text_of($all[$i]{question}));
     }
 
     # one by one: a command has a second, and the line is slow
 
-    foreach my $question (@large) {
-        stream_ok(scalar ask($slow, { question => $question, timeout => 60 }),
-                  'the same from the cache', cache => qr/; hit/,
-                  chunks => [ pieces_of($question) ]);
+    foreach my $i (0 .. $#large) {
+        stream_ok(scalar ask($slow, { question => $large[$i], timeout => 60 }),
+                  "two million bytes: number $i from the cache",
+                  cache => qr/; hit/, chunks => [ pieces_of($large[$i]) ]);
     }
 
     # a question as large as what is sent at once
@@ -186,9 +189,11 @@ unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/, 'nothing is wrong');
     $slow->stop;
     $slow = with($url, $trust, location => 'chat_max_question 1m;');
 
-    stream_ok($_, 'a long question', chunks => \@pieces)
-        foreach ask($slow, map { { question => $long, use_cache => 0,
-                                   timeout => 60 } } 1 .. 3);
+    @all = ask($slow, map { { question => $long, use_cache => 0,
+                              timeout => 60 } } 1 .. 3);
+
+    stream_ok($all[$_], "a long question: client $_ is answered",
+              chunks => \@pieces) foreach 0 .. 2;
 
     # cut off in the middle of it
 
@@ -212,10 +217,10 @@ unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/, 'nothing is wrong');
 $redis->stop('KILL');
 sleep(0.3);
 is(scalar(ask($nginx, { question => 'Who is killed?' }))->{status}, 503,
-   'killed: refused');
+   'killed: refused with 503');
 $redis->start;
 works_ok($nginx, 'killed and back', 4);
-ok($nginx->reload, 'reloaded');
+ok($nginx->reload, 'a reload: it succeeds');
 wait_for { $nginx->worker_pids == 2 } 10, 'two workers';
 works_ok($nginx, 'after a reload', 4);
 $nginx->stop;

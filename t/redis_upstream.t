@@ -93,12 +93,12 @@ foreach my $method ('', 'least_conn;', 'random;', 'random two;', 'zone z 64k;',
 my $weights = group("server $first weight=20; server $second;", workers => 4);
 
 wait_for { $one->connections + $two->connections == 10 } 10, 'connections';
-cmp_ok($one->connections, '>=', 9, 'weights are used');
+cmp_ok($one->connections, '>=', 9, 'weights: they are used');
 $weights->stop;
 
 my $down = group("server $first down; server $second;");
 
-all_at($two, 'what is down is not used');
+all_at($two, 'down: what is down is not used');
 works_ok($down, 'down');
 $down->stop;
 
@@ -111,32 +111,35 @@ my $nginx = group("server $first max_fails=1 fail_timeout=2s;
                    server $second backup;");
 
 works_ok($nginx, 'a backup');
-all_at($one, 'all are at the primary');
+all_at($one, 'a backup: all are at the primary');
 
 dies($one);
 
 my $from = time();
 
 works_ok($nginx, 'the primary is dead');
-ok(time() - $from < 5, 'soon') or diag(time() - $from . ' s');
-all_at($two, 'all are at the backup');
+ok(time() - $from < 5, 'the primary is dead: soon another')
+    or diag(time() - $from . ' s');
+all_at($two, 'the primary is dead: all are at the backup');
 like($nginx->error_log, qr/\[error\].*redis store:6379\/0, \w+: .*at \Q$first/,
-     'the log tells who did not answer');
+     'the primary is dead: the log tells who did not answer');
 
 # the primary is back; who has a connection keeps it
 
 lives($one);
 sleep(3);
-is($two->connections, 6, 'nobody goes back without a reason');
+is($two->connections, 6,
+   'the primary is back: nobody goes there without a reason');
 
 # one tries it, others may before that is known, and then all
 
 $two->set(drop => 1);
 wait_for { $one->connections >= 3 } 5, 'a try of each process';
-cmp_ok($one->connections, '>=', 3, 'each process tries the primary');
+cmp_ok($one->connections, '>=', 3,
+       'the primary is back: each process tries it');
 works_ok($nginx, 'the primary tried');
 $two->set(drop => 1);
-all_at($one, 'what works has failed no more');
+all_at($one, 'the primary is back: what works has failed no more');
 works_ok($nginx, 'the primary again');
 $nginx->stop;
 
@@ -145,14 +148,14 @@ $nginx->stop;
 $nginx = group("zone z 64k; server $first max_fails=1 fail_timeout=60s;
                 server $second backup;");
 
-all_at($one, 'at the primary');
+all_at($one, 'max_fails: at the primary');
 dies($one);
-all_at($two, 'at the backup');
+all_at($two, 'max_fails: at the backup');
 lives($one);
 $two->set(drop => 1);
 sleep(1.5);
 all_at($two, 'max_fails: still at the backup');
-is($one->connections, 0, 'and nobody at the primary');
+is($one->connections, 0, 'max_fails: nobody at the primary');
 works_ok($nginx, 'max_fails');
 
 # nobody is left
@@ -160,18 +163,19 @@ works_ok($nginx, 'max_fails');
 dies($two);
 wait_for { $nginx->error_log =~ /no live server/ } 15, 'the line';
 like($nginx->error_log, qr/redis store:6379\/0, \w+: no live server in the up/,
-     'the log tells that none is left');
+     'nobody is left: the log tells that none is left');
 wait_for { ask($nginx, { question => 'Anybody?' })->{status} == 503 } 5, '503';
 $from = time();
-is(ask($nginx, { question => 'Anybody there?' })->{status}, 503, 'refused');
-ok(time() - $from < 1, 'at once');
+is(ask($nginx, { question => 'Anybody there?' })->{status}, 503,
+   'nobody is left: refused with 503');
+ok(time() - $from < 1, 'nobody is left: refused at once');
 lives($two);
 $nginx->stop;
 
 # one that swallows everything is given up for the next
 
 $nginx = group("server $first fail_timeout=60s; server $second backup;");
-all_at($one, 'through the first');
+all_at($one, 'a hole: through the first');
 works_ok($nginx, 'no hole yet');
 $one->set(hole => 1);
 all_at($two, 'a hole: through the second');

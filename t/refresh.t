@@ -60,7 +60,8 @@ sub stored {
 
 my $question = 'What is new?';
 
-stream_ok(scalar ask($nginx, { question => $question }), 'the first answer',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'a refresh: the first answer',
           text => text($question, 1));
 
 my $seen = test_dir() . '/seen';
@@ -102,13 +103,17 @@ waitpid($watcher, 0);
 my %seen = split(/\n/, read_file($seen));
 
 is_deeply([ sort keys %seen ], [ text($question, 1), text($question, 2) ],
-          'the key was always whole');
-cmp_ok($seen{text($question, 1)}, '>', 100, 'seen often enough');
-stream_ok($new, 'the new answer', text => text($question, 2), restarts => 0,
+          'a refresh: the key was always whole');
+cmp_ok($seen{text($question, 1)}, '>', 100, 'a refresh: seen often enough');
+stream_ok($new,
+          'a refresh: the new answer',
+          text => text($question, 2), restarts => 0,
           cache => qr/^ngx_chat; fwd=request$/);
-stream_ok($_, 'meanwhile the old one', text => text($question, 1),
-          cache => qr/hit/) foreach @all;
-stream_ok(scalar ask($nginx, { question => $question }), 'then the new one',
+stream_ok($all[$_],
+          "a refresh: meanwhile the old one, $_", text => text($question, 1),
+          cache => qr/hit/) foreach 0 .. 5;
+stream_ok(scalar ask($nginx, { question => $question }),
+          'a refresh: then the new one',
           text => text($question, 2), cache => qr/hit/);
 provider_reset($provider);
 
@@ -124,11 +129,12 @@ my $old = stored($question);
     { question => $question, read_rate => 100_000, rcvbuf => 8192 },
     { question => $question, use_cache => 0, delay => 0.3 });
 
-stream_ok($all[0], 'a slow reader of the old answer', text => $old,
+stream_ok($all[0], 'a slow reader: the old answer', text => $old,
           cache => qr/hit/);
-stream_ok($all[1], 'a refresh', cache => qr/request/);
-ok($all[1]{ended} < $all[0]{ended}, 'that was there before he had read all');
-isnt(stored($question), $old, 'and replaced the answer');
+stream_ok($all[1], 'a slow reader: a refresh beside it', cache => qr/request/);
+ok($all[1]{ended} < $all[0]{ended},
+   'a slow reader: the refresh is there before');
+isnt(stored($question), $old, 'a slow reader: the answer is replaced');
 
 # nobody joins a refresh, and it joins nobody
 
@@ -140,10 +146,13 @@ provider_set($provider, gap => 100);
            { question => $question, delay => 0.2, use_cache => 0 },
            { question => $question, delay => 0.3 });
 
-stream_ok($all[$_], 'each an answer', restarts => 0) foreach 0 .. 3;
-like($all[1]{headers}{'cache-status'}, qr/fwd=miss$/, 'no refresh is joined');
-like($all[3]{headers}{'cache-status'}, qr/collapsed$/, 'but a miss is');
-is(provider_stats($provider, $question), 3, 'three calls');
+stream_ok($all[$_],
+          "joins: client $_ is answered", restarts => 0) foreach 0 .. 3;
+like($all[1]{headers}{'cache-status'}, qr/fwd=miss$/,
+     'joins: no refresh is joined');
+like($all[3]{headers}{'cache-status'}, qr/collapsed$/,
+     'joins: a miss is joined');
+is(provider_stats($provider, $question), 3, 'joins: three calls');
 
 # two at once: the one opened later stays, whichever ends first
 
@@ -163,12 +172,14 @@ foreach my $first_gap (80, 10) {
           } },
         { question => $question, use_cache => 0, after => sub { $set } });
 
-    stream_ok($_, 'one of two refreshes') foreach @all;
+    stream_ok($all[$_], "two refreshes, $first_gap ms: number $_") foreach 0, 1;
 
     my $earlier = $all[0]{ended} <=> $all[1]{ended};
 
-    is($earlier, $first_gap == 80 ? 1 : -1, 'they end in this order');
-    is(stored($question), $all[1]{text}, 'the later one stays');
+    is($earlier, $first_gap == 80 ? 1 : -1,
+       "two refreshes, $first_gap ms: they end in this order");
+    is(stored($question), $all[1]{text},
+       "two refreshes, $first_gap ms: the later one stays");
 }
 
 provider_reset($provider);
@@ -180,8 +191,9 @@ $question = 'What if it fails?';
 ask($nginx, { question => $question });
 provider_set($provider, fault => 'eof', at => 5);
 stream_ok(scalar ask($nginx, { question => $question, use_cache => 0 }),
-          'a refresh that fails', error => 'provider_broken');
-stream_ok(scalar ask($nginx, { question => $question }), 'the old answer stays',
+          'a refresh that fails: an error', error => 'provider_broken');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'a refresh that fails: the old answer stays',
           text => text($question, 1), cache => qr/hit/);
 provider_reset($provider);
 
@@ -189,8 +201,9 @@ provider_reset($provider);
 
 provider_set($provider, finish => 'length');
 stream_ok(scalar ask($nginx, { question => $question, use_cache => 0 }),
-          'a refresh that is cut short', finish => 'length');
-stream_ok(scalar ask($nginx, { question => $question }), 'the old answer',
+          'a refresh that is cut short: an answer', finish => 'length');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'a refresh that is cut short: the old answer stays',
           cache => qr/hit/);
 provider_reset($provider);
 
@@ -222,7 +235,7 @@ foreach my $case (@cases) {
 
 stream_ok(scalar ask($nginx, { question => $question, path => '/may_bypass',
                                headers => { 'X-Fresh' => '1' } }),
-          'it allows, but does not ask', cache => qr/hit/);
+          'chat_bypass: it allows, but does not ask', cache => qr/hit/);
 
 # a question that chat_bypass turns into an ordinary one may be joined
 
@@ -230,8 +243,10 @@ $question = 'May I join?';
 provider_set($provider, gap => 20);
 @all = ask($nginx, map { { question => $question, path => '/no_bypass',
                            use_cache => 0 } } 1 .. 5);
-stream_ok($_, 'joined', text => text($question, 1)) foreach @all;
-is(provider_stats($provider, $question), 1, 'one call');
+stream_ok($all[$_],
+          "chat_bypass off: client $_ joins",
+          text => text($question, 1)) foreach 0 .. 4;
+is(provider_stats($provider, $question), 1, 'chat_bypass off: one call');
 
 # chat_cache off: nothing looked up, joined or stored
 
@@ -241,18 +256,21 @@ $question = 'Does anything stay?';
                     1 .. 4),
            { question => $question, path => '/no_cache', use_cache => 0 });
 
-stream_ok($_, 'chat_cache off', cache => qr/^ngx_chat; fwd=bypass$/)
-    foreach @all;
+stream_ok($all[$_],
+          "chat_cache off: client $_ is answered",
+          cache => qr/^ngx_chat; fwd=bypass$/)
+    foreach 0 .. 4;
 
 my %texts = map { $_->{text} => 1 } @all;
 
-is(scalar(keys %texts), 5, 'each an answer of his own');
-is($redis->cmd('EXISTS', stream_key($question)), 0, 'nothing is stored');
+is(scalar(keys %texts), 5, 'chat_cache off: each an answer of its own');
+is($redis->cmd('EXISTS', stream_key($question)), 0,
+   'chat_cache off: nothing is stored');
 is_deeply($redis->cmd('KEYS', '*' . key_of($question) . '*:live:*'), [],
-          'nothing is announced');
+          'chat_cache off: nothing is announced');
 stream_ok(scalar ask($nginx, { question => $question }),
-          'a location that caches', cache => qr/miss/);
+          'a location that caches: a miss', cache => qr/miss/);
 stream_ok(scalar ask($nginx, { question => $question, path => '/no_cache' }),
-          'chat_cache off does not look', cache => qr/bypass/);
+          'chat_cache off: does not look', cache => qr/bypass/);
 
 done();

@@ -74,7 +74,8 @@ my $known = { question => 'What is known?' };
 my $over = { question => 'Who is over?', path => '/limited',
              headers => { 'X-User' => 'one' } };
 
-stream_ok(scalar ask($nginx, $_), 'an answer', cache => qr/fwd=miss$/)
+stream_ok(scalar ask($nginx, $_),
+          "before: $_->{question} is answered", cache => qr/fwd=miss$/)
     foreach $known, $over;
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'an empty queue';
 
@@ -95,8 +96,8 @@ wait_for {
 my $before = generations();
 
 is(code_of(scalar ask($nginx, questions(1))), '503 queue_full',
-   'the first one is refused');
-is(generations(), $before, 'what was opened for it is gone');
+   'a full queue: the first one is refused');
+is(generations(), $before, 'a full queue: what was opened for it is gone');
 
 # many more: one in 200 ms opens one in vain, with three scripts
 
@@ -105,9 +106,9 @@ my ($subscribed, $scripts, $writes) = map { calls($_) }
     qw(subscribe evalsha xadd);
 my @all = map { ask($nginx, questions($N / 3)) } 1 .. 3;
 
-is(refused(@all), $N, 'all are refused');
-is(generations(), $before, 'and nothing of them is kept');
-is(calls('subscribe'), $subscribed, 'nothing was subscribed');
+is(refused(@all), $N, 'a full queue: all are refused');
+is(generations(), $before, 'a full queue: nothing of them is kept');
+is(calls('subscribe'), $subscribed, 'a full queue: nothing is subscribed');
 
 my $bytes = (memory() - $memory) / $N;
 
@@ -118,16 +119,17 @@ $writes = (calls('xadd') - $writes) / $N;
 diag(sprintf('a refusal: %.0f bytes, %.2f scripts, %.2f entries', $bytes,
              $scripts, $writes));
 
-cmp_ok($bytes, '<', 1000, 'hardly any memory for each');
-cmp_ok($scripts, '<', 2, 'a script for each, and few more');
-cmp_ok($writes, '<', 0.5, 'nothing is opened for most');
+cmp_ok($bytes, '<', 1000, 'a full queue: hardly any memory for each');
+cmp_ok($scripts, '<', 2, 'a full queue: a script for each, and few more');
+cmp_ok($writes, '<', 0.5, 'a full queue: nothing is opened for most');
 
 # a refresh can be neither a hit nor a join
 
 $scripts = calls('evalsha');
 @all = ask($nginx, questions($N, use_cache => 0));
-is(refused(@all), $N, 'a refresh is refused');
-cmp_ok((calls('evalsha') - $scripts) / $N, '<', 2, 'without a script');
+is(refused(@all), $N, 'a refresh: it is refused');
+cmp_ok((calls('evalsha') - $scripts) / $N, '<', 2,
+       'a refresh: without a script');
 
 # hits and joins need no place, and other refusals come first
 
@@ -138,12 +140,14 @@ cmp_ok((calls('evalsha') - $scripts) / $N, '<', 2, 'without a script');
     { %$over, question => 'Who is over it?' },
     { question => $over->{question}, use_cache => 0 });
 
-is(refused(@all), 51, 'those behind are refused');
-stream_ok($all[50], 'a hit', cache => qr/hit/);
-is(scalar(@{ $all[51]{chunks} }), 1, 'one that runs is joined');
-like($all[$_]{headers}{'cache-status'}, qr/collapsed$/, 'and one that waits')
+is(refused(@all), 51, 'beside those: who needs a place is refused');
+stream_ok($all[50], 'beside those: a hit', cache => qr/hit/);
+is(scalar(@{ $all[51]{chunks} }), 1, 'beside those: one that runs is joined');
+like($all[$_]{headers}{'cache-status'}, qr/collapsed$/,
+     "beside those: client $_ joins")
     foreach 51, 52;
-is(code_of($all[53]), '429 miss_limit', 'who is over a limit is told that');
+is(code_of($all[53]), '429 miss_limit',
+   'beside those: who is over a limit is told that');
 
 # the clients leave, and soon there is room
 
@@ -159,7 +163,7 @@ wait_for {
     $q->{status} != 503
 } 5, 'a place';
 
-stream_ok($q, 'there is room again', cache => qr/fwd=miss$/);
+stream_ok($q, 'room again: a miss', cache => qr/fwd=miss$/);
 wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 20, 'an empty queue';
 $_->stop foreach $nginx, $other;
 
@@ -171,12 +175,12 @@ my $broken = start_nginx(redis => $redis, provider => $provider, workers => 1,
 
 wait_for { $broken->error_log =~ /connect\(\) failed/ } 5, 'it to be noticed';
 is(code_of(scalar ask($broken, questions(1))), '503 redis_down',
-   'the broker is down');
+   'the broker is down: the first one is refused');
 $redis->cmd('FLUSHALL');
 @all = ask($broken, questions(50));
 is(scalar(grep { code_of($_) eq '503 redis_down' } @all), 50,
-   'all are refused');
-is(generations(), 0, 'and nothing of them is kept');
+   'the broker is down: all are refused');
+is(generations(), 0, 'the broker is down: nothing of them is kept');
 $broken->stop;
 
 # nor does one that is there and refuses
@@ -199,7 +203,7 @@ foreach my $case ([ 'a replica', '503 redis_down',
     my ($name, $code, $on, $off) = @$case;
 
     $redis->cmd('FLUSHALL');
-    is($refusing->cmd(@$on), 'OK', "the broker refuses: $name");
+    is($refusing->cmd(@$on), 'OK', "$name: the broker refuses");
     @all = ask($broken, questions(20));
     is(scalar(grep { code_of($_) eq $code } @all), 20, "$name: all refused");
     is(generations(), 0, "$name: nothing of them is kept");

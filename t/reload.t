@@ -31,10 +31,11 @@ my $nginx = start_nginx(redis => $redis, http => configuration('m0'));
 # the old processes are gone: a master, two workers, a filler
 
 sub settled {
+    my ($name) = @_;
     my @pids;
 
     wait_for { (@pids = $nginx->pids) == 4 } 20, 'the old processes to end';
-    is(scalar(@pids), 4, 'two workers and one filler, as at first');
+    is(scalar(@pids), 4, "$name: two workers and one filler, as at first");
 }
 
 
@@ -50,7 +51,8 @@ sub settled {
     mid_answer($redis, 5, @early);
 
     foreach my $n (1 .. 4) {
-        ok($nginx->reload(http => configuration("m$n")), "reload $n");
+        ok($nginx->reload(http => configuration("m$n")),
+           "several reloads: number $n");
         sleep(0.4);
     }
 
@@ -59,7 +61,7 @@ sub settled {
         !Chat::Check::faults($_, text => text_of($_->{question}, %answer))
     } @all;
 
-    is(scalar(@good), 80, 'every request was answered');
+    is(scalar(@good), 80, 'several reloads: every request was answered');
 
     foreach my $q (@all) {
         my @faults = Chat::Check::faults($q);
@@ -67,21 +69,24 @@ sub settled {
         diag("$q->{question}: @faults") if @faults;
     }
 
-    is(scalar(grep { processing_of($_) != 1 } @all), 0, 'without a restart');
-    is(provider_stats($provider)->{calls}, 80, 'one call each');
+    is(scalar(grep { processing_of($_) != 1 } @all), 0,
+       'several reloads: without a restart');
+    is(provider_stats($provider)->{calls}, 80,
+       'several reloads: one call each');
 
     my $q = ask($nginx, { question => 'and now? {{chunks=1}}' });
 
-    stream_ok($q, 'after the reloads', restarts => 0);
-    like(provider_stats($provider)->{last_request}, qr/"m4"/, 'the new model');
+    stream_ok($q, 'after the reloads: a miss', restarts => 0);
+    like(provider_stats($provider)->{last_request}, qr/"m4"/,
+         'after the reloads: the new model');
 
     # the last of the late ones may have met another model
 
     stream_ok(scalar ask($nginx, { question => 'and now? {{chunks=1}}' }),
-              'a hit', cache => qr/; hit; /);
+              'after the reloads: a hit', cache => qr/; hit; /);
 
-    settled();
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+    settled('several reloads');
+    is(scalar(zombies($nginx)), 0, 'several reloads: no zombie is left');
 }
 
 
@@ -93,7 +98,7 @@ sub settled {
         question => $questions[$_], body_delay => 0.5 + 0.2 * $_ } } 0 .. 5);
 
     wait_for { taken_clients($nginx) >= 6 } 10, 'the clients';
-    ok($nginx->reload, 'reload while bodies are sent');
+    ok($nginx->reload, 'a slow body: a reload while it is sent');
 
     my @all = results($later);
 
@@ -112,34 +117,37 @@ sub settled {
     my $main = 'worker_shutdown_timeout 1s;';
     my $began = time();
 
-    ok($nginx->reload(main => $main), 'worker_shutdown_timeout');
+    ok($nginx->reload(main => $main), 'worker_shutdown_timeout: a reload');
 
-    settled();
+    settled('worker_shutdown_timeout');
 
     foreach my $n (1 .. 4) {
         my $old = filler($nginx);
         my $later = ask_later($nginx, { question => $question });
 
         mid_answer($redis, 5, $question);
-        ok($nginx->reload, "reload $n");
+        ok($nginx->reload, "worker_shutdown_timeout: reload $n");
 
         my ($cut) = results($later);
 
-        is($cut->{error}, 'closed early', 'a client of the old worker is cut');
+        is($cut->{error}, 'closed early',
+           "worker_shutdown_timeout, reload $n: a client is cut");
         wait_for { gone($old) } 15, 'the old filler to end';
-        ok(gone($old), 'the old filler has ended');
+        ok(gone($old), "worker_shutdown_timeout, reload $n: the filler ends");
     }
 
     my $q = ask($nginx, { question => $question });
 
-    stream_ok($q, 'an answer that was given back four times',
+    stream_ok($q, 'given back four times: an answer',
               cache => qr/collapsed/,
               text => text_of($question, %answer));
-    is(provider_stats($provider, $question), 5, 'begun five times');
+    is(provider_stats($provider, $question), 5,
+       'given back four times: begun five times');
 
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
+       'given back four times: no task is left');
+    is(scalar(zombies($nginx)), 0, 'given back four times: no zombie is left');
 }
 
 
@@ -150,32 +158,33 @@ sub settled {
     my $question = 'Who knows?';
     my $old;
 
-    ok($nginx->reload(main => 'worker_shutdown_timeout 500ms;'), 'reload');
-    settled();
+    ok($nginx->reload(main => 'worker_shutdown_timeout 500ms;'),
+       'without Redis: a first reload');
+    settled('without Redis');
 
     $old = filler($nginx);
 
     my $later = ask_later($nginx, { question => $question });
 
     mid_answer($redis, 5, $question);
-    ok($nginx->reload, 'reload');
+    ok($nginx->reload, 'without Redis: a second reload');
     sleep(0.4);
     $redis->signal('STOP');
     ok(wait_for(sub { gone($old) }, 15, 'its end'),
-       'a filler ends without Redis');
+       'without Redis: the old filler ends');
     $redis->signal('CONT');
     results($later);
 
     my $began = time();
     my $q = ask($nginx, { question => $question });
 
-    stream_ok($q, 'its answer goes on', cache => qr/collapsed/,
+    stream_ok($q, 'without Redis: its answer goes on', cache => qr/collapsed/,
               text => text_of($question, %answer));
 
     # of the lease five seconds are left at least
 
     cmp_ok((restarted_at($q) // $began) - $began, '<', 1 + $SLACK,
-           'without waiting for the lease');
+           'without Redis: the lease is not waited for');
 }
 
 done();

@@ -148,21 +148,22 @@ foreach my $i (0 .. $#cases) {
     my %want = defined $code ? (error => $code)
         : (chunks => [ nth_pieces($question, $calls) ]);
 
-    stream_ok($q, $name, restarts => 0, %want);
-    is($stats->{key_of($question)} || 0, $calls, "$name: calls");
-    between(took($q), $min, $min + $SLACK, "$name: time");
+    stream_ok($q, "$name: ends by " . ($code // 'its answer'),
+              restarts => 0, %want);
+    is($stats->{key_of($question)} || 0, $calls, "$name: $calls calls");
+    between(took($q), $min, $min + $SLACK, "$name: in its time");
     push(@more, took($q) - $min);
     $ended{$name} = $q->{ended};
     is($redis->cmd('EXISTS', stream_key($question)), defined $code ? 0 : 1,
-       "$name: " . (defined $code ? 'not cached' : 'cached'));
+       "$name: " . (defined $code ? 'nothing is cached' : 'it is cached'));
     unlike($q->{body}, qr/sk-|127\.0\.0\.1|$closed|secret/,
            "$name: nothing told");
 }
 
-mostly_ok(\@more, 1, 'no longer than that');
+mostly_ok(\@more, 1, 'all cases: no longer than that');
 cmp_ok($ended{'not after total_timeout'}, '<',
        $ended{'as often as total_timeout allows'},
-       'what would be too late is not waited for');
+       'not after total_timeout: too late is not waited for');
 
 # a date, of whole seconds
 
@@ -173,8 +174,8 @@ $date =~ s/([^\w])/sprintf('%%%02X', ord($1))/ge;
 my $ask = question("fails=1;status=503;retry_after=$date");
 my $q = ask($nginx, $ask);
 
-stream_ok($q, 'Retry-After is a date', restarts => 0);
-between(took($q), 1, 3 + $SLACK, 'it is obeyed');
+stream_ok($q, 'Retry-After is a date: an answer', restarts => 0);
+between(took($q), 1, 3 + $SLACK, 'Retry-After is a date: it is obeyed');
 
 # a provider that comes up meanwhile
 
@@ -185,8 +186,9 @@ my $later;
         $later ||= start_provider(port => $late, chunks => 6);
     }));
 
-stream_ok($all[0], 'a provider that comes up meanwhile', restarts => 0);
-between(took($all[0]), 0.2, 3 + $SLACK, 'was asked again');
+stream_ok($all[0], 'a provider that comes up: an answer', restarts => 0);
+between(took($all[0]), 0.2, 3 + $SLACK,
+        'a provider that comes up: it is asked again');
 
 # in the middle of the stream
 
@@ -222,7 +224,7 @@ foreach my $fault ('reset', 'eof', 'badjson', 'errobj') {
 
     my $hit = ask($nginx, { question => $question });
 
-    stream_ok($hit, "$fault: hit", restarts => 0, chunks => \@want,
+    stream_ok($hit, "$fault: a hit", restarts => 0, chunks => \@want,
               cache => qr/hit/);
 }
 
@@ -233,19 +235,20 @@ foreach my $fault ('reset', 'eof', 'badjson', 'errobj') {
          question('fault=eof;at=2;gap=30', 'total'));
 @all = ask($nginx, @asks);
 
-stream_ok($all[0], 'a fault each time', error => 'provider_broken',
+stream_ok($all[0], 'a fault each time: an error', error => 'provider_broken',
           restarts => 2);
 stream_ok($all[1], 'retries 0: the first fault is the last',
           error => 'provider_broken', restarts => 0);
-stream_ok($all[2], 'no more often than total_timeout allows',
+stream_ok($all[2], 'total_timeout: no more often than it allows',
           error => 'provider_broken', restarts => 3);
-between(took($all[2]), 1.4, 2.5 + $SLACK, 'and in its time');
-is(provider_stats($provider, $asks[0]{question}), 3, 'three calls');
-is(provider_stats($provider, $asks[1]{question}), 1, 'one call');
+between(took($all[2]), 1.4, 2.5 + $SLACK, 'total_timeout: in its time');
+is(provider_stats($provider, $asks[0]{question}), 3,
+   'a fault each time: three calls');
+is(provider_stats($provider, $asks[1]{question}), 1, 'retries 0: one call');
 is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks), 0,
-   'nothing of it is cached');
+   'faults that go on: nothing is cached');
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
-is(provider_stats($provider)->{active}, 0, 'no call goes on');
+is(provider_stats($provider)->{active}, 0, 'at the end: no call goes on');
 
 done();

@@ -60,38 +60,40 @@ sub shown {
         my $all = ($round + 1) * $PROCESSES;
 
         ok(wait_for(sub { fillers($nginx) == $all }, 15, "$all fillers"),
-           "$all fillers at once");
+           "many fillers: $all at once");
 
         my $ok = wait_for {
             $page = page($nginx);
             shown($page, 'running') == $PROCESSES;
         } 15, 'the living generation';
 
-        ok($ok, "of $all fillers, those that take tasks are shown");
-        is($page->{status}, 'ok', 'and it can be told that all is well');
+        ok($ok, "many fillers, $all: those that take tasks are shown");
+        is($page->{status}, 'ok', "many fillers, $all: all is well");
 
         if ($all <= $SLOTS) {
-            is(shown($page), $all, 'and so are the others');
+            is(shown($page), $all,
+               "many fillers, $all: the others are shown too");
 
         } else {
             # one may make room for two who look at the same time
 
             cmp_ok(shown($page), '>', $SLOTS - $PROCESSES,
-                   'and others, as there is room');
+                   "many fillers, $all: others, as there is room");
         }
     }
 
     my @wrong = grep { Chat::Check::faults($_, restarts => 0) }
                 map { results($_) } @later;
 
-    is(scalar(@wrong), 0, 'all are answered');
+    is(scalar(@wrong), 0, 'many fillers: all are answered');
 
     wait_for {
         fillers($nginx) == $PROCESSES && shown(page($nginx)) == $PROCESSES
     } 20, 'the last ones';
-    is(fillers($nginx), $PROCESSES, 'the last ones stay');
-    is(shown(page($nginx)), $PROCESSES, 'and are shown');
-    ok($nginx->stop, 'it ends');
+    is(fillers($nginx), $PROCESSES, 'many fillers: the last ones stay');
+    is(shown(page($nginx)), $PROCESSES,
+       'many fillers: the last ones are shown');
+    ok($nginx->stop, 'many fillers: nginx ends');
 }
 
 
@@ -106,7 +108,7 @@ sub shown {
     my $seen = 0;
 
     stand_still($_) foreach grep { $_ != $zero } @old;
-    ok($nginx->reload(workers => 1), 'another number of workers');
+    ok($nginx->reload(workers => 1), 'many workers: a reload to one');
     wait_for { gone($zero) } 15, 'the end of the old worker 0';
     filler($nginx);
 
@@ -117,8 +119,9 @@ sub shown {
     $nginx->signal('QUIT');
     kill('CONT', @old);
 
-    stream_ok((results($later))[0], 'the request of a late worker');
-    ok($nginx->stop, 'it ends');
+    stream_ok((results($later))[0],
+              'many workers: the request of a late worker');
+    ok($nginx->stop, 'many workers: nginx ends');
 }
 
 
@@ -134,7 +137,8 @@ sub shown {
 
     $nginx->allow_log(qr/exited on signal 9/);
     mid_answer($redis, 2, $question);
-    ok($nginx->reload(workers => 5), 'another number of workers');
+    ok($nginx->reload(workers => 5),
+       'a dead filler: a reload with more workers');
     another_filler($nginx, $old);
     wait_for { Chat::Nginx::title($worker) =~ /shutting down/ } 10,
         'the old worker to take no more clients';
@@ -150,13 +154,14 @@ sub shown {
 
     my ($q) = results($second);
 
-    stream_ok($q, 'what a dead filler has left', restarts => 1,
+    stream_ok($q, 'a dead filler: what it has left goes on', restarts => 1,
               cache => qr/collapsed/);
 
     # others would have to wait for the lease, of which 7 s are left at least
 
-    cmp_ok(restarted_at($q) - $killed, '<', 5, 'taken over at once');
-    ok($nginx->stop, 'it ends');
+    cmp_ok(restarted_at($q) - $killed, '<', 5,
+           'a dead filler: taken over at once');
+    ok($nginx->stop, 'a dead filler: nginx ends');
 }
 
 done();

@@ -21,45 +21,48 @@ use Chat::Scripts;
 
 is(join(' ', sort keys %text),
    'append cancel check claim done fail finish give_back idle open probe push '
-   . 'sweep waiting', 'all scripts');
-is(join(' ', grep { ref($sha{$_}) } keys %sha), '', 'all compile');
+   . 'sweep waiting', 'how they are made: all scripts');
+is(join(' ', grep { ref($sha{$_}) } keys %sha), '',
+   'how they are made: all compile');
 
-like($text{$_}, qr/^#!lua flags=allow-oom\n/, "$_ may exceed the memory")
+like($text{$_}, qr/^#!lua flags=allow-oom\n/, "$_: may exceed the memory")
     foreach qw(append cancel check claim done fail finish give_back idle
                sweep);
-like($text{$_}, qr/^#!lua\n/, "$_ may not") foreach qw(open push);
-like($text{waiting}, qr/^#!lua flags=no-writes\n/, 'waiting does not write');
+like($text{$_}, qr/^#!lua\n/,
+     "$_: may not exceed the memory") foreach qw(open push);
+like($text{waiting}, qr/^#!lua flags=no-writes\n/, 'waiting: does not write');
 
 is(compiled(), join('', map { bare($text{$_}) } sort keys %text),
-   'lua-to-c makes the same of them');
+   'lua-to-c: makes the same of them');
 
 
 # open
 
 fresh();
 
-is(opening(), 'MISS', 'open');
+is(opening(), 'MISS', 'open: a miss');
 is(entries($gen), '0-1 status processing', 'open: the first event');
-is(own(qw(state token task till tries n ms base bytes)), 'q   0 0 1 0 0-1 0',
-   'open: own');
+is(own(qw(state token task till tries n ms base bytes)),
+   'q   0 0 1 0 0-1 0', 'open: the fields of own');
 is($redis->cmd('HGET', $own, 'due') - $redis->cmd('HGET', $own, 'opened'),
-   30000, 'open: due');
+   30000, 'open: due after the wait');
 is($redis->cmd('HGET', $own, 'deadline') - $redis->cmd('HGET', $own, 'due'),
-   10000, 'open: deadline');
-is(own('wait'), 30000, 'open: wait');
+   10000, 'open: deadline after due');
+is(own('wait'), 30000, 'open: wait is kept');
 is(own('opened') - own('joined'), 1, 'open: joined earlier than opened');
-near(abs($redis->cmd('HGET', $own, 'opened') - now()), 0, 'open: opened');
-is($redis->cmd('GET', $live), $id, 'open: live');
+near(abs($redis->cmd('HGET', $own, 'opened') - now()), 0,
+     'open: opened is now');
+is($redis->cmd('GET', $live), $id, 'open: live is announced');
 near($redis->cmd('PTTL', $_), 90000, "open: expiry of $_")
     foreach $gen, $own, $live;
 
-unchanged(sub { is(opening(), 'MISS', 'open again') }, 'open again');
-unchanged(sub { is(opening(0), 'MISS', 'open again, no cache') },
-          'open again, no cache');
+unchanged(sub { is(opening(), 'MISS', 'open: once more') }, 'open: once more');
+unchanged(sub { is(opening(0), 'MISS', 'open: once more, no cache') },
+          'open: once more, no cache');
 
 set_own(joined => 1);
 is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
-   'open: join');
+   'open: a join');
 near(abs($redis->cmd('HGET', $own, 'joined') - now()), 0, 'open: joined now');
 is($redis->cmd('EXISTS', $gen2, $own2), 0, 'open: a joiner makes nothing');
 near($redis->cmd('PTTL', $own), 90000, 'open: joining keeps the expiry');
@@ -83,7 +86,8 @@ foreach my $gone ([ 'own', $own ], [ 'gen', $gen ]) {
     $redis->cmd('DEL', $gone->[1]);
     is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
        "open: no join without $gone->[0]");
-    is($redis->cmd('GET', $live), $other, 'open: live is the new one');
+    is($redis->cmd('GET', $live), $other,
+       "open: without $gone->[0], live is the new one");
 }
 
 foreach my $state (qw(d f x)) {
@@ -94,20 +98,21 @@ foreach my $state (qw(d f x)) {
        "open: no join in state $state");
 }
 
-foreach my $due (sub { now() - 5 }, sub { 'x' }) {
+foreach my $due ([ before => sub { now() - 5 } ], [ odd => sub { 'x' } ]) {
     fresh();
     opening();
-    set_own(due => $due->());
+    set_own(due => $due->[1]->());
     is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
-       'open: no join past due');
-    is($redis->cmd('GET', $live), $other, 'open: live is the new one');
+       "open: no join past due, $due->[0]");
+    is($redis->cmd('GET', $live), $other,
+       "open: past due, $due->[0], live is the new one");
 }
 
 foreach my $name ('short', "$id$id", '') {
     fresh();
     $redis->cmd('SET', $live, $name, 'PX', 1000);
     is(opening(), 'MISS', "open: live holds '$name'");
-    is($redis->cmd('GET', $live), $id, 'open: replaced');
+    is($redis->cmd('GET', $live), $id, "open: '$name' in live is replaced");
 }
 
 foreach my $name ('12', '12' x 17, 'AB' x 16, 'ab ' x 10 . 'ab') {
@@ -119,7 +124,8 @@ foreach my $name ('12', '12' x 17, 'AB' x 16, 'ab ' x 10 . 'ab') {
     $redis->cmd('RENAME', $own, $names[1]);
     $redis->cmd('SET', $live, $name, 'PX', 1000);
     is(opening(), 'MISS', "open: nobody joins '$name'");
-    is($redis->cmd('GET', $live), $id, 'open: replaced');
+    is($redis->cmd('GET', $live), $id,
+       "open: '$name', which nobody joins, is replaced");
 }
 
 fresh();
@@ -184,15 +190,16 @@ unchanged(sub {
     my ($reply, $left) = hit();
 
     near($left, 5000, 'open: time left');
-    is($reply, join(' ', 'HIT', @answer), 'open: hit');
-}, 'open: hit');
+    is($reply, join(' ', 'HIT', @answer), 'open: a hit');
+}, 'open: a hit');
 is(opening(0), 'MISS', 'open: no cache, no hit');
 
 fresh();
 cached(@answer);
 $redis->cmd('PERSIST', $S);
 is((hit())[1], -1, 'open: hit without a life');
-is(join(' ', splice(@eternal)), "open:$S", 'that is seen');
+is(join(' ', splice(@eternal)), "open:$S",
+   'open: a hit without a life is seen');
 
 fresh();
 opening();
@@ -259,7 +266,7 @@ foreach my $set ([ 'SET', $S, 'x' ], [ 'HSET', $S, 'v', '1' ],
 fresh();
 full(1);
 unchanged(sub { like(opening(), qr/^OOM/, 'open: out of memory') },
-          'out of memory');
+          'open: out of memory');
 full(0);
 
 
@@ -268,9 +275,11 @@ full(0);
 $redis->cmd('FLUSHALL');
 $redis->cmd('SCRIPT', 'FLUSH');
 like($redis->cmd('EVALSHA', $sha{waiting}, 1, $tasks), qr/^NOSCRIPT/,
-     'flushed');
-is($redis->cmd('EVAL', $text{waiting}, 1, $tasks)->[0], 0, 'EVAL');
-is($redis->cmd('EVALSHA', $sha{waiting}, 1, $tasks)->[0], 0, 'then EVALSHA');
+     'a flushed server: NOSCRIPT');
+is($redis->cmd('EVAL', $text{waiting}, 1, $tasks)->[0], 0,
+   'a flushed server: EVAL');
+is($redis->cmd('EVALSHA', $sha{waiting}, 1, $tasks)->[0], 0,
+   'a flushed server: then EVALSHA');
 
 finished();
 

@@ -69,7 +69,7 @@ sub took {
         my $got = $code->();
 
         if ($got !~ $reply) {
-            is($got, $reply, 'the reply');
+            is($got, $reply, 'took: the reply');
             return 0;
         }
 
@@ -115,7 +115,7 @@ sub measured {
 
     put_back($gen, $own);
     is(finish($n + 1, text => 'x' x $MANY, cuts => join(' ', ($cut) x $count)),
-       'OK', "an answer of $count chunks");
+       'OK', "finish: an answer of $count chunks");
     keep($S);
 
     foreach my $age (1, -1) {
@@ -130,7 +130,8 @@ sub measured {
         my $name = $age < 0 ? 'finish of an older one' : 'finish over it';
 
         $us{$name} = took(qr/^OK$/, $small, sub { finish(4) });
-        is($redis->cmd('XLEN', $S) == 4 ? 1 : -1, $age, $name);
+        is($redis->cmd('XLEN', $S) == 4 ? 1 : -1, $age,
+           "$name, $count chunks: S");
     }
 
     put_back($S);

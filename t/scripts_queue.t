@@ -18,12 +18,13 @@ $redis->cmd('FLUSHALL');
 is(call('waiting', $tasks), '0', 'waiting: no stream');
 is(call('push', $tasks, 0, 'h', 'x'), 'FULL', 'push: nothing allowed');
 is($redis->cmd('EXISTS', $tasks), 0, 'push: nothing made');
-is(call('push', $tasks, 2, 'h', 'x', 'k', "a\0b"), 'OK', 'push');
-like(entries($tasks), qr/^\d+-\d+ h x k a\0b$/, 'push: entry');
+is(call('push', $tasks, 2, 'h', 'x', 'k', "a\0b"), 'OK', 'push: a first');
+like(entries($tasks), qr/^\d+-\d+ h x k a\0b$/, 'push: its entry');
 is(call('push', $tasks, 2, 'h', 'y'), 'OK', 'push: a second');
 is(call('waiting', $tasks), '2', 'waiting: two, without a group');
-unchanged(sub { is(call('push', $tasks, 2, 'h', 'z'), 'FULL', 'push: full') },
-          'push: full');
+unchanged(sub { is(call('push', $tasks, 2, 'h', 'z'), 'FULL',
+                   'push: a full queue') },
+          'push: a full queue');
 is(call('idle', $tasks, '', 0, 10), '', 'idle: no group');
 is(call('sweep', $tasks, 0), '0', 'sweep: no group');
 
@@ -44,32 +45,32 @@ my $two = taken('you');
 
 unchanged(sub {
     is(call('idle', $tasks, '', 0, 10),
-       "$one h x k a\0b $two h y", 'idle: all');
-    is(call('idle', $tasks, '', 0, 1), "$one h x k a\0b", 'idle: one');
+       "$one h x k a\0b $two h y", 'idle: all of them');
+    is(call('idle', $tasks, '', 0, 1), "$one h x k a\0b", 'idle: one at most');
     is(call('idle', $tasks, 'you', 0, 10), "$two h y", 'idle: of one');
     is(call('idle', $tasks, 'they', 0, 10), '', 'idle: of nobody');
     is(call('idle', $tasks, '', 60000, 10), '', 'idle: not so long');
-}, 'idle');
+}, 'idle: a look');
 unchanged(sub { like(call('idle', $tasks, '', 'x', 10), qr/^ERR/,
                      'idle: bad time') }, 'idle: bad time');
 
-is(call('done', $tasks, $one), 'OK', 'done');
-is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 1, 'done: acknowledged');
-is($redis->cmd('XLEN', $tasks), 2, 'done: deleted');
-unchanged(sub { is(call('done', $tasks, $one), 'OK', 'done again') },
-          'done again');
+is(call('done', $tasks, $one), 'OK', 'done: a task');
+is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 1, 'done: it is acknowledged');
+is($redis->cmd('XLEN', $tasks), 2, 'done: it is deleted');
+unchanged(sub { is(call('done', $tasks, $one), 'OK', 'done: once more') },
+          'done: once more');
 unchanged(sub { like(call('done', $tasks, 'x'), qr/^ERR/, 'done: bad id') },
           'done: bad id');
 
-is(call('give_back', $tasks, $two), 'OK', 'give_back');
+is(call('give_back', $tasks, $two), 'OK', 'give_back: a task');
 is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 0,
-   'give_back: acknowledged');
+   'give_back: it is acknowledged');
 like(entries($tasks), qr/^\S+ h z \S+ h y$/, 'give_back: queued again');
 unchanged(sub { is(call('give_back', $tasks, $two), 'GONE',
-                   'give_back again') }, 'give_back again');
+                   'give_back: once more') }, 'give_back: once more');
 unchanged(sub { like(call('give_back', $tasks, 'x'), qr/^ERR/,
                      'give_back: bad id') }, 'give_back: bad id');
-is(call('waiting', $tasks), '2', 'give_back: waits');
+is(call('waiting', $tasks), '2', 'give_back: it waits');
 
 $one = taken('me');
 $two = taken('me');
@@ -79,13 +80,13 @@ is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 1,
    'idle: is acknowledged');
 
 is(call('sweep', $tasks, 600000), '0', 'sweep: none idle so long');
-is(call('sweep', $tasks, 0), '1', 'sweep: one');
+is(call('sweep', $tasks, 0), '1', 'sweep: one is idle');
 is($redis->cmd('XINFO', 'CONSUMERS', $tasks, 'fill')->[0][1], 'me',
    'sweep: who has a task stays');
-is(call('sweep', $tasks, 0), '0', 'sweep again');
+is(call('sweep', $tasks, 0), '0', 'sweep: once more');
 
 call('done', $tasks, $two);
-is($redis->cmd('XLEN', $tasks), 0, 'the queue is empty');
+is($redis->cmd('XLEN', $tasks), 0, 'the queue: it is empty');
 is(call('waiting', $tasks), '0', 'waiting: an empty stream');
 
 $redis->cmd('FLUSHALL');
@@ -93,7 +94,7 @@ is(call('sweep', $tasks, 0), '0', 'sweep: no stream');
 is(call('idle', $tasks, '', 0, 10), '', 'idle: no stream');
 is(call('done', $tasks, '1-1'), 'OK', 'done: no stream');
 is(call('give_back', $tasks, '1-1'), 'GONE', 'give_back: no stream');
-is($redis->cmd('DBSIZE'), 0, 'none is made');
+is($redis->cmd('DBSIZE'), 0, 'no stream: none is made');
 
 wrong($tasks);
 unchanged(sub {
@@ -102,7 +103,7 @@ unchanged(sub {
                 [ 'done', $tasks, '1-1' ], [ 'give_back', $tasks, '1-1' ],
                 [ 'idle', $tasks, '', 0, 9 ];
     is(call('sweep', $tasks, 0), '0', 'sweep: another type');
-}, 'a queue of another type');
+}, 'another type: the queue');
 
 
 # push: a limit of one in 10 s, and two besides
@@ -161,13 +162,13 @@ foreach my $value ('x', '', '-5', 'nan', '1e300', '12', '0x10') {
     $redis->cmd('FLUSHALL');
     $redis->cmd('SET', $limit, $value, 'PX', 5000);
     is(limited(burst => 0), 'OK', "limit: '$value' counts for nothing");
-    near(ahead() / 1000, 10000, 'limit: is replaced');
+    near(ahead() / 1000, 10000, "limit: '$value' is replaced");
 }
 
 $redis->cmd('FLUSHALL');
 wrong($limit);
 is(limited(), 'OK', 'limit: another type counts for nothing');
-near(ahead() / 1000, 10000, 'limit: is replaced');
+near(ahead() / 1000, 10000, 'limit: another type is replaced');
 
 # a clock that went back: as if all that can be counted had been
 
@@ -178,7 +179,7 @@ near((split(/ /, limited()))[1], 10000, 'limit: not beyond what it can be');
 
 $redis->cmd('FLUSHALL');
 is(limited(interval => 1, burst => 1_000_000), 'OK',
-   'limit: a million a second') foreach 1 .. 3;
+   "limit: a million a second, $_") foreach 1 .. 3;
 $redis->cmd('FLUSHALL');
 is(limited(interval => 86_400_000_000, burst => 364), 'OK',
    'limit: one a day');
@@ -199,7 +200,7 @@ unchanged(sub {
     like(call('idle', $tasks, '', 0, 9), qr/^$one h 1 /,
          'idle: out of memory');
     is(call('sweep', $tasks, 0), '0', 'sweep: out of memory');
-}, 'out of memory');
+}, 'out of memory: the queue');
 is(call('done', $tasks, $one), 'OK', 'done: out of memory');
 is(call('give_back', $tasks, $two), 'OK', 'give_back: out of memory');
 full(0);

@@ -18,20 +18,23 @@ use Chat::Scripts;
 running();
 
 is(own(qw(state token task tries n ms base bytes)), "r $A 5-1 1 1 0 0-1 0",
-   'claim: own');
-near($redis->cmd('HGET', $own, 'till') - now(), 10000, 'claim: till');
+   'claim: the fields of own');
+near($redis->cmd('HGET', $own, 'till') - now(), 10000,
+     'claim: till is a lease ahead');
 is($redis->cmd('HGET', $own, 'deadline') - $redis->cmd('HGET', $own, 'till'),
-   610000, 'claim: deadline');
+   610000, 'claim: deadline after till');
 near($redis->cmd('PTTL', $_), 60000, "claim: expiry of $_")
     foreach $gen, $own, $live;
 is(entries($gen), '0-1 status processing', 'claim: no second processing');
 published('claim');
 
-unchanged(sub { is(claim(), 'RUN 1 0 1', 'claim again') }, 'claim again');
-unchanged(sub { is(claim(token => $B), 'BUSY', 'claim: busy') },
-          'claim: busy');
-unchanged(sub { is(claim(token => $B, task => '6-1'), 'DUP', 'claim: dup') },
-          'claim: dup');
+unchanged(sub { is(claim(), 'RUN 1 0 1', 'claim: once more') },
+          'claim: once more');
+unchanged(sub { is(claim(token => $B), 'BUSY', 'claim: a busy one') },
+          'claim: a busy one');
+unchanged(sub { is(claim(token => $B, task => '6-1'), 'DUP',
+                   'claim: another task') },
+          'claim: another task');
 unchanged(sub {
     is(claim(token => $B, predecessor => 'c' x 32), 'BUSY',
        'claim: another predecessor');
@@ -43,7 +46,7 @@ unchanged(sub {
 
 is(claim(token => $B, predecessor => 'a' x 32), 'RUN 1 0 2',
    'claim: from a dead predecessor');
-is(own(qw(token tries)), "$B 2", 'claim: taken');
+is(own(qw(token tries)), "$B 2", 'claim: taken from it');
 published('claim: nothing was written, nothing is told');
 
 running();
@@ -59,7 +62,7 @@ is(own(qw(token task tries n base bytes)), "$B 6-1 2 3 $ms-3 0",
 like(entries($gen), qr/ \Q$ms\E-3 status processing$/,
      'claim: a second processing');
 published('claim: starts over', "1 2 3 $ms 1\np\n");
-near($redis->cmd('PTTL', $_), 60000, "claim: expiry of $_")
+near($redis->cmd('PTTL', $_), 60000, "claim: starts over, expiry of $_")
     foreach $gen, $own, $live;
 is(append(2, '', 0, 'x'), 'LOST', 'claim: the first has lost it');
 
@@ -72,14 +75,14 @@ published('claim: nothing since the last processing');
 
 set_own(till => now() - 1);
 is(claim(token => $B, alone => 0), 'DONE', 'claim: no try left');
-is(own('state'), 'f', 'claim: failed');
+is(own('state'), 'f', 'claim: no try left, failed');
 $ms = own('ms');
 like(entries($gen),
      qr/\Q$ms\E-4 status error message gone code interrupted$/,
-     'claim: the error');
+     'claim: no try left, the error');
 published('claim: no try left', "1 3 4 $ms 1\ne 4 11\ngoneinterrupted\n");
-ended('claim');
-unchanged(sub { is(claim(token => $_), 'DONE', 'claim: ended')
+ended('claim: no try left');
+unchanged(sub { is(claim(token => $_), 'DONE', "claim: ended, token $_")
                     foreach $A, $B }, 'claim: ended');
 
 fresh();
@@ -88,7 +91,7 @@ set_own(due => now() - 5);
 is(claim(), 'DONE', 'claim: past due');
 $ms = own('ms');
 like(entries($gen), qr/ \Q$ms\E-2 status error message late code queue_tim/,
-     'claim: queue_timeout');
+     'claim: past due, queue_timeout');
 published('claim: past due', "1 0 2 $ms 1\ne 4 13\nlatequeue_timeout\n");
 ended('claim: past due');
 
@@ -101,7 +104,8 @@ near($redis->cmd('PTTL', $live), 5000, 'claim: the live of another');
 fresh();
 opening();
 set_own(state => 'd');
-unchanged(sub { is(claim(), 'DONE', 'claim: done') }, 'claim: done');
+unchanged(sub { is(claim(), 'DONE', 'claim: what is done') },
+          'claim: what is done');
 
 fresh();
 opening();
@@ -112,19 +116,19 @@ is(claim(max => 1, alone => 0), 'RUN 1 0 1', 'claim: a first try needs no '
 # append
 
 running();
-is(append(1, '', 0, "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append');
+is(append(1, '', 0, "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append: two chunks');
 $ms = own('ms');
-is(own(qw(n bytes base)), '3 7 0-1', 'append: own');
+is(own(qw(n bytes base)), '3 7 0-1', 'append: the fields of own');
 is(entries($gen), "0-1 status processing $ms-2 status streaming chunk He\0l "
-   . "$ms-3 status streaming chunk \xc3\xa9\n", 'append: entries');
+   . "$ms-3 status streaming chunk \xc3\xa9\n", 'append: its entries');
 published('append', "1 1 2 $ms 2\ns 4\nHe\0l\ns 3\n\xc3\xa9\n\n");
 
 set_own(joined => 1);
-is(append(1, '', 0, "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append again');
-near(abs(own('joined') - now()), 0, 'append again: heard');
-is(own(qw(n bytes ms)), "3 7 $ms", 'append again: own');
-is($redis->cmd('XLEN', $gen), 3, 'append again: nothing more');
-published('append again');
+is(append(1, '', 0, "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append: once more');
+near(abs(own('joined') - now()), 0, 'append: once more, heard');
+is(own(qw(n bytes ms)), "3 7 $ms", 'append: once more, own');
+is($redis->cmd('XLEN', $gen), 3, 'append: once more, nothing more');
+published('append: once more');
 
 foreach my $n0 (0, 1, 2, 4, 5, -1) {
     unchanged(sub {
@@ -139,7 +143,7 @@ foreach my $case ([ LOST => $B, 4 ], [ LOST => 'a' x 32, 4 ],
     unchanged(sub {
         is(call('append', keys_of($id), $id, $case->[1], 4, 10000, 0, 'x'),
            $case->[0], "append: token '$case->[1]'");
-    }, 'append: a token not ours');
+    }, "append: '$case->[1]' is not ours");
 }
 
 set_own(till => 1);
@@ -153,23 +157,23 @@ is(own(qw(ms n)), "$ms 5", 'append: its time does not');
 
 set_own(opened => now() - 4000);
 heard();
-is(append(5, '', 1, 'z'), 'OK 1 0', 'append: fresh');
+is(append(5, '', 1, 'z'), 'OK 1 0', 'append: a restart');
 $ms = own('ms');
 near($ms, 4000, 'append: ms since opened');
 is(own(qw(n base bytes)), "7 $ms-6 1", 'append: base and bytes');
-published('append: fresh', "1 1 6 $ms 2\np\ns 1\nz\n");
-is(append(5, '', 1, 'z'), 'OK 1 0', 'append: fresh again');
-is(own(qw(n base bytes)), "7 $ms-6 1", 'append: fresh again, the same');
-is(append(7, '', 1), 'OK 1 0', 'append: fresh alone');
-is(own(qw(n bytes)), '8 0', 'append: fresh alone');
+published('append: a restart', "1 1 6 $ms 2\np\ns 1\nz\n");
+is(append(5, '', 1, 'z'), 'OK 1 0', 'append: a restart again');
+is(own(qw(n base bytes)), "7 $ms-6 1", 'append: a restart again, the same');
+is(append(7, '', 1), 'OK 1 0', 'append: a restart alone');
+is(own(qw(n bytes)), '8 0', 'append: a restart alone, its fields');
 heard();
 
 set_own(joined => 1);
 $redis->cmd('PEXPIRE', $_, 1000) foreach $gen, $own, $live;
-is(append(99, 10000, 0), 'OK 1 0', 'renewal');
+is(append(99, 10000, 0), 'OK 1 0', 'renewal: of a lease');
 near($redis->cmd('PTTL', $_), 60000, "renewal: expiry of $_")
     foreach $gen, $own, $live;
-near(own('till') - now(), 10000, 'renewal: till');
+near(own('till') - now(), 10000, 'renewal: till is a lease ahead');
 near(abs(own('joined') - now()), 0, 'renewal: somebody hears');
 is($redis->cmd('XLEN', $gen), 8, 'renewal: no entry');
 published('renewal');
@@ -181,7 +185,7 @@ is(append(0, 10000, 0), 'OK 0 0', 'renewal: nobody hears');
 is(own('joined'), 1, 'append: joined stays');
 
 set_own(stop => 1);
-is(append(0, '', 0), 'OK 0 1', 'append: stop');
+is(append(0, '', 0), 'OK 0 1', 'append: told to stop');
 
 # given back it waits as it did in the queue at first
 
@@ -210,7 +214,7 @@ is(check(), 'LIVE 9', 'check: given back, it has no lease');
 like(claim(token => $B, task => '6-1'), qr/^RUN 10 \d+ 1$/,
      'append: others may claim at once');
 is(own('state'), 'r', 'claim: what was given back');
-near($redis->cmd('PTTL', $_), 60000, "claim: expiry of $_")
+near($redis->cmd('PTTL', $_), 60000, "claim: given back, expiry of $_")
     foreach $gen, $own, $live;
 
 written();
@@ -264,7 +268,7 @@ foreach my $state (qw(q d f)) {
     running();
     set_own(state => $state);
     unchanged(sub { is(append(1, 10000, 0, 'x'), 'LOST',
-                       "append: in state $state") }, 'append: not running');
+                       "append: in state $state") }, "append: in state $state");
 }
 
 running();
@@ -286,24 +290,25 @@ unchanged(sub { like(append(1, 10000, 0, 'x', 'y'), qr/^ERR/,
 my @finish = ('Hello', '2 3', 'stop', $fp, 'openai', 'gpt');
 
 written();
-is(finish(4), 'OK', 'finish');
+is(finish(4), 'OK', 'finish: an answer');
 $ms = own('ms');
 my $opened = own('opened');
 my $first = (split(/ /, entries($gen)))[3];
-is(own(qw(state n token)), "d 4 $A", 'finish: own');
+is(own(qw(state n token)), "d 4 $A", 'finish: the fields of own');
 my $bare = "$ms-4 status completed finish stop provider openai model gpt";
 like(entries($gen), qr/ \Q$bare\E$/, 'finish: without the text in gen');
 is(entries($S), "0-1 status processing $first status streaming chunk He "
    . ($first =~ s/2$/3/r) . " status streaming chunk llo $ms-4 "
    . "status completed chunk Hello cuts 2 3 v 1 fp $fp gen $id "
    . "opened $opened sizes 5 3 provider openai model gpt finish stop usage {}",
-   'finish: S');
+   'finish: S is the answer');
 near($redis->cmd('PTTL', $S), 900000, 'finish: life of S');
 published('finish', "1 1 4 $ms 1\nc 4 6 3\nstopopenaigpt\n");
 ended('finish');
-unchanged(sub { is(finish(4), 'OK', 'finish again') }, 'finish again');
-unchanged(sub { is(finish(4, token => $B), 'LOST', 'finish: another') },
-          'finish: another');
+unchanged(sub { is(finish(4), 'OK', 'finish: once more') },
+          'finish: once more');
+unchanged(sub { is(finish(4, token => $B), 'LOST', 'finish: by another') },
+          'finish: by another');
 
 $redis->cmd('DEL', $gen, $own);
 like((hit())[0], qr/^HIT status completed chunk Hello cuts 2 3 v 1 /,
@@ -319,9 +324,9 @@ foreach my $what ([ 'a text', 'SET', $S, 'x' ], [ 'a list', 'RPUSH', $S, 1 ],
     $redis->cmd(@cmd);
     $redis->cmd('PEXPIRE', $S, 1000);
     is(finish(4, usage => ''), 'OK', "finish: $name at S");
-    is($redis->cmd('XLEN', $S), 4, 'finish: replaced');
-    like(entries($S), qr/ finish stop$/, 'finish: no usage');
-    near($redis->cmd('PTTL', $S), 900000, 'finish: its life');
+    is($redis->cmd('XLEN', $S), 4, "finish: $name at S is replaced");
+    like(entries($S), qr/ finish stop$/, "finish: $name at S, no usage");
+    near($redis->cmd('PTTL', $S), 900000, "finish: $name at S, its life");
 }
 
 foreach my $case ([ 'earlier', -1, 1 ], [ 'at the same time', 0, 1 ],
@@ -340,7 +345,7 @@ foreach my $case ([ 'earlier', -1, 1 ], [ 'at the same time', 0, 1 ],
     is($redis->cmd('DUMP', $S) eq $before ? 0 : 1, $replaced,
        "finish: S opened $name is" . ($replaced ? '' : ' not') . ' replaced');
     is(own('state'), 'd', "finish: S opened $name, ended");
-    ended('finish');
+    ended("finish: S opened $name");
 }
 
 foreach my $case ([ 'in the future', opened => now() + 100000 ],
@@ -357,7 +362,7 @@ foreach my $case ([ 'in the future', opened => now() + 100000 ],
     set_own(opened => now() - 1000);
     cached(@answer, @fields);
     is(finish(4), 'OK', "finish: S opened $name");
-    like(entries($S), qr/ gen $id /, 'finish: replaced');
+    like(entries($S), qr/ gen $id /, "finish: S opened $name, replaced");
 }
 
 written();
@@ -365,7 +370,7 @@ cached(@answer);
 my $before = $redis->cmd('DUMP', $S);
 is(finish(4, ttl => 0), 'OK', 'finish: not cached');
 ok($redis->cmd('DUMP', $S) eq $before, 'finish: S stays');
-ended('finish, not cached');
+ended('finish: not cached');
 
 written();
 is(append(3, '', 1, 'Hel', 'lo'), 'OK 1 0', 'finish: a second processing');
@@ -395,7 +400,7 @@ foreach my $case ([ 'an entry less', 'XDEL', '' ],
     written();
     $entry ||= ($redis->cmd('XRANGE', $gen, '-', '+'))->[1][0];
     isnt(ref($redis->cmd($cmd, $gen, $entry, @fields)),
-         'Chat::Redis::Error', $name);
+         'Chat::Redis::Error', "finish: $name, made");
     unchanged(sub { is(finish(4), 'GAP', "finish: $name") },
               "finish: $name");
 }
@@ -404,7 +409,7 @@ foreach my $state (qw(q f d)) {
     written();
     set_own(state => $state, $state eq 'd' ? (token => $B) : ());
     unchanged(sub { is(finish(4), 'LOST', "finish: state $state") },
-              'finish: not running');
+              "finish: state $state");
 }
 
 written();
@@ -418,19 +423,19 @@ unchanged(sub { like(finish(4, ttl => 'x'), qr/^ERR/, 'finish: bad ttl') },
 
 written();
 is(call('fail', keys_of($id), $id, $A, 'It broke', 'provider_broken'), 'OK',
-   'fail');
+   'fail: with a code');
 $ms = own('ms');
-is(own(qw(state n)), 'f 4', 'fail: own');
+is(own(qw(state n)), 'f 4', 'fail: the fields of own');
 like(entries($gen),
      qr/\Q$ms\E-4 status error message It broke code provider_broken$/,
-     'fail: entry');
+     'fail: its entry');
 published('fail', "1 1 4 $ms 1\ne 8 15\nIt brokeprovider_broken\n");
 ended('fail');
 is($redis->cmd('EXISTS', $S), 0, 'fail: nothing cached');
 unchanged(sub {
     is(call('fail', keys_of($id), $id, $A, 'It broke', 'provider_broken'),
-       'LOST', 'fail again');
-}, 'fail again');
+       'LOST', 'fail: once more');
+}, 'fail: once more');
 
 written();
 unchanged(sub { is(call('fail', keys_of($id), $id, $B, 'm', 'c'), 'LOST',
@@ -449,8 +454,8 @@ fresh();
 opening();
 heard();
 set_own(joined => 1);
-is(check(), 'LIVE 1', 'check: queued');
-near(abs(own('joined') - now()), 0, 'check: joined');
+is(check(), 'LIVE 1', 'check: one in the queue');
+near(abs(own('joined') - now()), 0, 'check: joined is now');
 near($redis->cmd('PTTL', $own), 90000, 'check: the expiry stays');
 
 foreach my $case ([ 'dropped', 0, 'queue_full', 'full' ],
@@ -462,7 +467,7 @@ foreach my $case ([ 'dropped', 0, 'queue_full', 'full' ],
     fresh();
     opening();
     set_own(due => now() - $past) if $past;
-    is(check($drop // 'queue_full'), 'ENDED 2', "check: $name");
+    is(check($drop // 'queue_full'), 'ENDED 2', "check: $name, it ends");
     $ms = own('ms');
     is(own('state'), 'f', "check: $name, state");
     published("check: $name", "1 0 2 $ms 1\ne 4 " . length($code)
@@ -476,7 +481,7 @@ foreach my $case ([ 'dropped', 0, 'queue_full', 'full' ],
 
 fresh();
 opening();
-is(check('queue_full', 1), 'ENDED 1', 'check: erased');
+is(check('queue_full', 1), 'ENDED 1', 'check: erased at once');
 is($redis->cmd('DBSIZE'), 0, 'check: erased, nothing is left');
 published('check: erased');
 is(check('queue_full', 1), 'GONE', 'check: erased again');
@@ -512,7 +517,7 @@ written();
 is(check('queue_full', 1), 'LIVE 3', 'check: what runs is not erased');
 
 written();
-is(check(), 'LIVE 3', 'check: running');
+is(check(), 'LIVE 3', 'check: one that runs');
 is(check('queue_full'), 'LIVE 3', 'check: what runs is not dropped');
 set_own(till => now() - 9000);
 is(check(), 'LIVE 3', 'check: within the margin');
@@ -531,22 +536,22 @@ foreach my $case ([ 'past till and margin', till => now() - 11000 ],
     $ms = own('ms');
     published("check: $name", "1 1 4 $ms 1\ne 4 11\ngoneinterrupted\n");
     ended("check: $name");
-    is(append(3, '', 0, 'x'), 'LOST', 'check: the writer has lost it');
+    is(append(3, '', 0, 'x'), 'LOST', "check: $name, the writer has lost it");
 }
 
 fresh();
-is(check(), 'GONE', 'check: gone');
+is(check(), 'GONE', 'check: what is gone');
 $redis->cmd('SET', $live, $other, 'PX', 5000);
-unchanged(sub { is(check(), 'GONE', 'check: gone') },
+unchanged(sub { is(check(), 'GONE', 'check: gone, the live of another') },
           'check: the live of another');
 $redis->cmd('SET', $live, $id, 'PX', 5000);
 is(check(), 'GONE', 'check: gone, but announced');
-is($redis->cmd('EXISTS', $live), 0, 'check: no longer');
+is($redis->cmd('EXISTS', $live), 0, 'check: gone, no longer announced');
 
 written();
 $redis->cmd('SET', $live, $other, 'PX', 5000);
 set_own(till => 1);
-is(check(), 'ENDED 4', 'check: ended');
+is(check(), 'ENDED 4', 'check: ended, the live of another');
 is($redis->cmd('GET', $live), $other, 'check: the live of another stays');
 
 
@@ -563,11 +568,12 @@ unchanged(sub { is(cancel(), 'HEARD', 'cancel: within the grace') },
 unchanged(sub { is(cancel($B), 'LOST', 'cancel: no token') },
           'cancel: no token');
 set_own(joined => now() - 5005);
-is(cancel(), 'OK', 'cancel');
+is(cancel(), 'OK', 'cancel: nobody listens');
 like(entries($gen), qr/-4 status error message nobody code cancelled$/,
-     'cancel: entry');
+     'cancel: its entry');
 ended('cancel');
-unchanged(sub { is(cancel(), 'LOST', 'cancel again') }, 'cancel again');
+unchanged(sub { is(cancel(), 'LOST', 'cancel: once more') },
+          'cancel: once more');
 
 foreach my $state (qw(q d)) {
     written();

@@ -151,13 +151,13 @@ foreach my $way (
     );
 
     $places{'nginx -T'} = ($nginx->run('-T'))[1] unless $name eq 'literal';
-    ok($nginx->stop, "$name: stops");
+    ok($nginx->stop, "$name: nginx stops");
     $places{'the error log'} = $nginx->error_log
         . read_file($nginx->dir . '/stderr');
 
     like($places{'nginx -T'}, qr/location = \/chat/, "$name: nginx -T")
         if defined $places{'nginx -T'};
-    like($places{'the error log'}, qr/\[debug\].*chat/, "$name: debug")
+    like($places{'the error log'}, qr/\[debug\].*chat/, "$name: lines of debug")
         if $debug;
 
     foreach my $place (sort keys %places) {
@@ -172,15 +172,15 @@ waitpid($monitor, 0);
 
 my $asked = read_file($monitored);
 
-like($asked, qr/"XADD" "chat:tasks:1"/, 'what Redis was asked');
-is(index($asked, $key), -1, 'no key in Redis');
-is(index($asked, $password), -1, 'no password in Redis');
+like($asked, qr/"XADD" "chat:tasks:1"/, 'Redis: what it was asked is known');
+is(index($asked, $key), -1, 'Redis: no key in it');
+is(index($asked, $password), -1, 'Redis: no password in it');
 
 my @told = grep {
     /127\.0\.0\.1|localhost|$port|http:|https:|\d{3}|overloaded|hotel|sk-|m;/
 } @messages;
 
-is_deeply(\@told, [], 'clients are told of no address and no words of others');
+is_deeply(\@told, [], 'clients: told of no address, no words of others');
 
 
 # what a filler is, and has open
@@ -188,7 +188,8 @@ is_deeply(\@told, [], 'clients are told of no address and no words of others');
 my $nginx = start_nginx(redis => $redis, http => provider_block("key $key;"));
 my $pid = filler($nginx);
 
-stream_ok(scalar ask($nginx, { question => 'Who are you?' }), 'an answer');
+stream_ok(scalar ask($nginx, { question => 'Who are you?' }),
+          'a filler: an answer');
 
 my ($uids) = read_file("/proc/$pid/status") =~ /^Uid:\s+(.*)/m;
 my ($caps) = read_file("/proc/$pid/status") =~ /^CapEff:\s+(\S+)/m;
@@ -196,8 +197,8 @@ my ($caps) = read_file("/proc/$pid/status") =~ /^CapEff:\s+(\S+)/m;
 if ($> == 0) {
     my $user = getpwnam('www-data');
 
-    is($uids, join("\t", ($user) x 4), 'a filler has the user of workers');
-    is($caps, '0' x 16, 'and no capability');
+    is($uids, join("\t", ($user) x 4), 'a filler: the user of workers');
+    is($caps, '0' x 16, 'a filler: no capability');
 }
 
 my %sockets = map { $_->{inode} => $_ } sockets();
@@ -206,7 +207,7 @@ my @mine = map { /^socket:\[(\d+)\]$/ ? $1 : () } @open;
 my @files = grep { !/^(?:socket:|anon_inode:)/ } @open;
 
 is_deeply([ grep { ($sockets{$_}{state} // '') eq 'listen' } @mine ], [],
-          'listens on nothing');
+          'a filler: listens on nothing');
 
 my %peers;
 
@@ -214,27 +215,29 @@ $peers{$sockets{$_}{peer} // 'unknown'}++ foreach @mine;
 
 # to its worker; libcurl may have a pair of its own
 
-cmp_ok(delete $peers{''}, '<=', 3, 'has a socket pair');
-cmp_ok(delete $peers{$port} // 0, '<=', 1, 'a connection to the provider');
-is_deeply(\%peers, { $redis->port => 2 }, 'two to Redis, and no other');
+cmp_ok(delete $peers{''}, '<=', 3, 'a filler: a socket pair');
+cmp_ok(delete $peers{$port} // 0, '<=', 1,
+       'a filler: a connection to the provider');
+is_deeply(\%peers, { $redis->port => 2 },
+          'a filler: two to Redis, and no other');
 is_deeply([ grep { $_ ne '/dev/null' && index($_, $nginx->dir) != 0 } @files ],
-          [], 'files of nginx alone') or diag(join("\n", @files));
+          [], 'a filler: files of nginx alone') or diag(join("\n", @files));
 
 # one eventfd is nginx's; from 8.9 on libcurl has one or two instead of a pair
 
 my @loop = sort grep { /^anon_inode/ } @open;
 
-is(pop(@loop), 'anon_inode:[eventpoll]', 'a loop of its own');
+is(pop(@loop), 'anon_inode:[eventpoll]', 'a filler: a loop of its own');
 is_deeply([ grep { $_ ne 'anon_inode:[eventfd]' } @loop ], [],
-          'and what wakes it up');
-cmp_ok(scalar @loop, '<=', 3, 'not more of it than needed');
+          'a filler: what wakes it up');
+cmp_ok(scalar @loop, '<=', 3, 'a filler: not more of it than needed');
 
 my @named = grep { ($_->{name} // '') ne '' }
     map { $sockets{$_} // () } map { my $p = $_;
         map { (readlink("/proc/$p/fd/$_") // '') =~ /^socket:\[(\d+)\]/ }
             descriptors($p) } $nginx->pids;
 
-is_deeply(\@named, [], 'no process has a socket with a name');
+is_deeply(\@named, [], 'all processes: no socket with a name');
 
 
 sub descriptors {
@@ -289,7 +292,7 @@ SKIP: {
         =~ /\(NEEDED\).*\[(.*?)\]/g;
 
     is_deeply([ grep { !$listed{$_} } @linked ], [],
-              'the README of scripts/ lists all libraries');
+              'libraries: the README of scripts/ lists all');
 }
 
 
@@ -329,19 +332,23 @@ foreach my $i (0 .. $#evil) {
     my @wanted = pieces_of($question, chunks => 3);
     my ($finish) = $question =~ /finish=/ ? 1 : 0;
 
-    foreach my $q (ask($nginx, { question => $question },
-                       { question => $question }),
-                   ask($nginx, { question => $question,
-                                 headers => { 'User-Agent' => $i,
-                                   'X-Request-ID' => "a$i" } }))
-    {
+    my @all = (ask($nginx, { question => $question },
+                   { question => $question }),
+               ask($nginx, { question => $question,
+                             headers => { 'User-Agent' => $i,
+                                          'X-Request-ID' => "a$i" } }));
+
+    foreach my $client (0 .. 2) {
+        my $q = $all[$client];
+        my $name = "evil $i, client $client";
+
         is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
-                  "evil $i: events");
+                  "$name: events");
         is((grep { ($_->{status} // '') =~ /^(?:completed|error)$/ }
-            @{ $q->{events} }) + 0, 1, "evil $i: one end");
-        stream_ok($q, "evil $i: the stream", chunks => \@wanted, restarts => 0)
+            @{ $q->{events} }) + 0, 1, "$name: one end");
+        stream_ok($q, "$name: the stream", chunks => \@wanted, restarts => 0)
             unless $finish;
-        headers_ok($q, "evil $i");
+        headers_ok($q, $name);
     }
 }
 
@@ -351,13 +358,16 @@ foreach my $i (0 .. $#evil) {
 my $known = 'What is known?';
 my $stream = stream_key($known);
 
-stream_ok(scalar ask($nginx, { question => $known }), 'a known answer');
+stream_ok(scalar ask($nginx, { question => $known }),
+          'a known answer: asked for');
 
 my %fields = %{ $redis->entries($stream)->[-1] };
 
 foreach my $field ('model', 'provider', 'finish', 'gen', 'usage') {
     foreach my $value ("x$evil", "x\r\nX-Evil: 1") {
         my %forged = (%fields, $field => $value);
+        my $name = "a forged $field, "
+            . ($value =~ /X-Evil/ ? 'a header' : 'an event');
 
         $redis->cmd('DEL', $stream);
         $redis->cmd('XADD', $stream, '*', map { $_ => $forged{$_} }
@@ -366,14 +376,14 @@ foreach my $field ('model', 'provider', 'finish', 'gen', 'usage') {
         my $q = ask($nginx, { question => $known });
 
         is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
-                  "a forged $field: events");
-        stream_ok($q, "a forged $field: the stream",
+                  "$name: events");
+        stream_ok($q, "$name: the stream",
                   chunks => [ pieces_of($known, chunks => 3) ], restarts => 0)
             unless $field eq 'finish';
-        headers_ok($q, "a forged $field");
+        headers_ok($q, $name);
         like($q->{headers}{'cache-status'},
              $field eq 'gen' ? qr/; fwd=miss$/ : qr/; hit$/,
-             "a forged $field: believed or not");
+             "$name: believed or not");
     }
 }
 
@@ -381,6 +391,7 @@ foreach my $forged ([ "a\"}$evil", 'interrupted' ],
                     [ 'a message', "interrupted\"}$evil" ])
 {
     my ($message, $code) = @$forged;
+    my $name = $code =~ /^\w+$/ ? 'a forged message' : 'a forged code';
     my $question = "What is forged " . length($code)
         . "? {{chunks=30;gap=100}}";
     my $later = ask_later($nginx, { question => $question });
@@ -399,16 +410,16 @@ foreach my $forged ([ "a\"}$evil", 'interrupted' ],
     my ($q) = results($later);
 
     is_deeply([ grep { $_->{status} eq 'odd' } @{ $q->{events} } ], [],
-              'a forged message: events');
+              "$name: events");
     is((grep { ($_->{status} // '') =~ /^(?:completed|error)$/ }
-        @{ $q->{events} }) + 0, 1, 'a forged message: one end');
+        @{ $q->{events} }) + 0, 1, "$name: one end");
     is($q->{terminal}{code}, $code =~ /^\w+$/ ? $code : 'internal',
-       'a forged message: the code');
+       "$name: the code");
 }
 
 my $id = live_id($redis, $known);
 
-is($id, undef, 'nothing runs');
+is($id, undef, 'at the end: nothing runs');
 
 my $fp = $fields{fp};
 
@@ -417,7 +428,7 @@ $redis->cmd('SET', "{$stream}:1:live:$fp", "x$evil");
 
 my $q = ask($nginx, { question => $known });
 
-stream_ok($q, 'a forged generation', cache => qr/fwd=miss$/);
+stream_ok($q, 'a forged generation: a miss', cache => qr/fwd=miss$/);
 headers_ok($q, 'a forged generation');
 
 done();

@@ -60,6 +60,16 @@ sub works_ok {
 }
 
 
+sub both_work {
+    my ($name, $seconds) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    works_ok($nginx, $name, $seconds);
+    works_ok($other, "$name, with a broker", $seconds);
+}
+
+
 # Streams in mid-answer and new ones all the time, while code runs.
 
 sub under_load {
@@ -103,7 +113,7 @@ sub under_load {
 }
 
 
-works_ok($_, 'at the start', 5) foreach $nginx, $other;
+both_work('at the start', 5);
 
 # three processes and two, each with one to ask and one to listen
 
@@ -118,7 +128,7 @@ my %count = map { my $role = $_; my $n = 0;
                   $role => $n } 'sentinel', 'pubsub', 'commands';
 
 is_deeply(\%count, { sentinel => 5, pubsub => 5, commands => 0 },
-          'two connections a process to the Sentinels');
+          'at the start: two connections a process to the Sentinels');
 
 # the master dies
 
@@ -126,7 +136,7 @@ my $dead = $trio->master;
 
 under_load('killed', sub { $dead->stop('KILL') });
 wait_for { $trio->moved($dead) } 15, 'another master';
-works_ok($_, 'after the kill', 10) foreach $nginx, $other;
+both_work('after the kill', 10);
 
 # it comes back as the replica
 
@@ -140,12 +150,12 @@ my $former = $trio->master;
 
 under_load('demoted', sub { $trio->failover });
 wait_for { $trio->moved($former) } 15, 'another master';
-works_ok($_, 'after the failover', 10) foreach $nginx, $other;
+both_work('after the failover', 10);
 
 wait_for { named($former, '(?:commands|tasks|pubsub|broker)') == 0 } 10,
     'the former master to be left';
 is(named($former, '(?:commands|tasks|pubsub|broker)'), 0,
-   'the former master is left');
+   'after the failover: the former master is left');
 $trio->settle;
 
 # Sentinels come and go
@@ -166,7 +176,9 @@ sleep(1.5);
 
 my $q = ask($nginx, { question => 'Is it known now? {{chunks=3}}' });
 
-stream_ok($q, 'no Sentinel', chunks => [ pieces_of($q->{question}) ]);
+stream_ok($q,
+          'no Sentinel: what is there goes on',
+          chunks => [ pieces_of($q->{question}) ]);
 
 foreach my $server ($trio->servers) {
     my $client = $server->client;
@@ -187,14 +199,16 @@ $last->client->cmd('ACL', 'SETUSER', 'default', '-replicaof', '-slaveof');
 $trio->failover;
 wait_for { $trio->moved($last) } 15, 'another master';
 ok(wait_for(sub { named($last, '(?:commands|tasks|pubsub|broker)') == 0 }, 15,
-            'it to be left'), 'a former master that is none the wiser is left');
-is($last->client->cmd('ROLE')->[0], 'master', 'which it is');
-works_ok($_, 'when they are back', 10) foreach $nginx, $other;
+            'it to be left'),
+            'a former master: one that is none the wiser is left');
+is($last->client->cmd('ROLE')->[0], 'master',
+   'a former master: it goes on as one');
+both_work('when they are back', 10);
 
-foreach ($nginx, $other) {
-    unlike($_->error_log, qr/of-the-(?:servers|sentinels)/,
-           'no password in the log');
-}
+unlike($nginx->error_log, qr/of-the-(?:servers|sentinels)/,
+       'the log: no password in it');
+unlike($other->error_log, qr/of-the-(?:servers|sentinels)/,
+       'the log, with a broker: no password in it');
 
 # who does not know the name, and who is not let in
 
@@ -205,8 +219,9 @@ my $asks = new_nginx(provider => $provider, workers => 1,
 
 wait_for { $asks->error_log =~ /no master of that name/ } 5, 'the line';
 like($asks->error_log, qr/\[error\].*redis \S+, sentinel: no master of that n/,
-     'an unknown name is told');
-is(ask($asks, { question => 'Is it known?' })->{status}, 503, 'and no answer');
+     'an unknown name: told in the log');
+is(ask($asks, { question => 'Is it known?' })->{status}, 503,
+   'an unknown name: no answer');
 
 my $alien = new_nginx(provider => $provider, workers => 1,
     redis => 'redis+sentinel://:of-the-servers@' . $trio->path
@@ -215,7 +230,8 @@ my $alien = new_nginx(provider => $provider, workers => 1,
 
 wait_for { $alien->error_log =~ /AUTH was refused/ } 5, 'the line';
 like($alien->error_log, qr/\[error\].*redis \S+, sentinel: AUTH was refused/,
-     'a wrong password is told');
-unlike($alien->error_log, qr/wrong-password/, 'but not itself');
+     'a wrong password: told in the log');
+unlike($alien->error_log, qr/wrong-password/,
+       'a wrong password: not told itself');
 
 done();

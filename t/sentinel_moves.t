@@ -137,7 +137,7 @@ foreach (1 .. 4) {
     last if $q->{status} == 200;
 }
 
-stream_ok($q, 'the question that waited is answered',
+stream_ok($q, 'moved: the question that waited is answered',
           chunks => [ pieces_of($question) ]);
 
 kill('TERM', $sentinel);

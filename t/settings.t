@@ -101,28 +101,31 @@ EOT
 
 my $question = 'How long? {{gap=300}}';
 
-stream_ok(scalar ask($nginx, { question => $question }), 'an answer');
+stream_ok(scalar ask($nginx, { question => $question }),
+          'chat_cache_ttl: an answer');
 
 my $ttl = $redis->cmd('PTTL', stream_key($question));
 
-ok($ttl > 115_000 && $ttl <= 120_000, 'two minutes from its end') or diag($ttl);
-stream_ok(scalar ask($nginx, { question => $question }), 'a hit',
+ok($ttl > 115_000 && $ttl <= 120_000,
+   'chat_cache_ttl: two minutes from its end') or diag($ttl);
+stream_ok(scalar ask($nginx, { question => $question }),
+          'chat_cache_ttl: a hit',
           cache => qr/^ngx_chat; hit; ttl=(?:11[5-9]|120)$/);
 
 $question = 'How short?';
 stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
-          'an answer for a moment');
+          'chat_cache_ttl 2s: an answer');
 stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
-          'within it', cache => qr/; hit; ttl=[0-2]$/);
+          'chat_cache_ttl 2s: a hit within it', cache => qr/; hit; ttl=[0-2]$/);
 sleep(2.2);
 stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
-          'after it', cache => qr/fwd=miss$/);
-is(provider_stats($provider, $question), 2, 'two calls');
+          'chat_cache_ttl 2s: a miss after it', cache => qr/fwd=miss$/);
+is(provider_stats($provider, $question), 2, 'chat_cache_ttl 2s: two calls');
 
 # system, param, header
 
 stream_ok(scalar ask($nginx, { question => $question, path => '/full' }),
-          'a provider with everything');
+          'a provider with everything: an answer');
 
 my $stats = provider_stats($provider);
 my $request = $stats->{last_request};
@@ -136,28 +139,32 @@ is_deeply(parse_json($request), { model => 'full',
     stream => JSON::PP::true(),
     stream_options => { include_usage => JSON::PP::true() },
     temperature => 0.25, stop => [ 'a', 'b' ],
-    response_format => { type => 'text', n => [ 1 ] } }, 'the request')
+    response_format => { type => 'text', n => [ 1 ] } },
+    'a provider with everything: the request')
     or diag($request);
-like($stats->{last_headers}, qr/^$_\r$/m, $_)
+like($stats->{last_headers}, qr/^$_\r$/m, "a provider with everything: $_")
     foreach 'Authorization: Bearer sk-full', 'X-Title: a title',
             'X-Secret: from-a-file', 'Content-Type: application/json';
 
 stream_ok(scalar ask($nginx, { question => $question, path => '/text' }),
-          'another one');
+          'another provider: an answer');
 $stats = provider_stats($provider);
 is(parse_json($stats->{last_request})->{messages}[0]{content},
-   'You are a test.', 'a system text');
-unlike($stats->{last_headers}, qr/^Authorization/mi, 'an empty key is none');
+   'You are a test.', 'another provider: a system text');
+unlike($stats->{last_headers}, qr/^Authorization/mi,
+       'another provider: an empty key is none');
 like($stats->{last_headers}, qr/^POST \/v1\/chat\/completions /,
-     'a slash at the end of the URL');
+     'another provider: a slash at the end of the URL');
 is_deeply([ sort keys %{ parse_json($stats->{last_request}) } ],
-          [ qw(messages model stream) ], 'no usage is asked for');
+          [ qw(messages model stream) ],
+          'another provider: no usage is asked for');
 
 stream_ok(scalar ask($nginx, { question => $question, path => '/bare' }),
-          'and directly', cache => qr/fwd=bypass/);
+          'another provider, directly: an answer', cache => qr/fwd=bypass/);
 is_deeply([ sort keys %{ parse_json(provider_stats($provider)
                                     ->{last_request}) } ],
-          [ qw(messages model stream) ], 'nor there');
+          [ qw(messages model stream) ],
+          'another provider, directly: no usage is asked for');
 
 # real_ip, as in front of any other handler
 
@@ -166,26 +173,31 @@ foreach my $address ('192.0.2.1', '192.0.2.2') {
                           headers => { 'X-Real' => $address } });
 
     is($q->{status}, $address =~ /1$/ ? 200 : 403, "real_ip: $address");
-    is($q->{headers}{'x-from'}, $address, 'is known') if $q->{status} == 200;
+    is($q->{headers}{'x-from'}, $address,
+       "real_ip: $address is known") if $q->{status} == 200;
 }
 
 # a certificate that nobody vouches for: told at once, and sent nothing
 
 my $unsafe = ask($nginx, { question => $question, path => '/unsafe' });
 
-stream_ok($unsafe, 'a certificate of nobody', error => 'provider_refused',
-          restarts => 0);
-unlike($nginx->error_log, qr/"unsafe" is asked again/, 'is not asked again');
+stream_ok($unsafe, 'a certificate of nobody: an error',
+          error => 'provider_refused', restarts => 0);
+unlike($nginx->error_log, qr/"unsafe" is asked again/,
+       'a certificate of nobody: not asked again');
 like($nginx->error_log, qr/"unsafe".* cannot be connected to safely/,
-     'the log says why');
-unlike($nginx->access_log, qr/completions/, 'nothing was sent');
+     'a certificate of nobody: the log says why');
+unlike($nginx->access_log, qr/completions/,
+       'a certificate of nobody: nothing was sent');
 
 # chat_max_answer is 2m
 
 $question = 'How much? {{chunks=2200;bytes=1000;gap=0}}';
-stream_ok(scalar ask($nginx, { question => $question }), 'more than two MB',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'chat_max_answer: more than two MB',
           error => 'answer_too_long', restarts => 0);
-is($redis->cmd('EXISTS', stream_key($question)), 0, 'is not cached');
+is($redis->cmd('EXISTS', stream_key($question)), 0,
+   'chat_max_answer: nothing is cached');
 
 # bodies have no place on the disk
 
@@ -193,12 +205,14 @@ rmdir($nginx->dir . '/gone') or die $nginx->dir . "/gone: $!\n";
 
 my $q = ask($nginx, { question => $question, path => '/disk' });
 
-is($q->{status}, 500, 'a disk that is full');
+is($q->{status}, 500, 'a disk that is full: status 500');
 is($q->{body}, '{"status": "error", "message": "An internal error occurred.",'
-   . ' "code": "internal"}', 'is told as JSON');
-is($q->{headers}{'content-type'}, 'application/json', 'with its type');
+   . ' "code": "internal"}', 'a disk that is full: told as JSON');
+is($q->{headers}{'content-type'}, 'application/json',
+   'a disk that is full: with its type');
 $q = ask($nginx, { question => $question, path => '/page' });
-is("$q->{status} $q->{body}", '503 a page', 'error_page goes first');
+is("$q->{status} $q->{body}", '503 a page',
+   'a disk that is full: error_page goes first');
 
 # open files: all that it may have
 
@@ -206,9 +220,9 @@ my ($pid) = $nginx->filler_pids;
 my ($soft, $hard) = read_file("/proc/$pid/limits")
     =~ /^Max open files\s+(\S+)\s+(\S+)/m;
 
-is($soft, $hard, 'a filler may open as many files as it can');
-isnt($soft, 1024, 'which are more than before');
-ok($nginx->stop, 'the end');
+is($soft, $hard, 'open files: a filler may open as many as it can');
+isnt($soft, 1024, 'open files: more than before');
+ok($nginx->stop, 'the first instance: it ends');
 
 
 # chat_fill: two fillers, each with one generation at once
@@ -239,7 +253,7 @@ sub two_at_once {
     my @all = ask($nginx, map { { question => "$name $_? {{gap=60}}" } }
                   1 .. 3);
 
-    stream_ok($_, "$name: an answer", restarts => 0) foreach @all;
+    stream_ok($all[$_], "$name: answer $_", restarts => 0) foreach 0 .. 2;
     is(provider_stats($provider)->{max_active}, 2, "$name: two at once");
 }
 
@@ -247,15 +261,16 @@ sub two_at_once {
 my @pids = fillers();
 my @parents = map { Chat::Nginx::parent($_) } @pids;
 
-is(scalar(@pids), 2, 'two fillers');
-is($parents[0], $parents[1], 'of one worker');
+is(scalar(@pids), 2, 'chat_fill: two fillers');
+is($parents[0], $parents[1], 'chat_fill: of one worker');
 
-ok(wait_for(sub { get($nginx, '/')->{body} =~ /"ok"/ }, 10, 'health'), 'ok');
+ok(wait_for(sub { get($nginx, '/')->{body} =~ /"ok"/ }, 10, 'health'),
+   'chat_fill: health is ok');
 
 my $health = parse_json(get($nginx, '/')->{body});
 
 is_deeply([ sort { $a <=> $b } map { $_->{pid} } @{ $health->{fillers} } ],
-          [ sort { $a <=> $b } @pids ], 'health knows both');
+          [ sort { $a <=> $b } @pids ], 'chat_fill: health knows both');
 two_at_once('two fillers');
 
 # who has to wait is counted
@@ -279,20 +294,21 @@ wait_for { !grep { $_ == $pids[0] } $nginx->filler_pids } 5, 'its end';
 
 my @now = fillers();
 
-is(scalar(@now), 2, 'two again');
-ok(scalar(grep { $_ == $pids[1] } @now), 'the other one is the same');
+is(scalar(@now), 2, 'after a death: two fillers again');
+ok(scalar(grep { $_ == $pids[1] } @now),
+   'after a death: the other one is the same');
 two_at_once('after a death');
 
 # a reload replaces both
 
-ok($nginx->reload, 'reload');
+ok($nginx->reload, 'after a reload: it has succeeded');
 wait_for {
     my %now = map { $_ => 1 } $nginx->filler_pids;
 
     keys(%now) == 2 && !grep { $now{$_} } @now;
 } 10, 'the old fillers';
 two_at_once('after a reload');
-ok($nginx->stop, 'the end');
+ok($nginx->stop, 'chat_fill: it ends');
 
 
 # A Redis that is far away: a hit takes one round trip, a miss and a join at
@@ -339,7 +355,7 @@ foreach my $i (0 .. 2) {
     cmp_ok($late[$i], '<', 0.05, "far away: $names[$i]: with the headers");
 }
 
-ok($nginx->stop, 'the end');
+ok($nginx->stop, 'far away: nginx ends');
 $proxy->stop;
 
 
@@ -358,7 +374,7 @@ $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
 my $size = 'chunks=1000;bytes=1000;gap=0';
 
 stream_ok(scalar ask($nginx, { question => "One? {{$size}}" }),
-          'a long answer');
+          'shared memory: a long answer');
 
 my $before = memory();
 
@@ -377,7 +393,8 @@ my @socks = map {
     $sock;
 } 1 .. 150;
 
-stream_ok(scalar ask($nginx, { question => $question }), 'one who reads',
+stream_ok(scalar ask($nginx, { question => $question }),
+          'shared memory: one who reads',
           cache => qr/collapsed$/);
 sleep(0.3);
 
@@ -388,8 +405,9 @@ note("kB of the worker: $before, with 150 clients $after");
 # 2 MB for each would be 300; the sanitizers have their own ways
 
 ok($ENV{CHAT_NGINX} || $after - $before < 60_000,
-   'a client costs little') or diag("$before kB, then $after kB");
-is(provider_stats($provider, $question), 1, 'one call');
+   'shared memory: a client costs little')
+    or diag("$before kB, then $after kB");
+is(provider_stats($provider, $question), 1, 'shared memory: one call');
 close($_) foreach @socks;
 
 done();

@@ -64,12 +64,13 @@ sub twice {
 
     $opt{chunks} //= [ pieces_of($question, %provider) ];
 
-    stream_ok($miss, "$name: miss", restarts => 0, cache => qr/fwd=miss$/,
+    stream_ok($miss, "$name: a miss", restarts => 0, cache => qr/fwd=miss$/,
               %opt);
 
     my $hit = ask($nginx, { %ask });
 
-    stream_ok($hit, "$name: hit", restarts => 0, cache => qr/hit; ttl=/, %opt);
+    stream_ok($hit,
+              "$name: a hit", restarts => 0, cache => qr/hit; ttl=/, %opt);
     ok($hit->{body} eq $miss->{body}, "$name: the same bytes");
 
     return ($miss, $hit);
@@ -94,21 +95,21 @@ EOT
 
 my ($miss, $hit) = twice($question, 'frames');
 
-is($miss->{body}, $expected, 'exactly these bytes');
-is($hit->{body}, $expected, 'of a hit too');
+is($miss->{body}, $expected, 'frames: exactly these bytes');
+is($hit->{body}, $expected, 'frames: exactly these of a hit too');
 
 my ($id) = $miss->{headers}{'x-chat-generation'} =~ /^([0-9a-f]{32})\./;
 
 is($miss->{headers}{'x-chat-generation'}, "$id." . key_of($question),
-   'X-Chat-Generation is the id and the key');
+   'frames: X-Chat-Generation is the id and the key');
 is($hit->{headers}{'x-chat-generation'}, "$id." . key_of($question),
-   'that of a hit names what it was made by');
+   'frames: X-Chat-Generation of a hit is the same');
 
 my $log;
 
 wait_for { ($log = read_file($nginx->dir . '/chat.log')) =~ /\n.*\n/ } 5;
 is($log, sprintf("$id.%s %s 3 %d\n", (key_of($question)) x 2,
-                 length($expected)) x 2, 'the same in the variables');
+                 length($expected)) x 2, 'frames: the same in the variables');
 
 # what the text may be
 
@@ -128,9 +129,10 @@ provider_set($provider, content => $odd, chunks => 9);
 my $escaped = $odd;
 
 $escaped =~ s/(["\\])/\\$1/g;
-ok(index(lc($miss->{body}), '\u001f') > 0, 'what must be escaped is');
+ok(index(lc($miss->{body}), '\u001f') > 0,
+   'characters: what must be escaped is');
 ok(index($miss->{body}, substr($escaped, index($escaped, "\x7f"))) > 0,
-   'all else is as it is');
+   'characters: all else is as it is');
 provider_reset($provider);
 
 $question = "Qu\x{e9} \x{1f600}\x{2028} \"\\\n?";
@@ -138,7 +140,7 @@ utf8::encode($question);
 twice($question, 'a question of odd characters');
 $hit = ask($nginx, { body => '{"question": "Qu\u00e9 \ud83d\ude00\u2028 '
                              . '\"\\\\\\u000a?"}' });
-stream_ok($hit, 'the same question written otherwise', cache => qr/hit/);
+stream_ok($hit, 'odd characters: written otherwise', cache => qr/hit/);
 
 # an answer without text
 
@@ -149,11 +151,12 @@ foreach (1, 2) {
 
     is($empty->{body}, "data: {\"status\": \"processing\"}\n\n"
        . "data: {\"status\": \"completed\", \"chunk\": \"\"}\n\n",
-       'an empty answer');
+       "an empty answer: time $_");
 }
 
-is(provider_stats($provider, $question), 2, 'is not cached');
-is($redis->cmd('EXISTS', stream_key($question)), 0, 'nothing is stored');
+is(provider_stats($provider, $question), 2, 'an empty answer: not cached');
+is($redis->cmd('EXISTS', stream_key($question)), 0,
+   'an empty answer: nothing is stored');
 
 # sizes
 
@@ -172,25 +175,25 @@ my @before;
 $miss = ask($nginx, { question => $question, path => '/heartbeat',
                       on_event => sub { push(@before, $_[0]{comments}) } });
 
-stream_ok($miss, 'with heartbeats', chunks => [ pieces_of($question) ]);
-is($before[0], 0, 'none before the first event');
-cmp_ok($before[1], '>=', 3, 'some until the first chunk');
+stream_ok($miss, 'heartbeats: an answer', chunks => [ pieces_of($question) ]);
+is($before[0], 0, 'heartbeats: none before the first event');
+cmp_ok($before[1], '>=', 3, 'heartbeats: some until the first chunk');
 
 my $silent = $miss->{events}[1]{at} - $miss->{events}[0]{at};
 
-cmp_ok($before[1], '<=', $silent / 0.2 + 1, 'but not too many');
-cmp_ok($before[2] - $before[1], '>=', 1, 'and between two chunks');
+cmp_ok($before[1], '<=', $silent / 0.2 + 1, 'heartbeats: not too many');
+cmp_ok($before[2] - $before[1], '>=', 1, 'heartbeats: some between two chunks');
 is(scalar(() = $miss->{body} =~ /^: keep-alive\n\n/mg), $miss->{comments},
-   'in their form');
+   'heartbeats: in their form');
 $hit = ask($nginx, { question => $question, path => '/heartbeat' });
-is($hit->{comments}, 0, 'none in a hit');
+is($hit->{comments}, 0, 'heartbeats: none in a hit');
 
 # gzip
 
 $question = 'How small? {{chunks=30;bytes=100;gap=0}}';
 
 $miss = ask($nginx, { question => $question, path => '/gzip' });
-stream_ok($miss, 'not asked for gzip');
+stream_ok($miss, 'gzip: not asked for');
 
 my @zipped = map {
     $redis->cmd('DEL', stream_key($question)) if $_ eq 'miss';
@@ -198,17 +201,20 @@ my @zipped = map {
                          headers => { 'Accept-Encoding' => 'gzip' } });
 } 'miss', 'hit';
 
-foreach my $q (@zipped) {
-    is($q->{headers}{'content-encoding'}, 'gzip', 'gzip');
+foreach my $i (0, 1) {
+    my $q = $zipped[$i];
+    my $name = 'gzip, ' . ('a miss', 'a hit')[$i];
+
+    is($q->{headers}{'content-encoding'}, 'gzip', "$name: compressed");
     ok(Compress::Zlib::memGunzip($q->{body}) eq $miss->{body},
-       'the same bytes inside');
+       "$name: the same bytes inside");
 }
 
 $redis->cmd('DEL', stream_key($question));
 
 my $arrived = curl('--compressed', $question, $nginx->port, '/gzip');
 
-is(scalar(@$arrived), 32, 'all events through gzip, as they come');
+is(scalar(@$arrived), 32, 'gzip: all events, as they come');
 
 # HTTP/2
 
@@ -271,10 +277,12 @@ foreach my $what ('miss', 'hit') {
     my $all = do { local $/; <$sock> };
     my ($head, $text) = split(/\r\n\r\n/, $all, 2);
 
-    like($head, qr/^HTTP\/1\.[01] 200 /, "HTTP/1.0: $what");
-    unlike($head, qr/^transfer-encoding/mi, 'without chunks');
-    is(() = $text =~ /^data: \{"status": "streaming"/mg, 5, 'all events');
-    like($text, qr/"completed", "chunk": "[^"]+"\}\n\n\z/, 'to the end');
+    like($head, qr/^HTTP\/1\.[01] 200 /, "HTTP/1.0, $what: status 200");
+    unlike($head, qr/^transfer-encoding/mi, "HTTP/1.0, $what: no chunks");
+    is(() = $text =~ /^data: \{"status": "streaming"/mg, 5,
+                               "HTTP/1.0, $what: all events");
+    like($text, qr/"completed", "chunk": "[^"]+"\}\n\n\z/,
+    "HTTP/1.0, $what: to the end");
 }
 
 # limit_rate: 40k a second
@@ -285,11 +293,12 @@ foreach my $what ('miss', 'hit') {
     my $q = ask($nginx, { question => $question, path => '/rate' });
     my $time = $q->{ended} - $q->{started};
 
-    stream_ok($q, "limit_rate: $what", cache => qr/$what/,
+    stream_ok($q, "limit_rate, $what: an answer", cache => qr/$what/,
               chunks => [ pieces_of($question) ]);
     # nginx counts whole seconds
 
-    ok($time > 0.9 && $time < 8, 'takes its time') or diag($time);
+    ok($time > 0.9 && $time < 8,
+       "limit_rate, $what: takes its time") or diag($time);
 }
 
 done();

@@ -36,7 +36,7 @@ sub another {
 
     stream_ok(scalar ask($nginx, { path => '/other',
                                    question => "Who else, $when?" }),
-              "another provider, $when");
+              "another provider: asked $when");
 }
 
 
@@ -83,24 +83,28 @@ another('after');
 
 my $last = pop(@all);
 
-is((seen($front, $TIMES + 1))[-1][0], 'HTTP/2.0', 'it was HTTP/2');
+is((seen($front, $TIMES + 1))[-1][0], 'HTTP/2.0', 'stuck connections: HTTP/2');
 stream_ok($last, "stuck $TIMES times: the next goes over a new connection",
           restarts => 0);
 
-while (my ($stays, $gone) = splice(@all, 0, 2)) {
-    stream_ok($stays, 'who is on a stuck one goes on when it does',
+foreach my $n (0 .. $TIMES - 1) {
+    my ($stays, $gone) = splice(@all, 0, 2);
+
+    stream_ok($stays, "stuck connection $n: who is on it goes on when it does",
               restarts => 0);
-    stream_ok($gone, 'who waits on one is lost', error => 'provider_timeout');
+    stream_ok($gone, "stuck connection $n: who waits on it is lost",
+              error => 'provider_timeout');
 }
 
 my %connections = map { $_->[2] => 1 } seen($other, 2);
 
-is(scalar(keys %connections), 1, 'another provider keeps its connection');
+is(scalar(keys %connections), 1,
+   'at the end: another provider keeps its connection');
 
 # a new connection, and what libcurl needs besides
 
 ok(wait_for(sub { descriptors() <= $before + 6 }, 10, 'the closing'),
-   'the stuck ones are closed after their last call')
+   'at the end: the stuck ones are closed')
     or diag("$before before, now " . descriptors());
 
 done();

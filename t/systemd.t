@@ -28,7 +28,7 @@ EOT
 
 my ($dropin) = $readme =~ /^<!-- test: systemd -->\n```ini\n(.*?)^```/ms;
 
-ok(defined $dropin, 'README has a drop-in') or die;
+ok(defined $dropin, 'README: has a drop-in') or die;
 
 my %unit = (debian => settings($debian), dropin => settings($debian . $dropin));
 
@@ -43,8 +43,9 @@ my ($quit) = $unit{dropin}{stop} =~ m!QUIT/(\d+)!;
 my ($longest) = read_file(Chat::Nginx::root() . '/t/README.md')
     =~ /^\| nothing fails: the whole of it .* (\d+) s \|/m;
 
-cmp_ok($quit, '>', $longest, 'as long as an answer may take');
-cmp_ok($unit{dropin}{timeout}, '>', $quit, 'systemd waits for longer');
+cmp_ok($quit, '>', $longest, 'the drop-in: as long as an answer may take');
+cmp_ok($unit{dropin}{timeout}, '>', $quit,
+       'the drop-in: systemd waits for longer');
 
 # answers that take longer than the unit waits
 
@@ -90,7 +91,7 @@ ok(wait_for(sub {
     }
 
     return 2 == grep { $_->{ended} } values %run;
-}, 90), 'both masters have ended');
+}, 90), 'both units: the masters have ended');
 
 waitpid($_->{systemd}, 0) foreach values %run;
 
@@ -114,7 +115,7 @@ foreach my $name (sort keys %run) {
 }
 
 cmp_ok($run{dropin}{ended} - $run{dropin}{began}, '>', 5,
-       'the answers took longer than 5 s');
+       'dropin: the answers took longer than 5 s');
 
 done();
 

@@ -55,12 +55,13 @@ filler($one);
 
     my ($last) = sort { $b <=> $a } map { restarted_at($_) // 0 } @all;
 
-    cmp_ok($last - $killed, '>', 6, 'after the lease');
-    cmp_ok($last - $killed, '<', 16 + $SLACK, 'but not long after it');
-    is(join("\n", @faults), '', 'no partial answer was there at any time');
+    cmp_ok($last - $killed, '>', 6, 'another host: after the lease');
+    cmp_ok($last - $killed, '<', 16 + $SLACK,
+           'another host: not long after it');
+    is(join("\n", @faults), '', 'another host: no partial answer at any time');
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
-       'two calls each');
-    ok($two->stop, 'it ends');
+       'another host: two calls each');
+    ok($two->stop, 'another host: nginx ends');
 }
 
 
@@ -98,9 +99,10 @@ filler($one);
                   text => $texts{$q->{question}});
     }
 
-    is(join("\n", @faults), '', 'no partial answer was there at any time');
+    is(join("\n", @faults), '',
+       'a stopped filler: no partial answer at any time');
     is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
-       'two calls each');
+       'a stopped filler: two calls each');
     my $told;
 
     wait_for {
@@ -110,13 +112,14 @@ filler($one);
         $told >= 5;
     } 10, 'five lines';
 
-    is($told, 5, 'it has seen that it may not write any more');
-    is(filler($one), $stopped, 'it is still there');
+    is($told, 5, 'a stopped filler: it sees that it may not write any more');
+    is(filler($one), $stopped, 'a stopped filler: it is still there');
     stream_ok(scalar ask($one, { question => 'and now? {{chunks=3}}' }),
-              'and works', restarts => 0);
+              'a stopped filler: it works', restarts => 0);
 
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
+       'a stopped filler: no task is left');
 }
 
 done();

@@ -43,20 +43,25 @@ sub own {
         $killed++;
     }
 
-    is($killed, 3, 'three fillers were killed');
+    is($killed, 3, 'a task that kills: three fillers were killed');
 
     my ($q) = results($later);
 
-    stream_ok($q, 'the client is told', error => 'interrupted', restarts => 0);
-    cmp_ok(time() - $began, '<', 30 + $SLACK, 'in time');
-    cmp_ok(provider_stats($provider, $question), '<=', 3, 'three calls');
-    is($redis->cmd('EXISTS', stream_key($question)), 0, 'nothing is cached');
+    stream_ok($q, 'a task that kills: the client is told',
+              error => 'interrupted', restarts => 0);
+    cmp_ok(time() - $began, '<', 30 + $SLACK,
+           'a task that kills: told in time');
+    cmp_ok(provider_stats($provider, $question), '<=', 3,
+           'a task that kills: three calls');
+    is($redis->cmd('EXISTS', stream_key($question)), 0,
+       'a task that kills: nothing is cached');
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
+       'a task that kills: no task is left');
 
     stream_ok(scalar ask($nginx, { question => 'Anybody left?' }),
-              'others are served', restarts => 0);
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+              'a task that kills: others are served', restarts => 0);
+    is(scalar(zombies($nginx)), 0, 'a task that kills: no zombie is left');
 }
 
 
@@ -82,23 +87,25 @@ sub own {
     $end->();
     wait_for { (own($question, 'state') // '') eq 'r' } 15, 'another';
     is(join(' ', @{ $redis->cmd('HMGET', $own, 'returns', 'tries') }), '1 1',
-       'a return, and the first try again');
+       'given back: a return, and the first try again');
 
     # eight more would take their time
 
     $redis->cmd('HSET', $own, 'returns', 9);
     $end->();
     wait_for { (own($question, 'state') // '') eq 'r' } 15, 'another';
-    is($redis->cmd('HGET', $own, 'returns'), 10, 'the last return');
+    is($redis->cmd('HGET', $own, 'returns'), 10, 'given back: the last return');
     $end->();
 
     my ($q) = results($later);
 
-    stream_ok($q, 'given back once too often', error => 'interrupted',
+    stream_ok($q, 'given back once too often: an error', error => 'interrupted',
               restarts => 2);
-    is(provider_stats($provider, $question), 3, 'three calls');
+    is(provider_stats($provider, $question), 3,
+       'given back once too often: three calls');
     wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'no task is left');
+    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
+       'given back once too often: no task is left');
 }
 
 
@@ -124,12 +131,12 @@ sub own {
     my @all = results($later);
     my @ended = grep { defined $_->{terminal} } @all;
 
-    is(scalar(@ended), 6, 'every client has its end');
+    is(scalar(@ended), 6, 'beside such a task: every client has its end');
 
     # one after the other, as long as leases permit
 
     cmp_ok(scalar(grep { $_->{terminal}{status} eq 'completed' } @ended), '>=',
-           3, 'most of them the answer');
+           3, 'beside such a task: most have the answer');
 }
 
 
@@ -155,16 +162,19 @@ sub own {
         sleep(0.02);
     }
 
-    cmp_ok($spawned, '>=', 3, 'it is started again');
-    cmp_ok($spawned, '<=', 7, 'but not too often');
+    cmp_ok($spawned, '>=', 3, 'a filler that cannot live: it is started again');
+    cmp_ok($spawned, '<=', 7, 'a filler that cannot live: not too often');
 
-    is(join(' ', keys %status), '200', 'health');
-    ok($degraded, 'it is degraded');
-    is(scalar(zombies($nginx)), 0, 'no zombie');
+    is(join(' ', keys %status), '200',
+       'a filler that cannot live: health has status 200');
+    ok($degraded, 'a filler that cannot live: health is degraded');
+    is(scalar(zombies($nginx)), 0,
+       'a filler that cannot live: no zombie is left');
 
-    stream_ok((results($later))[0], 'the question has waited', restarts => 0);
+    stream_ok((results($later))[0],
+              'a filler that lives: the question has waited', restarts => 0);
     ok(wait_for(sub { get($nginx, '/')->{body} =~ /"status": "ok"/ }, 15,
-                'health'), 'health is good again');
+                'health'), 'a filler that lives: health is ok again');
 }
 
 done();

@@ -131,16 +131,18 @@ my %b = ('X-Tenant' => 'b');
 
 my $first = ask_as('/scope', $question, %a);
 
-stream_ok($first, 'tenant a', cache => $miss);
-stream_ok(ask_as('/scope', $question, %b), 'tenant b asks anew',
+stream_ok($first, 'tenant a: a miss', cache => $miss);
+stream_ok(ask_as('/scope', $question, %b), 'tenant b: asks anew',
           cache => $miss, text => "#2 " . text_of($question, chunks => 4));
-stream_ok(ask_as('/chat', $question), 'so does everybody else',
+stream_ok(ask_as('/chat', $question), 'no tenant: everybody else asks anew',
           cache => $miss);
-stream_ok(ask_as('/scope', $question, %a), 'tenant a again', cache => $hit,
+stream_ok(ask_as('/scope', $question, %a), 'tenant a: a hit', cache => $hit,
           text => $first->{text});
-is(key_in($first), scoped('a', $question), 'the key is made of both hashes');
-is(stored(scoped($_, $question)), 1, "stored for $_") foreach 'a', 'b';
-is(stored(key_of($question)), 1, 'and for all');
+is(key_in($first), scoped('a', $question),
+   'tenant a: the key is made of both hashes');
+is(stored(scoped($_, $question)), 1, "tenant $_: the answer is stored")
+    foreach 'a', 'b';
+is(stored(key_of($question)), 1, 'no tenant: the answer is stored for all');
 
 # an empty scope: nothing looked up, joined or stored
 
@@ -152,18 +154,23 @@ foreach my $headers ({}, { 'X-Tenant' => '' }) {
           headers => $headers, use_cache => $_ }
     } 1, 1, 1, 0);
 
-    stream_ok($_, 'without a tenant', cache => $bypass) foreach @all;
+    my $name = %$headers ? 'an empty tenant' : 'no tenant';
+
+    stream_ok($all[$_], "$name: client $_ bypasses", cache => $bypass)
+        foreach 0 .. 3;
 
     my %texts = map { $_->{text} => 1 } @all;
 
-    is(scalar(keys %texts), 4, 'each an answer of his own');
+    is(scalar(keys %texts), 4, "$name: each an answer of its own");
 }
 
-stream_ok(ask_as('/scope', $question), 'what others have stored is not seen',
+stream_ok(ask_as('/scope', $question),
+          'an empty scope: what others have stored is not seen',
           cache => $bypass);
 is(join(' ', sort @{ $redis->cmd('KEYS', 'chat:stream:*') }), $before,
-   'nothing was stored');
-is_deeply($redis->cmd('KEYS', '*:live:*'), [], 'nothing is announced');
+   'an empty scope: nothing was stored');
+is_deeply($redis->cmd('KEYS', '*:live:*'), [],
+          'an empty scope: nothing is announced');
 
 # questions that want another tenant's answer
 
@@ -183,26 +190,28 @@ foreach my $crafted ("a$question", "a\x00$question", "a:$question",
     foreach my $case (['/chat'], ['/scope', %b], ['/scope', 'X-Tenant' => '0'])
     {
         my ($path, %headers) = @$case;
+        my $who = $path
+            . (%headers ? ", tenant $headers{'X-Tenant'}" : '');
         my $q = ask_as($path, $crafted, %headers);
 
         unlike($q->{text} // '', qr/\Q$first->{text}\E/,
-               "$path $name is not the answer of a");
+               "$who, $name: not the answer of a");
         ok($q->{status} == 200 && $q->{headers}{'cache-status'} =~ $miss,
-           'but a question of its own');
+           "$who, $name: a question of its own");
     }
 }
 
 sub stream_of { return 'chat:stream:' . scoped(@_) }
 
 is(scalar ask($nginx, { body => "{\"question\": \"$bytes\"}" })->{status}, 400,
-   'the very bytes are no question');
+   'the very bytes: no question');
 
 my $q = ask_as('/scope', 'bc', 'X-Tenant' => 'a');
 my $r = ask_as('/scope', 'c', 'X-Tenant' => 'ab');
 
-isnt(key_in($q), key_in($r), 'where the scope ends cannot be moved');
+isnt(key_in($q), key_in($r), 'the scope: its end cannot be moved');
 is(key_in(ask_as('/question_scope', 'self')), scoped('self', 'self'),
-   'a scope made of the question');
+   'the scope: made of the question');
 
 # another key
 
@@ -212,19 +221,23 @@ foreach my $language ('en', 'de', '') {
     my %headers = ('X-Language' => $language);
 
     $q = ask_as('/key', $question, %headers);
-    stream_ok($q, "language \"$language\"", cache => $miss);
-    is(key_in($q), custom_key_of("$language:$question"), 'has its key');
-    stream_ok(ask_as('/key', $question, %headers), 'and its answer',
+    stream_ok($q, "language '$language': a miss", cache => $miss);
+    is(key_in($q), custom_key_of("$language:$question"),
+       "language '$language': its key");
+    stream_ok(ask_as('/key', $question, %headers),
+              "language '$language': a hit",
               cache => $hit, text => $q->{text});
 }
 
-stream_ok(ask_as('/chat', ":$question"), 'a question of the same bytes',
+stream_ok(ask_as('/chat', ":$question"),
+          'chat_cache_key: a question of the same bytes',
           cache => $miss);
-stream_ok(ask_as('/braces', $question), 'the question alone, in braces',
+stream_ok(ask_as('/braces', $question),
+          'chat_cache_key: the question alone, in braces',
           cache => $miss);
-is(stored(key_of($question)), 1, 'is the default');
+is(stored(key_of($question)), 1, 'chat_cache_key: in braces it is the default');
 is(key_in(ask_as('/both', $question, %a, 'X-Language' => 'en')),
-   scoped('a', "en:$question"), 'a key and a scope');
+   scoped('a', "en:$question"), 'chat_cache_key: a key and a scope');
 
 # A key that the client begins: neither is read with it what another kind of
 # key stands for, nor an answer put there.  What is hashed for a scope becomes
@@ -253,17 +266,19 @@ sub forge {
 }
 
 $first = ask_as('/scope', $read->[0], %a);
-stream_ok($first, 'a secret', cache => $miss);
+stream_ok($first, 'a forged key: the secret', cache => $miss);
 
 $q = forge($read);
-stream_ok($q, 'its bytes as a key', cache => $miss);
-unlike($q->{text}, qr/\Q$first->{text}\E/, 'are not answered by it');
-isnt(key_in($q), key_in($first), 'nor kept at its place');
+stream_ok($q, 'a forged key: the bytes of the secret', cache => $miss);
+unlike($q->{text}, qr/\Q$first->{text}\E/,
+       'a forged key: not answered by the secret');
+isnt(key_in($q), key_in($first), 'a forged key: not kept at its place');
 
 $q = forge($planted);
-stream_ok($q, 'a key for what is not asked yet', cache => $miss);
-is(stored(scoped('a', $planted->[0])), 0, 'plants nothing');
-stream_ok(ask_as('/scope', $planted->[0], %a), 'for the tenant',
+stream_ok($q, 'a planted key: a miss', cache => $miss);
+is(stored(scoped('a', $planted->[0])), 0, 'a planted key: plants nothing');
+stream_ok(ask_as('/scope', $planted->[0], %a),
+          'a planted key: the tenant asks anew',
           cache => $miss);
 
 # an early look fixes nothing
@@ -275,22 +290,26 @@ foreach my $path ('/limit', '/early') {
         $q = ask_as($path, $ask);
         stream_ok($q, "$path: \"$ask\"",
                   cache => $path eq '/limit' ? $miss : $hit);
-        is(key_in($q), key_of($ask), 'has its own key');
+        is(key_in($q), key_of($ask), "$path, $ask: its own key");
 
         next unless $path eq '/early';
 
-        is($q->{headers}{'x-key'}, key_of($ask), '$chat_key afterwards');
-        is($q->{headers}{'x-status'}, 'HIT', '$chat_cache_status afterwards');
+        is($q->{headers}{'x-key'}, key_of($ask),
+           "$path, $ask: \$chat_key afterwards");
+        is($q->{headers}{'x-status'}, 'HIT',
+           "$path, $ask: \$chat_cache_status afterwards");
     }
 }
 
-is(stored(key_of($_)), 1, 'stored there') foreach @questions;
-is(stored(key_of('')), 0, 'an empty question has no key');
+is(stored(key_of($_)), 1,
+   "an early look: $_ is stored there") foreach @questions;
+is(stored(key_of('')), 0, 'an early look: an empty question has no key');
 is(key_in(ask_as('/early_key', $questions[0])), custom_key_of("x$questions[0]"),
-   'a key that was looked at early');
+   'an early look: at a key');
 
 # limit_req sees an empty value, which it does not count
 
-is(ask_as('/limit', $questions[0])->{status}, 200, 'limit_req lets it pass');
+is(ask_as('/limit', $questions[0])->{status}, 200,
+   'an early look: limit_req lets it pass');
 
 done();

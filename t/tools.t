@@ -78,20 +78,22 @@ EOT
 my %no_headers = (headers => 0);
 
 foreach my $name (sort keys %good) {
-    stream_ok(get($nginx, "/$name"), "good: $name", %no_headers);
+    stream_ok(get($nginx, "/$name"), "good stream: $name", %no_headers);
 }
 
 foreach my $name (sort keys %bad) {
     ok(scalar Chat::Check::faults(get($nginx, "/$name"), %no_headers),
-       "bad: $name");
+       "bad stream: $name");
 }
 
-ok(scalar Chat::Check::faults(get($nginx, '/plain')), 'headers are looked at');
-ok(scalar Chat::Check::faults(get($nginx, '/broken'), %no_headers), 'a status');
-stream_ok(get($nginx, '/error'), 'an error that is expected',
+ok(scalar Chat::Check::faults(get($nginx, '/plain')),
+   'bad answer: headers are looked at');
+ok(scalar Chat::Check::faults(get($nginx, '/broken'), %no_headers),
+   'bad answer: a status');
+stream_ok(get($nginx, '/error'), 'good stream: an error that is expected',
           error => 'internal', %no_headers);
 ok(scalar Chat::Check::faults(get($nginx, '/error'), error => 'no_key',
-                              %no_headers), 'another error');
+                              %no_headers), 'bad stream: another error');
 
 # many at once, through the provider, whose text is known
 
@@ -104,11 +106,12 @@ my @all = ask($proxy, map { {
         . json_string("question $_") . '}]}' } } 1 .. 300);
 
 is(scalar(grep { $_->{complete} && $_->{body} =~ /\[DONE\]\n\n$/ } @all), 300,
-   '300 at once');
-is(provider_stats($provider)->{calls}, 300, 'calls are counted');
-is(provider_stats($provider, 'question 7'), 1, 'each question too');
+   'the provider: 300 at once');
+is(provider_stats($provider)->{calls}, 300, 'the provider: calls are counted');
+is(provider_stats($provider, 'question 7'), 1,
+   'the provider: each question is counted');
 like($all[6]{body}, qr/"content": "\Q${\ substr(key_of('question 7'), 0, 8)}\E-5 /,
-     'the text is made from the question');
+     'the provider: the text is made from the question');
 
 # faults in between
 
@@ -116,50 +119,54 @@ my %ask = (path => '/v1/chat/completions', timeout => 1,
            body => '{"messages": [{"role": "user", "content": "x"}]}');
 
 $proxy->set(cut => 400);
-ok(!ask($proxy, { %ask })->{complete}, 'cut');
+ok(!ask($proxy, { %ask })->{complete}, 'the proxy: a cut');
 $proxy->set(cut => 400, rst => 1);
-like(ask($proxy, { %ask })->{error}, qr/reset/, 'reset');
+like(ask($proxy, { %ask })->{error}, qr/reset/, 'the proxy: a reset');
 $proxy->set(cut => '', rst => '', hole => 1);
-is(ask($proxy, { %ask })->{error}, 'timeout', 'black hole');
+is(ask($proxy, { %ask })->{error}, 'timeout', 'the proxy: a black hole');
 $proxy->set(hole => '', latency => 100);
 
 my $late = ask($proxy, { %ask });
 
 ok($late->{complete} && $late->{header_at} - $late->{started} >= 0.2,
-   'latency');
+   'the proxy: its latency');
 
 provider_set($provider, fault => 'eof', at => 2);
-is(ask($provider, { %ask })->{error}, 'closed early', 'a fault is set');
+is(ask($provider, { %ask })->{error}, 'closed early',
+   'the provider: a fault is set');
 provider_set($provider, fault => 'stall');
-is(ask($provider, { %ask })->{error}, 'timeout', 'another one');
+is(ask($provider, { %ask })->{error}, 'timeout',
+   'the provider: another fault is set');
 wait_for { provider_stats($provider)->{aborted} } 10, 'an aborted call';
-ok(provider_stats($provider)->{aborted}, 'a call that its client left');
+ok(provider_stats($provider)->{aborted},
+   'the provider: a call that its client left');
 
 # Redis
 
 my $redis = start_redis(password => 'secret');
 
-is($redis->cmd('SET', 'a', "b\r\n"), 'OK', 'redis');
-is($redis->cmd('GET', 'a'), "b\r\n", 'a value');
-is($redis->client(1)->cmd('GET', 'a'), undef, 'another database');
-like($redis->cmd('LPUSH', 'a', 1), qr/^WRONGTYPE/, 'an error');
+is($redis->cmd('SET', 'a', "b\r\n"), 'OK', 'Redis: a command');
+is($redis->cmd('GET', 'a'), "b\r\n", 'Redis: a value');
+is($redis->client(1)->cmd('GET', 'a'), undef, 'Redis: another database');
+like($redis->cmd('LPUSH', 'a', 1), qr/^WRONGTYPE/, 'Redis: an error');
 $redis->cmd('XADD', 's', '1-1', 'status', 'x', 'chunk', 'y');
 is_deeply($redis->entries('s'), [ { id => '1-1', status => 'x', chunk => 'y' } ],
-          'entries');
+          'Redis: entries of a stream');
 $redis->stop('KILL');
 $redis->start;
-is($redis->cmd('GET', 'a'), undef, 'started again, empty');
+is($redis->cmd('GET', 'a'), undef, 'Redis: started again, empty');
 
 # what done() looks for
 
 my ($worker) = $nginx->worker_pids;
 
-is(Chat::Nginx::parent($worker), $nginx->pid, 'the workers are found');
-ok($nginx->reload, 'reload');
+is(Chat::Nginx::parent($worker), $nginx->pid, 'nginx: the workers are found');
+ok($nginx->reload, 'nginx: a reload');
 wait_for { !grep { $_ == $worker } $nginx->pids } 5, 'the old worker';
 kill('KILL', ($nginx->worker_pids)[0]);
 wait_for { $nginx->faults } 5, 'an alert';
-ok(scalar(grep { /exited on signal 9/ } $nginx->faults), 'an alert is a fault');
+ok(scalar(grep { /exited on signal 9/ } $nginx->faults),
+   'nginx: an alert is a fault');
 $nginx->allow_log(qr/exited on signal 9/);
 
 done();

@@ -93,29 +93,34 @@ foreach my $name (sort keys %unused) {
                                    OPENAI_API_KEY => 'a key' });
         my $q = get($nginx, '/');
 
-        is($q->{body}, 'fine', "$name: nginx works, master $master");
-        is($nginx->filler_pids, 0, 'no filler');
+        is($q->{body}, 'fine', "$name, master $master: nginx works");
+        is($nginx->filler_pids, 0, "$name, master $master: no filler");
 
         my @pids = pids_of($nginx, $master);
 
-        is(scalar(@pids), $plain{$master}{processes}, 'no other process');
-        is(zones($pids[-1]), $plain{$master}{zones}, 'no zone');
+        is(scalar(@pids), $plain{$master}{processes},
+           "$name, master $master: no other process");
+        is(zones($pids[-1]), $plain{$master}{zones},
+           "$name, master $master: no zone");
         unlike($nginx->error_log, qr/chat filler|redis|OPENAI/i,
-               'nothing in the log');
-        is($q->{headers}{'x-chat'}, '[]', 'variables are empty')
+               "$name, master $master: nothing in the log");
+        is($q->{headers}{'x-chat'}, '[]',
+           "$name, master $master: variables are empty")
             if $name =~ /variables/;
 
         if ($master) {
-            ok($nginx->reload, 'reload');
-            is($nginx->filler_pids, 0, 'no filler after it');
+            ok($nginx->reload, "$name, master $master: reload succeeds");
+            is($nginx->filler_pids, 0,
+               "$name, master $master: no filler after it");
         }
 
-        is(get($nginx, '/')->{body}, 'fine', 'it works on');
-        ok($nginx->stop, 'it stops');
+        is(get($nginx, '/')->{body}, 'fine',
+           "$name, master $master: it works on");
+        ok($nginx->stop, "$name, master $master: it stops");
     }
 }
 
-is(clients(), 0, 'nobody has connected to Redis');
+is(clients(), 0, 'all of them: nobody has connected to Redis');
 
 
 
@@ -137,19 +142,22 @@ my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
                         %{ $unused{'loaded only'} });
 
 pids_of($nginx, 1);
-is($nginx->filler_pids, 0, 'no filler at first');
-reload($nginx, 'a reload that brings "chat"', servers => undef);
-stream_ok(scalar ask($nginx, { question => 'Are you there?' }), 'an answer');
-is($nginx->filler_pids, 1, 'a filler');
-is(zones(($nginx->worker_pids)[-1]), $plain{1}{zones} + 1, 'a zone');
-reload($nginx, 'a reload that takes it away',
+is($nginx->filler_pids, 0, 'loaded only: no filler at first');
+reload($nginx, 'brought by a reload: it succeeds', servers => undef);
+stream_ok(scalar ask($nginx, { question => 'Are you there?' }),
+          'brought by a reload: an answer');
+is($nginx->filler_pids, 1, 'brought by a reload: a filler');
+is(zones(($nginx->worker_pids)[-1]), $plain{1}{zones} + 1,
+   'brought by a reload: a zone');
+reload($nginx, 'taken away by a reload: it succeeds',
        servers => $unused{'loaded only'}{servers});
 ok(wait_for(sub { !$nginx->filler_pids }, 10, 'the end of the filler'),
-   'no filler any more');
-is(get($nginx, '/')->{body}, 'fine', 'nginx works');
+   'taken away by a reload: no filler any more');
+is(get($nginx, '/')->{body}, 'fine', 'taken away by a reload: nginx works');
 
 $redis->disconnect;
 ok(wait_for(sub { split(/\n/, $redis->cmd('CLIENT', 'LIST')) == 1 }, 5,
-            'closed connections'), 'no connection any more');
+            'closed connections'),
+            'taken away by a reload: no connection any more');
 
 done();

@@ -78,25 +78,28 @@ mid_answer($redis, 5, @early);
 my $new = upgrade($old);
 my $successor = another_filler($nginx, $filler);
 
-ok($successor, 'a second filler');
+ok($successor, 'two masters: a second filler');
 sleep(0.5);
-is(scalar($nginx->filler_pids), 2, 'both take tasks');
+is(scalar($nginx->filler_pids), 2, 'two masters: both fillers take tasks');
 
 # the old one quits
 
 kill('QUIT', $old);
-ok(wait_for(sub { gone($old) }, 10, 'the end'), 'the old master ends');
+ok(wait_for(sub { gone($old) }, 10, 'the end'),
+   'the old master quits: it ends');
 
 my @all = results($later);
 
-is(good(@all), 40, 'nothing is lost');
-is(scalar(grep { processing_of($_) != 1 } @all), 0, 'without a restart');
-is(provider_stats($provider)->{calls}, 40, 'one call each');
-is(filler($nginx), $successor, 'the second filler stays');
+is(good(@all), 40, 'the old master quits: nothing is lost');
+is(scalar(grep { processing_of($_) != 1 } @all), 0,
+   'the old master quits: without a restart');
+is(provider_stats($provider)->{calls}, 40,
+   'the old master quits: one call each');
+is(filler($nginx), $successor, 'the old master quits: the second filler stays');
 stream_ok(scalar ask($nginx, { question => 'and now? {{chunks=3}}' }),
-          'a miss after the upgrade', restarts => 0);
+          'after the upgrade: a miss', restarts => 0);
 stream_ok(scalar ask($nginx, { question => $early[0] }),
-          'what the old one has cached', cache => qr/; hit; /);
+          'after the upgrade: what the old one cached', cache => qr/; hit; /);
 
 # Another upgrade that is taken back: the new one quits, the old one goes on.
 
@@ -111,14 +114,14 @@ mid_answer($redis, 5, @back);
 kill('QUIT', $third);
 @all = results($later);
 is(good(@all), 20, 'an upgrade is taken back: nothing is lost');
-is(filler($nginx), $successor, 'the filler of the old one stays');
+is(filler($nginx), $successor, 'an upgrade is taken back: the filler stays');
 stream_ok(scalar ask($nginx, { question => 'and then? {{chunks=3}}' }),
-          'a miss after that', restarts => 0);
+          'an upgrade is taken back: a miss after it', restarts => 0);
 
 kill('QUIT', $new);
 
 my @left;
 
 wait_for { !(@left = $nginx->pids) } 10, 'the end';
-is(scalar(@left), 0, 'all have ended');
+is(scalar(@left), 0, 'at the end: all processes have ended');
 done();

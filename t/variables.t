@@ -90,7 +90,7 @@ sub logged {
 
     my %got = $line =~ /(\w+)=\[(.*?)\](?= |$)/g;
 
-    is($got{uri}, $uri, "a line for $uri");
+    is($got{uri}, $uri, "log line $seen: of $uri");
 
     return \%got;
 }
@@ -104,10 +104,10 @@ sub is_logged {
         my $want = $want{$_} // '';
 
         if (ref $want) {
-            like($got->{$_}, $want, "$name: $_");
+            like($got->{$_}, $want, "$name: \$chat_$_ in the log");
 
         } else {
-            is($got->{$_}, $want, "$name: $_");
+            is($got->{$_}, $want, "$name: \$chat_$_ in the log");
         }
     }
 
@@ -181,13 +181,14 @@ foreach my $line (@lines) {
     foreach (qw(question key generation status error provider model chunks
                 bytes))
     {
-        is($line->{$_}, $slow{$_} // '', "$line->{cache_status}: $_");
+        is($line->{$_}, $slow{$_} // '',
+           "join, $line->{cache_status}: \$chat_$_ in the log");
     }
 
     # two pauses are behind it
 
     cmp_ok($line->{first_chunk_time}, '<', $line->{time} - 0.5,
-           "$line->{cache_status}: first_chunk_time");
+           "join, $line->{cache_status}: first_chunk_time");
 }
 
 # an error in the stream, after two chunks
@@ -225,8 +226,8 @@ is_logged('wrong field', '/chat', status => 'error',
 
 my $page = ask($nginx, { body => '{}', path => '/down' });
 
-is($page->{body}, 'error invalid_field', 'the error page knows why');
-is($page->{headers}{'x-error'}, 'invalid_field', 'its headers too');
+is($page->{body}, 'error invalid_field', 'error page: it knows why');
+is($page->{headers}{'x-error'}, 'invalid_field', 'error page: its headers too');
 is_logged('error page', '/down', status => 'error', error => 'invalid_field');
 
 # another location has none of them
@@ -242,18 +243,19 @@ foreach my $text ('First of all?', 'Then?') {
     my $early = ask($nginx, { question => $text, path => '/early' });
     my $h = $early->{headers};
 
-    stream_ok($early, "an early look at \"$text\"");
-    is($h->{'x-question'}, $text, 'the question');
-    is($h->{'x-was'}, 'none early', 'what a map made of it early');
-    is($h->{'x-copied'}, '[]', 'was not known early');
-    is($h->{'x-status'}, 'MISS', 'the cache status');
-    is($h->{'x-key'}, custom_key_of("localhost $text"), 'the key');
-    is_logged('early', '/early', %all, question => $text,
+    stream_ok($early, "early, $text: an answer");
+    is($h->{'x-question'}, $text, "early, $text: the question");
+    is($h->{'x-was'}, 'none early', "early, $text: what a map made of it");
+    is($h->{'x-copied'}, '[]', "early, $text: not known early");
+    is($h->{'x-status'}, 'MISS', "early, $text: the cache status");
+    is($h->{'x-key'}, custom_key_of("localhost $text"),
+       "early, $text: the key");
+    is_logged("early, $text", '/early', %all, question => $text,
               key => custom_key_of("localhost $text"), cache_status => 'MISS',
               generation => qr/^[0-9a-f]{32}\./, bytes => qr/^\d+$/);
 }
 
-is(provider_stats($provider, 'Then?'), 1, 'both were asked');
+is(provider_stats($provider, 'Then?'), 1, 'an early look: both were asked');
 
 # escaping is the log's
 
@@ -264,6 +266,6 @@ ask($nginx, { question => $odd });
 $got = logged('/chat');
 like(read_file($nginx->dir . '/chat.log'),
      qr/question=\[a \\"quoted\\"\\nline \xc3\xa9 \[x\]\] key=/,
-     'a question with special characters');
+     'escaping: a question with special characters');
 
 done();

@@ -125,18 +125,18 @@ sub has_all {
     $redis->cmd('PEXPIRE', $S, 60000);
 
     stream_ok(scalar ask($other, { question => $QUESTION }),
-              'its answer is a hit', chunks => \@PIECES, cache => qr/hit/);
+              'its answer: a hit', chunks => \@PIECES, cache => qr/hit/);
     fresh();
 
     $redis->cmd('XADD', $S, '1205-5', @cached, later => 'more');
     $redis->cmd('PEXPIRE', $S, 60000);
     stream_ok(scalar ask($other, { question => $QUESTION }),
-              'so is one with a later field', chunks => \@PIECES,
+              'its answer: a hit with a later field', chunks => \@PIECES,
               cache => qr/hit/);
     fresh();
 
-    ok(takes_none($redis, filler($_)), 'nobody takes a task')
-        foreach $nginx, $other;
+    ok(takes_none($redis, filler($nginx)), 'a task: nobody here takes it');
+    ok(takes_none($redis, filler($other)), 'a task: nobody there takes it');
 
     my $later = ask_later($other, { question => $QUESTION });
 
@@ -146,15 +146,16 @@ sub has_all {
                                                '+') };
     my %now = @$now;
 
-    has_all($now, \%task, 'a task has all fields it had');
-    is($now{$_}, $task{$_}, "$_ is the same")
+    has_all($now, \%task, 'a task: has all fields it had');
+    is($now{$_}, $task{$_}, "a task: $_ is the same")
         foreach grep { !/id$/ } sort keys %task;
 
     my $own = $redis->cmd('HGETALL', gen($now{id}) . ':own');
 
-    has_all($own, \%queued, 'so has a generation that waits');
+    has_all($own, \%queued, 'a generation that waits: has all fields it had');
     is_deeply($redis->cmd('XRANGE', gen($now{id}), '-', '+'),
-              [ [ '0-1', [ status => 'processing' ] ] ], 'and its stream');
+              [ [ '0-1', [ status => 'processing' ] ] ],
+              'a generation that waits: its stream');
 
     kill('KILL', $later->{pid});
     results($later);
@@ -170,7 +171,8 @@ fresh();
 my $sub = $redis->client;
 
 $sub->cmd('PSUBSCRIBE', '*');
-stream_ok(scalar ask($nginx, { question => $QUESTION }), 'an answer',
+stream_ok(scalar ask($nginx, { question => $QUESTION }),
+          'written here: an answer',
           chunks => \@PIECES);
 
 my ($id, $fp);
@@ -193,20 +195,22 @@ my ($bodies, $recorded) = map {
     join('', map { s/^1 1 \d+ \d+ \d+\n//r } @$_)
 } \@seen, \@messages;
 
-is($bodies, $recorded, 'messages have the same form');
+is($bodies, $recorded, 'written here: messages have the same form');
 is_deeply([ map { [ @{ $_->[1] } ] } @{ $redis->cmd('XRANGE', gen($id), '-',
                                                     '+') } ],
-          [ map { [ @$_[1 .. $#$_] ] } @entries ], 'and entries');
+          [ map { [ @$_[1 .. $#$_] ] } @entries ],
+          'written here: entries have the same form');
 has_all($redis->cmd('HGETALL', gen($id) . ':own'), \%running,
-        'a generation has all fields it had');
+        'written here: a generation has all fields it had');
 
 my %last = %{ $redis->entries($S)->[-1] };
 
 $fp = $last{fp};
-has_all([ %last ], { @cached }, 'and so has an answer');
+has_all([ %last ], { @cached },
+        'written here: an answer has all fields it had');
 is(join(' ', @last{qw(status chunk cuts v finish)}),
    join(' ', @{ { @cached } }{qw(status chunk cuts v finish)}),
-   'with the same values');
+   'written here: an answer has the same values');
 
 # its tasks
 
@@ -237,10 +241,11 @@ foreach my $case ([ 'a task of it', {}, {} ],
     plant($task{id}, $fp, { %queued, %$own }, $entries[0]);
     $redis->cmd('XADD', 'chat:tasks:1', '*', %fields);
 
-    joined_ok(scalar ask($nginx, { question => $QUESTION }), "$name is run");
+    joined_ok(scalar ask($nginx, { question => $QUESTION }),
+              "$name: it is run");
     is(provider_stats($provider, $QUESTION), 1, "$name: one call");
     stream_ok(scalar ask($nginx, { question => $QUESTION }),
-              "$name is cached", cache => qr/hit/);
+              "$name: it is cached", cache => qr/hit/);
 }
 
 # its generations: what it published alone, or what it wrote alone
@@ -261,7 +266,7 @@ foreach my $case ([ 'its messages', @messages ],
     } 5, 'the subscription';
     wait_for { $redis->cmd('PUBLISH', gen($task{id}), $messages[0]) } 5;
     $redis->cmd('PUBLISH', gen($task{id}), $_) foreach @messages[1 .. 3];
-    joined_ok((results($later))[0], "$name are understood");
+    joined_ok((results($later))[0], "$name: they are understood");
 }
 
 foreach my $more ([], [ later => 'x' ]) {
@@ -271,11 +276,11 @@ foreach my $more ([], [ later => 'x' ]) {
     plant($task{id}, $fp, \%running,
           map { [ @$_, @$more ] } @entries);
     joined_ok(scalar ask($nginx, { question => $QUESTION }),
-              "$name are understood");
+              "$name: they are understood");
 }
 
 fresh();
 unlike($nginx->error_log, qr/\[(?:error|crit|alert|emerg)\](?!.*closed the)/,
-       'none of that is an error');
+       'all of that: no error in the log');
 
 done();

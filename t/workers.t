@@ -58,9 +58,9 @@ foreach my $zero (1, 0) {
     wait_for { $nginx->worker_pids == 2 } 5, 'two workers';
 
     if ($zero) {
-        ok(another_filler($nginx, $filler), 'another filler');
+        ok(another_filler($nginx, $filler), "$name: another filler");
         wait_for { gone($filler) } 5, 'the end of the old filler';
-        ok(gone($filler), 'the old filler ends');
+        ok(gone($filler), "$name: the old filler ends");
     }
 
     isnt(Chat::Nginx::parent(filler($nginx)), 1, "$name: it has a worker");
@@ -79,7 +79,7 @@ foreach my $zero (1, 0) {
                           workers => 1);
 
     $one->allow_log(qr/exited on signal 9/);
-    ok($nginx->stop, 'the other instance ends');
+    ok($nginx->stop, 'the only worker: the other instance ends');
 
     my $filler = filler($one);
     my $later = ask_later($one, map { { question => $_ } } @questions);
@@ -96,9 +96,9 @@ foreach my $zero (1, 0) {
     } @again), 8, 'the only worker: clients come back to their answers');
     is(scalar(grep { provider_stats($provider, $_) != 1 } @questions), 0,
        'the only worker: one call each');
-    ok(another_filler($one, $filler), 'another filler');
+    ok(another_filler($one, $filler), 'the only worker: another filler');
     wait_for { gone($filler) } 5, 'the end of the old filler';
-    ok($one->stop, 'it ends');
+    ok($one->stop, 'the only worker: nginx ends');
 }
 
 
@@ -127,23 +127,23 @@ foreach my $zero (1, 0) {
         !@open;
     } 5, 'the logs to be reopened';
 
-    is(scalar(@open), 0, 'nobody has the old logs open');
+    is(scalar(@open), 0, 'USR1: nobody has the old logs open');
     ok(scalar(grep { (readlink($_) // '') eq "$dir/error.log" }
-              glob("/proc/$filler/fd/*")), 'the filler has the new log');
+              glob("/proc/$filler/fd/*")), 'USR1: the filler has the new log');
 
     my ($q) = results($later);
 
-    stream_ok($q, 'an answer', restarts => 0,
+    stream_ok($q, 'USR1: an answer', restarts => 0,
               text => text_of($question, %answer));
     wait_for { $nginx->access_log =~ /POST \/chat/ } 5;
-    like($nginx->access_log, qr/POST \/chat/, 'the new access log');
-    is(filler($nginx), $filler, 'the same filler');
-    ok($nginx->stop, 'it ends');
+    like($nginx->access_log, qr/POST \/chat/, 'USR1: the new access log');
+    is(filler($nginx), $filler, 'USR1: the filler is the same');
+    ok($nginx->stop, 'USR1: nginx ends');
 
     # faults in the old log count too
 
     unlike(read_file("$dir/error.log.1"), qr/\[(?:alert|emerg)\] (?!.*signal 9)/,
-           'nothing bad in the old log');
+           'USR1: nothing bad in the old log');
 }
 
 
@@ -159,8 +159,8 @@ foreach my $zero (1, 0) {
 
     $one->allow_log(qr/exited on signal 9/);
     stream_ok(scalar ask($one, { question => 'One line {{chunks=3}}' }),
-              'a line that waits in a buffer');
-    is(-s $log, 0, 'it waits');
+              'a buffered log: a line that waits');
+    is(-s $log, 0, 'a buffered log: it waits');
     kill('KILL', $filler);
     $filler = another_filler($one, $filler);
     wait_for {
@@ -175,8 +175,8 @@ foreach my $zero (1, 0) {
     } 5, 'the log to be reopened';
 
     is(scalar(my @lines = split(/\n/, read_file("$log.1"))), 1,
-       'it is written once');
-    ok($one->stop, 'it ends');
+       'a buffered log: it is written once');
+    ok($one->stop, 'a buffered log: nginx ends');
 }
 
 
@@ -223,7 +223,8 @@ foreach my $zero (1, 0) {
 
         $single->start;
         stream_ok(scalar ask($single, { question => $question }),
-                  'no master: finished after a start', cache => qr/collapsed/,
+                  "no master: $signal, finished after a start",
+                  cache => qr/collapsed/,
                   text => text_of($question, %answer));
     }
 }

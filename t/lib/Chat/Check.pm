@@ -11,7 +11,7 @@ use Test::More ();
 
 use Chat::Answer ();
 
-our @EXPORT = qw(stream_ok mostly_ok end_faults);
+our @EXPORT = qw(stream_ok mostly_ok end_faults repeated_names);
 
 
 # One test: the result is a stream as the contract has it.  Options:
@@ -133,6 +133,16 @@ sub mostly_ok {
 
     Test::More::cmp_ok(2 * @late, '<', scalar(@$took), $name)
         or Test::More::diag(join(' ', map { sprintf('%.3f', $_) } @$took));
+}
+
+
+# names that several assertions of this file have
+
+sub repeated_names {
+    my %seen;
+
+    return grep { $seen{$_}++ == 1 }
+        map { $_->{name} } Test::More->builder->details;
 }
 
 

@@ -12,6 +12,7 @@ use File::Temp qw(tempdir);
 use FindBin;
 use Test::More;
 
+use Chat::Check qw(repeated_names);
 use Chat::Redis;
 
 our @EXPORT =
@@ -357,14 +358,16 @@ sub messages {
 sub published {
     my ($name, @expected) = @_;
 
-    is_deeply([ messages() ], \@expected, "$name: published");
+    is_deeply([ messages() ], \@expected, "$name: what is published");
 }
 
 
 # the last test of a file
 
 sub finished {
-    is(join(' ', @eternal), '', 'no key was ever without an expiry');
+    is(join(' ', @eternal), '', 'all keys: none was ever without an expiry');
+    is(join("\n", repeated_names()), '',
+       'all assertions: each has a name of its own');
 
     done_testing();
 }

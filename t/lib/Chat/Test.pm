@@ -327,6 +327,8 @@ sub done {
     }
 
     push(@faults, map { $_->faults } @instances);
+    push(@faults, map { "several assertions have this name: $_" }
+         repeated_names());
 
     $_->stop foreach reverse @servers;
 
