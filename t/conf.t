@@ -46,7 +46,8 @@ sub accepted {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    ok($status == 0 && $text !~ /\[(?:warn|error|crit|alert|emerg)\]/, $name)
+    ok($status == 0 && $text !~ /\[(?:warn|error|crit|alert|emerg)\]/,
+       "accepted: $name")
         or diag($text);
 }
 
@@ -57,7 +58,7 @@ sub warned {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    ok($status == 0 && $text =~ /\[warn\] [^\n]*$pattern/, $name)
+    ok($status == 0 && $text =~ /\[warn\] [^\n]*$pattern/, "warned: $name")
         or diag($text);
 }
 
@@ -68,7 +69,7 @@ sub refused {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    ok($status == 1 && $text =~ /\[emerg\] [^\n]*$pattern/, $name)
+    ok($status == 1 && $text =~ /\[emerg\] [^\n]*$pattern/, "refused: $name")
         or diag($text);
 }
 
@@ -81,7 +82,7 @@ sub line_refused {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    refused("refused: $line", qr/(?=[^\n]*$directive)[^\n]*$pattern/,
+    refused("$line in $where", qr/(?=[^\n]*$directive)[^\n]*$pattern/,
             $where => "$line;");
 }
 
@@ -91,7 +92,7 @@ sub line_accepted {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    accepted("accepted: $line", $where => "$line;");
+    accepted("$line in $where", $where => "$line;");
 }
 
 
@@ -127,7 +128,7 @@ accepted('a provider that is defined later', servers => location(a => 'chat z;')
          . ' chat_provider z { }');
 accepted('implicit provider beside others', http => $two,
          servers => location(a => 'chat a openai b;'));
-accepted('health', servers => location(a => 'chat_health;',
+accepted('health in both forms', servers => location(a => 'chat_health;',
                                        b => 'chat_health full;'));
 
 line_refused(location => 'chat', 'is duplicate');
@@ -136,9 +137,9 @@ line_refused(http => 'chat', 'is not allowed here');
 line_refused(server => 'chat_health', 'is not allowed here');
 refused('unknown provider', '"chat" names an unknown provider "nobody"',
         servers => location(a => 'chat nobody;'));
-refused('a provider twice', '"chat" names the provider "a" twice',
+refused('a provider named twice', '"chat" names the provider "a" twice',
         http => $two, servers => location(a => 'chat a b a;'));
-refused('health twice', '"chat_health" directive is duplicate',
+refused('chat_health twice', '"chat_health" directive is duplicate',
         servers => location(a => 'chat_health; chat_health full;'));
 refused('health with another word', 'invalid value "all" in "chat_health"',
         servers => location(a => 'chat_health all;'));
@@ -353,7 +354,7 @@ sub provider {
 my $json = write_file('param.json', "{\"a\": [1, 2.5e3, \"b\\n\", null]}\n");
 my $text = write_file('system.txt', "Be brief.\nAlways.\n");
 
-accepted("provider: $_", provider($_)) foreach
+accepted("provider '$_'", provider($_)) foreach
     'url http://127.0.0.1:8080/v1;', 'url https://api.example/v1/;',
     'url HTTPS://api.example;', 'url http://[::1]:80;',
     "key $secret;", 'key "";', "key file:$file;", 'model a/b:c;',
@@ -427,7 +428,7 @@ foreach (
      ['url', 'http://a'], ['key', 'a'], ['model', 'a'], ['system', 'a'],
      ['retries', 1], ['total_timeout', '1s'], ['usage', 'on']),
 ) {
-    refused("provider: refused: " . join(' ', split(/\s+/, $_->[0])), $_->[1],
+    refused("provider: " . join(' ', split(/\s+/, $_->[0])), $_->[1],
             provider($_->[0]));
 }
 
@@ -438,9 +439,9 @@ foreach my $name ('"a b"', 'a=b', '""', 'a/b') {
 
 refused('a provider twice', 'duplicate "chat_provider" "p"',
         http => 'chat_provider p { } chat_provider p { }');
-refused('no block', '"chat_provider" has no opening',
+refused('a provider without a block', '"chat_provider" has no opening',
         http => 'chat_provider p;');
-refused('no name', 'number of arguments in "chat_provider"',
+refused('a provider without a name', 'number of arguments in "chat_provider"',
         http => 'chat_provider { }');
 refused('a provider in a server', '"chat_provider" directive is not allowed',
         server => 'chat_provider p { }');
@@ -450,7 +451,8 @@ refused('an invalid provider that nobody names', 'url',
 # the line of what is wrong
 
 foreach (['unknown', 'bogus 1;'], ['repeated', "model a;\n\nmodel b;"],
-         ['nested', "param a {\n1;\n}"], ['nested', "bogus {\nb 1;\n}"])
+         ['nested param', "param a {\n1;\n}"],
+         ['nested unknown', "bogus {\nb 1;\n}"])
 {
     my ($status, $said) = check(provider("\nurl http://a;\n$_->[1]"));
     my ($wrong) = $_->[1] =~ /(?:.*\n\n)?(\w+ \S+)/s;
@@ -458,7 +460,7 @@ foreach (['unknown', 'bogus 1;'], ['repeated', "model a;\n\nmodel b;"],
     my ($line) = grep { $lines[$_ - 1] =~ /^\Q$wrong\E/ } 1 .. @lines;
 
     ok($status == 1 && $said =~ /\[emerg\] [^\n]*nginx\.conf:$line\n/,
-       "the line of a $_->[0] word") or diag($said);
+       "refused: a $_->[0] word, with its line") or diag($said);
 }
 
 # a parameter is a word of nginx's configuration, which may have 4096 bytes
@@ -474,15 +476,17 @@ refused('a file of more than a megabyte', 'is longer than 1 MB',
 
 # keys
 
-warned('no key',
+warned('no key at all',
        'chat provider "openai" has no key: OPENAI_API_KEY is not set');
 warned('no key by name', '"key": environment variable "NO_KEY" is not set',
        provider('key env:NO_KEY;'));
 warned('an empty variable is none', 'OPENAI_API_KEY is not set',
        env => { OPENAI_API_KEY => '' });
-warned('that of a command', 'is not set in the environment of this command;',
-       @$_)
-    foreach [], [provider('key env:NO_KEY;')];
+warned('no key for a command',
+       'is not set in the environment of this command;');
+warned('no named key for a command',
+       'is not set in the environment of this command;',
+       provider('key env:NO_KEY;'));
 
 # the key of the environment is for the default address alone
 
@@ -490,11 +494,12 @@ my %other = (http => 'chat_provider openai { url http://127.0.0.1:1/v1; }');
 my $elsewhere = 'chat provider "openai" has no key: OPENAI_API_KEY is for'
     . ' the default "url" alone';
 
-warned('a url of its own', $elsewhere, %other, env => { %$_ })
+warned('a url of its own, ' . (join(', ', sort keys %$_) || 'no key'),
+       $elsewhere, %other, env => { %$_ })
     foreach {}, { OPENAI_API_KEY => $secret },
         { OPENAI_API_KEY => $secret, OPENAI_BASE_URL => 'http://127.0.0.1:2' };
-warned('another url', $elsewhere, env => { OPENAI_API_KEY => $secret }, http =>
-       "chat_provider openai { url $_; }")
+warned("another url, $_", $elsewhere, env => { OPENAI_API_KEY => $secret },
+       http => "chat_provider openai { url $_; }")
     foreach 'http://api.openai.com/v1', 'https://api.openai.com/v1x',
         'https://api.openai.com', 'https://api.openai.com.example/v1';
 warned('the default, where there is another', $elsewhere,
@@ -518,7 +523,8 @@ foreach (['http://10.0.0.5/v1', 1], ['HTTP://llm.internal:80', 1],
         . " chat_provider openai { url $url; key k; }");
 
     is($said =~ /notice.*"openai": its key goes to "\Q$url\E" unencrypted/,
-       $told ? 1 : '', "a key in the clear: $url: " . ($told ? 'told' : 'not'))
+       $told ? 1 : '',
+       "a key in the clear: $url is " . ($told ? 'told' : 'not told'))
         or diag($said);
 }
 
@@ -536,7 +542,8 @@ warned('for all to read: proxy', qr/"proxy": .* is 0604/, provider(
        'proxy file:' . write_file('their-proxy', 'http://a:1', 0604) . ';'));
 accepted("for a group: $_", provider("$_ file:"
          . write_file('group', $secret, 0640) . ';')) foreach 'key', 'header X';
-accepted('no secret', provider('system file:' . write_file('text', 'a', 0644)
+accepted('files without a secret', provider('system file:'
+         . write_file('text', 'a', 0644)
          . '; param a file:' . write_file('json', '1', 0644) . ';'));
 
 accepted('a key that is empty on purpose', provider('key "";'), env => {});
@@ -554,12 +561,12 @@ my ($status, $said) = check(env => { %key, OPENAI_MODEL => 'their-model',
     OPENAI_BASE_URL => 'http://127.0.0.1:1/their' });
 
 like($said, qr{openai": model "their-model" at http://127.0.0.1:1/their},
-     'model and address are told');
+     'the log: tells model and address');
 
 ($status, $said) = check(env => { %key });
 
 like($said, qr{model "gpt-4o-mini" at https://api.openai.com/v1},
-     'the defaults');
+     'the log: tells the defaults');
 
 accepted('settings in the environment', env => { %key,
     REDIS_URL => "redis://:$secret\@127.0.0.1:6379/1",
@@ -567,25 +574,28 @@ accepted('settings in the environment', env => { %key,
     CACHE_TTL_SECONDS => 60 });
 accepted('a socket in the environment', env => { %key,
     REDIS_URL => 'unix:/tmp/redis.sock', CELERY_BROKER_URL => 'unix:/tmp/b' });
-warned('a broker of another kind', 'CELERY_BROKER_URL is ignored',
+warned('a broker of another kind, ' . (/^(\w+)/)[0],
+       'CELERY_BROKER_URL is ignored',
        env => { %key, CELERY_BROKER_URL => $_ })
     foreach "amqp://guest:$secret\@127.0.0.1//", "sentinel://:$secret\@a:1",
         "redis+socket:///tmp/$secret";
 
-refused('REDIS_URL', 'REDIS_URL.*"chat_redis".*a Redis URL begins',
+refused('a wrong REDIS_URL', 'REDIS_URL.*"chat_redis".*a Redis URL begins',
         env => { %key, REDIS_URL => "http://:$secret\@127.0.0.1" });
 refused('REDIS_URL with a bad port', 'REDIS_URL.*"chat_redis".*invalid port',
         env => { %key, REDIS_URL => "redis://:$secret\@127.0.0.1:x" });
-refused('CELERY_BROKER_URL', 'CELERY_BROKER_URL.*"chat_broker".*invalid port',
+refused('a wrong CELERY_BROKER_URL',
+        'CELERY_BROKER_URL.*"chat_broker".*invalid port',
         env => { %key, CELERY_BROKER_URL => "redis://:$secret\@127.0.0.1:x" });
 
 foreach my $ttl ('0', '-1', 'x', '1h', '1.5', ' 1', '99999999999999999999') {
-    refused("CACHE_TTL_SECONDS=$ttl", 'CACHE_TTL_SECONDS.*"chat_cache_ttl"',
+    refused("a wrong CACHE_TTL_SECONDS, '$ttl'", 'CACHE_TTL_SECONDS.*"chat_cache_ttl"',
             env => { %key, CACHE_TTL_SECONDS => $ttl });
 }
 
-refused('OPENAI_BASE_URL', 'url', env => { %key, OPENAI_BASE_URL => 'x' });
-refused('OPENAI_MODEL', 'OPENAI_MODEL is not valid UTF-8',
+refused('a wrong OPENAI_BASE_URL', 'url',
+        env => { %key, OPENAI_BASE_URL => 'x' });
+refused('a wrong OPENAI_MODEL', 'OPENAI_MODEL is not valid UTF-8',
         env => { %key, OPENAI_MODEL => "\xff" });
 
 accepted('what is configured wins', http => 'chat_redis redis://127.0.0.1;
@@ -616,12 +626,14 @@ accepted('the same provider twice', http => $differ,
          servers => location(a => 'chat a;', b => 'chat a;'));
 accepted('the same settings under two names', http => $two,
          servers => location(a => 'chat a;', b => 'chat b;'));
-accepted('another key', http => $differ, servers => location(a => 'chat a;',
-         b => 'chat b; chat_cache_key b$chat_question;'));
-accepted('another scope', http => $differ, servers => location(a => 'chat a;',
-         b => 'chat b; chat_cache_scope b;'));
-accepted('no cache', http => $differ, servers => location(a => 'chat a;',
-         b => 'chat b; chat_cache off;'));
+accepted('one with another key', http => $differ,
+         servers => location(a => 'chat a;',
+             b => 'chat b; chat_cache_key b$chat_question;'));
+accepted('one with another scope', http => $differ,
+         servers => location(a => 'chat a;',
+             b => 'chat b; chat_cache_scope b;'));
+accepted('one without a cache', http => $differ,
+         servers => location(a => 'chat a;', b => 'chat b; chat_cache off;'));
 accepted('an "if" in between', http => $differ,
          servers => location(a => 'chat a; if ($arg_x) { set $y 1; }'));
 
@@ -650,6 +662,6 @@ warned('a limit without Redis', '"chat_miss_limit" limits nothing',
 accepted('no limit without Redis', http => 'chat_redis off;
     chat_miss_limit $remote_addr rate=1r/s;', location => 'chat_miss_limit off;');
 
-is_deeply(\@leaks, [], 'no key and no password in any message');
+is_deeply(\@leaks, [], 'all messages: no key and no password');
 
 done();

@@ -125,14 +125,15 @@ my @formulas = grep { /^\| .* \| `/ } split(/\n/, $waits);
 cmp_ok(scalar @formulas, '>=', 25, 'waits, each with a formula');
 
 foreach my $row (@formulas) {
-    my ($formula, $said) = $row =~ /^\| .*? \| `(.*?)` \| (.*?) \|/;
+    my ($case, $formula, $said) = $row
+        =~ /^\| (.*?) \| `(.*?)` \| (.*?) \|/;
     my $sum = $formula =~ s/([a-z]\w{2,})/$default{$1}/gr;
 
     $sum =~ s/([\d.]+)([sm])\b/$1 * $unit{$2}/ge;
     $sum =~ s/ x / * /g;
     $said =~ s/^at once$/0 s/;
 
-    is((eval $sum) . ' s', $said, "it waits $formula");
+    is((eval $sum) . ' s', $said, "$case: it waits $formula");
 }
 
 my %fixed = $sources =~ /^#define NGX_CHAT_(\w+) +(\d+)000\b/mg;
@@ -146,10 +147,13 @@ is_deeply([ @fixed{qw(REDIS_TIMEOUT LEASE MARGIN SILENCE JOB_SPARE)} ],
 
 my @shown = map { readme($_) =~ /\| `(\w+\.t)`: ([^|]+) \|$/mg } readmes();
 
+my $rows = 0;
+
 cmp_ok(@shown / 2, '>', 140, 'faults, each with a test');
 
 while (my ($file, $name) = splice(@shown, 0, 2)) {
-    like(read_file("$root/t/$file"), qr/\Q$name\E/, "$file shows: $name");
+    like(read_file("$root/t/$file"), qr/\Q$name\E/,
+         "row " . ++$rows . ": $file shows: $name");
 }
 
 # each test has a place in the table of subjects
