@@ -589,7 +589,8 @@ refused('a wrong CELERY_BROKER_URL',
         env => { %key, CELERY_BROKER_URL => "redis://:$secret\@127.0.0.1:x" });
 
 foreach my $ttl ('0', '-1', 'x', '1h', '1.5', ' 1', '99999999999999999999') {
-    refused("a wrong CACHE_TTL_SECONDS, '$ttl'", 'CACHE_TTL_SECONDS.*"chat_cache_ttl"',
+    refused("a wrong CACHE_TTL_SECONDS, '$ttl'",
+            'CACHE_TTL_SECONDS.*"chat_cache_ttl"',
             env => { %key, CACHE_TTL_SECONDS => $ttl });
 }
 

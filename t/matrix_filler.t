@@ -2,8 +2,8 @@
 
 # Faults of the filler that no other test shows in all columns; see
 # t/lib/Chat/Matrix.pm.  It is killed in mid-answer and just after the end in
-# kill.t, stopped past its lease in takeover.t and lost_generations.t, and its
-# workers are killed in workers.t.
+# killed_filler.t, stopped past its lease in takeover.t and
+# lost_generations.t, and its workers are killed in workers.t.
 
 use warnings;
 use strict;

@@ -4,7 +4,7 @@
 # and in a filler, questions and answers over their limits.  Who comes too
 # late is told so, or waits; all others get their answers, and Redis keeps its
 # connections.  (The queue's limit is in queue.t, a task that kills in
-# task_crashes.t, tasks larger than a reply in large.t.)
+# task_crashes.t, tasks larger than a reply in large_tasks.t.)
 
 use warnings;
 use strict;

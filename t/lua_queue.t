@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The scripts on the queue: see scripts.t.
+# The scripts on the queue: see lua_open.t.
 
 use warnings;
 use strict;

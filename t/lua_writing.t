@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The scripts on a generation that was opened: see scripts.t.
+# The scripts on a generation that was opened: see lua_open.t.
 
 use warnings;
 use strict;
