@@ -123,7 +123,7 @@ typedef struct {
     ngx_str_t                message;        /* empty: the code's own */
 
     ngx_chat_question_t     *asked;          /* question for the hub */
-    ngx_chat_ask_t          *ask;            /* until the verdict */
+    ngx_chat_ask_t          *ask;            /* until the result */
     ngx_chat_sub_t          *sub;            /* until the request ends */
     ngx_event_t              heartbeat;
     ngx_msec_t               sent;           /* when something was, last */
@@ -138,14 +138,14 @@ typedef struct {
     ngx_str_t                provider;
     ngx_str_t                model;
     ngx_msec_t               start;
-    ngx_msec_t               waited;         /* from start to the verdict */
+    ngx_msec_t               waited;         /* from start to the result */
     ngx_msec_t               first_chunk;    /* after start */
     ngx_uint_t               chunks;
     off_t                    bytes;
 
     unsigned                 read:1;         /* the body was read */
     unsigned                 hashed:1;
-    unsigned                 verdict:1;
+    unsigned                 has_result:1;
     unsigned                 switched:1;     /* to the direct path, or tried */
     unsigned                 has_first_chunk:1;
     unsigned                 terminal:1;     /* the last frame is in out */

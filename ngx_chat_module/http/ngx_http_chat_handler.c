@@ -28,7 +28,8 @@ static ngx_int_t ngx_http_chat_ask(ngx_http_request_t *r,
 static ngx_int_t ngx_http_chat_ask_directly(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
-static void ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict);
+static void ngx_http_chat_result_handler(void *data,
+    ngx_chat_result_t *result);
 static ngx_int_t ngx_http_chat_refuse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e, ngx_msec_t wait);
 
@@ -364,7 +365,7 @@ ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     }
 
     ctx->ask = ngx_chat_hub_ask(ngx_http_chat_hub, ctx->asked,
-                                ngx_http_chat_verdict, ctx);
+                                ngx_http_chat_result_handler, ctx);
     if (ctx->ask == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -386,7 +387,7 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    ctx->verdict = 1;
+    ctx->has_result = 1;
     ctx->switched = 1;
     ctx->waited = ngx_current_msec - ctx->start;
 
@@ -411,7 +412,7 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 static void
-ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
+ngx_http_chat_result_handler(void *data, ngx_chat_result_t *result)
 {
     ngx_http_chat_ctx_t  *ctx = data;
 
@@ -425,41 +426,41 @@ ngx_http_chat_verdict(void *data, ngx_chat_verdict_t *verdict)
     ngx_http_set_log_request(c->log, r);
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
-                   "http chat verdict: %ui", (ngx_uint_t) verdict->verdict);
+                   "http chat result: %ui", (ngx_uint_t) result->kind);
 
     ctx->ask = NULL;
-    ctx->verdict = 1;
+    ctx->has_result = 1;
     ctx->waited = ngx_current_msec - ctx->start;
 
-    switch (verdict->verdict) {
+    switch (result->kind) {
 
-    case NGX_CHAT_VERDICT_HIT:
+    case NGX_CHAT_RESULT_HIT:
         ctx->source = NGX_HTTP_CHAT_HIT;
-        ctx->ttl = (verdict->ttl < 0) ? -1 : (verdict->ttl + 500) / 1000;
-        ngx_http_chat_send_channel(r, ctx, verdict->channel);
+        ctx->ttl = (result->ttl < 0) ? -1 : (result->ttl + 500) / 1000;
+        ngx_http_chat_send_channel(r, ctx, result->channel);
         break;
 
-    case NGX_CHAT_VERDICT_JOIN:
-        ctx->source = ngx_http_chat_is_own(verdict->channel)
+    case NGX_CHAT_RESULT_JOIN:
+        ctx->source = ngx_http_chat_is_own(result->channel)
                       ? NGX_HTTP_CHAT_DIRECT : NGX_HTTP_CHAT_JOIN;
-        ngx_http_chat_send_channel(r, ctx, verdict->channel);
+        ngx_http_chat_send_channel(r, ctx, result->channel);
         break;
 
-    case NGX_CHAT_VERDICT_MISS:
-        ngx_http_chat_send_channel(r, ctx, verdict->channel);
+    case NGX_CHAT_RESULT_MISS:
+        ngx_http_chat_send_channel(r, ctx, result->channel);
         break;
 
-    default: /* NGX_CHAT_VERDICT_ERROR */
+    default: /* NGX_CHAT_RESULT_ERROR */
 
-        if (verdict->error == NGX_CHAT_E_REDIS_DOWN
+        if (result->error == NGX_CHAT_E_REDIS_DOWN
             && ngx_http_chat_may_direct(r))
         {
             rc = ngx_http_chat_ask_directly(r, ctx);
 
         } else {
             ctx->source = NGX_HTTP_CHAT_NOTHING;
-            rc = ngx_http_chat_refuse(r, ctx, verdict->error,
-                                      verdict->wait);
+            rc = ngx_http_chat_refuse(r, ctx, result->error,
+                                      result->wait);
         }
 
         if (rc != NGX_OK) {

@@ -120,7 +120,7 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_chat_hub) {
-        ngx_chat_hub_state(ngx_http_chat_hub, &state);
+        ngx_chat_hub_get_state(ngx_http_chat_hub, &state);
     }
 
     ngx_http_chat_health_verdict(&verdict, chmcf, &state, &fleet);

@@ -143,10 +143,10 @@ ngx_http_chat_channel_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_provider_t       **pvp;
     ngx_http_chat_loc_conf_t   *chlcf;
 
-    ngx_memcpy(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN);
+    ngx_memcpy(ctx->id, ngx_chat_hub_get_id(ch), NGX_CHAT_ID_LEN);
 
     if (ctx->source == NGX_HTTP_CHAT_HIT) {
-        origin = ngx_chat_hub_origin(ch);
+        origin = ngx_chat_hub_get_origin(ch);
 
         ctx->provider = origin->provider;
         ctx->model = origin->model;
@@ -392,9 +392,9 @@ ngx_http_chat_announce(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_str_t            bytes;
     ngx_chat_channel_t  *ch;
 
-    ch = ngx_chat_hub_channel(ctx->sub);
+    ch = ngx_chat_hub_get_channel(ctx->sub);
 
-    if (ngx_memcmp(ctx->id, ngx_chat_hub_id(ch), NGX_CHAT_ID_LEN) == 0) {
+    if (ngx_memcmp(ctx->id, ngx_chat_hub_get_id(ch), NGX_CHAT_ID_LEN) == 0) {
         return NGX_OK;
     }
 
@@ -438,7 +438,7 @@ ngx_http_chat_switch(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     if (ctx->switched || ctx->has_first_chunk
         || !ngx_http_chat_may_direct(r)
-        || !ngx_chat_hub_lost(ctx->sub))
+        || !ngx_chat_hub_is_lost(ctx->sub))
     {
         return;
     }
@@ -676,7 +676,7 @@ ngx_http_chat_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     /* a piece may end within a frame */
 
-    if (!ctx->verdict || ctx->busy || r->connection->buffered
+    if (!ctx->has_result || ctx->busy || r->connection->buffered
         || r->connection->write->posted)
     {
         return chlcf->heartbeat;

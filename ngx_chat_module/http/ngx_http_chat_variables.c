@@ -191,7 +191,7 @@ ngx_http_chat_variable_cache_status(ngx_http_request_t *r,
     ctx = ngx_http_chat_ctx_find(r);
 
     if (ctx == NULL
-        || !ctx->verdict
+        || !ctx->has_result
         || ctx->source == NGX_HTTP_CHAT_NOTHING)
     {
         return ngx_http_chat_variable_none(v);
@@ -242,7 +242,7 @@ ngx_http_chat_variable_queue_time(ngx_http_request_t *r,
 
     ctx = ngx_http_chat_ctx_find(r);
 
-    if (ctx == NULL || !ctx->verdict) {
+    if (ctx == NULL || !ctx->has_result) {
         return ngx_http_chat_variable_none(v);
     }
 

@@ -41,31 +41,31 @@ typedef struct {
 
 
 typedef enum {
-    NGX_CHAT_VERDICT_HIT = 0,      /* channel of a cached answer, and ttl */
-    NGX_CHAT_VERDICT_MISS,         /* channel of a new generation */
-    NGX_CHAT_VERDICT_JOIN,         /* channel of one that runs */
-    NGX_CHAT_VERDICT_ERROR         /* error */
-} ngx_chat_verdict_e;
+    NGX_CHAT_RESULT_HIT = 0,      /* channel of a cached answer, and ttl */
+    NGX_CHAT_RESULT_MISS,         /* channel of a new generation */
+    NGX_CHAT_RESULT_JOIN,         /* channel of one that runs */
+    NGX_CHAT_RESULT_ERROR         /* error */
+} ngx_chat_result_e;
 
 
 typedef struct {
-    ngx_chat_verdict_e     verdict;
+    ngx_chat_result_e      kind;
     ngx_chat_channel_t    *channel;    /* attach inside the handler */
     ngx_chat_error_e       error;      /* queue_full, redis_down, miss_limit,
                                           internal */
     ngx_msec_t             wait;       /* miss_limit: not before */
     int64_t                ttl;        /* ms left, negative: none known */
-} ngx_chat_verdict_t;
+} ngx_chat_result_t;
 
 
-typedef void (*ngx_chat_verdict_pt)(void *data, ngx_chat_verdict_t *verdict);
+typedef void (*ngx_chat_result_pt)(void *data, ngx_chat_result_t *result);
 
 /*
  * The handler fires exactly once, never inside this call, unless forgotten.
  * NULL: no memory.
  */
 ngx_chat_ask_t *ngx_chat_hub_ask(ngx_chat_hub_t *hub,
-    ngx_chat_question_t *question, ngx_chat_verdict_pt handler, void *data);
+    ngx_chat_question_t *question, ngx_chat_result_pt handler, void *data);
 
 /*
  * The asker has left: the handler will not fire.  What Redis has accepted
@@ -81,8 +81,8 @@ void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
 ngx_chat_ask_t *ngx_chat_ask_keep(ngx_chat_hub_t *hub);
 
 /* as if it was asked now; NGX_OK, NGX_ERROR: the handler will not fire */
-ngx_int_t ngx_chat_ask_again(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
-    ngx_chat_verdict_pt handler, void *data);
+ngx_int_t ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
+    ngx_chat_result_pt handler, void *data);
 
 /* for ngx_chat_hub_close(): no handler fires any more */
 void ngx_chat_hub_close_asks(ngx_chat_hub_t *hub);

@@ -1,7 +1,9 @@
 
 /*
- * An ask under way, and its two halves: ngx_chat_ask.c finds out what the
- * question is, ngx_chat_ask_push.c gets its task to the fillers.
+ * An ask under way.  ngx_chat_ask.c finds out what the question is and opens a
+ * generation, ngx_chat_ask_push.c gets its task to the fillers,
+ * ngx_chat_ask_result.c ends the ask and reports, ngx_chat_ask_refused.c
+ * remembers who was refused; each calls those behind it alone.
  *
  * Private to hub/.
  */
@@ -26,19 +28,19 @@ struct ngx_chat_ask_s {
     ngx_int_t               ident;
 
     ngx_event_t             timer;
-    ngx_event_t             event;     /* posted: verdict is to be told */
+    ngx_event_t             event;     /* posted: result is to be told */
     ngx_queue_t             queue;     /* in hub->asks */
 
-    ngx_chat_verdict_pt     handler;   /* NULL: told, or forgotten */
+    ngx_chat_result_pt      handler;   /* NULL: told, or forgotten */
     void                   *data;
-    ngx_chat_verdict_t      verdict;
+    ngx_chat_result_t       result;
 
     ngx_chat_ask_mode_e     mode;
     ngx_chat_task_t         task;
     ngx_chat_limit_t        limit;
     ngx_chat_error_e        reason;    /* for dropping the task */
 
-    unsigned                bound:1;   /* goes on without its asker */
+    unsigned                committed:1;   /* goes on without its asker */
     unsigned                probe:1;   /* of a queue that was full */
     unsigned                opened:1;  /* perhaps, and has no task yet */
     unsigned                kept:1;    /* by a subscriber that has joined */
@@ -46,35 +48,50 @@ struct ngx_chat_ask_s {
 
 
 /*
- * Pushes the task of a generation that was just opened, and follows it once
- * the task is accepted.  Ends in settle or error.
+ * ngx_chat_ask_push.c: pushes the task of a generation that was just opened,
+ * and follows it once the task is accepted.  Ends in a report.
  */
 void ngx_chat_ask_push(ngx_chat_ask_t *ask);
 
-/* nothing was opened, as a task would not be taken; ends in error */
+/* nothing was opened, as a task would not be taken; ends in a report */
 void ngx_chat_ask_refuse(ngx_chat_ask_t *ask);
+
+
+/* ngx_chat_ask_result.c: timer and event, whose handlers end the ask */
+void ngx_chat_ask_init_events(ngx_chat_ask_t *ask);
+
+/*
+ * The asker is told outside of what called us; the ask may be free.  An error
+ * rolls back what was opened.
+ */
+void ngx_chat_ask_report(ngx_chat_ask_t *ask, ngx_chat_result_e kind);
+void ngx_chat_ask_report_error(ngx_chat_ask_t *ask, ngx_chat_error_e e);
 
 /*
  * The error of those who have joined what its opener lost by e.  A limit is
  * not theirs: they ask again.
  */
-ngx_chat_error_e ngx_chat_ask_joined(ngx_chat_error_e e);
+ngx_chat_error_e ngx_chat_ask_joiners_error(ngx_chat_error_e e);
 
-/* 1: its name was over the limit a moment ago, and still is */
-ngx_uint_t ngx_chat_ask_limited(ngx_chat_ask_t *ask);
+void ngx_chat_ask_free(ngx_chat_ask_t *ask);
+
 
 /*
- * 1: the queue was full a moment ago.  One ask at a time is told 0, and finds
- * out.
+ * ngx_chat_ask_refused.c: 1 as long as the name was over the limit a moment
+ * ago, and still is
  */
-ngx_uint_t ngx_chat_ask_full(ngx_chat_ask_t *ask);
+ngx_uint_t ngx_chat_ask_is_limited(ngx_chat_ask_t *ask);
+void ngx_chat_ask_set_limited(ngx_chat_ask_t *ask, ngx_msec_t wait);
+
+/*
+ * 1: the queue was full a moment ago.  One ask at a time, the probe, is told 0,
+ * and finds out.
+ */
+ngx_uint_t ngx_chat_ask_queue_is_full(ngx_chat_ask_t *ask);
+void ngx_chat_ask_set_queue_full(ngx_chat_ask_t *ask, ngx_uint_t full);
 
 /* the ask ends without having found out */
-void ngx_chat_ask_unprobed(ngx_chat_ask_t *ask);
-
-/* the verdict is told outside of what called us; the ask may be free */
-void ngx_chat_ask_settle(ngx_chat_ask_t *ask, ngx_chat_verdict_e v);
-void ngx_chat_ask_error(ngx_chat_ask_t *ask, ngx_chat_error_e e);
+void ngx_chat_ask_end_probe(ngx_chat_ask_t *ask);
 
 
 #endif /* _NGX_CHAT_ASK_PRIVATE_H_INCLUDED_ */

@@ -3,25 +3,13 @@
 #include "ngx_chat_follow.h"
 
 
-/*
- * How long a full queue is remembered: who is refused meanwhile costs Redis
- * no generation, and room that comes free is not left empty for long.
- */
-#define NGX_CHAT_ASK_FULL     200     /* ms */
-
-/* the same of a name over its limit; Redis may have lost what has counted */
-#define NGX_CHAT_ASK_LIMITED  1000    /* ms */
-
-
 static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc,
     ngx_msec_t wait);
 static void ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc,
     ngx_msec_t wait);
-static void ngx_chat_ask_over(ngx_chat_ask_t *ask, ngx_msec_t wait);
-static ngx_chat_limited_t *ngx_chat_ask_name(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
 static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
-static void ngx_chat_ask_accepted(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_follow(ngx_chat_ask_t *ask);
 
 
 void
@@ -45,29 +33,27 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 {
     ngx_chat_ask_t *ask = data;
 
-    ngx_chat_hub_t  *hub;
-
-    hub = ask->hub;
     ask->call = NULL;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ask->hub->log, 0,
+                   "chat push of %*s: %i",
+                   (size_t) NGX_CHAT_ID_LEN, ask->task.gen.id, rc);
 
     switch (rc) {
 
     case NGX_OK:
-        hub->full = 0;
-        ask->probe = 0;
+        ngx_chat_ask_set_queue_full(ask, 0);
         ask->opened = 0;
-        ngx_chat_ask_accepted(ask);
+        ngx_chat_ask_follow(ask);
         return;
 
     case NGX_DECLINED:
-        hub->full = 1;
-        hub->full_until = ngx_current_msec + NGX_CHAT_ASK_FULL;
-        ask->probe = 0;
+        ngx_chat_ask_set_queue_full(ask, 1);
         ngx_chat_ask_drop(ask, NGX_CHAT_E_QUEUE_FULL);
         return;
 
     case NGX_AGAIN:
-        ngx_chat_ask_over(ask, wait);
+        ngx_chat_ask_set_limited(ask, wait);
         ngx_chat_ask_drop(ask, NGX_CHAT_E_MISS_LIMIT);
         return;
 
@@ -87,13 +73,13 @@ ngx_chat_ask_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 void
 ngx_chat_ask_refuse(ngx_chat_ask_t *ask)
 {
-    if (ask->verdict.wait) {
-        ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
+    if (ask->result.wait) {
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_MISS_LIMIT);
         return;
     }
 
     if (ask->limit.interval == 0) {
-        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_QUEUE_FULL);
         return;
     }
 
@@ -101,7 +87,7 @@ ngx_chat_ask_refuse(ngx_chat_ask_t *ask)
                                     &ask->limit, ngx_chat_ask_refuse_handler,
                                     ask);
     if (ask->call == NULL) {
-        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_REDIS_DOWN);
     }
 }
 
@@ -116,20 +102,20 @@ ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
     switch (rc) {
 
     case NGX_DECLINED:
-        ngx_chat_ask_error(ask, NGX_CHAT_E_QUEUE_FULL);
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_QUEUE_FULL);
         return;
 
     case NGX_AGAIN:
-        ngx_chat_ask_over(ask, wait);
-        ngx_chat_ask_error(ask, NGX_CHAT_E_MISS_LIMIT);
+        ngx_chat_ask_set_limited(ask, wait);
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_MISS_LIMIT);
         return;
 
     case NGX_ERROR:
-        ngx_chat_ask_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
 
     default:
-        ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_INTERNAL);
         return;
     }
 }
@@ -150,7 +136,7 @@ ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason)
     gen = &ask->task.gen;
 
     ask->reason = reason;
-    reason = ngx_chat_ask_joined(reason);
+    reason = ngx_chat_ask_joiners_error(reason);
 
     ngx_chat_channel_hide(ask->channel);
 
@@ -164,15 +150,8 @@ ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason)
     }
 
     if (ask->call == NULL) {
-        ngx_chat_ask_error(ask, ask->reason);
+        ngx_chat_ask_report_error(ask, ask->reason);
     }
-}
-
-
-ngx_chat_error_e
-ngx_chat_ask_joined(ngx_chat_error_e e)
-{
-    return e == NGX_CHAT_E_MISS_LIMIT ? NGX_CHAT_E_CANCELLED : e;
 }
 
 
@@ -190,123 +169,29 @@ ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n)
     /* alive: the task arrived, although the reply to the push did not */
 
     if (rc == NGX_OK) {
-        ngx_chat_ask_accepted(ask);
+        ngx_chat_ask_follow(ask);
         return;
     }
 
-    ngx_chat_ask_error(ask, ask->reason);
+    ngx_chat_ask_report_error(ask, ask->reason);
 }
 
 
 /* events written before the subscription are read from the stream */
 
 static void
-ngx_chat_ask_accepted(ngx_chat_ask_t *ask)
+ngx_chat_ask_follow(ngx_chat_ask_t *ask)
 {
-    ngx_uint_t  heard;
+    ngx_uint_t  has_subscribers;
 
-    heard = (ask->handler || ask->channel->holds > 1);
+    has_subscribers = (ask->handler || ask->channel->holds > 1);
 
-    if (heard && ngx_chat_follow_start(ask->channel) != NGX_OK) {
-        ngx_chat_ask_error(ask, NGX_CHAT_E_INTERNAL);
+    if (has_subscribers
+        && ngx_chat_follow_start(ask->channel) != NGX_OK)
+    {
+        ngx_chat_ask_report_error(ask, NGX_CHAT_E_INTERNAL);
         return;
     }
 
-    ngx_chat_ask_settle(ask, NGX_CHAT_VERDICT_MISS);
-}
-
-
-ngx_uint_t
-ngx_chat_ask_full(ngx_chat_ask_t *ask)
-{
-    ngx_chat_hub_t  *hub;
-
-    hub = ask->hub;
-
-    if (!hub->full) {
-        return 0;
-    }
-
-    if ((ngx_msec_int_t) (hub->full_until - ngx_current_msec) > 0) {
-        return 1;
-    }
-
-    hub->full_until = ngx_current_msec + NGX_CHAT_ASK_FULL;
-    ask->probe = 1;
-
-    return 0;
-}
-
-
-void
-ngx_chat_ask_unprobed(ngx_chat_ask_t *ask)
-{
-    if (ask->probe) {
-        ask->probe = 0;
-        ask->hub->full_until = ngx_current_msec;
-    }
-}
-
-
-ngx_uint_t
-ngx_chat_ask_limited(ngx_chat_ask_t *ask)
-{
-    ngx_msec_int_t       left;
-    ngx_chat_limited_t  *limited;
-
-    ask->verdict.wait = 0;
-
-    if (ask->limit.interval == 0) {
-        return 0;
-    }
-
-    limited = ngx_chat_ask_name(ask);
-    left = (ngx_msec_int_t) (limited->until - ngx_current_msec);
-
-    if (ngx_memcmp(limited->name, ask->limit.name, NGX_CHAT_HASH_LEN) != 0
-        || ngx_current_msec - limited->told >= NGX_CHAT_ASK_LIMITED
-        || left <= 0)
-    {
-        return 0;
-    }
-
-    ask->verdict.wait = (ngx_msec_t) left;
-
-    return 1;
-}
-
-
-static void
-ngx_chat_ask_over(ngx_chat_ask_t *ask, ngx_msec_t wait)
-{
-    ngx_chat_limited_t  *limited;
-
-    limited = ngx_chat_ask_name(ask);
-
-    ngx_memcpy(limited->name, ask->limit.name, NGX_CHAT_HASH_LEN);
-
-    limited->told = ngx_current_msec;
-    limited->until = ngx_current_msec + wait;
-
-    ask->verdict.wait = wait;
-}
-
-
-/* the place of its name, which may be taken by another */
-
-static ngx_chat_limited_t *
-ngx_chat_ask_name(ngx_chat_ask_t *ask)
-{
-    size_t      i;
-    ngx_uint_t  n;
-
-    n = 0;
-
-    /* a hash itself */
-
-    for (i = 0; i < 8; i++) {
-        n = ngx_hash(n, ask->limit.name[i]);
-    }
-
-    return &ask->hub->limited[n % NGX_CHAT_HUB_LIMITED];
+    ngx_chat_ask_report(ask, NGX_CHAT_RESULT_MISS);
 }

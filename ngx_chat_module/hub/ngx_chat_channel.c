@@ -20,11 +20,13 @@
 static void ngx_chat_channel_show(ngx_chat_channel_t *ch);
 static ngx_chat_entry_t *ngx_chat_channel_entry(ngx_chat_channel_t *ch,
     ngx_chat_event_t *ev);
+static ngx_uint_t ngx_chat_channel_has_prefix(ngx_chat_channel_t *ch,
+    ngx_chat_answer_t *a, ngx_str_t *chunk_lens, u_char **pos);
 static ngx_int_t ngx_chat_channel_whole(ngx_chat_channel_t *ch);
 
 
 ngx_chat_channel_t *
-ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id)
+ngx_chat_channel_find_by_id(ngx_chat_hub_t *hub, u_char *id)
 {
     ngx_str_t        name;
     ngx_str_node_t  *sn;
@@ -43,13 +45,13 @@ ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id)
 
 
 ngx_chat_channel_t *
-ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
+ngx_chat_channel_find_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 {
     u_char           key[NGX_CHAT_CHANNEL_KEY];
     ngx_str_t        name;
     ngx_str_node_t  *sn;
 
-    ngx_chat_channel_key(key, h, fp);
+    ngx_chat_channel_set_key(key, h, fp);
 
     name.len = sizeof(key);
     name.data = key;
@@ -89,7 +91,7 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ngx_queue_init(&ch->subs);
     ngx_queue_insert_tail(&hub->all, &ch->queue);
 
-    ngx_chat_channel_key(ch->key, gen->h, gen->fp);
+    ngx_chat_channel_set_key(ch->key, gen->h, gen->fp);
 
     ch->by_key.str.len = sizeof(ch->key);
     ch->by_key.str.data = ch->key;
@@ -136,7 +138,7 @@ ngx_chat_channel_show(ngx_chat_channel_t *ch)
 
     /* another generation took the key over */
 
-    older = ngx_chat_channel_by_key(ch->hub, ch->gen.h, ch->gen.fp);
+    older = ngx_chat_channel_find_by_key(ch->hub, ch->gen.h, ch->gen.fp);
     if (older) {
         ngx_chat_channel_hide(older);
     }
@@ -147,7 +149,7 @@ ngx_chat_channel_show(ngx_chat_channel_t *ch)
 
 
 void
-ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp)
+ngx_chat_channel_set_key(u_char *key, u_char *h, u_char *fp)
 {
     key = ngx_cpymem(key, h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(key, fp, NGX_CHAT_FP_LEN);
@@ -170,7 +172,7 @@ ngx_chat_channel_release(ngx_chat_channel_t *ch)
 
         /* may release the last hold */
 
-        ch->source->deserted(ch->feeder);
+        ch->source->abandoned(ch->feeder);
         return;
     }
 
@@ -224,7 +226,7 @@ ngx_chat_channel_close(ngx_chat_channel_t *ch)
 
 
 ngx_uint_t
-ngx_chat_channel_lost(ngx_chat_channel_t *ch)
+ngx_chat_channel_is_lost(ngx_chat_channel_t *ch)
 {
     return ch->feeder && ch->source->lost && ch->source->lost(ch->feeder);
 }
@@ -313,6 +315,86 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
     ngx_chat_channel_wake(ch);
 
     return rc;
+}
+
+
+void
+ngx_chat_channel_append_answer(ngx_chat_channel_t *ch, ngx_chat_answer_t *a)
+{
+    size_t             len;
+    u_char            *p;
+    ngx_str_t          chunk_lens;
+    ngx_chat_event_t   ev;
+    ngx_chat_origin_t  origin;
+
+    origin.provider = a->provider;
+    origin.model = a->model;
+
+    ngx_chat_channel_set_origin(ch, &origin);
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    if (!ngx_chat_channel_has_prefix(ch, a, &chunk_lens, &p)) {
+
+        ev.status = NGX_CHAT_PROCESSING;
+
+        if (ngx_chat_channel_append(ch, &ev) != NGX_OK || ch->ended) {
+            return;
+        }
+
+        chunk_lens = a->chunk_lens;
+        p = a->text.data;
+    }
+
+    ev.status = NGX_CHAT_STREAMING;
+
+    while (ngx_chat_answer_next_len(&chunk_lens, &len) == NGX_OK) {
+        ev.text.len = len;
+        ev.text.data = p;
+
+        if (ngx_chat_channel_append(ch, &ev) != NGX_OK || ch->ended) {
+            return;
+        }
+
+        p += len;
+    }
+
+    ev.status = NGX_CHAT_COMPLETED;
+    ev.text = a->text;
+    ev.code = a->finish;
+
+    (void) ngx_chat_channel_append(ch, &ev);
+}
+
+
+/*
+ * Are the chunks here the first ones of the answer?  The rest is chunk_lens
+ * and *pos.
+ */
+
+static ngx_uint_t
+ngx_chat_channel_has_prefix(ngx_chat_channel_t *ch, ngx_chat_answer_t *a,
+    ngx_str_t *chunk_lens, u_char **pos)
+{
+    size_t             len;
+    ngx_chat_entry_t  *e;
+
+    *chunk_lens = a->chunk_lens;
+    *pos = a->text.data;
+
+    for (e = ch->base ? ch->base->next : ch->first; e; e = e->next) {
+
+        if (ngx_chat_answer_next_len(chunk_lens, &len) != NGX_OK
+            || len != e->event.text.len
+            || ngx_memcmp(*pos, e->event.text.data, len) != 0)
+        {
+            return 0;
+        }
+
+        *pos += len;
+    }
+
+    return 1;
 }
 
 

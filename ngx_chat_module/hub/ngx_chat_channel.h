@@ -60,10 +60,10 @@ struct ngx_chat_hub_s {
     ngx_uint_t             channels;   /* number being fed */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
-    ngx_chat_ask_t        *telling;    /* ask whose handler runs */
-    ngx_queue_t            undos;
-    ngx_uint_t             nundos;
-    time_t                 late;       /* when that was last logged */
+    ngx_chat_ask_t        *reporting;    /* ask whose handler runs */
+    ngx_queue_t            rollbacks;
+    ngx_uint_t             nrollbacks;
+    time_t                 late_logged;       /* when that was last logged */
     ngx_msec_t             full_until; /* with full */
     ngx_uint_t             full;       /* the queue, a moment ago */
     ngx_chat_limited_t     limited[NGX_CHAT_HUB_LIMITED];
@@ -81,9 +81,9 @@ struct ngx_chat_sub_s {
     ngx_chat_wake_pt       wake;
     void                  *data;
     ngx_event_t            event;      /* posted: wake is due */
-    ngx_uint_t             asked;      /* times asked again */
+    ngx_uint_t             reasks;     /* times asked again */
 
-    unsigned               again:1;    /* ask is under way again */
+    unsigned               reasking:1;  /* ask is under way again */
     unsigned               done:1;     /* the terminal entry was taken */
 };
 
@@ -121,12 +121,13 @@ struct ngx_chat_channel_s {
 
 
 /* by id, or the joinable one by h and fp; NULL: none */
-ngx_chat_channel_t *ngx_chat_channel_by_id(ngx_chat_hub_t *hub, u_char *id);
-ngx_chat_channel_t *ngx_chat_channel_by_key(ngx_chat_hub_t *hub, u_char *h,
+ngx_chat_channel_t *ngx_chat_channel_find_by_id(ngx_chat_hub_t *hub,
+    u_char *id);
+ngx_chat_channel_t *ngx_chat_channel_find_by_key(ngx_chat_hub_t *hub, u_char *h,
     u_char *fp);
 
 /* of an index by h and fp; NGX_CHAT_CHANNEL_KEY bytes */
-void ngx_chat_channel_key(u_char *key, u_char *h, u_char *fp);
+void ngx_chat_channel_set_key(u_char *key, u_char *h, u_char *fp);
 
 /*
  * A new channel with one hold, of the caller; that of alloc is in no index.
@@ -146,7 +147,7 @@ void ngx_chat_channel_hide(ngx_chat_channel_t *ch);
 void ngx_chat_channel_close(ngx_chat_channel_t *ch);
 
 /* is the channel fed by a source that is lost? */
-ngx_uint_t ngx_chat_channel_lost(ngx_chat_channel_t *ch);
+ngx_uint_t ngx_chat_channel_is_lost(ngx_chat_channel_t *ch);
 
 /* subscribers look for what is there, or is not */
 void ngx_chat_channel_wake(ngx_chat_channel_t *ch);
@@ -166,6 +167,14 @@ void ngx_chat_channel_set_origin(ngx_chat_channel_t *ch,
  */
 ngx_int_t ngx_chat_channel_append(ngx_chat_channel_t *ch,
     ngx_chat_event_t *ev);
+
+/*
+ * The rest of the answer behind the chunks that are there, if these begin it,
+ * or the whole of it after a "processing"; as append, the channel has ended
+ * afterwards.
+ */
+void ngx_chat_channel_append_answer(ngx_chat_channel_t *ch,
+    ngx_chat_answer_t *a);
 
 
 #endif /* _NGX_CHAT_CHANNEL_H_INCLUDED_ */

@@ -28,24 +28,24 @@ typedef struct {
     uint64_t                ms;        /* of the event taken last */
     uint64_t                n;
     uint64_t                tries;     /* 0: not known yet */
-    uint64_t                want;      /* read up to here, when possible */
-    uint64_t                asked;     /* n when the check went out */
+    uint64_t                read_until;  /* read up to here, when possible */
+    uint64_t                checked;   /* n when the check went out */
     ngx_msec_t              alive;     /* when it was last seen to live */
-    ngx_msec_t              late;      /* to be out of the queue by then */
-    ngx_msec_t              due;       /* when to check */
+    ngx_msec_t              queue_deadline;  /* out of the queue by then */
+    ngx_msec_t              check_at;  /* when to check */
 
     unsigned                reading:1;
-    unsigned                over:1;    /* nothing more will be written */
+    unsigned                ended:1;   /* nothing more will be written */
 } ngx_chat_follow_t;
 
 
-static void ngx_chat_follow_stop(void *data);
-static ngx_uint_t ngx_chat_follow_lost(void *data);
-static void ngx_chat_follow_confirmed(void *data);
-static void ngx_chat_follow_message(void *data, ngx_str_t *message);
-static void ngx_chat_follow_take_message(ngx_chat_follow_t *f,
+static void ngx_chat_follow_stop_handler(void *data);
+static ngx_uint_t ngx_chat_follow_is_lost(void *data);
+static void ngx_chat_follow_subscribe_handler(void *data);
+static void ngx_chat_follow_message_handler(void *data, ngx_str_t *message);
+static void ngx_chat_follow_append_message(ngx_chat_follow_t *f,
     ngx_chat_message_t *m);
-static ngx_int_t ngx_chat_follow_take(ngx_chat_follow_t *f,
+static ngx_int_t ngx_chat_follow_append(ngx_chat_follow_t *f,
     ngx_chat_event_t *ev);
 static void ngx_chat_follow_read(ngx_chat_follow_t *f);
 static void ngx_chat_follow_read_handler(void *data, ngx_int_t rc,
@@ -56,25 +56,21 @@ static void ngx_chat_follow_check_handler(void *data, ngx_int_t rc,
 static void ngx_chat_follow_lookup(ngx_chat_follow_t *f);
 static void ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a);
-static void ngx_chat_follow_deliver(ngx_chat_follow_t *f,
-    ngx_chat_answer_t *a);
-static ngx_uint_t ngx_chat_follow_prefix(ngx_chat_channel_t *ch,
-    ngx_chat_answer_t *a, ngx_str_t *chunk_lens, u_char **pos);
 static void ngx_chat_follow_wait(ngx_chat_follow_t *f);
-static void ngx_chat_follow_timer(ngx_chat_follow_t *f);
-static void ngx_chat_follow_down(ngx_chat_follow_t *f);
-static void ngx_chat_follow_error(ngx_chat_follow_t *f, ngx_chat_error_e e);
+static void ngx_chat_follow_set_timer(ngx_chat_follow_t *f);
+static void ngx_chat_follow_redis_down(ngx_chat_follow_t *f);
+static void ngx_chat_follow_fail(ngx_chat_follow_t *f, ngx_chat_error_e e);
 
 
 static const ngx_chat_source_t  ngx_chat_follow_source = {
-    ngx_chat_follow_stop,
-    ngx_chat_follow_stop,
-    ngx_chat_follow_lost
+    ngx_chat_follow_stop_handler,
+    ngx_chat_follow_stop_handler,
+    ngx_chat_follow_is_lost
 };
 
 static const ngx_chat_pubsub_ops_t  ngx_chat_follow_ops = {
-    ngx_chat_follow_confirmed,
-    ngx_chat_follow_message
+    ngx_chat_follow_subscribe_handler,
+    ngx_chat_follow_message_handler
 };
 
 
@@ -91,7 +87,7 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
     f->channel = ch;
     f->ident = -1;
     f->alive = ngx_current_msec;
-    f->late = ngx_current_msec + ch->hub->conf->queue_timeout
+    f->queue_deadline = ngx_current_msec + ch->hub->conf->queue_timeout
               + NGX_CHAT_FOLLOW_LATE;
 
     /* the first event is "processing" at 0-1, which everybody has had */
@@ -113,6 +109,10 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
     ch->feeder = f;
     ch->hub->channels++;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat generation %*s is followed, channels:%ui",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->hub->channels);
+
     ngx_chat_channel_hold(ch);
 
     /* the first read is made when the subscription is confirmed */
@@ -126,7 +126,7 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
 /* the generation goes on without */
 
 static void
-ngx_chat_follow_stop(void *data)
+ngx_chat_follow_stop_handler(void *data)
 {
     ngx_chat_follow_t *f = data;
 
@@ -136,6 +136,10 @@ ngx_chat_follow_stop(void *data)
 
     ch->feeder = NULL;
     ch->hub->channels--;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat generation %*s is followed no more, channels:%ui",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->hub->channels);
 
     ngx_chat_pubsub_unsubscribe(f->sub);
     ngx_chat_call_cancel(f->call);
@@ -151,7 +155,7 @@ ngx_chat_follow_stop(void *data)
 
 
 static ngx_uint_t
-ngx_chat_follow_lost(void *data)
+ngx_chat_follow_is_lost(void *data)
 {
     ngx_chat_follow_t *f = data;
 
@@ -162,19 +166,23 @@ ngx_chat_follow_lost(void *data)
 /* events published before are in the stream, also after a reconnect */
 
 static void
-ngx_chat_follow_confirmed(void *data)
+ngx_chat_follow_subscribe_handler(void *data)
 {
     ngx_chat_follow_t *f = data;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat generation %*s is subscribed, read after event %uL",
+                   (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id, f->n);
+
     f->alive = ngx_current_msec;
-    f->want = NGX_CHAT_FOLLOW_ALL;
+    f->read_until = NGX_CHAT_FOLLOW_ALL;
 
     ngx_chat_follow_read(f);
 }
 
 
 static void
-ngx_chat_follow_message(void *data, ngx_str_t *message)
+ngx_chat_follow_message_handler(void *data, ngx_str_t *message)
 {
     ngx_chat_follow_t *f = data;
 
@@ -191,7 +199,7 @@ ngx_chat_follow_message(void *data, ngx_str_t *message)
                       (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id,
                       message->len);
 
-        f->want = NGX_CHAT_FOLLOW_ALL;
+        f->read_until = NGX_CHAT_FOLLOW_ALL;
         ngx_chat_follow_read(f);
         return;
     }
@@ -201,22 +209,28 @@ ngx_chat_follow_message(void *data, ngx_str_t *message)
 
     end = m.n0 + m.count;
 
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat generation %*s: message with events %uL to %uL, "
+                   "here %uL",
+                   (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id,
+                   m.n0, end - 1, f->n);
+
     if (end <= f->n + 1) {
         return;
     }
 
     if (f->reading || renewed || m.n0 > f->n + 1 || m.ms < f->ms) {
-        f->want = ngx_max(f->want, end - 1);
+        f->read_until = ngx_max(f->read_until, end - 1);
         ngx_chat_follow_read(f);
         return;
     }
 
-    ngx_chat_follow_take_message(f, &m);
+    ngx_chat_follow_append_message(f, &m);
 }
 
 
 static void
-ngx_chat_follow_take_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
+ngx_chat_follow_append_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
 {
     uint64_t          n;
     ngx_int_t         rc;
@@ -241,13 +255,13 @@ ngx_chat_follow_take_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
             ngx_chat_channel_set_origin(f->channel, &m->origin);
         }
 
-        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
+        if (ngx_chat_follow_append(f, &ev) != NGX_OK) {
             return;
         }
     }
 
     if (rc == NGX_ERROR) {
-        f->want = NGX_CHAT_FOLLOW_ALL;
+        f->read_until = NGX_CHAT_FOLLOW_ALL;
         ngx_chat_follow_read(f);
         return;
     }
@@ -261,7 +275,7 @@ ngx_chat_follow_take_message(ngx_chat_follow_t *f, ngx_chat_message_t *m)
 /* NGX_OK; NGX_DONE: it was the last one, and f is gone */
 
 static ngx_int_t
-ngx_chat_follow_take(ngx_chat_follow_t *f, ngx_chat_event_t *ev)
+ngx_chat_follow_append(ngx_chat_follow_t *f, ngx_chat_event_t *ev)
 {
     if (ngx_chat_channel_append(f->channel, ev) == NGX_OK
         && !f->channel->ended)
@@ -269,7 +283,7 @@ ngx_chat_follow_take(ngx_chat_follow_t *f, ngx_chat_event_t *ev)
         return NGX_OK;
     }
 
-    ngx_chat_follow_stop(f);
+    ngx_chat_follow_stop_handler(f);
 
     return NGX_DONE;
 }
@@ -282,7 +296,7 @@ ngx_chat_follow_read(ngx_chat_follow_t *f)
 
     if (f->call) {
 
-        /* the handler of the call sees f->want */
+        /* the handler of the call sees f->read_until */
 
         return;
     }
@@ -293,14 +307,14 @@ ngx_chat_follow_read(ngx_chat_follow_t *f)
         ngx_del_timer(&f->timer);
     }
 
-    f->want = 0;
+    f->read_until = 0;
     f->reading = 1;
 
     f->call = ngx_chat_store_read(&ch->hub->store, &ch->gen, f->ms, f->n,
                                   NGX_CHAT_FOLLOW_PAGE,
                                   ngx_chat_follow_read_handler, f);
     if (f->call == NULL) {
-        ngx_chat_follow_down(f);
+        ngx_chat_follow_redis_down(f);
     }
 }
 
@@ -326,11 +340,11 @@ ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
         return;
 
     case NGX_ERROR:
-        ngx_chat_follow_down(f);
+        ngx_chat_follow_redis_down(f);
         return;
 
     default:
-        ngx_chat_follow_error(f, NGX_CHAT_E_INTERNAL);
+        ngx_chat_follow_fail(f, NGX_CHAT_E_INTERNAL);
         return;
     }
 
@@ -357,17 +371,21 @@ ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
             ngx_chat_channel_set_origin(f->channel, &page->origin);
         }
 
-        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
+        if (ngx_chat_follow_append(f, &ev) != NGX_OK) {
             return;
         }
     }
 
-    if (count >= NGX_CHAT_FOLLOW_PAGE || f->want > f->n) {
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat generation %*s: events read:%ui, last %uL",
+                   (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id, count, f->n);
+
+    if (count >= NGX_CHAT_FOLLOW_PAGE || f->read_until > f->n) {
         ngx_chat_follow_read(f);
         return;
     }
 
-    if (f->over) {
+    if (f->ended) {
         ngx_chat_follow_lookup(f);
         return;
     }
@@ -387,23 +405,23 @@ ngx_chat_follow_timer_handler(ngx_event_t *ev)
     f = ev->data;
     ch = f->channel;
 
-    if (ngx_chat_follow_lost(f)) {
-        ngx_chat_follow_down(f);
+    if (ngx_chat_follow_is_lost(f)) {
+        ngx_chat_follow_redis_down(f);
         return;
     }
 
-    if ((ngx_msec_int_t) (f->due - ngx_current_msec) > 0) {
-        ngx_chat_follow_timer(f);
+    if ((ngx_msec_int_t) (f->check_at - ngx_current_msec) > 0) {
+        ngx_chat_follow_set_timer(f);
         return;
     }
 
-    f->over = 0;
-    f->asked = f->n;
+    f->ended = 0;
+    f->checked = f->n;
 
     f->call = ngx_chat_store_check(&ch->hub->store, &ch->gen, NGX_CHAT_E_NONE,
                                    ngx_chat_follow_check_handler, f);
     if (f->call == NULL) {
-        ngx_chat_follow_down(f);
+        ngx_chat_follow_redis_down(f);
     }
 }
 
@@ -425,7 +443,7 @@ ngx_chat_follow_check_handler(void *data, ngx_int_t rc, uint64_t n)
     case NGX_DONE:
         f->alive = ngx_current_msec;
 
-        if (n < f->asked && f->asked > 1) {
+        if (n < f->checked && f->checked > 1) {
 
             /* Redis lost what was seen here, so what follows does not fit */
 
@@ -433,24 +451,24 @@ ngx_chat_follow_check_handler(void *data, ngx_int_t rc, uint64_t n)
             return;
         }
 
-        if (rc == NGX_OK && n <= f->n && f->want <= f->n) {
+        if (rc == NGX_OK && n <= f->n && f->read_until <= f->n) {
             ngx_chat_follow_wait(f);
             return;
         }
 
-        f->over = (rc == NGX_DONE);
+        f->ended = (rc == NGX_DONE);
         break;
 
     case NGX_DECLINED:
-        f->over = 1;
+        f->ended = 1;
         break;
 
     case NGX_ERROR:
-        ngx_chat_follow_down(f);
+        ngx_chat_follow_redis_down(f);
         return;
 
     default:
-        ngx_chat_follow_error(f, NGX_CHAT_E_INTERNAL);
+        ngx_chat_follow_fail(f, NGX_CHAT_E_INTERNAL);
         return;
     }
 
@@ -470,7 +488,7 @@ ngx_chat_follow_lookup(ngx_chat_follow_t *f)
     f->call = ngx_chat_store_lookup(&ch->hub->store, &ch->gen,
                                     ngx_chat_follow_lookup_handler, f);
     if (f->call == NULL) {
-        ngx_chat_follow_down(f);
+        ngx_chat_follow_redis_down(f);
     }
 }
 
@@ -482,6 +500,10 @@ ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
 
     f->call = NULL;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
+                   "chat generation %*s ended, its answer: %i",
+                   (size_t) NGX_CHAT_ID_LEN, f->channel->gen.id, rc);
+
     switch (rc) {
 
     case NGX_OK:
@@ -489,104 +511,25 @@ ngx_chat_follow_lookup_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
             && ngx_memcmp(a->gen.data, f->channel->gen.id, NGX_CHAT_ID_LEN)
                == 0)
         {
-            ngx_chat_follow_deliver(f, a);
+            ngx_chat_channel_append_answer(f->channel, a);
+            ngx_chat_follow_stop_handler(f);
             return;
         }
 
         /* fall through */
 
     case NGX_DECLINED:
-        ngx_chat_follow_error(f, NGX_CHAT_E_INTERRUPTED);
+        ngx_chat_follow_fail(f, NGX_CHAT_E_INTERRUPTED);
         return;
 
     case NGX_ERROR:
-        ngx_chat_follow_down(f);
+        ngx_chat_follow_redis_down(f);
         return;
 
     default:
-        ngx_chat_follow_error(f, NGX_CHAT_E_INTERNAL);
+        ngx_chat_follow_fail(f, NGX_CHAT_E_INTERNAL);
         return;
     }
-}
-
-
-static void
-ngx_chat_follow_deliver(ngx_chat_follow_t *f, ngx_chat_answer_t *a)
-{
-    size_t             len;
-    u_char            *p;
-    ngx_str_t          chunk_lens;
-    ngx_chat_event_t   ev;
-    ngx_chat_origin_t  origin;
-
-    origin.provider = a->provider;
-    origin.model = a->model;
-
-    ngx_chat_channel_set_origin(f->channel, &origin);
-
-    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
-
-    if (!ngx_chat_follow_prefix(f->channel, a, &chunk_lens, &p)) {
-
-        ev.status = NGX_CHAT_PROCESSING;
-
-        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
-            return;
-        }
-
-        chunk_lens = a->chunk_lens;
-        p = a->text.data;
-    }
-
-    ev.status = NGX_CHAT_STREAMING;
-
-    while (ngx_chat_answer_next_len(&chunk_lens, &len) == NGX_OK) {
-        ev.text.len = len;
-        ev.text.data = p;
-
-        if (ngx_chat_follow_take(f, &ev) != NGX_OK) {
-            return;
-        }
-
-        p += len;
-    }
-
-    ev.status = NGX_CHAT_COMPLETED;
-    ev.text = a->text;
-    ev.code = a->finish;
-
-    (void) ngx_chat_follow_take(f, &ev);
-}
-
-
-/*
- * Are the chunks here the first ones of the answer?  The rest is chunk_lens
- * and *pos.
- */
-
-static ngx_uint_t
-ngx_chat_follow_prefix(ngx_chat_channel_t *ch, ngx_chat_answer_t *a,
-    ngx_str_t *chunk_lens, u_char **pos)
-{
-    size_t             len;
-    ngx_chat_entry_t  *e;
-
-    *chunk_lens = a->chunk_lens;
-    *pos = a->text.data;
-
-    for (e = ch->base ? ch->base->next : ch->first; e; e = e->next) {
-
-        if (ngx_chat_answer_next_len(chunk_lens, &len) != NGX_OK
-            || len != e->event.text.len
-            || ngx_memcmp(*pos, e->event.text.data, len) != 0)
-        {
-            return 0;
-        }
-
-        *pos += len;
-    }
-
-    return 1;
 }
 
 
@@ -597,7 +540,7 @@ ngx_chat_follow_wait(ngx_chat_follow_t *f)
     ngx_msec_int_t  left;
 
     ms = NGX_CHAT_SILENCE;
-    left = (ngx_msec_int_t) (f->late - ngx_current_msec);
+    left = (ngx_msec_int_t) (f->queue_deadline - ngx_current_msec);
 
     /* as long as nothing was written it may be waiting for a filler */
 
@@ -605,18 +548,18 @@ ngx_chat_follow_wait(ngx_chat_follow_t *f)
         ms = ngx_min(ms, (ngx_msec_t) left);
     }
 
-    f->due = ngx_current_msec + ms;
+    f->check_at = ngx_current_msec + ms;
 
-    ngx_chat_follow_timer(f);
+    ngx_chat_follow_set_timer(f);
 }
 
 
 static void
-ngx_chat_follow_timer(ngx_chat_follow_t *f)
+ngx_chat_follow_set_timer(ngx_chat_follow_t *f)
 {
     ngx_msec_int_t  ms;
 
-    ms = (ngx_msec_int_t) (f->due - ngx_current_msec);
+    ms = (ngx_msec_int_t) (f->check_at - ngx_current_msec);
     ms = ngx_max(ms, 0);
 
     /* clients that have seen nothing may go elsewhere: a loss is told soon */
@@ -632,7 +575,7 @@ ngx_chat_follow_timer(ngx_chat_follow_t *f)
 /* Redis cannot be asked: not a failure of the generation for some time */
 
 static void
-ngx_chat_follow_down(ngx_chat_follow_t *f)
+ngx_chat_follow_redis_down(ngx_chat_follow_t *f)
 {
     ngx_msec_t           silent, timeout;
     ngx_chat_channel_t  *ch;
@@ -645,22 +588,23 @@ ngx_chat_follow_down(ngx_chat_follow_t *f)
     silent = ngx_current_msec - f->alive;
 
     if (silent >= timeout) {
-        ngx_chat_follow_error(f, NGX_CHAT_E_REDIS_DOWN);
+        ngx_chat_follow_fail(f, NGX_CHAT_E_REDIS_DOWN);
         return;
     }
 
-    f->due = ngx_current_msec + ngx_min(timeout - silent, NGX_CHAT_SILENCE);
+    f->check_at = ngx_current_msec
+                  + ngx_min(timeout - silent, NGX_CHAT_SILENCE);
 
-    ngx_chat_follow_timer(f);
+    ngx_chat_follow_set_timer(f);
 
-    if (ngx_chat_follow_lost(f)) {
+    if (ngx_chat_follow_is_lost(f)) {
         ngx_chat_channel_wake(ch);
     }
 }
 
 
 static void
-ngx_chat_follow_error(ngx_chat_follow_t *f, ngx_chat_error_e e)
+ngx_chat_follow_fail(ngx_chat_follow_t *f, ngx_chat_error_e e)
 {
     ngx_chat_event_t  ev;
 
@@ -671,5 +615,5 @@ ngx_chat_follow_error(ngx_chat_follow_t *f, ngx_chat_error_e e)
 
     ngx_chat_error_event(&ev, e);
 
-    (void) ngx_chat_follow_take(f, &ev);
+    (void) ngx_chat_follow_append(f, &ev);
 }

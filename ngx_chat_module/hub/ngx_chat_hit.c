@@ -6,23 +6,23 @@
 
 
 typedef struct {
-    ngx_chat_hit_body_t    replay;
+    ngx_chat_hit_body_t    body;
     ngx_chat_entry_t      *first;
     ngx_chat_entry_t     **last;       /* NULL: nobody has read it */
-} ngx_chat_reel_t;
+} ngx_chat_hit_rendering_t;
 
 
 struct ngx_chat_hit_s {
-    ngx_chat_answer_t      answer;
-    ngx_chat_reel_t        reels[NGX_CHAT_DIALECTS];
+    ngx_chat_answer_t         answer;
+    ngx_chat_hit_rendering_t  renderings[NGX_CHAT_DIALECTS];
 };
 
 
 static ngx_chat_channel_t *ngx_chat_hit_find(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen);
-static ngx_uint_t ngx_chat_hit_same(ngx_chat_channel_t *ch,
+static ngx_uint_t ngx_chat_hit_is_same(ngx_chat_channel_t *ch,
     ngx_chat_answer_t *answer);
-static ngx_uint_t ngx_chat_hit_same_str(ngx_str_t *a, ngx_str_t *b);
+static ngx_uint_t ngx_chat_hit_is_same_str(ngx_str_t *a, ngx_str_t *b);
 static ngx_chat_channel_t *ngx_chat_hit_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_chat_answer_t *answer);
 static ngx_chat_hit_t *ngx_chat_hit_copy(ngx_chat_answer_t *answer,
@@ -30,14 +30,14 @@ static ngx_chat_hit_t *ngx_chat_hit_copy(ngx_chat_answer_t *answer,
 
 
 ngx_chat_channel_t *
-ngx_chat_hit_channel(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+ngx_chat_hit_get_channel(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_answer_t *answer)
 {
     ngx_chat_channel_t  *ch, *older;
 
     older = ngx_chat_hit_find(hub, gen);
 
-    if (older && ngx_chat_hit_same(older, answer)) {
+    if (older && ngx_chat_hit_is_same(older, answer)) {
         ngx_chat_channel_hold(older);
         return older;
     }
@@ -67,7 +67,7 @@ ngx_chat_hit_find(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ngx_str_t        name;
     ngx_str_node_t  *sn;
 
-    ngx_chat_channel_key(key, gen->h, gen->fp);
+    ngx_chat_channel_set_key(key, gen->h, gen->fp);
 
     name.len = sizeof(key);
     name.data = key;
@@ -83,21 +83,21 @@ ngx_chat_hit_find(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 
 
 static ngx_uint_t
-ngx_chat_hit_same(ngx_chat_channel_t *ch, ngx_chat_answer_t *answer)
+ngx_chat_hit_is_same(ngx_chat_channel_t *ch, ngx_chat_answer_t *answer)
 {
     ngx_chat_answer_t  *a;
 
     a = &ch->hit->answer;
 
     return ngx_memcmp(ch->gen.id, answer->gen.data, NGX_CHAT_ID_LEN) == 0
-           && ngx_chat_hit_same_str(&a->finish, &answer->finish)
-           && ngx_chat_hit_same_str(&a->chunk_lens, &answer->chunk_lens)
-           && ngx_chat_hit_same_str(&a->text, &answer->text);
+           && ngx_chat_hit_is_same_str(&a->finish, &answer->finish)
+           && ngx_chat_hit_is_same_str(&a->chunk_lens, &answer->chunk_lens)
+           && ngx_chat_hit_is_same_str(&a->text, &answer->text);
 }
 
 
 static ngx_uint_t
-ngx_chat_hit_same_str(ngx_str_t *a, ngx_str_t *b)
+ngx_chat_hit_is_same_str(ngx_str_t *a, ngx_str_t *b)
 {
     return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
 }
@@ -176,50 +176,50 @@ ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_pool_t *pool)
 ngx_chat_entry_t **
 ngx_chat_hit_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 {
-    ngx_chat_reel_t  *reel;
+    ngx_chat_hit_rendering_t  *rendering;
 
-    reel = &ch->hit->reels[dialect->index];
+    rendering = &ch->hit->renderings[dialect->index];
 
-    if (reel->last == NULL) {
-        reel->last = &reel->first;
-        ngx_chat_hit_body_init(&reel->replay, &ch->hit->answer);
+    if (rendering->last == NULL) {
+        rendering->last = &rendering->first;
+        ngx_chat_hit_body_init(&rendering->body, &ch->hit->answer);
     }
 
-    return &reel->first;
+    return &rendering->first;
 }
 
 
 ngx_int_t
 ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 {
-    u_char              *p, buf[NGX_CHAT_HIT_PIECE];
-    ngx_str_t           *frame;
-    ngx_chat_reel_t     *reel;
-    ngx_chat_entry_t    *e;
-    ngx_chat_hit_body_t  before;
+    u_char                    *p, buf[NGX_CHAT_HIT_PIECE];
+    ngx_str_t                 *frame;
+    ngx_chat_hit_rendering_t  *rendering;
+    ngx_chat_entry_t          *e;
+    ngx_chat_hit_body_t        before;
 
-    reel = &ch->hit->reels[dialect->index];
+    rendering = &ch->hit->renderings[dialect->index];
 
-    if (reel->replay.done) {
+    if (rendering->body.done) {
         return NGX_OK;
     }
 
-    before = reel->replay;
+    before = rendering->body;
 
-    p = dialect->replay(&reel->replay, buf, buf + NGX_CHAT_HIT_PIECE);
+    p = dialect->render_hit(&rendering->body, buf, buf + NGX_CHAT_HIT_PIECE);
 
     e = ngx_palloc(ch->pool, sizeof(ngx_chat_entry_t) + (p - buf));
     if (e == NULL) {
-        reel->replay = before;
+        rendering->body = before;
         return NGX_ERROR;
     }
 
     ngx_memzero(e, sizeof(ngx_chat_entry_t));
 
-    e->event.status = reel->replay.done ? NGX_CHAT_COMPLETED
+    e->event.status = rendering->body.done ? NGX_CHAT_COMPLETED
                                         : NGX_CHAT_STREAMING;
     e->event.code = ch->hit->answer.finish;
-    e->chunks = reel->replay.chunks - before.chunks;
+    e->chunks = rendering->body.chunks - before.chunks;
 
     frame = &e->frame[dialect->index];
 
@@ -227,8 +227,8 @@ ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
     frame->data = (u_char *) e + sizeof(ngx_chat_entry_t);
     ngx_memcpy(frame->data, buf, frame->len);
 
-    *reel->last = e;
-    reel->last = &e->next;
+    *rendering->last = e;
+    rendering->last = &e->next;
 
     return NGX_OK;
 }

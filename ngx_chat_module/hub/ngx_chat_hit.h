@@ -20,7 +20,7 @@
  * The channel of this very answer to h and fp of gen, with one hold more, of
  * the caller; NULL: no memory.
  */
-ngx_chat_channel_t *ngx_chat_hit_channel(ngx_chat_hub_t *hub,
+ngx_chat_channel_t *ngx_chat_hit_get_channel(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_chat_answer_t *answer);
 
 /* the link to the first piece */

@@ -13,14 +13,14 @@ struct ngx_chat_hit_test_s {
 };
 
 
-static ngx_chat_hit_test_t *ngx_chat_hit_test_begin(ngx_chat_hub_t *hub,
+static ngx_chat_hit_test_t *ngx_chat_hit_test_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_str_t *key, uint32_t hash);
 static void ngx_chat_hit_test_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a);
 
 
 ngx_int_t
-ngx_chat_hit_test(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+ngx_chat_hit_test_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_waiter_t *w)
 {
     u_char                key[NGX_CHAT_CHANNEL_KEY];
@@ -29,7 +29,7 @@ ngx_chat_hit_test(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_str_node_t       *sn;
     ngx_chat_hit_test_t  *ht;
 
-    ngx_chat_channel_key(key, gen->h, gen->fp);
+    ngx_chat_channel_set_key(key, gen->h, gen->fp);
 
     name.len = sizeof(key);
     name.data = key;
@@ -42,7 +42,7 @@ ngx_chat_hit_test(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
         ht = ngx_rbtree_data(&sn->node, ngx_chat_hit_test_t, by_key.node);
 
     } else {
-        ht = ngx_chat_hit_test_begin(hub, gen, &name, hash);
+        ht = ngx_chat_hit_test_create(hub, gen, &name, hash);
         if (ht == NULL) {
             return NGX_ERROR;
         }
@@ -56,7 +56,7 @@ ngx_chat_hit_test(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 
 
 static ngx_chat_hit_test_t *
-ngx_chat_hit_test_begin(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+ngx_chat_hit_test_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_str_t *key, uint32_t hash)
 {
     ngx_chat_hit_test_t  *ht;
@@ -110,7 +110,7 @@ ngx_chat_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
 
     if (rc == NGX_OK) {
         ttl = a->ttl;
-        ch = ngx_chat_hit_channel(ht->hub, &ht->gen, a);
+        ch = ngx_chat_hit_get_channel(ht->hub, &ht->gen, a);
 
         if (ch == NULL) {
             rc = NGX_ABORT;

@@ -36,7 +36,7 @@ typedef struct {
  * The handler fires once, never inside this call, unless the waiter leaves.
  * NGX_OK, NGX_ERROR: Redis cannot be asked.
  */
-ngx_int_t ngx_chat_hit_test(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+ngx_int_t ngx_chat_hit_test_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_waiter_t *w);
 
 /* idempotent; with the last waiter the test ends */

@@ -17,7 +17,7 @@ static ngx_chat_entry_t **ngx_chat_hub_start(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect);
 static void ngx_chat_hub_wake_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_chat_hub_again(ngx_chat_sub_t *sub);
-static void ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v);
+static void ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v);
 static void ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch);
 
 
@@ -46,7 +46,7 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
 
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
-    ngx_queue_init(&hub->undos);
+    ngx_queue_init(&hub->rollbacks);
 
     if (hcf->redis == NULL) {
         return hub;
@@ -98,7 +98,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
 
 
 void
-ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
+ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
 {
     ngx_chat_store_t  *st;
 
@@ -194,14 +194,14 @@ ngx_chat_hub_end(ngx_chat_channel_t *ch)
 
 
 ngx_uint_t
-ngx_chat_hub_fed_by(ngx_chat_channel_t *ch, const ngx_chat_source_t *source)
+ngx_chat_hub_is_fed_by(ngx_chat_channel_t *ch, const ngx_chat_source_t *source)
 {
     return ch->source == source;
 }
 
 
 ngx_uint_t
-ngx_chat_hub_heard(ngx_chat_channel_t *ch)
+ngx_chat_hub_has_subscribers(ngx_chat_channel_t *ch)
 {
     return !ngx_queue_empty(&ch->subs);
 }
@@ -212,9 +212,9 @@ ngx_chat_hub_find(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 {
     ngx_chat_channel_t  *ch;
 
-    ch = ngx_chat_channel_by_key(hub, h, fp);
+    ch = ngx_chat_channel_find_by_key(hub, h, fp);
 
-    return (ch && !ngx_chat_channel_lost(ch)) ? ch : NULL;
+    return (ch && !ngx_chat_channel_is_lost(ch)) ? ch : NULL;
 }
 
 
@@ -316,7 +316,7 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
 
         e = *sub->next;
 
-        if (e == NULL || sub->again) {
+        if (e == NULL || sub->reasking) {
             return NGX_AGAIN;
         }
 
@@ -373,9 +373,9 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
 
 
 ngx_uint_t
-ngx_chat_hub_lost(ngx_chat_sub_t *sub)
+ngx_chat_hub_is_lost(ngx_chat_sub_t *sub)
 {
-    return ngx_chat_channel_lost(sub->channel);
+    return ngx_chat_channel_is_lost(sub->channel);
 }
 
 
@@ -409,37 +409,37 @@ ngx_chat_hub_again(ngx_chat_sub_t *sub)
 
     /* inside the handler that attached it: to be woken is posted already */
 
-    if (ch->hub->telling == sub->ask) {
+    if (ch->hub->reporting == sub->ask) {
         return 1;
     }
 
-    if (ngx_chat_ask_again(ch->hub, sub->ask, ngx_chat_hub_again_handler, sub)
+    if (ngx_chat_ask_restart(ch->hub, sub->ask, ngx_chat_hub_again_handler, sub)
         != NGX_OK)
     {
         return 0;
     }
 
-    sub->again = 1;
-    sub->asked++;
+    sub->reasking = 1;
+    sub->reasks++;
 
     return 1;
 }
 
 
 static void
-ngx_chat_hub_again_handler(void *data, ngx_chat_verdict_t *v)
+ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v)
 {
     ngx_chat_sub_t *sub = data;
 
     sub->ask = NULL;
-    sub->again = 0;
+    sub->reasking = 0;
 
     /* after an error the client is told what became of the first one */
 
-    if (v->verdict != NGX_CHAT_VERDICT_ERROR) {
+    if (v->kind != NGX_CHAT_RESULT_ERROR) {
         ngx_chat_hub_move(sub, v->channel);
 
-        if (sub->asked < NGX_CHAT_HUB_AGAIN && v->channel->hub) {
+        if (sub->reasks < NGX_CHAT_HUB_AGAIN && v->channel->hub) {
             sub->ask = ngx_chat_ask_keep(v->channel->hub);
         }
     }
@@ -467,21 +467,21 @@ ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch)
 
 
 u_char *
-ngx_chat_hub_id(ngx_chat_channel_t *ch)
+ngx_chat_hub_get_id(ngx_chat_channel_t *ch)
 {
     return ch->gen.id;
 }
 
 
 ngx_chat_origin_t *
-ngx_chat_hub_origin(ngx_chat_channel_t *ch)
+ngx_chat_hub_get_origin(ngx_chat_channel_t *ch)
 {
     return &ch->origin;
 }
 
 
 ngx_chat_channel_t *
-ngx_chat_hub_channel(ngx_chat_sub_t *sub)
+ngx_chat_hub_get_channel(ngx_chat_sub_t *sub)
 {
     return sub->channel;
 }

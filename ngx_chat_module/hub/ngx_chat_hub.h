@@ -30,14 +30,14 @@ typedef struct ngx_chat_sub_s  ngx_chat_sub_t;
 /*
  * How events become bytes.  render() puts the frame of ev into *frame,
  * allocated in pool; an empty frame is skipped.  A completed event has the
- * whole answer as text.  replay() writes on at p, to last at most, what rp
+ * whole answer as text.  render_hit() writes on at p, to last at most, what rp
  * replays, counts the chunks, says when it is done, and returns where it ends.
  */
 typedef struct {
     ngx_uint_t             index;  /* below NGX_CHAT_DIALECTS */
     ngx_int_t            (*render)(ngx_chat_event_t *ev, ngx_pool_t *pool,
                                    ngx_str_t *frame);
-    u_char              *(*replay)(ngx_chat_hit_body_t *rp, u_char *p,
+    u_char              *(*render_hit)(ngx_chat_hit_body_t *rp, u_char *p,
                                    u_char *last);
 } ngx_chat_dialect_t;
 
@@ -95,12 +95,12 @@ typedef struct {
  * As it was found last.  Where nothing was asked of Redis lately, something
  * is now, and the next one will be told.
  */
-void ngx_chat_hub_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state);
+void ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state);
 
 
 typedef struct {
     /* the last subscriber has left; another may come, as long as it goes on */
-    void                 (*deserted)(void *data);
+    void                 (*abandoned)(void *data);
 
     /* the hub closes: no more events, and the feed is to end */
     void                 (*stop)(void *data);
@@ -135,11 +135,11 @@ void ngx_chat_hub_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin);
 void ngx_chat_hub_end(ngx_chat_channel_t *ch);
 
 /* does the source feed the channel, or did it once? */
-ngx_uint_t ngx_chat_hub_fed_by(ngx_chat_channel_t *ch,
+ngx_uint_t ngx_chat_hub_is_fed_by(ngx_chat_channel_t *ch,
     const ngx_chat_source_t *source);
 
 /* does the channel have subscribers? */
-ngx_uint_t ngx_chat_hub_heard(ngx_chat_channel_t *ch);
+ngx_uint_t ngx_chat_hub_has_subscribers(ngx_chat_channel_t *ch);
 
 /* the joinable channel of h and fp, unless its source is lost; NULL: none */
 ngx_chat_channel_t *ngx_chat_hub_find(ngx_chat_hub_t *hub, u_char *h,
@@ -166,19 +166,19 @@ void ngx_chat_hub_detach(ngx_chat_sub_t *sub);
 ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame);
 
 /* is the subscriber's source lost sight of?  It may come back */
-ngx_uint_t ngx_chat_hub_lost(ngx_chat_sub_t *sub);
+ngx_uint_t ngx_chat_hub_is_lost(ngx_chat_sub_t *sub);
 
 /* the generation's id, NGX_CHAT_ID_LEN */
-u_char *ngx_chat_hub_id(ngx_chat_channel_t *ch);
+u_char *ngx_chat_hub_get_id(ngx_chat_channel_t *ch);
 
 /* the origin of the answer; empty until the answer is completed */
-ngx_chat_origin_t *ngx_chat_hub_origin(ngx_chat_channel_t *ch);
+ngx_chat_origin_t *ngx_chat_hub_get_origin(ngx_chat_channel_t *ch);
 
 /*
  * The channel that it listens to, which is another one after the first was
  * cancelled before it had anything to give.
  */
-ngx_chat_channel_t *ngx_chat_hub_channel(ngx_chat_sub_t *sub);
+ngx_chat_channel_t *ngx_chat_hub_get_channel(ngx_chat_sub_t *sub);
 
 
 #endif /* _NGX_CHAT_HUB_H_INCLUDED_ */

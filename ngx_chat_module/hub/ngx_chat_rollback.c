@@ -26,7 +26,7 @@
 
 typedef struct {
     ngx_chat_hub_t         *hub;
-    ngx_queue_t             queue;     /* in hub->undos */
+    ngx_queue_t             queue;     /* in hub->rollbacks */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t               ident;
@@ -40,132 +40,137 @@ typedef struct {
 } ngx_chat_rollback_t;
 
 
-static void ngx_chat_rollback_send(ngx_chat_rollback_t *u);
-static void ngx_chat_rollback_handler(void *data, ngx_int_t rc, uint64_t n);
-static void ngx_chat_rollback_again(ngx_chat_rollback_t *u, ngx_msec_t wait);
+static void ngx_chat_rollback_send(ngx_chat_rollback_t *rb);
+static void ngx_chat_rollback_check_handler(void *data, ngx_int_t rc,
+    uint64_t n);
+static void ngx_chat_rollback_retry(ngx_chat_rollback_t *rb, ngx_msec_t wait);
 static void ngx_chat_rollback_timer_handler(ngx_event_t *ev);
-static void ngx_chat_rollback_free(ngx_chat_rollback_t *u);
+static void ngx_chat_rollback_free(ngx_chat_rollback_t *rb);
 
 
 void
-ngx_chat_rollback(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+ngx_chat_rollback_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_error_e reason)
 {
     ngx_queue_t          *q;
-    ngx_chat_rollback_t  *u;
+    ngx_chat_rollback_t  *rb;
 
-    if (hub->nundos == NGX_CHAT_ROLLBACK_MAX) {
+    if (hub->nrollbacks == NGX_CHAT_ROLLBACK_MAX) {
 
         /* the oldest is the one that ends by itself next */
 
-        q = ngx_queue_head(&hub->undos);
+        q = ngx_queue_head(&hub->rollbacks);
         ngx_chat_rollback_free(ngx_queue_data(q, ngx_chat_rollback_t, queue));
     }
 
-    u = ngx_calloc(sizeof(ngx_chat_rollback_t), hub->log);
-    if (u == NULL) {
+    rb = ngx_calloc(sizeof(ngx_chat_rollback_t), hub->log);
+    if (rb == NULL) {
         return;
     }
 
-    u->hub = hub;
-    u->ident = -1;
-    u->gen = *gen;
-    u->reason = reason;
-    u->until = ngx_current_msec + hub->conf->queue_timeout;
-    u->wait = NGX_CHAT_ROLLBACK_WAIT;
+    rb->hub = hub;
+    rb->ident = -1;
+    rb->gen = *gen;
+    rb->reason = reason;
+    rb->until = ngx_current_msec + hub->conf->queue_timeout;
+    rb->wait = NGX_CHAT_ROLLBACK_WAIT;
 
-    u->timer.handler = ngx_chat_rollback_timer_handler;
-    u->timer.data = u;
-    u->timer.log = hub->log;
+    rb->timer.handler = ngx_chat_rollback_timer_handler;
+    rb->timer.data = rb;
+    rb->timer.log = hub->log;
 
     /* no reason for a process to stay */
-    u->timer.cancelable = 1;
+    rb->timer.cancelable = 1;
 
-    ngx_queue_insert_tail(&hub->undos, &u->queue);
-    hub->nundos++;
+    ngx_queue_insert_tail(&hub->rollbacks, &rb->queue);
+    hub->nrollbacks++;
 
-    ngx_chat_rollback_send(u);
+    ngx_chat_rollback_send(rb);
 }
 
 
 void
-ngx_chat_rollback_first(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
+ngx_chat_rollback_resume(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 {
     ngx_queue_t          *q;
-    ngx_chat_rollback_t  *u;
+    ngx_chat_rollback_t  *rb;
 
-    q = ngx_queue_head(&hub->undos);
+    q = ngx_queue_head(&hub->rollbacks);
 
-    while (q != ngx_queue_sentinel(&hub->undos)) {
-        u = ngx_queue_data(q, ngx_chat_rollback_t, queue);
+    while (q != ngx_queue_sentinel(&hub->rollbacks)) {
+        rb = ngx_queue_data(q, ngx_chat_rollback_t, queue);
         q = ngx_queue_next(q);
 
-        if (u->call
-            || ngx_memcmp(u->gen.h, gen->h, NGX_CHAT_HASH_LEN) != 0
-            || ngx_memcmp(u->gen.fp, gen->fp, NGX_CHAT_FP_LEN) != 0)
+        if (rb->call
+            || ngx_memcmp(rb->gen.h, gen->h, NGX_CHAT_HASH_LEN) != 0
+            || ngx_memcmp(rb->gen.fp, gen->fp, NGX_CHAT_FP_LEN) != 0)
         {
             continue;
         }
 
-        ngx_del_timer(&u->timer);
+        ngx_del_timer(&rb->timer);
 
-        ngx_chat_rollback_send(u);
+        ngx_chat_rollback_send(rb);
     }
 }
 
 
 static void
-ngx_chat_rollback_send(ngx_chat_rollback_t *u)
+ngx_chat_rollback_send(ngx_chat_rollback_t *rb)
 {
-    u->call = ngx_chat_store_check(&u->hub->store, &u->gen, u->reason,
-                                   ngx_chat_rollback_handler, u);
-    if (u->call == NULL) {
-        ngx_chat_rollback_again(u, NGX_CHAT_ROLLBACK_WAIT);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, rb->hub->log, 0,
+                   "chat rollback of %*s",
+                   (size_t) NGX_CHAT_ID_LEN, rb->gen.id);
+
+    rb->call = ngx_chat_store_check(&rb->hub->store, &rb->gen, rb->reason,
+                                   ngx_chat_rollback_check_handler, rb);
+    if (rb->call == NULL) {
+        ngx_chat_rollback_retry(rb, NGX_CHAT_ROLLBACK_WAIT);
     }
 }
 
 
 static void
-ngx_chat_rollback_handler(void *data, ngx_int_t rc, uint64_t n)
+ngx_chat_rollback_check_handler(void *data, ngx_int_t rc, uint64_t n)
 {
-    ngx_chat_rollback_t *u = data;
+    ngx_chat_rollback_t *rb = data;
 
     ngx_msec_t  wait;
 
-    u->call = NULL;
+    rb->call = NULL;
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, u->hub->log, 0, "chat undo %*s: %i",
-                   (size_t) NGX_CHAT_ID_LEN, u->gen.id, rc);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, rb->hub->log, 0, "chat undo %*s: %i",
+                   (size_t) NGX_CHAT_ID_LEN, rb->gen.id, rc);
 
     switch (rc) {
 
     case NGX_ERROR:
-        ngx_chat_rollback_again(u, NGX_CHAT_ROLLBACK_WAIT);
+        ngx_chat_rollback_retry(rb, NGX_CHAT_ROLLBACK_WAIT);
         return;
 
     case NGX_DECLINED:
-        wait = u->wait;
-        u->wait *= 2;
+        wait = rb->wait;
+        rb->wait *= 2;
 
-        ngx_chat_rollback_again(u, wait);
+        ngx_chat_rollback_retry(rb, wait);
         return;
 
     default:
-        ngx_chat_rollback_free(u);
+        ngx_chat_rollback_free(rb);
         return;
     }
 }
 
 
 static void
-ngx_chat_rollback_again(ngx_chat_rollback_t *u, ngx_msec_t wait)
+ngx_chat_rollback_retry(ngx_chat_rollback_t *rb, ngx_msec_t wait)
 {
-    if ((ngx_msec_int_t) (u->until - ngx_current_msec - wait) < 0) {
-        ngx_chat_rollback_free(u);
+    if ((ngx_msec_int_t) (rb->until - ngx_current_msec - wait) < 0) {
+        ngx_chat_rollback_free(rb);
         return;
     }
 
-    ngx_add_timer(&u->timer, wait);
+    ngx_add_timer(&rb->timer, wait);
 }
 
 
@@ -177,18 +182,18 @@ ngx_chat_rollback_timer_handler(ngx_event_t *ev)
 
 
 static void
-ngx_chat_rollback_free(ngx_chat_rollback_t *u)
+ngx_chat_rollback_free(ngx_chat_rollback_t *rb)
 {
-    ngx_chat_call_cancel(u->call);
+    ngx_chat_call_cancel(rb->call);
 
-    if (u->timer.timer_set) {
-        ngx_del_timer(&u->timer);
+    if (rb->timer.timer_set) {
+        ngx_del_timer(&rb->timer);
     }
 
-    ngx_queue_remove(&u->queue);
-    u->hub->nundos--;
+    ngx_queue_remove(&rb->queue);
+    rb->hub->nrollbacks--;
 
-    ngx_free(u);
+    ngx_free(rb);
 }
 
 
@@ -197,8 +202,8 @@ ngx_chat_rollback_close(ngx_chat_hub_t *hub)
 {
     ngx_queue_t  *q;
 
-    while (!ngx_queue_empty(&hub->undos)) {
-        q = ngx_queue_head(&hub->undos);
+    while (!ngx_queue_empty(&hub->rollbacks)) {
+        q = ngx_queue_head(&hub->rollbacks);
         ngx_chat_rollback_free(ngx_queue_data(q, ngx_chat_rollback_t, queue));
     }
 }

@@ -16,11 +16,11 @@
 
 
 /* reason is what those who have joined it are told */
-void ngx_chat_rollback(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
+void ngx_chat_rollback_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_error_e reason);
 
 /* now, before another of the same key is opened: nobody has to join it */
-void ngx_chat_rollback_first(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen);
+void ngx_chat_rollback_resume(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen);
 
 /* for ngx_chat_hub_close() */
 void ngx_chat_rollback_close(ngx_chat_hub_t *hub);

@@ -17,7 +17,7 @@ typedef struct {
     ngx_chat_ask_t        *ask;
     ngx_msec_t             asked;
     ngx_chat_sub_t        *sub;
-    ngx_chat_verdict_e     verdict;
+    ngx_chat_result_e      result;
     ngx_chat_error_e       error;
     ngx_uint_t             verdicts;
     ngx_uint_t             frames;
@@ -33,7 +33,7 @@ static void ut_end(void);
 static void ut_ask(ut_client_t *cl);
 static void ut_question(ut_client_t *cl, u_char key,
     ngx_chat_ask_mode_e mode);
-static void ut_verdict(void *data, ngx_chat_verdict_t *v);
+static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
 static void ut_leave(ut_client_t *cl);
 static void ut_redis(void);
@@ -130,20 +130,20 @@ ut_question(ut_client_t *cl, u_char key, ngx_chat_ask_mode_e mode)
 
 
 static void
-ut_verdict(void *data, ngx_chat_verdict_t *v)
+ut_verdict(void *data, ngx_chat_result_t *v)
 {
     ut_client_t *cl = data;
 
     cl->ask = NULL;
-    cl->verdict = v->verdict;
+    cl->result = v->kind;
     cl->error = v->error;
     cl->verdicts++;
 
     if (ngx_current_msec - cl->asked > 1000) {
-        ut_bad("a late verdict");
+        ut_bad("a late result");
     }
 
-    if (v->channel && v->verdict != NGX_CHAT_VERDICT_ERROR) {
+    if (v->channel && v->kind != NGX_CHAT_RESULT_ERROR) {
         cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
 
         if (cl->hasty) {
@@ -236,7 +236,7 @@ ut_trap(void)
         fake_loop_run(1000 + fake_random(8000));
 
         if (one.ask) {
-            ut_bad("no verdict");
+            ut_bad("no result");
         }
 
         fake.redis_down = 0;
@@ -246,7 +246,7 @@ ut_trap(void)
             ut_redis();
 
             if (other.verdicts != 1
-                || other.verdict != NGX_CHAT_VERDICT_MISS)
+                || other.result != NGX_CHAT_RESULT_MISS)
             {
                 ut_bad("the next one did not open another");
             }
@@ -323,7 +323,7 @@ ut_late(void)
 
         /* who opened it is told, who has joined asks again */
 
-        wrong += (other.verdict != NGX_CHAT_VERDICT_JOIN
+        wrong += (other.result != NGX_CHAT_RESULT_JOIN
                   || ut_last(&one) != NGX_CHAT_ERROR
                   || ut_last(&other) != NGX_CHAT_PROCESSING || other.frames);
 
@@ -366,7 +366,7 @@ ut_late(void)
 }
 
 
-/* it was cancelled before the verdict, inside which the first frame is taken */
+/* it was cancelled before the result, inside which the first frame is taken */
 
 static void
 ut_hasty(void)
@@ -389,7 +389,7 @@ ut_hasty(void)
 
     ut_redis();
 
-    wrong = (other.verdict != NGX_CHAT_VERDICT_JOIN || other.frames);
+    wrong = (other.result != NGX_CHAT_RESULT_JOIN || other.frames);
 
     (void) ut_last(&other);
     ut_redis();
@@ -471,9 +471,9 @@ ut_full(void)
     ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
-    ut_ok(one.verdict == NGX_CHAT_VERDICT_HIT && one.verdicts == 1,
+    ut_ok(one.result == NGX_CHAT_RESULT_HIT && one.verdicts == 1,
           "what is cached is a hit");
-    ut_ok(other.verdict == NGX_CHAT_VERDICT_JOIN && other.sub
+    ut_ok(other.result == NGX_CHAT_RESULT_JOIN && other.sub
           && fake.opened == 3,
           "what runs is joined");
 
@@ -488,7 +488,7 @@ static ngx_uint_t
 ut_refused(ut_client_t *cl)
 {
     return cl->verdicts == 1
-           && cl->verdict == NGX_CHAT_VERDICT_ERROR
+           && cl->result == NGX_CHAT_RESULT_ERROR
            && cl->error == NGX_CHAT_E_QUEUE_FULL;
 }
 
@@ -525,7 +525,7 @@ ut_full_joined(void)
         }
 
         fake_loop_run(0);
-        wrong += (other.verdict != NGX_CHAT_VERDICT_JOIN || !other.sub);
+        wrong += (other.result != NGX_CHAT_RESULT_JOIN || !other.sub);
 
         if (seed % 3 == 0) {
             ut_leave(&one);
@@ -595,18 +595,18 @@ ut_full_over(void)
     ut_question(&one, 'a', NGX_CHAT_ASK_REFRESH);
     fake_cut_commands();
     fake_loop_run(0);
-    ut_ok(one.verdict == NGX_CHAT_VERDICT_ERROR && !ut_refused(&one),
+    ut_ok(one.result == NGX_CHAT_RESULT_ERROR && !ut_refused(&one),
           "one fails");
 
     ut_ask(&one);
     ut_redis();
 
-    ut_ok(one.verdict == NGX_CHAT_VERDICT_MISS && one.sub, "there is room");
+    ut_ok(one.result == NGX_CHAT_RESULT_MISS && one.sub, "there is room");
 
     ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
-    ut_ok(other.verdict == NGX_CHAT_VERDICT_MISS, "for all");
+    ut_ok(other.result == NGX_CHAT_RESULT_MISS, "for all");
 
     ut_leave(&one);
     ut_leave(&other);

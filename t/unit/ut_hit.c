@@ -16,7 +16,7 @@ typedef struct {
     ngx_chat_ask_t        *ask;
     ngx_chat_sub_t        *sub;
     ngx_uint_t             verdicts;
-    ngx_chat_verdict_t     verdict;
+    ngx_chat_result_t      result;
     u_char                *first;      /* bytes of the first piece */
     ngx_uint_t             wakes;
     size_t                 len;
@@ -30,7 +30,7 @@ static void ut_begin(void);
 static void ut_end(const char *name);
 static void ut_ask(ut_client_t *cl, u_char h, u_char fp,
     ngx_chat_ask_mode_e mode);
-static void ut_verdict(void *data, ngx_chat_verdict_t *v);
+static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
 static void ut_leave(ut_client_t *cl);
 static void ut_redis(void);
@@ -124,15 +124,15 @@ ut_ask(ut_client_t *cl, u_char h, u_char fp, ngx_chat_ask_mode_e mode)
 
 
 static void
-ut_verdict(void *data, ngx_chat_verdict_t *v)
+ut_verdict(void *data, ngx_chat_result_t *v)
 {
     ut_client_t *cl = data;
 
     cl->ask = NULL;
-    cl->verdict = *v;
+    cl->result = *v;
     cl->verdicts++;
 
-    if (v->verdict != NGX_CHAT_VERDICT_ERROR) {
+    if (v->kind != NGX_CHAT_RESULT_ERROR) {
         cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
     }
 }
@@ -240,7 +240,7 @@ ut_hits(ngx_uint_t from, ngx_uint_t n)
     for (i = from; i < from + n; i++) {
         cl = &ut_client[i];
 
-        if (cl->verdicts != 1 || cl->verdict.verdict != NGX_CHAT_VERDICT_HIT
+        if (cl->verdicts != 1 || cl->result.kind != NGX_CHAT_RESULT_HIT
             || cl->wakes == 0 || ut_read(cl) != NGX_CHAT_COMPLETED
             || cl->first != one->first || cl->len != one->len
             || memcmp(cl->text, one->text, cl->len) != 0)
@@ -336,8 +336,8 @@ ut_apart(void)
     ut_ok(ut_hits(0, 1) && ut_hits(1, 1)
           && ut_client[0].first != ut_client[1].first,
           "as other answers");
-    ut_ok(ut_client[3].verdict.verdict == NGX_CHAT_VERDICT_MISS
-          && ut_client[4].verdict.verdict == NGX_CHAT_VERDICT_MISS,
+    ut_ok(ut_client[3].result.kind == NGX_CHAT_RESULT_MISS
+          && ut_client[4].result.kind == NGX_CHAT_RESULT_MISS,
           "who wants no cached answer shares none");
 
     ut_end("they are gone");
@@ -363,8 +363,8 @@ ut_failure(void)
 
     for (i = 0; i < UT_CLIENTS; i++) {
         ok &= (ut_client[i].verdicts == 1
-               && ut_client[i].verdict.verdict == NGX_CHAT_VERDICT_ERROR
-               && ut_client[i].verdict.error == NGX_CHAT_E_REDIS_DOWN);
+               && ut_client[i].result.kind == NGX_CHAT_RESULT_ERROR
+               && ut_client[i].result.error == NGX_CHAT_E_REDIS_DOWN);
     }
 
     ut_ok(ok, "a hit test that fails, fails for all");
@@ -445,7 +445,8 @@ ut_closing(void)
 static void
 ut_again(void)
 {
-    ngx_uint_t  sent;
+    ngx_uint_t           sent;
+    ngx_chat_channel_t  *ch;
 
     ut_begin();
 
@@ -460,7 +461,7 @@ ut_again(void)
 
     sent = ut_client[1].wakes;
 
-    ut_ok(ut_client[1].verdict.verdict == NGX_CHAT_VERDICT_JOIN
+    ut_ok(ut_client[1].result.kind == NGX_CHAT_RESULT_JOIN
           && ut_read(&ut_client[1]) == NGX_CHAT_PROCESSING
           && ut_client[1].len == 0,
           "who joined what was cancelled asks again");
@@ -472,9 +473,10 @@ ut_again(void)
           && ut_client[1].len > 0,
           "and is given the answer that is cached by then");
 
-    ut_ok(memcmp(ngx_chat_hub_id(ut_client[1].verdict.channel),
-                 ngx_chat_hub_id(ngx_chat_hub_channel(ut_client[1].sub)),
-                 NGX_CHAT_ID_LEN) != 0,
+    ch = ngx_chat_hub_get_channel(ut_client[1].sub);
+
+    ut_ok(memcmp(ngx_chat_hub_get_id(ut_client[1].result.channel),
+                 ngx_chat_hub_get_id(ch), NGX_CHAT_ID_LEN) != 0,
           "under the name of its generation");
 
     ut_end("nothing is left of both");
@@ -522,8 +524,8 @@ ut_failing(ngx_uint_t n)
             ok &= (ut_client[i].len > 2 && memcmp(ut_client[i].text
                        + ut_client[i].len - 4, "\"}\n\n", 4) == 0);
 
-        } else if (ut_client[i].verdict.verdict == NGX_CHAT_VERDICT_ERROR) {
-            ok &= (ut_client[i].verdict.error == NGX_CHAT_E_INTERNAL);
+        } else if (ut_client[i].result.kind == NGX_CHAT_RESULT_ERROR) {
+            ok &= (ut_client[i].result.error == NGX_CHAT_E_INTERNAL);
         }
     }
 

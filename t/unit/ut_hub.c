@@ -37,7 +37,7 @@ typedef struct {
 static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
     ngx_str_t *frame);
 static void ut_ask(ut_client_t *cl);
-static void ut_verdict(void *data, ngx_chat_verdict_t *v);
+static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
 static void ut_take(ut_client_t *cl);
 static void ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame);
@@ -130,24 +130,24 @@ ut_ask(ut_client_t *cl)
 
 
 static void
-ut_verdict(void *data, ngx_chat_verdict_t *v)
+ut_verdict(void *data, ngx_chat_result_t *v)
 {
     ut_client_t *cl = data;
 
     if (cl->ask == NULL) {
-        ut_bad("a verdict inside ask, after forget, or the second one");
+        ut_bad("a result inside ask, after forget, or the second one");
         return;
     }
 
     cl->ask = NULL;
 
     if (ngx_current_msec - cl->asked > 1000) {
-        ut_bad("a late verdict");
+        ut_bad("a late result");
     }
 
-    switch (v->verdict) {
+    switch (v->kind) {
 
-    case NGX_CHAT_VERDICT_HIT:
+    case NGX_CHAT_RESULT_HIT:
         ut_hits++;
 
         if (cl->mode != NGX_CHAT_ASK_CACHED) {
@@ -156,12 +156,12 @@ ut_verdict(void *data, ngx_chat_verdict_t *v)
 
         break;
 
-    case NGX_CHAT_VERDICT_ERROR:
+    case NGX_CHAT_RESULT_ERROR:
         ut_errors++;
         cl->used = 0;
         return;
 
-    case NGX_CHAT_VERDICT_JOIN:
+    case NGX_CHAT_RESULT_JOIN:
         ut_joined++;
 
         if (cl->mode != NGX_CHAT_ASK_CACHED) {
@@ -536,7 +536,7 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
     if (!close) {
         ut_settle();
 
-        ngx_chat_hub_state(ut_hub, &state);
+        ngx_chat_hub_get_state(ut_hub, &state);
 
         if (state.channels || fake.subs || fake.calls
             || fake_loop_next() != -1)

@@ -111,7 +111,7 @@ ngx_http_chat_direct_calls(void)
 ngx_uint_t
 ngx_http_chat_is_own(ngx_chat_channel_t *ch)
 {
-    return ngx_chat_hub_fed_by(ch, &ngx_http_chat_direct_source);
+    return ngx_chat_hub_is_fed_by(ch, &ngx_http_chat_direct_source);
 }
 
 
@@ -495,7 +495,7 @@ ngx_http_chat_direct_look_handler(ngx_event_t *ev)
 
     d = ev->data;
 
-    if (ngx_chat_hub_heard(d->channel)) {
+    if (ngx_chat_hub_has_subscribers(d->channel)) {
         return;
     }
 
