@@ -10,10 +10,25 @@ package Chat::Blocks;
 #     chat_blocks();
 #     run_tests();
 #
-# Blocks use $CHAT_REDIS, $CHAT_REDIS_SOCKET, $CHAT_REDIS_PORT and
-# $CHAT_PROVIDER (a URL) in their configuration; a block without
-# "--- http_config" gets a configuration that uses them.  "--- alerts_allowed"
-# leaves out the check of the log.
+# A block without "--- http_config" gets
+#
+#     chat_redis $TEST_NGINX_CHAT_REDIS;
+#     chat_provider openai {
+#         url $TEST_NGINX_CHAT_PROVIDER;
+#         key sk-test-key;
+#         model test;
+#     }
+#
+# and behind it what "--- more_http" has; one without "--- config" gets
+# "location = /chat { chat; }", and a request without "--- more_headers" is
+# "Content-Type: application/json".  Variables in a configuration are
+# $TEST_NGINX_CHAT_REDIS, $TEST_NGINX_CHAT_REDIS_SOCKET,
+# $TEST_NGINX_CHAT_REDIS_PORT and $TEST_NGINX_CHAT_PROVIDER (a URL).
+#
+#     --- told: name ...     the answer to each request, by a name of %told;
+#                            "-" is a stream of three chunks
+#     --- asks: question     POST /chat with this question; one a line
+#     --- alerts_allowed     leaves out the check of the log
 
 use warnings;
 use strict;
@@ -21,11 +36,54 @@ use strict;
 use Exporter qw(import);
 use Test::Nginx::Socket;
 
+use Chat::Client ();
 use Chat::Test ();
 
-our @EXPORT = qw(chat_blocks chat_redis chat_provider);
+our @EXPORT = qw(chat_blocks chat_redis chat_provider told_body told_bodies
+    told_codes stream_of);
 
 my ($redis, $provider);
+
+# what a client is told: [status, code, message]
+
+my %told = (
+    method => [405, 'method_not_allowed', 'Only POST is allowed here.'],
+    type   => [415, 'unsupported_media_type',
+               'The request must have the content type application/json.'],
+    large  => [413, 'body_too_large', 'The request body is too large.'],
+    bad    => [400, 'bad_request', 'The request could not be understood.'],
+    json   => [400, 'bad_request', 'The request body is not valid JSON.'],
+    deep   => [400, 'bad_request', 'The request body is nested too deeply.'],
+    twice  => [400, 'bad_request',
+               'The field \"question\" is given twice.'],
+    twice2 => [400, 'bad_request',
+               'The field \"use_cache\" is given twice.'],
+    object => [422, 'invalid_field', 'The request body must be an object with'
+               . ' the field \"question\".'],
+    none   => [422, 'invalid_field', 'The field \"question\" is missing.'],
+    string => [422, 'invalid_field',
+               'The field \"question\" must be a string.'],
+    empty  => [422, 'invalid_field',
+               'The field \"question\" must not be empty.'],
+    long   => [422, 'invalid_field', 'The field \"question\" is too long.'],
+    bool   => [422, 'invalid_field',
+               'The field \"use_cache\" must be true or false.'],
+    denied => [403, 'bad_request', 'Forbidden'],
+    auth   => [401, 'bad_request', 'Authorization Required'],
+    many   => [429, 'bad_request', 'Too Many Requests'],
+    busy   => [503, 'internal', 'Service Temporarily Unavailable'],
+    down   => [503, 'redis_down', 'The service is not available at the moment.'
+               . ' Please try again later.'],
+    fault  => [500, 'internal', 'An internal error occurred.'],
+);
+
+# a whole stream: three chunks, then their sum
+
+my $stream = qr/^data:\ \{"status":\ "processing"\}\n\n
+    data:\ \{"status":\ "streaming",\ "chunk":\ "([^"]+)"\}\n\n
+    data:\ \{"status":\ "streaming",\ "chunk":\ "([^"]+)"\}\n\n
+    data:\ \{"status":\ "streaming",\ "chunk":\ "([^"]+)"\}\n\n
+    data:\ \{"status":\ "completed",\ "chunk":\ "\1\2\3"\}\n\n$/x;
 
 
 # chat_blocks(chunks => 3, ...): options of the provider
@@ -53,11 +111,73 @@ sub chat_redis    { return $redis }
 sub chat_provider { return $provider }
 
 
+# the body that has this name; without one, any stream of three chunks
+
+sub told_body {
+    my ($name) = @_;
+
+    return $stream unless defined $name;
+    return "{\"status\": \"error\", \"message\": \"$told{$name}[2]\","
+        . " \"code\": \"$told{$name}[1]\"}";
+}
+
+
+sub told_bodies { return [ map { told_body($_) } @_ ] }
+sub told_codes  { return [ map { defined $_ ? $told{$_}[0] : 200 } @_ ] }
+
+
+# the exact stream of the answer to a question
+
+sub stream_of {
+    my ($question, %opt) = @_;
+    my @pieces = Chat::Test::pieces_of($question, chunks => 3, %opt);
+    my $json = \&Chat::Client::json_string;
+
+    return join('', map { "data: {\"status\": $_}\n\n" } '"processing"',
+        (map { '"streaming", "chunk": ' . $json->($_) } @pieces),
+        '"completed", "chunk": ' . $json->(join('', @pieces)));
+}
+
+
 sub _prepare {
     my ($block) = @_;
 
+    _prepare_conf($block);
+
+    if (defined $block->asks) {
+        my @asks = map { "POST /chat\n{\"question\": "
+                         . Chat::Client::json_string($_) . '}' }
+            split(/\n/, $block->asks);
+
+        $block->set_value('request', @asks > 1 ? \@asks : $asks[0]);
+    }
+
+    if ((defined $block->request || defined $block->pipelined_requests)
+        && !defined $block->more_headers)
+    {
+        $block->set_value('more_headers', 'Content-Type: application/json');
+    }
+
+    if (defined $block->told) {
+        my @names = map { $_ eq '-' ? undef : $_ } split(' ', $block->told);
+
+        $block->set_value('error_code', @names > 1 ? told_codes(@names)
+                                                   : told_codes(@names)->[0]);
+        $block->set_value('response_body', @names > 1 ? told_bodies(@names)
+                                                      : told_body($names[0]));
+    }
+
+    if (!defined $block->no_error_log && !defined $block->alerts_allowed) {
+        $block->set_value('no_error_log', "[alert]\n[emerg]\nopen socket\n");
+    }
+}
+
+
+sub _prepare_conf {
+    my ($block) = @_;
+
     if (!defined $block->http_config) {
-        $block->set_value('http_config', <<"EOT");
+        $block->set_value('http_config', <<"EOT" . ($block->more_http // ''));
 chat_redis $ENV{CHAT_REDIS};
 chat_provider openai {
     url $ENV{CHAT_PROVIDER};
@@ -67,8 +187,8 @@ chat_provider openai {
 EOT
     }
 
-    if (!defined $block->no_error_log && !defined $block->alerts_allowed) {
-        $block->set_value('no_error_log', "[alert]\n[emerg]\nopen socket\n");
+    if (!defined $block->config) {
+        $block->set_value('config', 'location = /chat { chat; }');
     }
 
     # a second log outlives the block and shows what happened at its exit
