@@ -28,6 +28,7 @@ package Chat::Blocks;
 #     --- told: name ...     the answer to each request, by a name of %told;
 #                            "-" is a stream of three chunks
 #     --- asks: question     POST /chat with this question; one a line
+#     --- init               before the requests: perl, which may block_ask()
 #     --- alerts_allowed     leaves out the check of the log
 
 use warnings;
@@ -40,7 +41,7 @@ use Chat::Client ();
 use Chat::Test ();
 
 our @EXPORT = qw(chat_blocks chat_redis chat_provider told_body told_bodies
-    told_codes stream_of);
+    told_codes stream_of block_ask block_get);
 
 my ($redis, $provider);
 
@@ -103,7 +104,9 @@ sub chat_blocks {
     $ENV{TEST_NGINX_CHAT_REDIS_SOCKET} = $ENV{CHAT_REDIS_SOCKET};
     $ENV{TEST_NGINX_CHAT_PROVIDER} = $ENV{CHAT_PROVIDER};
 
-    add_block_preprocessor(\&_prepare);
+    # behind those of the file, which may set what a section stands for
+
+    push(@Test::Nginx::Util::BlockPreprocessors, \&_prepare);
 }
 
 
@@ -137,6 +140,19 @@ sub stream_of {
         (map { '"streaming", "chunk": ' . $json->($_) } @pieces),
         '"completed", "chunk": ' . $json->(join('', @pieces)));
 }
+
+
+# more requests to nginx as the block has it, in "--- init": see Chat::Client
+
+sub block_ask {
+    my (@ask) = @_;
+
+    return scalar Chat::Client::ask(undef, { port => server_port_for_client(),
+                                             @ask });
+}
+
+
+sub block_get { return block_ask(method => 'GET', path => @_) }
 
 
 sub _prepare {
