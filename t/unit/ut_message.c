@@ -9,6 +9,7 @@ static ngx_uint_t ut_good(const char *s, ngx_uint_t n);
 static ngx_uint_t ut_bad(const char *s);
 static void ut_completed(void);
 static void ut_later(void);
+static void ut_malformed(void);
 
 
 /* all of it: NGX_DONE, or NGX_ERROR */
@@ -161,6 +162,44 @@ ut_later(void)
 }
 
 
+static void
+ut_malformed(void)
+{
+    ut_ok(ut_bad(""), "nothing");
+    ut_ok(ut_bad("2 0 1 0 1\np\n"), "another version");
+    ut_ok(ut_bad("11 0 1 0 1\np\n"), "a version that starts with ours");
+    ut_ok(ut_bad("1  0 1 0 1\np\n"), "two spaces");
+    ut_ok(ut_bad("1 0 1 0 1 \np\n"), "a space before the line feed");
+    ut_ok(ut_bad("1 0 1 0\np\n"), "a number is missing");
+    ut_ok(ut_bad("1 00 1 0 1\np\n"), "a leading zero");
+    ut_ok(ut_bad("1 -1 1 0 1\np\n"), "a minus");
+    ut_ok(ut_bad("1 0 1 1.5 1\np\n"), "a fraction");
+    ut_ok(ut_bad("1 18446744073709551616 1 0 1\np\n"), "2^64");
+    ut_ok(ut_bad("1 0 18446744073709551615 0 1\np\n"), "n0 wraps");
+    ut_ok(ut_bad("1 0 1 0 18446744073709551615\np\n"), "too many events");
+    ut_ok(ut_bad("1 0 1 0 2\np\n"), "fewer events than told");
+    ut_ok(ut_bad("1 0 1 0 1\np\np\n"), "more events than told");
+    ut_ok(ut_bad("1 0 1 0 1\np\n\n"), "a trailing byte");
+    ut_ok(ut_bad("1 0 1 0 0\nx"), "a trailing byte and no events");
+    ut_ok(ut_bad("1 0 1 0 1\nx\n"), "an unknown event");
+    ut_ok(ut_bad("1 0 1 0 1\np \n"), "processing and a space");
+    ut_ok(ut_bad("1 0 1 0 1\ns 0\n\n"), "an empty chunk");
+    ut_ok(ut_bad("1 0 1 0 1\ns 3\nab\n"), "a chunk shorter than told");
+    ut_ok(ut_bad("1 0 1 0 1\ns 2\nabc\n"), "a chunk longer than told");
+    ut_ok(ut_bad("1 0 1 0 1\ns 02\nab\n"), "a length with a leading zero");
+    ut_ok(ut_bad("1 0 1 0 1\ns\nab\n"), "no length");
+    ut_ok(ut_bad("1 0 1 0 1\ns 18446744073709551617\na\n"),
+          "a length of 1 modulo 2^64");
+    ut_ok(ut_bad("1 0 1 0 1\ns 18446744073709551615\na\n"),
+          "a length of 2^64 - 1");
+    ut_ok(ut_bad("1 0 1 0 1\ns 1\n\xc3\n"), "half a character");
+    ut_ok(ut_bad("1 0 1 0 1\ne 1 1\n\xff""a\n"), "a message not UTF-8");
+    ut_ok(ut_bad("1 0 1 0 1\ne 1 1\na\xff\n"), "a code not UTF-8");
+    ut_ok(ut_bad("1 0 1 0 1\ne 1\na\n"), "an error with one length");
+    ut_ok(ut_bad("1 0 1 0 1\ne 2 2\nabc\n"), "an error shorter than told");
+}
+
+
 int
 main(void)
 {
@@ -225,38 +264,7 @@ main(void)
     ut_ok(ut_read("1 0 1 0 1\ns 3\na\0b\n", 18, &n) == NGX_DONE && n == 1,
           "a zero byte in a chunk");
 
-    ut_ok(ut_bad(""), "nothing");
-    ut_ok(ut_bad("2 0 1 0 1\np\n"), "another version");
-    ut_ok(ut_bad("11 0 1 0 1\np\n"), "a version that starts with ours");
-    ut_ok(ut_bad("1  0 1 0 1\np\n"), "two spaces");
-    ut_ok(ut_bad("1 0 1 0 1 \np\n"), "a space before the line feed");
-    ut_ok(ut_bad("1 0 1 0\np\n"), "a number is missing");
-    ut_ok(ut_bad("1 00 1 0 1\np\n"), "a leading zero");
-    ut_ok(ut_bad("1 -1 1 0 1\np\n"), "a minus");
-    ut_ok(ut_bad("1 0 1 1.5 1\np\n"), "a fraction");
-    ut_ok(ut_bad("1 18446744073709551616 1 0 1\np\n"), "2^64");
-    ut_ok(ut_bad("1 0 18446744073709551615 0 1\np\n"), "n0 wraps");
-    ut_ok(ut_bad("1 0 1 0 18446744073709551615\np\n"), "too many events");
-    ut_ok(ut_bad("1 0 1 0 2\np\n"), "fewer events than told");
-    ut_ok(ut_bad("1 0 1 0 1\np\np\n"), "more events than told");
-    ut_ok(ut_bad("1 0 1 0 1\np\n\n"), "a trailing byte");
-    ut_ok(ut_bad("1 0 1 0 0\nx"), "a trailing byte and no events");
-    ut_ok(ut_bad("1 0 1 0 1\nx\n"), "an unknown event");
-    ut_ok(ut_bad("1 0 1 0 1\np \n"), "processing and a space");
-    ut_ok(ut_bad("1 0 1 0 1\ns 0\n\n"), "an empty chunk");
-    ut_ok(ut_bad("1 0 1 0 1\ns 3\nab\n"), "a chunk shorter than told");
-    ut_ok(ut_bad("1 0 1 0 1\ns 2\nabc\n"), "a chunk longer than told");
-    ut_ok(ut_bad("1 0 1 0 1\ns 02\nab\n"), "a length with a leading zero");
-    ut_ok(ut_bad("1 0 1 0 1\ns\nab\n"), "no length");
-    ut_ok(ut_bad("1 0 1 0 1\ns 18446744073709551617\na\n"),
-          "a length of 1 modulo 2^64");
-    ut_ok(ut_bad("1 0 1 0 1\ns 18446744073709551615\na\n"),
-          "a length of 2^64 - 1");
-    ut_ok(ut_bad("1 0 1 0 1\ns 1\n\xc3\n"), "half a character");
-    ut_ok(ut_bad("1 0 1 0 1\ne 1 1\n\xff""a\n"), "a message not UTF-8");
-    ut_ok(ut_bad("1 0 1 0 1\ne 1 1\na\xff\n"), "a code not UTF-8");
-    ut_ok(ut_bad("1 0 1 0 1\ne 1\na\n"), "an error with one length");
-    ut_ok(ut_bad("1 0 1 0 1\ne 2 2\nabc\n"), "an error shorter than told");
+    ut_malformed();
 
     s = ut_str("1 0 1 0 1\ns 9\nab\n");
 

@@ -19,6 +19,7 @@ static ngx_int_t ut_parse(const char *body, size_t len, const char *question,
 static ngx_uint_t ut_good(const char *body, const char *question,
     ngx_uint_t use_cache);
 static ngx_uint_t ut_refused(ngx_int_t rc, ut_case_t *c);
+static void ut_levels(void);
 
 
 static u_char  ut_error[128];
@@ -157,14 +158,44 @@ ut_refused(ngx_int_t rc, ut_case_t *c)
 }
 
 
+static void
+ut_levels(void)
+{
+    char        s[256];
+    size_t      i;
+    ngx_int_t   rc;
+    ngx_uint_t  n;
+
+    for (n = 31; n < 33; n++) {
+        strcpy(s, "{\"question\": \"a\", \"x\": ");
+
+        for (i = 0; i < n; i++) {
+            strcat(s, "[");
+        }
+
+        for (i = 0; i < n; i++) {
+            strcat(s, "]");
+        }
+
+        strcat(s, "}");
+
+        rc = ut_parse(s, strlen(s), NULL, 0);
+
+        ut_ok(rc == (n == 31 ? NGX_OK : NGX_ABORT),
+              n == 31 ? "32 levels" : "33 levels");
+    }
+
+    ut_ok(strstr((char *) ut_error, "deep") != NULL, "which says so");
+}
+
+
 int
 main(void)
 {
-    char                 s[256];
     size_t               i;
     ngx_str_t            body;
     ngx_int_t            rc;
-    ngx_uint_t           ok, n;
+    ngx_uint_t           ok;
     ut_case_t           *c;
     ngx_pool_t          *pool;
     ngx_chat_request_t   rq;
@@ -236,26 +267,7 @@ main(void)
     ut_ok(ut_parse("{\"question\": \"a\0b\"}", 19, NULL, 0) == NGX_ABORT,
           "a raw zero byte inside");
 
-    for (n = 31; n < 33; n++) {
-        strcpy(s, "{\"question\": \"a\", \"x\": ");
-
-        for (i = 0; i < n; i++) {
-            strcat(s, "[");
-        }
-
-        for (i = 0; i < n; i++) {
-            strcat(s, "]");
-        }
-
-        strcat(s, "}");
-
-        rc = ut_parse(s, strlen(s), NULL, 0);
-
-        ut_ok(rc == (n == 31 ? NGX_OK : NGX_ABORT),
-              n == 31 ? "32 levels" : "33 levels");
-    }
-
-    ut_ok(strstr((char *) ut_error, "deep") != NULL, "which says so");
+    ut_levels();
 
     ok = 1;
 
