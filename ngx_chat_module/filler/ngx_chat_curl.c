@@ -1,6 +1,9 @@
 
-#include "ngx_chat_curl_private.h"
+#include "ngx_chat_curl.h"
+#include "ngx_chat_curl_pool.h"
+#include "ngx_chat_curl_resolve.h"
 
+#include <ngx_event.h>
 #include <sys/resource.h>
 
 
@@ -10,74 +13,121 @@
 /* open files of the process that are no connections of transfers */
 #define NGX_CHAT_CURL_OTHERS  64
 
-/* ms; the age from which on connections are not used again */
-#define NGX_CHAT_CURL_IDLE    60000
+
+/* a provider, the names that its calls need, and its connections */
+
+typedef struct {
+    ngx_chat_provider_t        *provider;
+    ngx_chat_curl_hosts_t       hosts;
+    ngx_chat_curl_pool_t       *pool;     /* for new transfers; may be NULL */
+} ngx_chat_curl_provider_t;
 
 
-static ngx_uint_t ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins);
-static ngx_chat_curl_origin_t *ngx_chat_curl_origin(ngx_chat_curl_t *cu,
-    ngx_chat_provider_t *pv);
+typedef struct {
+    ngx_queue_t                 queue;
+    ngx_chat_curl_t            *curl;
+    ngx_chat_curl_provider_t   *provider;
+    ngx_chat_curl_pool_t       *pool;     /* NULL: libcurl does not have it */
+    CURL                       *easy;
+    char                       *errbuf;
+    ngx_msec_t                  deadline; /* for being connected */
+    ngx_chat_curl_handler_pt    handler;
+    void                       *data;
+
+    ngx_chat_curl_resolve_t     resolve;
+
+    CURLcode                    rc;       /* if it has failed */
+    unsigned                    failed:1;
+    unsigned                    needs_address:1;
+} ngx_chat_curl_transfer_t;
+
+
+struct ngx_chat_curl_s {
+    ngx_chat_curl_provider_t   *providers;
+    ngx_uint_t                  n;
+    ngx_resolver_t             *resolver; /* of http{}, or NULL */
+    ngx_uint_t                  max;      /* connections kept for each */
+
+    ngx_queue_t                 transfers;
+    ngx_event_t                 fail;     /* ends transfers that have failed */
+    ngx_connection_t            dummy;    /* data of fail */
+    ngx_log_t                  *log;
+};
+
+
+static ngx_uint_t ngx_chat_curl_max_connections(ngx_uint_t max, ngx_uint_t n);
+static ngx_chat_curl_provider_t *ngx_chat_curl_find_provider(
+    ngx_chat_curl_t *cu, ngx_chat_provider_t *pv);
 static ngx_int_t ngx_chat_curl_start(ngx_chat_curl_transfer_t *t);
-static ngx_int_t ngx_chat_curl_enter(ngx_chat_curl_transfer_t *t);
-static void ngx_chat_curl_leave(ngx_chat_curl_transfer_t *t);
-static ngx_uint_t ngx_chat_curl_files(ngx_chat_curl_t *cu);
-static CURLcode ngx_chat_curl_not_found(ngx_chat_curl_transfer_t *t,
+static ngx_uint_t ngx_chat_curl_has_files(ngx_chat_curl_t *cu);
+static ngx_int_t ngx_chat_curl_attach(ngx_chat_curl_transfer_t *t);
+static int ngx_chat_curl_resolver_start_handler(void *resolver, void *reserved,
+    void *data);
+static ngx_int_t ngx_chat_curl_resolve(ngx_chat_curl_transfer_t *t);
+static void ngx_chat_curl_resolved_handler(void *data, ngx_int_t rc);
+static CURLcode ngx_chat_curl_resolve_error(ngx_chat_curl_transfer_t *t,
     ngx_int_t rc);
-static void ngx_chat_curl_later_handler(ngx_event_t *ev);
+static void ngx_chat_curl_done_handler(void *data, CURL *easy, CURLcode rc);
+static void ngx_chat_curl_failed_handler(void *data, CURL *easy);
+static void ngx_chat_curl_fail(ngx_chat_curl_transfer_t *t, CURLcode rc);
+static void ngx_chat_curl_fail_handler(ngx_event_t *ev);
+static void ngx_chat_curl_finish(ngx_chat_curl_transfer_t *t, CURLcode rc);
+static ngx_chat_curl_transfer_t *ngx_chat_curl_transfer(CURL *easy);
 
 
 ngx_chat_curl_t *
 ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max,
     ngx_resolver_t *resolver, ngx_pool_t *pool, ngx_log_t *log)
 {
-    ngx_uint_t             i;
-    ngx_chat_curl_t       *cu;
-    ngx_chat_provider_t  **pvp;
+    ngx_uint_t                 i;
+    ngx_chat_curl_t           *cu;
+    ngx_chat_provider_t      **pvp;
+    ngx_chat_curl_provider_t  *cp;
 
     cu = ngx_pcalloc(pool, sizeof(ngx_chat_curl_t));
     if (cu == NULL) {
         return NULL;
     }
 
-    cu->norigins = providers->nelts;
-    cu->origins = ngx_pcalloc(pool, cu->norigins
-                                    * sizeof(ngx_chat_curl_origin_t));
-    if (cu->origins == NULL) {
+    cu->n = providers->nelts;
+    cu->providers = ngx_pcalloc(pool,
+                                cu->n * sizeof(ngx_chat_curl_provider_t));
+    if (cu->providers == NULL) {
         return NULL;
     }
 
     pvp = providers->elts;
 
-    for (i = 0; i < cu->norigins; i++) {
-        cu->origins[i].provider = pvp[i];
+    for (i = 0; i < cu->n; i++) {
+        cp = &cu->providers[i];
+        cp->provider = pvp[i];
 
-        if (ngx_chat_curl_hosts(&cu->origins[i], pool) != NGX_OK) {
+        if (ngx_chat_curl_host_init(&cp->hosts, pvp[i], pool) != NGX_OK) {
             return NULL;
         }
     }
 
-    cu->max = ngx_chat_curl_max(max, cu->norigins);
+    cu->max = ngx_chat_curl_max_connections(max, cu->n);
     cu->resolver = resolver;
     cu->log = log;
 
-    ngx_queue_init(&cu->retired);
     ngx_queue_init(&cu->transfers);
 
     cu->dummy.fd = (ngx_socket_t) -1;
     cu->dummy.data = cu;
 
-    cu->later.handler = ngx_chat_curl_later_handler;
-    cu->later.data = &cu->dummy;
-    cu->later.log = log;
+    cu->fail.handler = ngx_chat_curl_fail_handler;
+    cu->fail.data = &cu->dummy;
+    cu->fail.log = log;
 
     return cu;
 }
 
 
-/* as many as there are transfers, if these leave open files enough */
+/* as many as transfers, if these leave open files enough */
 
 static ngx_uint_t
-ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins)
+ngx_chat_curl_max_connections(ngx_uint_t max, ngx_uint_t n)
 {
     rlim_t         files, used;
     struct rlimit  rlmt;
@@ -88,7 +138,7 @@ ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins)
 
     used = max + NGX_CHAT_CURL_OTHERS;
     files = (rlmt.rlim_cur > used) ? rlmt.rlim_cur - used : 0;
-    files /= ngx_max(norigins, 1);
+    files /= ngx_max(n, 1);
 
     /* 0 would be a default of libcurl */
 
@@ -98,14 +148,14 @@ ngx_chat_curl_max(ngx_uint_t max, ngx_uint_t norigins)
 
 ngx_int_t
 ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv, CURL *easy,
-    char *words, ngx_chat_curl_done_pt done, void *data)
+    char *errbuf, ngx_chat_curl_handler_pt handler, void *data)
 {
     ngx_uint_t                 failed;
-    ngx_chat_curl_origin_t    *origin;
+    ngx_chat_curl_provider_t  *cp;
     ngx_chat_curl_transfer_t  *t;
 
-    origin = ngx_chat_curl_origin(cu, pv);
-    if (origin == NULL) {
+    cp = ngx_chat_curl_find_provider(cu, pv);
+    if (cp == NULL) {
         return NGX_ERROR;
     }
 
@@ -115,19 +165,25 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv, CURL *easy,
     }
 
     t->curl = cu;
-    t->origin = origin;
+    t->provider = cp;
     t->easy = easy;
-    t->words = words;
+    t->errbuf = errbuf;
     t->deadline = ngx_current_msec + pv->connect_timeout;
-    t->done = done;
+    t->handler = handler;
     t->data = data;
 
-    failed = curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
-    failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words);
+    t->resolve.data = t;
+    t->resolve.handler = ngx_chat_curl_resolved_handler;
+    t->resolve.hosts = &cp->hosts;
+    t->resolve.resolver = cu->resolver;
+    t->resolve.log = cu->log;
 
-    if (origin->unknown) {
+    failed = curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, errbuf);
+
+    if (cp->hosts.unresolved) {
         failed |= curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
-                                   ngx_chat_curl_asks);
+                                   ngx_chat_curl_resolver_start_handler);
         failed |= curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, t);
     }
 
@@ -142,15 +198,15 @@ ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv, CURL *easy,
 }
 
 
-static ngx_chat_curl_origin_t *
-ngx_chat_curl_origin(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv)
+static ngx_chat_curl_provider_t *
+ngx_chat_curl_find_provider(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv)
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < cu->norigins; i++) {
+    for (i = 0; i < cu->n; i++) {
 
-        if (cu->origins[i].provider == pv) {
-            return &cu->origins[i];
+        if (cu->providers[i].provider == pv) {
+            return &cu->providers[i];
         }
     }
 
@@ -161,139 +217,45 @@ ngx_chat_curl_origin(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv)
 static ngx_int_t
 ngx_chat_curl_start(ngx_chat_curl_transfer_t *t)
 {
-    ngx_int_t  rc;
+    ngx_int_t               rc;
+    ngx_chat_curl_hosts_t  *hosts;
 
-    if (!ngx_chat_curl_files(t->curl)) {
-        ngx_chat_curl_fail(t->curl, t->easy);
+    hosts = &t->provider->hosts;
+
+    if (!ngx_chat_curl_has_files(t->curl)) {
+        ngx_chat_curl_fail(t, CURLE_FAILED_INIT);
         return NGX_OK;
     }
 
-    if (!t->origin->early || t->origin->nhosts == 0) {
-        return ngx_chat_curl_enter(t);
+    if (!hosts->resolve_first || hosts->n == 0) {
+        return ngx_chat_curl_attach(t);
     }
 
-    rc = ngx_chat_curl_look_up(t);
+    rc = ngx_chat_curl_resolve(t);
 
     switch (rc) {
 
     case NGX_OK:
-        return ngx_chat_curl_enter(t);
+        return ngx_chat_curl_attach(t);
 
     case NGX_AGAIN:
         return NGX_OK;
 
     default:
-        ngx_chat_curl_fail(t->curl, t->easy);
-        t->rc = ngx_chat_curl_not_found(t, rc);
+        ngx_chat_curl_fail(t, ngx_chat_curl_resolve_error(t, rc));
 
         return NGX_OK;
     }
 }
 
 
-/* libcurl begins, or begins anew with addresses */
-
-static ngx_int_t
-ngx_chat_curl_enter(ngx_chat_curl_transfer_t *t)
-{
-    CURLMcode                rc;
-    ngx_uint_t               failed;
-    ngx_chat_curl_pool_t    *pool;
-    ngx_chat_curl_origin_t  *origin;
-
-    origin = t->origin;
-
-    if (origin->pool == NULL) {
-        origin->pool = ngx_chat_curl_create_pool(t->curl, origin);
-
-        if (origin->pool == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    t->words[0] = '\0';
-
-    failed = curl_easy_setopt(t->easy, CURLOPT_RESOLVE,
-                              t->known ? t->known : origin->unknown);
-    failed |= curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                               (long) ngx_chat_curl_left(t));
-
-    if (failed) {
-        return NGX_ERROR;
-    }
-
-    /* only arms the timer */
-
-    pool = origin->pool;
-    rc = curl_multi_add_handle(pool->multi, t->easy);
-
-    if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_CRIT, t->curl->log, 0,
-                      "libcurl refused a transfer: \"%s\"",
-                      curl_multi_strerror(rc));
-        return NGX_ERROR;
-    }
-
-    t->pool = pool;
-    pool->transfers++;
-
-    if (pool->idle.timer_set) {
-        ngx_del_timer(&pool->idle);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_chat_curl_leave(ngx_chat_curl_transfer_t *t)
-{
-    CURLMcode              rc;
-    ngx_chat_curl_pool_t  *pool;
-
-    pool = t->pool;
-    t->pool = NULL;
-
-    rc = curl_multi_remove_handle(pool->multi, t->easy);
-
-    if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_ALERT, t->curl->log, 0,
-                      "libcurl cannot give up a transfer: \"%s\"",
-                      curl_multi_strerror(rc));
-    }
-
-    if (--pool->transfers) {
-        return;
-    }
-
-    if (pool == pool->origin->pool) {
-        ngx_add_timer(&pool->idle, NGX_CHAT_CURL_IDLE);
-
-    } else {
-        ngx_post_event(&t->curl->later, &ngx_posted_events);
-    }
-}
-
-
-ngx_msec_t
-ngx_chat_curl_left(ngx_chat_curl_transfer_t *t)
-{
-    ngx_msec_int_t  left;
-
-    left = (ngx_msec_int_t) (t->deadline - ngx_current_msec);
-
-    /* 0 would be a default of libcurl */
-    return (ngx_msec_t) ngx_max(left, 1);
-}
-
-
 /*
- * Are there open files to be had?  Without, libcurl would tell of a host that
- * has no name, or refuses connections, or has no certificate.
+ * 0: no open files are left.  libcurl would report a host without a name, or a
+ * refused connection, or a missing certificate instead.
  */
 
 static ngx_uint_t
-ngx_chat_curl_files(ngx_chat_curl_t *cu)
+ngx_chat_curl_has_files(ngx_chat_curl_t *cu)
 {
     ngx_fd_t    fd[NGX_CHAT_CURL_FILES];
     ngx_err_t   err;
@@ -319,24 +281,122 @@ ngx_chat_curl_files(ngx_chat_curl_t *cu)
     }
 
     ngx_log_error(NGX_LOG_CRIT, cu->log, err,
-                  "no open files are left for a call of a chat provider");
+                  "chat filler has no open files left, a call of a provider "
+                  "fails");
 
     return 0;
 }
 
 
-ngx_chat_curl_transfer_t *
-ngx_chat_curl_transfer(CURL *easy)
+/* libcurl starts, or restarts with addresses */
+
+static ngx_int_t
+ngx_chat_curl_attach(ngx_chat_curl_transfer_t *t)
 {
-    char  *p;
+    ngx_uint_t                  failed;
+    ngx_chat_curl_t            *cu;
+    ngx_chat_curl_provider_t   *cp;
+    ngx_chat_curl_pool_conf_t   conf;
 
-    p = NULL;
+    cu = t->curl;
+    cp = t->provider;
 
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK) {
-        return NULL;
+    if (cp->pool == NULL) {
+        conf.name = &cp->provider->name;
+        conf.max = cu->max;
+        conf.done = ngx_chat_curl_done_handler;
+        conf.failed = ngx_chat_curl_failed_handler;
+        conf.data = cu;
+        conf.log = cu->log;
+
+        if (ngx_chat_curl_pool_create(&cp->pool, &conf) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
-    return (ngx_chat_curl_transfer_t *) p;
+    t->errbuf[0] = '\0';
+
+    failed = curl_easy_setopt(t->easy, CURLOPT_RESOLVE,
+                              t->resolve.list ? t->resolve.list
+                                              : cp->hosts.unresolved);
+    failed |= curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                               (long) ngx_chat_curl_resolve_time_left(
+                                          t->deadline));
+
+    if (failed || ngx_chat_curl_pool_add(cp->pool, t->easy) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    t->pool = cp->pool;
+
+    return NGX_OK;
+}
+
+
+/*
+ * CURLOPT_RESOLVER_START_FUNCTION: a new connection needs an address.  An error
+ * ends the attempt, and the next one has the address; transfers on kept
+ * connections need no name server.
+ */
+
+static int
+ngx_chat_curl_resolver_start_handler(void *resolver, void *reserved, void *data)
+{
+    ngx_chat_curl_transfer_t *t = data;
+
+    t->needs_address = 1;
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_chat_curl_resolve(ngx_chat_curl_transfer_t *t)
+{
+    /* the list of an earlier look-up is freed */
+    (void) curl_easy_setopt(t->easy, CURLOPT_RESOLVE, NULL);
+
+    return ngx_chat_curl_resolve_start(&t->resolve, t->deadline);
+}
+
+
+static void
+ngx_chat_curl_resolved_handler(void *data, ngx_int_t rc)
+{
+    ngx_chat_curl_transfer_t *t = data;
+
+    if (rc == NGX_OK) {
+        rc = ngx_chat_curl_attach(t);
+
+        if (rc == NGX_OK) {
+            return;
+        }
+    }
+
+    ngx_chat_curl_finish(t, ngx_chat_curl_resolve_error(t, rc));
+}
+
+
+static CURLcode
+ngx_chat_curl_resolve_error(ngx_chat_curl_transfer_t *t, ngx_int_t rc)
+{
+    ngx_chat_lookup_t  *lk;
+
+    if (rc != NGX_DECLINED) {
+        return CURLE_OUT_OF_MEMORY;
+    }
+
+    lk = &t->resolve.lookup;
+
+    /* without a reason libcurl does not find a name that was given to it */
+
+    if (lk->reason) {
+        (void) ngx_snprintf((u_char *) t->errbuf, CURL_ERROR_SIZE - 1,
+                            "%V: %s%Z", &lk->name, lk->reason);
+        t->errbuf[CURL_ERROR_SIZE - 1] = '\0';
+    }
+
+    return CURLE_COULDNT_RESOLVE_HOST;
 }
 
 
@@ -352,10 +412,12 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
     }
 
     if (t->pool) {
-        ngx_chat_curl_leave(t);
+        ngx_chat_curl_pool_remove(t->pool, easy);
     }
 
-    ngx_chat_curl_forget(t);
+    (void) curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
+
+    ngx_chat_curl_resolve_cancel(&t->resolve);
 
     /* later callbacks of libcurl must not find the transfer: it is freed */
     (void) curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
@@ -366,36 +428,28 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 
 
 void
-ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
+ngx_chat_curl_retire_connections(ngx_chat_curl_t *cu, CURL *easy)
 {
-    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
     t = ngx_chat_curl_transfer(easy);
 
-    if (t == NULL) {
-        return;
+    if (t && t->pool) {
+        ngx_chat_curl_pool_retire(t->pool);
     }
+}
 
-    pool = t->pool;
 
-    /* of many that wait on one connection the first is enough */
+static void
+ngx_chat_curl_done_handler(void *data, CURL *easy, CURLcode rc)
+{
+    ngx_chat_curl_transfer_t  *t;
 
-    if (pool == NULL || pool != pool->origin->pool) {
-        return;
+    t = ngx_chat_curl_transfer(easy);
+
+    if (t) {
+        ngx_chat_curl_finish(t, rc);
     }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, cu->log, 0,
-                   "chat curl renew \"%V\", transfers left:%ui",
-                   &pool->origin->provider->name, pool->transfers);
-
-    /* connections given back are of no more use; 0 would be a default */
-    (void) curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, 1L);
-
-    /* each of them has a transfer, and there are only so many of these */
-
-    ngx_queue_insert_tail(&cu->retired, &pool->queue);
-    pool->origin->pool = NULL;
 }
 
 
@@ -404,31 +458,37 @@ ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy)
  * returned to libcurl would end all the others too.
  */
 
-void
-ngx_chat_curl_fail(ngx_chat_curl_t *cu, CURL *easy)
+static void
+ngx_chat_curl_failed_handler(void *data, CURL *easy)
 {
     ngx_chat_curl_transfer_t  *t;
 
     t = ngx_chat_curl_transfer(easy);
 
-    if (t == NULL) {
-        return;
+    if (t) {
+        ngx_chat_curl_fail(t, CURLE_FAILED_INIT);
     }
+}
 
+
+/* ends the transfer soon, but not inside the caller */
+
+static void
+ngx_chat_curl_fail(ngx_chat_curl_transfer_t *t, CURLcode rc)
+{
     t->failed = 1;
-    t->rc = CURLE_FAILED_INIT;
+    t->rc = rc;
 
-    ngx_post_event(&cu->later, &ngx_posted_events);
+    ngx_post_event(&t->curl->fail, &ngx_posted_events);
 }
 
 
 static void
-ngx_chat_curl_later_handler(ngx_event_t *ev)
+ngx_chat_curl_fail_handler(ngx_event_t *ev)
 {
-    ngx_queue_t               *q, *next;
+    ngx_queue_t               *q;
     ngx_chat_curl_t           *cu;
     ngx_connection_t          *dummy;
-    ngx_chat_curl_pool_t      *pool;
     ngx_chat_curl_transfer_t  *t;
 
     dummy = ev->data;
@@ -444,95 +504,70 @@ ngx_chat_curl_later_handler(ngx_event_t *ev)
             continue;
         }
 
-        ngx_chat_curl_end(cu, t, t->rc);
+        ngx_chat_curl_finish(t, t->rc);
 
-        /* done() may have removed any other */
+        /* handler() may have removed any other */
         q = ngx_queue_head(&cu->transfers);
     }
-
-    for (q = ngx_queue_head(&cu->retired);
-         q != ngx_queue_sentinel(&cu->retired);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        pool = ngx_queue_data(q, ngx_chat_curl_pool_t, queue);
-
-        if (pool->transfers == 0) {
-            ngx_queue_remove(q);
-            ngx_chat_curl_destroy_pool(pool);
-        }
-    }
 }
 
 
-void
-ngx_chat_curl_looked_up(ngx_chat_curl_transfer_t *t, ngx_int_t rc)
+/* calls handler(), after which any transfer may be gone */
+
+static void
+ngx_chat_curl_finish(ngx_chat_curl_transfer_t *t, CURLcode rc)
 {
-    CURLcode  code;
+    void                      *data;
+    ngx_int_t                  found;
+    ngx_chat_curl_pool_t      *pool;
+    ngx_chat_curl_handler_pt   handler;
 
-    if (rc == NGX_OK) {
-        rc = ngx_chat_curl_enter(t);
-
-        if (rc == NGX_OK) {
-            return;
-        }
-    }
-
-    code = ngx_chat_curl_not_found(t, rc);
-
-    ngx_chat_curl_end(t->curl, t, code);
-}
-
-
-static CURLcode
-ngx_chat_curl_not_found(ngx_chat_curl_transfer_t *t, ngx_int_t rc)
-{
-    if (rc != NGX_DECLINED) {
-        return CURLE_OUT_OF_MEMORY;
-    }
-
-    /* else it is libcurl that does not find what it was given */
-
-    if (t->lookup.why) {
-        (void) ngx_snprintf((u_char *) t->words, CURL_ERROR_SIZE - 1,
-                            "%V: %s%Z", &t->lookup.name, t->lookup.why);
-        t->words[CURL_ERROR_SIZE - 1] = '\0';
-    }
-
-    return CURLE_COULDNT_RESOLVE_HOST;
-}
-
-
-void
-ngx_chat_curl_end(ngx_chat_curl_t *cu, ngx_chat_curl_transfer_t *t,
-    CURLcode rc)
-{
-    void                   *data;
-    ngx_int_t               found;
-    ngx_chat_curl_done_pt   done;
-
-    if (t->asks) {
-        t->asks = 0;
+    if (t->needs_address) {
+        t->needs_address = 0;
 
         /* a kept connection may have been waited on before */
-        t->deadline = ngx_current_msec + t->origin->provider->connect_timeout;
+        t->deadline = ngx_current_msec
+                      + t->provider->provider->connect_timeout;
 
-        /* frees the message that brought us here, too */
-        ngx_chat_curl_leave(t);
+        /* frees the message of libcurl's that led here, too */
+        pool = t->pool;
+        t->pool = NULL;
+        ngx_chat_curl_pool_remove(pool, t->easy);
 
-        found = ngx_chat_curl_look_up(t);
+        found = ngx_chat_curl_resolve(t);
 
         if (found != NGX_AGAIN) {
-            ngx_chat_curl_looked_up(t, found);
+            ngx_chat_curl_resolved_handler(t, found);
         }
 
         return;
     }
 
-    done = t->done;
+    ngx_log_debug3(NGX_LOG_DEBUG_EVENT, t->curl->log, 0,
+                   "chat curl \"%V\" transfer done rc:%d look-ups:%ui",
+                   &t->provider->provider->name, (int) rc, t->resolve.rounds);
+
+    handler = t->handler;
     data = t->data;
 
-    ngx_chat_curl_remove(cu, t->easy);
+    ngx_chat_curl_remove(t->curl, t->easy);
 
-    done(data, rc);
+    handler(data, rc);
+}
+
+
+/* NULL: not under way, or no more */
+
+static ngx_chat_curl_transfer_t *
+ngx_chat_curl_transfer(CURL *easy)
+{
+    char  *p;
+
+    p = NULL;
+
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p) != CURLE_OK) {
+        return NULL;
+    }
+
+    return (ngx_chat_curl_transfer_t *) p;
 }

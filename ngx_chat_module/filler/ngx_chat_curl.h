@@ -1,8 +1,9 @@
 
 /*
- * libcurl's multi interface on nginx's event loop, level-triggered.
+ * Transfers of libcurl on nginx's event loop: a pool of connections for each
+ * provider, names looked up by nginx's resolver or in a thread.
  *
- * The owner of a transfer keeps the easy handle; done() fires exactly once
+ * The owner of a transfer keeps the easy handle; handler() fires exactly once
  * for a transfer that was added and not removed, never inside add, and may
  * remove, clean up and add others.
  */
@@ -18,7 +19,7 @@
 
 typedef struct ngx_chat_curl_s  ngx_chat_curl_t;
 
-typedef void (*ngx_chat_curl_done_pt)(void *data, CURLcode rc);
+typedef void (*ngx_chat_curl_handler_pt)(void *data, CURLcode rc);
 
 
 /*
@@ -31,20 +32,21 @@ ngx_chat_curl_t *ngx_chat_curl_create(ngx_array_t *providers, ngx_uint_t max,
 
 /*
  * Takes CURLOPT_PRIVATE, and sets what is about names and the time to connect.
- * words: CURL_ERROR_SIZE bytes for why it failed.  NGX_OK, NGX_ERROR
+ * errbuf: CURL_ERROR_SIZE bytes for the reason of a failure.
+ * NGX_OK; NGX_ERROR: no memory, or libcurl refuses.
  */
 ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
-    CURL *easy, char *words, ngx_chat_curl_done_pt done, void *data);
+    CURL *easy, char *errbuf, ngx_chat_curl_handler_pt handler, void *data);
 
 /* aborts the transfer; not from inside libcurl's own callbacks */
 void ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy);
 
 /*
- * The transfer's connection may lead nowhere: no transfer that is added from
- * now on goes over any that its provider has.  Those on them go on
- * undisturbed.  Not from inside libcurl's own callbacks either.
+ * The transfer's connection may be dead: no transfer added from now on uses
+ * any connection that its provider has.  Transfers on them go on undisturbed.
+ * Not from inside libcurl's own callbacks either.
  */
-void ngx_chat_curl_renew(ngx_chat_curl_t *cu, CURL *easy);
+void ngx_chat_curl_retire_connections(ngx_chat_curl_t *cu, CURL *easy);
 
 
 #endif /* _NGX_CHAT_CURL_H_INCLUDED_ */

@@ -1,58 +1,96 @@
 
-#include "ngx_chat_curl_private.h"
+#include "ngx_chat_curl_pool.h"
+
+#include <ngx_event.h>
 
 
-static int ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what,
-    void *data, void *sockp);
-static ngx_connection_t *ngx_chat_curl_open(ngx_chat_curl_pool_t *pool,
+/* ms; the age from which on connections are not used again */
+#define NGX_CHAT_CURL_POOL_IDLE  60000
+
+
+struct ngx_chat_curl_pool_s {
+    ngx_chat_curl_pool_t      **current;   /* NULL: retired */
+    ngx_chat_curl_pool_conf_t   conf;
+    CURLM                      *multi;
+    ngx_queue_t                 sockets;   /* of ngx_connection_t */
+    ngx_uint_t                  transfers;
+    ngx_event_t                 timer;
+    ngx_event_t                 idle;      /* ends a pool without transfers */
+    ngx_connection_t            dummy;     /* data of the timers */
+};
+
+
+static ngx_int_t ngx_chat_curl_pool_init_multi(ngx_chat_curl_pool_t *pool);
+static void ngx_chat_curl_pool_idle_handler(ngx_event_t *ev);
+static void ngx_chat_curl_pool_destroy(ngx_chat_curl_pool_t *pool);
+static int ngx_chat_curl_pool_socket_handler(CURL *easy, curl_socket_t s,
+    int what, void *data, void *sockp);
+static ngx_connection_t *ngx_chat_curl_pool_open(ngx_chat_curl_pool_t *pool,
     curl_socket_t s);
-static void ngx_chat_curl_close(ngx_connection_t *c);
-static ngx_int_t ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on);
-static int ngx_chat_curl_timeout(CURLM *multi, long ms, void *data);
-static void ngx_chat_curl_event_handler(ngx_event_t *ev);
-static void ngx_chat_curl_timer_handler(ngx_event_t *ev);
-static void ngx_chat_curl_idle_handler(ngx_event_t *ev);
-static void ngx_chat_curl_action(ngx_chat_curl_pool_t *pool, curl_socket_t s,
+static void ngx_chat_curl_pool_close(ngx_connection_t *c);
+static ngx_int_t ngx_chat_curl_pool_watch(ngx_event_t *ev, ngx_uint_t on);
+static int ngx_chat_curl_pool_timeout_handler(CURLM *multi, long ms,
+    void *data);
+static void ngx_chat_curl_pool_event_handler(ngx_event_t *ev);
+static void ngx_chat_curl_pool_timer_handler(ngx_event_t *ev);
+static void ngx_chat_curl_pool_run(ngx_chat_curl_pool_t *pool, curl_socket_t s,
     int mask);
 
 
-ngx_chat_curl_pool_t *
-ngx_chat_curl_create_pool(ngx_chat_curl_t *cu, ngx_chat_curl_origin_t *origin)
+ngx_int_t
+ngx_chat_curl_pool_create(ngx_chat_curl_pool_t **current,
+    ngx_chat_curl_pool_conf_t *conf)
 {
-    CURLM                 *multi;
-    CURLMcode              rc;
     ngx_chat_curl_pool_t  *pool;
 
-    pool = ngx_calloc(sizeof(ngx_chat_curl_pool_t), cu->log);
+    pool = ngx_calloc(sizeof(ngx_chat_curl_pool_t), conf->log);
     if (pool == NULL) {
-        return NULL;
+        return NGX_ERROR;
     }
 
-    multi = curl_multi_init();
-    if (multi == NULL) {
+    pool->multi = curl_multi_init();
+    if (pool->multi == NULL) {
         ngx_free(pool);
-        return NULL;
+        return NGX_ERROR;
     }
+
+    pool->conf = *conf;
 
     ngx_queue_init(&pool->sockets);
-
-    pool->curl = cu;
-    pool->origin = origin;
-    pool->multi = multi;
 
     pool->dummy.fd = (ngx_socket_t) -1;
     pool->dummy.data = pool;
 
-    pool->timer.handler = ngx_chat_curl_timer_handler;
+    pool->timer.handler = ngx_chat_curl_pool_timer_handler;
     pool->timer.data = &pool->dummy;
-    pool->timer.log = cu->log;
+    pool->timer.log = conf->log;
 
-    pool->idle.handler = ngx_chat_curl_idle_handler;
+    pool->idle.handler = ngx_chat_curl_pool_idle_handler;
     pool->idle.data = &pool->dummy;
-    pool->idle.log = cu->log;
+    pool->idle.log = conf->log;
+
+    if (ngx_chat_curl_pool_init_multi(pool) != NGX_OK) {
+        ngx_chat_curl_pool_destroy(pool);
+        return NGX_ERROR;
+    }
+
+    pool->current = current;
+    *current = pool;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_curl_pool_init_multi(ngx_chat_curl_pool_t *pool)
+{
+    CURLM      *multi;
+    CURLMcode   rc;
+
+    multi = pool->multi;
 
     rc = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
-                           ngx_chat_curl_socket);
+                           ngx_chat_curl_pool_socket_handler);
 
     if (rc == CURLM_OK) {
         rc = curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, pool);
@@ -60,7 +98,7 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu, ngx_chat_curl_origin_t *origin)
 
     if (rc == CURLM_OK) {
         rc = curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION,
-                               ngx_chat_curl_timeout);
+                               ngx_chat_curl_pool_timeout_handler);
     }
 
     if (rc == CURLM_OK) {
@@ -68,7 +106,8 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu, ngx_chat_curl_origin_t *origin)
     }
 
     if (rc == CURLM_OK) {
-        rc = curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) cu->max);
+        rc = curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
+                               (long) pool->conf.max);
     }
 
     if (rc == CURLM_OK) {
@@ -78,40 +117,144 @@ ngx_chat_curl_create_pool(ngx_chat_curl_t *cu, ngx_chat_curl_origin_t *origin)
 
 #if (LIBCURL_VERSION_NUM >= 0x081400)
 
-    /* nor at the end */
+    /* no thread of libcurl's is waited for, nor at the end */
 
     (void) curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
 
 #endif
 
     if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_CRIT, cu->log, 0,
-                      "libcurl cannot be set up: \"%s\"",
-                      curl_multi_strerror(rc));
-        ngx_chat_curl_destroy_pool(pool);
-        return NULL;
+        ngx_log_error(NGX_LOG_CRIT, pool->conf.log, 0,
+                      "chat provider \"%V\": libcurl cannot be set up, "
+                      "calls fail: \"%s\"",
+                      pool->conf.name, curl_multi_strerror(rc));
+        return NGX_ERROR;
     }
 
-    return pool;
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_curl_pool_add(ngx_chat_curl_pool_t *pool, CURL *easy)
+{
+    CURLMcode  rc;
+
+    /* only arms the timer */
+
+    rc = curl_multi_add_handle(pool->multi, easy);
+
+    if (rc != CURLM_OK) {
+        ngx_log_error(NGX_LOG_CRIT, pool->conf.log, 0,
+                      "chat provider \"%V\": libcurl refuses a transfer, "
+                      "a call fails: \"%s\"",
+                      pool->conf.name, curl_multi_strerror(rc));
+        return NGX_ERROR;
+    }
+
+    pool->transfers++;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, pool->conf.log, 0,
+                   "chat curl \"%V\" transfer added, transfers:%ui",
+                   pool->conf.name, pool->transfers);
+
+    if (pool->idle.timer_set) {
+        ngx_del_timer(&pool->idle);
+    }
+
+    return NGX_OK;
 }
 
 
 void
-ngx_chat_curl_destroy_pool(ngx_chat_curl_pool_t *pool)
+ngx_chat_curl_pool_remove(ngx_chat_curl_pool_t *pool, CURL *easy)
+{
+    CURLMcode  rc;
+
+    rc = curl_multi_remove_handle(pool->multi, easy);
+
+    if (rc != CURLM_OK) {
+        ngx_log_error(NGX_LOG_ALERT, pool->conf.log, 0,
+                      "chat provider \"%V\": libcurl does not give up a "
+                      "transfer that is freed: \"%s\"",
+                      pool->conf.name, curl_multi_strerror(rc));
+    }
+
+    pool->transfers--;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, pool->conf.log, 0,
+                   "chat curl \"%V\" transfer removed, transfers:%ui",
+                   pool->conf.name, pool->transfers);
+
+    if (pool->transfers) {
+        return;
+    }
+
+    if (pool->current) {
+        ngx_add_timer(&pool->idle, NGX_CHAT_CURL_POOL_IDLE);
+
+    } else {
+        ngx_post_event(&pool->idle, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_chat_curl_pool_retire(ngx_chat_curl_pool_t *pool)
+{
+    /* of many that wait on one connection the first is enough */
+
+    if (pool->current == NULL) {
+        return;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, pool->conf.log, 0,
+                   "chat curl \"%V\" connections retired, transfers:%ui",
+                   pool->conf.name, pool->transfers);
+
+    /* connections given back are of no more use; 0 would be a default */
+    (void) curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, 1L);
+
+    *pool->current = NULL;
+    pool->current = NULL;
+}
+
+
+/* libcurl does not look at connections that no transfer would use again */
+
+static void
+ngx_chat_curl_pool_idle_handler(ngx_event_t *ev)
+{
+    ngx_connection_t      *dummy;
+    ngx_chat_curl_pool_t  *pool;
+
+    dummy = ev->data;
+    pool = dummy->data;
+
+    if (pool->current) {
+        *pool->current = NULL;
+    }
+
+    ngx_chat_curl_pool_destroy(pool);
+}
+
+
+static void
+ngx_chat_curl_pool_destroy(ngx_chat_curl_pool_t *pool)
 {
     ngx_queue_t       *q;
     ngx_connection_t  *c;
 
-    /* closes the connections it kept, and calls back for each */
+    /* closes the connections that were kept, with a callback for each */
     (void) curl_multi_cleanup(pool->multi);
 
-    /* but not for what newer versions wake themselves up with */
+    /* newer versions do not call back for the sockets that wake them up */
 
     while (!ngx_queue_empty(&pool->sockets)) {
         q = ngx_queue_head(&pool->sockets);
         c = ngx_queue_data(q, ngx_connection_t, queue);
 
-        ngx_chat_curl_close(c);
+        ngx_chat_curl_pool_close(c);
     }
 
     if (pool->timer.timer_set) {
@@ -130,39 +273,37 @@ ngx_chat_curl_destroy_pool(ngx_chat_curl_pool_t *pool)
 }
 
 
-/* libcurl says what it wants to know of a socket: inside its own calls */
+/* CURLMOPT_SOCKETFUNCTION: libcurl asks for events, inside its own functions */
 
 static int
-ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what, void *data,
-    void *sockp)
+ngx_chat_curl_pool_socket_handler(CURL *easy, curl_socket_t s, int what,
+    void *data, void *sockp)
 {
     ngx_chat_curl_pool_t *pool = data;
 
     ngx_uint_t         in, out;
-    ngx_chat_curl_t   *cu;
     ngx_connection_t  *c;
 
     c = sockp;
-    cu = pool->curl;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, cu->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, pool->conf.log, 0,
                    "chat curl socket:%d what:%d", s, what);
 
     if (what == CURL_POLL_REMOVE) {
 
         if (c) {
             (void) curl_multi_assign(pool->multi, s, NULL);
-            ngx_chat_curl_close(c);
+            ngx_chat_curl_pool_close(c);
         }
 
         return 0;
     }
 
     if (c == NULL) {
-        c = ngx_chat_curl_open(pool, s);
+        c = ngx_chat_curl_pool_open(pool, s);
 
         if (c == NULL) {
-            ngx_chat_curl_fail(cu, easy);
+            pool->conf.failed(pool->conf.data, easy);
             return 0;
         }
     }
@@ -170,10 +311,10 @@ ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what, void *data,
     in = (what & CURL_POLL_IN) ? 1 : 0;
     out = (what & CURL_POLL_OUT) ? 1 : 0;
 
-    if (ngx_chat_curl_watch(c->read, in) != NGX_OK
-        || ngx_chat_curl_watch(c->write, out) != NGX_OK)
+    if (ngx_chat_curl_pool_watch(c->read, in) != NGX_OK
+        || ngx_chat_curl_pool_watch(c->write, out) != NGX_OK)
     {
-        ngx_chat_curl_fail(cu, easy);
+        pool->conf.failed(pool->conf.data, easy);
     }
 
     return 0;
@@ -181,26 +322,26 @@ ngx_chat_curl_socket(CURL *easy, curl_socket_t s, int what, void *data,
 
 
 static ngx_connection_t *
-ngx_chat_curl_open(ngx_chat_curl_pool_t *pool, curl_socket_t s)
+ngx_chat_curl_pool_open(ngx_chat_curl_pool_t *pool, curl_socket_t s)
 {
     ngx_connection_t  *c;
 
-    c = ngx_get_connection(s, pool->curl->log);
+    c = ngx_get_connection(s, pool->conf.log);
     if (c == NULL) {
         return NULL;
     }
 
     c->data = pool;
-    c->read->handler = ngx_chat_curl_event_handler;
-    c->write->handler = ngx_chat_curl_event_handler;
-    c->read->log = pool->curl->log;
-    c->write->log = pool->curl->log;
+    c->read->handler = ngx_chat_curl_pool_event_handler;
+    c->write->handler = ngx_chat_curl_pool_event_handler;
+    c->read->log = pool->conf.log;
+    c->write->log = pool->conf.log;
 
-    /* else for connections that nginx may close, which this one is not */
+    /* nginx keeps connections that it may close in this queue, never these */
     ngx_queue_insert_tail(&pool->sockets, &c->queue);
 
     if (curl_multi_assign(pool->multi, s, c) != CURLM_OK) {
-        ngx_chat_curl_close(c);
+        ngx_chat_curl_pool_close(c);
         return NULL;
     }
 
@@ -209,10 +350,10 @@ ngx_chat_curl_open(ngx_chat_curl_pool_t *pool, curl_socket_t s)
 
 
 static void
-ngx_chat_curl_close(ngx_connection_t *c)
+ngx_chat_curl_pool_close(ngx_connection_t *c)
 {
-    (void) ngx_chat_curl_watch(c->read, 0);
-    (void) ngx_chat_curl_watch(c->write, 0);
+    (void) ngx_chat_curl_pool_watch(c->read, 0);
+    (void) ngx_chat_curl_pool_watch(c->write, 0);
 
     if (c->read->posted) {
         ngx_delete_posted_event(c->read);
@@ -240,7 +381,7 @@ ngx_chat_curl_close(ngx_connection_t *c)
  */
 
 static ngx_int_t
-ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
+ngx_chat_curl_pool_watch(ngx_event_t *ev, ngx_uint_t on)
 {
     ngx_int_t          event;
     ngx_uint_t         flags;
@@ -255,7 +396,7 @@ ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
     if (!on && ev->active) {
         c = ev->data;
 
-        /* a socket that never got connected is closed before we are told */
+        /* libcurl closes a socket that never got connected before it calls */
 
         flags = (fcntl(c->fd, F_GETFD) == -1) ? NGX_CLOSE_EVENT : 0;
 
@@ -267,7 +408,7 @@ ngx_chat_curl_watch(ngx_event_t *ev, ngx_uint_t on)
 
 
 static int
-ngx_chat_curl_timeout(CURLM *multi, long ms, void *data)
+ngx_chat_curl_pool_timeout_handler(CURLM *multi, long ms, void *data)
 {
     ngx_chat_curl_pool_t *pool = data;
 
@@ -300,62 +441,42 @@ ngx_chat_curl_timeout(CURLM *multi, long ms, void *data)
 
 
 static void
-ngx_chat_curl_event_handler(ngx_event_t *ev)
+ngx_chat_curl_pool_event_handler(ngx_event_t *ev)
 {
     ngx_connection_t  *c;
 
     c = ev->data;
 
-    ngx_chat_curl_action(c->data, c->fd,
+    ngx_chat_curl_pool_run(c->data, c->fd,
                          ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 
 
 static void
-ngx_chat_curl_timer_handler(ngx_event_t *ev)
+ngx_chat_curl_pool_timer_handler(ngx_event_t *ev)
 {
     ngx_connection_t  *dummy;
 
     dummy = ev->data;
 
-    ngx_chat_curl_action(dummy->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-
-/* connections that nobody would use again are not looked at by libcurl */
-
-static void
-ngx_chat_curl_idle_handler(ngx_event_t *ev)
-{
-    ngx_connection_t      *dummy;
-    ngx_chat_curl_pool_t  *pool;
-
-    dummy = ev->data;
-    pool = dummy->data;
-
-    pool->origin->pool = NULL;
-
-    ngx_chat_curl_destroy_pool(pool);
+    ngx_chat_curl_pool_run(dummy->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 
 static void
-ngx_chat_curl_action(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
+ngx_chat_curl_pool_run(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
 {
-    int                        n;
-    CURLMsg                   *msg;
-    CURLMcode                  rc;
-    ngx_chat_curl_t           *cu;
-    ngx_chat_curl_transfer_t  *t;
-
-    cu = pool->curl;
+    int         n;
+    CURLMsg    *msg;
+    CURLMcode   rc;
 
     rc = curl_multi_socket_action(pool->multi, s, mask, &n);
 
     if (rc != CURLM_OK) {
-        ngx_log_error(NGX_LOG_ERR, cu->log, 0,
-                      "libcurl failed on its sockets: \"%s\"",
-                      curl_multi_strerror(rc));
+        ngx_log_error(NGX_LOG_ERR, pool->conf.log, 0,
+                      "chat provider \"%V\": libcurl failed on its sockets, "
+                      "calls may hang: \"%s\"",
+                      pool->conf.name, curl_multi_strerror(rc));
     }
 
     for ( ;; ) {
@@ -369,10 +490,8 @@ ngx_chat_curl_action(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
             continue;
         }
 
-        t = ngx_chat_curl_transfer(msg->easy_handle);
+        /* the pool outlives this, as it is destroyed by an event only */
 
-        if (t) {
-            ngx_chat_curl_end(cu, t, msg->data.result);
-        }
+        pool->conf.done(pool->conf.data, msg->easy_handle, msg->data.result);
     }
 }

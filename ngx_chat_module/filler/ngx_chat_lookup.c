@@ -1,21 +1,36 @@
 
 #include "ngx_chat_lookup.h"
+#include "ngx_chat_lookup_private.h"
 #include "../net/ngx_chat_resolver.h"
 
 
-static void ngx_chat_lookup_resolved(ngx_resolver_ctx_t *ctx);
+static ngx_int_t ngx_chat_lookup_resolve(ngx_chat_lookup_t *lk,
+    ngx_resolver_t *like, ngx_msec_t timeout, ngx_log_t *log);
+static void ngx_chat_lookup_resolver_handler(ngx_resolver_ctx_t *ctx);
 
 
 ngx_int_t
-ngx_chat_lookup(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
+ngx_chat_lookup_start(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
+    ngx_msec_t timeout, ngx_log_t *log)
+{
+    ngx_log_debug3(NGX_LOG_DEBUG_EVENT, log, 0,
+                   "chat lookup \"%V\" resolver:%p timeout:%M",
+                   &lk->name, like, timeout);
+
+    if (like == NULL) {
+        return ngx_chat_lookup_system_start(lk, timeout, log);
+    }
+
+    return ngx_chat_lookup_resolve(lk, like, timeout, log);
+}
+
+
+static ngx_int_t
+ngx_chat_lookup_resolve(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
     ngx_msec_t timeout, ngx_log_t *log)
 {
     ngx_resolver_t      *resolver;
     ngx_resolver_ctx_t  *ctx;
-
-    if (like == NULL) {
-        return ngx_chat_lookup_system(lk, timeout, log);
-    }
 
     resolver = ngx_chat_resolver(like, log);
     if (resolver == NULL) {
@@ -29,7 +44,7 @@ ngx_chat_lookup(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
     }
 
     ctx->name = lk->name;
-    ctx->handler = ngx_chat_lookup_resolved;
+    ctx->handler = ngx_chat_lookup_resolver_handler;
     ctx->data = lk;
     ctx->timeout = timeout;
     ctx->cancelable = 1;
@@ -53,7 +68,7 @@ ngx_chat_lookup(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
 
 
 static void
-ngx_chat_lookup_resolved(ngx_resolver_ctx_t *ctx)
+ngx_chat_lookup_resolver_handler(ngx_resolver_ctx_t *ctx)
 {
     ngx_int_t           rc;
     ngx_uint_t          i;
@@ -64,17 +79,21 @@ ngx_chat_lookup_resolved(ngx_resolver_ctx_t *ctx)
     lk->ctx = NULL;
 
     if (ctx->state) {
-        lk->why = ngx_resolver_strerror(ctx->state);
+        lk->reason = ngx_resolver_strerror(ctx->state);
         rc = NGX_DECLINED;
 
     } else {
-        rc = ngx_chat_lookup_room(lk, ctx->naddrs);
+        rc = ngx_chat_lookup_addrs_init(lk, ctx->naddrs);
 
         for (i = 0; rc == NGX_OK && i < ctx->naddrs; i++) {
-            ngx_chat_lookup_found(lk, ctx->addrs[i].sockaddr,
-                                  ctx->addrs[i].socklen);
+            ngx_chat_lookup_addrs_add(lk, ctx->addrs[i].sockaddr,
+                                      ctx->addrs[i].socklen);
         }
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_EVENT, ctx->resolver->log, 0,
+                   "chat lookup \"%V\" resolved rc:%i addresses:%ui",
+                   &lk->name, rc, ctx->naddrs);
 
     ngx_resolve_name_done(ctx);
 
@@ -88,47 +107,12 @@ ngx_chat_lookup_resolved(ngx_resolver_ctx_t *ctx)
 
 
 void
-ngx_chat_lookup_give_up(ngx_chat_lookup_t *lk)
+ngx_chat_lookup_cancel(ngx_chat_lookup_t *lk)
 {
     if (lk->ctx) {
         ngx_resolve_name_done(lk->ctx);
         lk->ctx = NULL;
     }
 
-    if (lk->waiting) {
-        lk->waiting = 0;
-        ngx_queue_remove(&lk->queue);
-    }
-
-    if (lk->timer.timer_set) {
-        ngx_del_timer(&lk->timer);
-    }
-}
-
-
-ngx_int_t
-ngx_chat_lookup_room(ngx_chat_lookup_t *lk, ngx_uint_t n)
-{
-    lk->addrs.len = 0;
-    lk->addrs.data = ngx_pnalloc(lk->pool, n * (NGX_SOCKADDR_STRLEN + 1) + 1);
-
-    return lk->addrs.data ? NGX_OK : NGX_ERROR;
-}
-
-
-void
-ngx_chat_lookup_found(ngx_chat_lookup_t *lk, struct sockaddr *sockaddr,
-    socklen_t socklen)
-{
-    u_char  *p;
-
-    p = lk->addrs.data + lk->addrs.len;
-
-    if (lk->addrs.len) {
-        *p++ = ',';
-    }
-
-    p += ngx_sock_ntop(sockaddr, socklen, p, NGX_SOCKADDR_STRLEN, 0);
-
-    lk->addrs.len = p - lk->addrs.data;
+    ngx_chat_lookup_system_cancel(lk);
 }

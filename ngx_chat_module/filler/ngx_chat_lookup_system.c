@@ -1,19 +1,19 @@
 
 /*
- * The system's functions wait for name servers, and cannot be told to give up.
- * They run in a thread for each name, whose end is told to the event loop; a
- * thread that nobody waits for any more goes on, and counts.
+ * getaddrinfo() waits for name servers and cannot be cancelled: it runs in a
+ * thread for each name, which notifies the event loop at its end.  Threads
+ * whose look-ups were all cancelled go on, and count for the limit.
  */
 
 
-#include "ngx_chat_lookup.h"
+#include "ngx_chat_lookup_private.h"
 
 #include <netdb.h>
 #include <pthread.h>
 
 
-#define NGX_CHAT_LOOKUP_MAX    32     /* at once */
-#define NGX_CHAT_LOOKUP_VALID  60000  /* ms */
+#define NGX_CHAT_LOOKUP_SYSTEM_MAX    32     /* threads at once */
+#define NGX_CHAT_LOOKUP_SYSTEM_VALID  60000  /* ms */
 
 
 /* a name and its addresses; never freed: names come from the configuration */
@@ -22,8 +22,8 @@ typedef struct {
     ngx_queue_t        queue;
     ngx_queue_t        waiting;    /* of ngx_chat_lookup_t */
 
-    struct addrinfo   *found;      /* NULL: nothing */
-    ngx_msec_t         until;      /* found expires */
+    struct addrinfo   *found;      /* or NULL */
+    ngx_msec_t         expires;    /* of found */
 
     ngx_queue_t        ended;
     struct addrinfo   *result;     /* the thread's while it runs */
@@ -34,57 +34,60 @@ typedef struct {
 } ngx_chat_lookup_name_t;
 
 
-static ngx_chat_lookup_name_t *ngx_chat_lookup_name(ngx_str_t *name,
-    ngx_log_t *log);
-static const char *ngx_chat_lookup_start(ngx_chat_lookup_name_t *n,
-    ngx_log_t *log);
-static void *ngx_chat_lookup_thread(void *data);
-static void ngx_chat_lookup_ended_handler(ngx_event_t *ev);
-static void ngx_chat_lookup_end(ngx_chat_lookup_name_t *n);
-static ngx_int_t ngx_chat_lookup_copy(ngx_chat_lookup_t *lk,
+static ngx_chat_lookup_name_t *ngx_chat_lookup_system_find_name(
+    ngx_str_t *name, ngx_log_t *log);
+static const char *ngx_chat_lookup_system_start_thread(
+    ngx_chat_lookup_name_t *n, ngx_log_t *log);
+static void *ngx_chat_lookup_system_thread(void *data);
+static void ngx_chat_lookup_system_ended_handler(ngx_event_t *ev);
+static void ngx_chat_lookup_system_end_name(ngx_chat_lookup_name_t *n);
+static ngx_int_t ngx_chat_lookup_system_copy(ngx_chat_lookup_t *lk,
     struct addrinfo *ai);
-static void ngx_chat_lookup_timer_handler(ngx_event_t *ev);
+static void ngx_chat_lookup_system_timer_handler(ngx_event_t *ev);
 
 
-static ngx_queue_t      ngx_chat_lookup_names = {
-    &ngx_chat_lookup_names, &ngx_chat_lookup_names
+static ngx_queue_t      ngx_chat_lookup_system_names = {
+    &ngx_chat_lookup_system_names, &ngx_chat_lookup_system_names
 };
 
-static ngx_uint_t       ngx_chat_lookup_running;
+/* threads */
+
+static ngx_uint_t       ngx_chat_lookup_system_running;
 
 /* names whose threads have ended */
 
-static ngx_queue_t      ngx_chat_lookup_ended = {
-    &ngx_chat_lookup_ended, &ngx_chat_lookup_ended
+static ngx_queue_t      ngx_chat_lookup_system_ended = {
+    &ngx_chat_lookup_system_ended, &ngx_chat_lookup_system_ended
 };
 
-static pthread_mutex_t  ngx_chat_lookup_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t  ngx_chat_lookup_system_mutex =
+    PTHREAD_MUTEX_INITIALIZER;
 
 
 ngx_int_t
-ngx_chat_lookup_system(ngx_chat_lookup_t *lk, ngx_msec_t timeout,
+ngx_chat_lookup_system_start(ngx_chat_lookup_t *lk, ngx_msec_t timeout,
     ngx_log_t *log)
 {
     ngx_chat_lookup_name_t  *n;
 
-    n = ngx_chat_lookup_name(&lk->name, log);
+    n = ngx_chat_lookup_system_find_name(&lk->name, log);
     if (n == NULL) {
         return NGX_ERROR;
     }
 
-    if (n->found && (ngx_msec_int_t) (n->until - ngx_current_msec) > 0) {
-        return ngx_chat_lookup_copy(lk, n->found);
+    if (n->found && (ngx_msec_int_t) (n->expires - ngx_current_msec) > 0) {
+        return ngx_chat_lookup_system_copy(lk, n->found);
     }
 
     if (!n->running) {
-        lk->why = ngx_chat_lookup_start(n, log);
+        lk->reason = ngx_chat_lookup_system_start_thread(n, log);
 
-        if (lk->why) {
+        if (lk->reason) {
             return NGX_DECLINED;
         }
     }
 
-    lk->timer.handler = ngx_chat_lookup_timer_handler;
+    lk->timer.handler = ngx_chat_lookup_system_timer_handler;
     lk->timer.data = lk;
     lk->timer.log = log;
 
@@ -96,14 +99,28 @@ ngx_chat_lookup_system(ngx_chat_lookup_t *lk, ngx_msec_t timeout,
 }
 
 
+void
+ngx_chat_lookup_system_cancel(ngx_chat_lookup_t *lk)
+{
+    if (lk->waiting) {
+        lk->waiting = 0;
+        ngx_queue_remove(&lk->queue);
+    }
+
+    if (lk->timer.timer_set) {
+        ngx_del_timer(&lk->timer);
+    }
+}
+
+
 static ngx_chat_lookup_name_t *
-ngx_chat_lookup_name(ngx_str_t *name, ngx_log_t *log)
+ngx_chat_lookup_system_find_name(ngx_str_t *name, ngx_log_t *log)
 {
     ngx_queue_t             *q;
     ngx_chat_lookup_name_t  *n;
 
-    for (q = ngx_queue_head(&ngx_chat_lookup_names);
-         q != ngx_queue_sentinel(&ngx_chat_lookup_names);
+    for (q = ngx_queue_head(&ngx_chat_lookup_system_names);
+         q != ngx_queue_sentinel(&ngx_chat_lookup_system_names);
          q = ngx_queue_next(q))
     {
         n = ngx_queue_data(q, ngx_chat_lookup_name_t, queue);
@@ -121,23 +138,23 @@ ngx_chat_lookup_name(ngx_str_t *name, ngx_log_t *log)
     ngx_memcpy(n->name, name->data, name->len);
 
     ngx_queue_init(&n->waiting);
-    ngx_queue_insert_tail(&ngx_chat_lookup_names, &n->queue);
+    ngx_queue_insert_tail(&ngx_chat_lookup_system_names, &n->queue);
 
     return n;
 }
 
 
-/* NULL: it runs; else why it does not */
+/* NULL: the thread runs; else the reason why not */
 
 static const char *
-ngx_chat_lookup_start(ngx_chat_lookup_name_t *n, ngx_log_t *log)
+ngx_chat_lookup_system_start_thread(ngx_chat_lookup_name_t *n, ngx_log_t *log)
 {
     int             err;
     sigset_t        all, set;
     pthread_t       tid;
     pthread_attr_t  attr;
 
-    if (ngx_chat_lookup_running == NGX_CHAT_LOOKUP_MAX) {
+    if (ngx_chat_lookup_system_running == NGX_CHAT_LOOKUP_SYSTEM_MAX) {
         return "too many names are looked up";
     }
 
@@ -155,28 +172,34 @@ ngx_chat_lookup_start(ngx_chat_lookup_name_t *n, ngx_log_t *log)
     sigfillset(&all);
 
     (void) pthread_sigmask(SIG_SETMASK, &all, &set);
-    err = pthread_create(&tid, &attr, ngx_chat_lookup_thread, n);
+    err = pthread_create(&tid, &attr, ngx_chat_lookup_system_thread, n);
     (void) pthread_sigmask(SIG_SETMASK, &set, NULL);
 
     (void) pthread_attr_destroy(&attr);
 
     if (err) {
-        ngx_log_error(NGX_LOG_ALERT, log, err, "pthread_create() failed");
+        ngx_log_error(NGX_LOG_ALERT, log, err,
+                      "chat lookup of \"%s\" fails: pthread_create() failed",
+                      n->name);
 
         n->running = 0;
         return "no thread can be started";
     }
 
-    ngx_chat_lookup_running++;
+    ngx_chat_lookup_system_running++;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, log, 0,
+                   "chat lookup \"%s\" thread started, running:%ui",
+                   n->name, ngx_chat_lookup_system_running);
 
     return NULL;
 }
 
 
-/* touches nothing but n and the list of the ended */
+/* in the thread: touches nothing but n and the queue of ended names */
 
 static void *
-ngx_chat_lookup_thread(void *data)
+ngx_chat_lookup_system_thread(void *data)
 {
     ngx_chat_lookup_name_t *n = data;
 
@@ -189,18 +212,18 @@ ngx_chat_lookup_thread(void *data)
 
     n->rc = getaddrinfo((char *) n->name, NULL, &hints, &n->result);
 
-    (void) pthread_mutex_lock(&ngx_chat_lookup_mutex);
-    ngx_queue_insert_tail(&ngx_chat_lookup_ended, &n->ended);
-    (void) pthread_mutex_unlock(&ngx_chat_lookup_mutex);
+    (void) pthread_mutex_lock(&ngx_chat_lookup_system_mutex);
+    ngx_queue_insert_tail(&ngx_chat_lookup_system_ended, &n->ended);
+    (void) pthread_mutex_unlock(&ngx_chat_lookup_system_mutex);
 
-    (void) ngx_notify(ngx_chat_lookup_ended_handler);
+    (void) ngx_notify(ngx_chat_lookup_system_ended_handler);
 
     return NULL;
 }
 
 
 static void
-ngx_chat_lookup_ended_handler(ngx_event_t *ev)
+ngx_chat_lookup_system_ended_handler(ngx_event_t *ev)
 {
     ngx_queue_t             *q;
     ngx_chat_lookup_name_t  *n;
@@ -208,35 +231,38 @@ ngx_chat_lookup_ended_handler(ngx_event_t *ev)
     for ( ;; ) {
         n = NULL;
 
-        (void) pthread_mutex_lock(&ngx_chat_lookup_mutex);
+        (void) pthread_mutex_lock(&ngx_chat_lookup_system_mutex);
 
-        if (!ngx_queue_empty(&ngx_chat_lookup_ended)) {
-            q = ngx_queue_head(&ngx_chat_lookup_ended);
+        if (!ngx_queue_empty(&ngx_chat_lookup_system_ended)) {
+            q = ngx_queue_head(&ngx_chat_lookup_system_ended);
             ngx_queue_remove(q);
             n = ngx_queue_data(q, ngx_chat_lookup_name_t, ended);
         }
 
-        (void) pthread_mutex_unlock(&ngx_chat_lookup_mutex);
+        (void) pthread_mutex_unlock(&ngx_chat_lookup_system_mutex);
 
         if (n == NULL) {
             return;
         }
 
-        ngx_chat_lookup_end(n);
+        ngx_chat_lookup_system_end_name(n);
     }
 }
 
 
 static void
-ngx_chat_lookup_end(ngx_chat_lookup_name_t *n)
+ngx_chat_lookup_system_end_name(ngx_chat_lookup_name_t *n)
 {
     ngx_int_t           rc;
-    const char         *why;
+    const char         *reason;
     ngx_queue_t        *q, waiting;
     ngx_chat_lookup_t  *lk;
 
-    ngx_chat_lookup_running--;
+    ngx_chat_lookup_system_running--;
     n->running = 0;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, ngx_cycle->log, 0,
+                   "chat lookup \"%s\" thread ended rc:%d", n->name, n->rc);
 
     if (n->found) {
         freeaddrinfo(n->found);
@@ -245,16 +271,16 @@ ngx_chat_lookup_end(ngx_chat_lookup_name_t *n)
 
     if (n->rc == 0) {
         n->found = n->result;
-        n->until = ngx_current_msec + NGX_CHAT_LOOKUP_VALID;
+        n->expires = ngx_current_msec + NGX_CHAT_LOOKUP_SYSTEM_VALID;
     }
 
     if (ngx_queue_empty(&n->waiting)) {
         return;
     }
 
-    why = n->rc ? gai_strerror(n->rc) : "no address";
+    reason = n->rc ? gai_strerror(n->rc) : "no address";
 
-    /* a look-up started in a handler must not be among these */
+    /* a handler may start a look-up of this name: not to be ended here */
 
     ngx_queue_init(&waiting);
     ngx_queue_add(&waiting, &n->waiting);
@@ -264,13 +290,13 @@ ngx_chat_lookup_end(ngx_chat_lookup_name_t *n)
         q = ngx_queue_head(&waiting);
         lk = ngx_queue_data(q, ngx_chat_lookup_t, queue);
 
-        ngx_chat_lookup_give_up(lk);
+        ngx_chat_lookup_system_cancel(lk);
 
         if (n->found) {
-            rc = ngx_chat_lookup_copy(lk, n->found);
+            rc = ngx_chat_lookup_system_copy(lk, n->found);
 
         } else {
-            lk->why = why;
+            lk->reason = reason;
             rc = NGX_DECLINED;
         }
 
@@ -280,7 +306,7 @@ ngx_chat_lookup_end(ngx_chat_lookup_name_t *n)
 
 
 static ngx_int_t
-ngx_chat_lookup_copy(ngx_chat_lookup_t *lk, struct addrinfo *ai)
+ngx_chat_lookup_system_copy(ngx_chat_lookup_t *lk, struct addrinfo *ai)
 {
     ngx_uint_t        n;
     struct addrinfo  *next;
@@ -291,12 +317,12 @@ ngx_chat_lookup_copy(ngx_chat_lookup_t *lk, struct addrinfo *ai)
         n++;
     }
 
-    if (ngx_chat_lookup_room(lk, n) != NGX_OK) {
+    if (ngx_chat_lookup_addrs_init(lk, n) != NGX_OK) {
         return NGX_ERROR;
     }
 
     for ( /* void */ ; ai; ai = ai->ai_next) {
-        ngx_chat_lookup_found(lk, ai->ai_addr, ai->ai_addrlen);
+        ngx_chat_lookup_addrs_add(lk, ai->ai_addr, ai->ai_addrlen);
     }
 
     return NGX_OK;
@@ -304,14 +330,14 @@ ngx_chat_lookup_copy(ngx_chat_lookup_t *lk, struct addrinfo *ai)
 
 
 static void
-ngx_chat_lookup_timer_handler(ngx_event_t *ev)
+ngx_chat_lookup_system_timer_handler(ngx_event_t *ev)
 {
     ngx_chat_lookup_t  *lk;
 
     lk = ev->data;
 
-    ngx_chat_lookup_give_up(lk);
+    ngx_chat_lookup_system_cancel(lk);
 
-    lk->why = "Operation timed out";
+    lk->reason = "Operation timed out";
     lk->handler(lk, NGX_DECLINED);
 }

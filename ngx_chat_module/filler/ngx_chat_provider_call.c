@@ -389,7 +389,7 @@ ngx_chat_provider_wait_handler(ngx_event_t *ev)
                                     ? "fell silent: idle_timeout"
                                     : "sent nothing: first_token_timeout");
 
-            ngx_chat_curl_renew(call->curl, call->request.easy);
+            ngx_chat_curl_retire_connections(call->curl, call->request.easy);
         }
     }
 
@@ -530,7 +530,7 @@ ngx_chat_provider_doubt(ngx_chat_provider_call_t *call)
     if (ngx_current_msec - call->started >= call->provider->connect_timeout
         && ngx_chat_provider_status(call) == 0)
     {
-        ngx_chat_curl_renew(call->curl, call->request.easy);
+        ngx_chat_curl_retire_connections(call->curl, call->request.easy);
     }
 }
 
