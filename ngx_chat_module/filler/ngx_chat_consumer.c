@@ -93,7 +93,7 @@ ngx_chat_consumer_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
 
     consumer->page = NGX_CHAT_CONSUMER_PAGE;
 
-    consumer->rd = ngx_chat_redis_create(jobs->conf->broker, "tasks", log);
+    consumer->rd = ngx_chat_redis_open(jobs->conf->broker, "tasks", log);
     if (consumer->rd == NULL) {
         ngx_free(consumer);
         return NULL;

@@ -1,23 +1,35 @@
 
-#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_conn.h"
 #include "ngx_chat_redis_cluster.h"
 
 
-static void ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
+static void ngx_chat_redis_init_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_chat_redis_timer_handler(ngx_event_t *ev);
 static void ngx_chat_redis_probe(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_flush_handler(ngx_event_t *ev);
+static void ngx_chat_redis_up_handler(ngx_chat_redis_t *rd);
 static ngx_uint_t ngx_chat_redis_try_next(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_drop(ngx_chat_redis_t *rd,
+static void ngx_chat_redis_moved_handler(ngx_chat_redis_t *rd, const char *why);
+static void ngx_chat_redis_stop_handler(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_reset(ngx_chat_redis_t *rd,
     ngx_chat_redis_state_e state);
-static void ngx_chat_redis_schedule(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_free(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_schedule_connect(ngx_chat_redis_t *rd);
+
+
+static const ngx_chat_redis_handlers_t  ngx_chat_redis_handlers = {
+    ngx_chat_redis_up_handler,
+    ngx_chat_redis_lost,
+    ngx_chat_redis_moved_handler,
+    ngx_chat_redis_stop_handler,
+    ngx_chat_redis_cmd_reply,
+    ngx_chat_redis_cmd_set_timer
+};
 
 
 ngx_chat_redis_t *
 ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
-    ngx_log_t *log)
+    const ngx_chat_sentinel_ops_t *sentinel, ngx_log_t *log)
 {
     ngx_chat_redis_t  *rd;
 
@@ -29,9 +41,11 @@ ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
     rd->conf = rcf;
     rd->role = role;
     rd->log = log;
+    rd->handlers = &ngx_chat_redis_handlers;
+    rd->sentinel = sentinel;
 
     rd->policy.data = rd->policy_buf;
-    rd->words.data = rd->words_buf;
+    rd->errmsg.data = rd->errmsg_buf;
     rd->out.max = NGX_CHAT_REDIS_MAX_OUT;
 
     ngx_queue_init(&rd->cmds);
@@ -40,19 +54,20 @@ ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
     rd->dummy.fd = (ngx_socket_t) -1;
     rd->dummy.data = rd;
 
-    ngx_chat_redis_event(rd, &rd->timer, ngx_chat_redis_timer_handler);
-    ngx_chat_redis_event(rd, &rd->deadline, ngx_chat_redis_deadline_handler);
-    ngx_chat_redis_event(rd, &rd->flush, ngx_chat_redis_flush_handler);
+    ngx_chat_redis_init_event(rd, &rd->timer, ngx_chat_redis_timer_handler);
+    ngx_chat_redis_init_event(rd, &rd->deadline,
+                              ngx_chat_redis_cmd_deadline_handler);
+    ngx_chat_redis_init_event(rd, &rd->flush, ngx_chat_redis_flush_handler);
 
     rd->spare_fd = (ngx_socket_t) -1;
 
-    ngx_chat_redis_reserve(rd);
+    ngx_chat_redis_conn_reserve(rd);
 
     /* a process that has nothing to send may go */
     rd->timer.cancelable = 1;
 
     if (ngx_chat_redis_endpoint_create(rd) != NGX_OK) {
-        ngx_chat_redis_release(rd);
+        ngx_chat_redis_conn_release(rd);
         ngx_free(rd);
         return NULL;
     }
@@ -64,7 +79,7 @@ ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
 
 
 static void
-ngx_chat_redis_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
+ngx_chat_redis_init_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
     ngx_event_handler_pt handler)
 {
     ev->handler = handler;
@@ -101,51 +116,9 @@ ngx_chat_redis_close(ngx_chat_redis_t *rd)
     rd->closed = 1;
 
     ngx_chat_redis_enter(rd);
-    ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_SHUT);
+    ngx_chat_redis_reset(rd, NGX_CHAT_REDIS_CLOSED);
     ngx_chat_redis_endpoint_close(rd);
     ngx_chat_redis_leave(rd);
-}
-
-
-ngx_uint_t
-ngx_chat_redis_up(ngx_chat_redis_t *rd)
-{
-    return rd->state == NGX_CHAT_REDIS_UP;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_down(ngx_chat_redis_t *rd)
-{
-    return rd->failed || rd->state == NGX_CHAT_REDIS_SHUT;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_partial(ngx_chat_redis_t *rd)
-{
-    return rd->partial;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_dropped(ngx_chat_redis_t *rd)
-{
-    return rd->dropped;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_left(ngx_chat_redis_t *rd)
-{
-    return rd->left;
-}
-
-
-ngx_str_t *
-ngx_chat_redis_policy(ngx_chat_redis_t *rd)
-{
-    return &rd->policy;
 }
 
 
@@ -161,14 +134,14 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
     switch (rd->state) {
 
     case NGX_CHAT_REDIS_WAIT:
-        ngx_chat_redis_connect(rd);
+        ngx_chat_redis_conn_start(rd);
         return;
 
     case NGX_CHAT_REDIS_UP:
         ngx_chat_redis_probe(rd);
         return;
 
-    case NGX_CHAT_REDIS_FIND:
+    case NGX_CHAT_REDIS_RESOLVE:
         ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
                             "looking for its address timed out");
         return;
@@ -212,7 +185,7 @@ ngx_chat_redis_probe(ngx_chat_redis_t *rd)
         ngx_str_set(&argv[1], "INFO");
 
         (void) ngx_chat_redis_command(rd, argv, 2, NGX_CHAT_REDIS_TIMEOUT,
-                                      ngx_chat_redis_cluster_reply, rd);
+                                      ngx_chat_redis_cluster_reply_handler, rd);
         return;
     }
 
@@ -233,25 +206,25 @@ ngx_chat_redis_flush_handler(ngx_event_t *ev)
     rd = c->data;
 
     if (rd->peer.connection) {
-        ngx_chat_redis_write(rd);
+        ngx_chat_redis_conn_write(rd);
     }
 }
 
 
-void
-ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
+static void
+ngx_chat_redis_up_handler(ngx_chat_redis_t *rd)
 {
     ngx_uint_t  level;
 
     rd->state = NGX_CHAT_REDIS_UP;
     rd->failed = 0;
-    rd->words.len = 0;
+    rd->errmsg.len = 0;
 
-    ngx_chat_redis_endpoint_works(rd);
-    ngx_chat_redis_grant(rd);
+    ngx_chat_redis_endpoint_upstream_up(rd);
+    ngx_chat_redis_cmd_extend_deadlines(rd);
 
     ngx_del_timer(&rd->timer);
-    ngx_chat_bytes_free(&rd->hello);
+    ngx_chat_bytes_free(&rd->setup);
 
     /* a subscriber has no replies to commands, and looks after itself */
 
@@ -261,7 +234,7 @@ ngx_chat_redis_now_up(ngx_chat_redis_t *rd)
 
     level = rd->logged ? NGX_LOG_NOTICE : NGX_LOG_INFO;
 
-    ngx_log_error(level, rd->log, 0, "redis %V, %s: connected",
+    ngx_log_error(level, rd->log, 0, "chat redis %V, %s: connected",
                   &rd->conf->name, rd->role);
 
     rd->logged = 0;
@@ -281,24 +254,26 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     ngx_str_t   *name;
     ngx_uint_t   level;
 
-    if (rd->state == NGX_CHAT_REDIS_WAIT || rd->state == NGX_CHAT_REDIS_SHUT) {
+    if (rd->state == NGX_CHAT_REDIS_WAIT
+        || rd->state == NGX_CHAT_REDIS_CLOSED)
+    {
         return;
     }
 
     level = (kind == 0 || (rd->logged & kind)) ? NGX_LOG_INFO : NGX_LOG_ERR;
-    name = ngx_chat_redis_endpoint_name(rd);
+    name = ngx_chat_redis_endpoint_get_name(rd);
 
     rd->logged |= kind;
 
-    if (rd->words.len) {
-        ngx_log_error(level, rd->log, err, "redis %V, %s: %s%s%V: \"%V\"",
+    if (rd->errmsg.len) {
+        ngx_log_error(level, rd->log, err, "chat redis %V, %s: %s%s%V: \"%V\"",
                       &rd->conf->name, rd->role, why, name->len ? ", at " : "",
-                      name, &rd->words);
+                      name, &rd->errmsg);
 
-        rd->words.len = 0;
+        rd->errmsg.len = 0;
 
     } else {
-        ngx_log_error(level, rd->log, err, "redis %V, %s: %s%s%V",
+        ngx_log_error(level, rd->log, err, "chat redis %V, %s: %s%s%V",
                       &rd->conf->name, rd->role, why, name->len ? ", at " : "",
                       name);
     }
@@ -308,7 +283,7 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
         /* a server that has stopped answering is not tried first again */
 
         if (kind == NGX_CHAT_REDIS_LATE) {
-            rd->blamed = 1;
+            rd->addr_failed = 1;
         }
 
         rd->dropped = (kind == NGX_CHAT_REDIS_LOST);
@@ -322,7 +297,7 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
         rd->failed = 1;
     }
 
-    ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_WAIT);
+    ngx_chat_redis_reset(rd, NGX_CHAT_REDIS_WAIT);
 }
 
 
@@ -331,15 +306,19 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
 static ngx_uint_t
 ngx_chat_redis_try_next(ngx_chat_redis_t *rd)
 {
-    rd->blamed = 1;
+    rd->addr_failed = 1;
 
-    ngx_chat_redis_disconnect(rd, 1);
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: addresses left:%ui",
+                   &rd->conf->name, rd->role, rd->peer.tries);
+
+    ngx_chat_redis_conn_close(rd, 1);
 
     if (rd->timer.timer_set) {
         ngx_del_timer(&rd->timer);
     }
 
-    if (!ngx_chat_redis_endpoint_left(rd)) {
+    if (!ngx_chat_redis_endpoint_has_next(rd)) {
         return 0;
     }
 
@@ -351,24 +330,24 @@ ngx_chat_redis_try_next(ngx_chat_redis_t *rd)
 }
 
 
-void
-ngx_chat_redis_moved(ngx_chat_redis_t *rd, const char *why)
+static void
+ngx_chat_redis_moved_handler(ngx_chat_redis_t *rd, const char *why)
 {
     if (rd->state == NGX_CHAT_REDIS_UP) {
         ngx_chat_redis_lost(rd, 0, 0, why);
     }
 
-    if (rd->state == NGX_CHAT_REDIS_SHUT) {
+    if (rd->state == NGX_CHAT_REDIS_CLOSED) {
         return;
     }
 
     /*
-     * An attempt under way ends unblamed, and commands go on waiting: for the
-     * new address, and not for another one of the former.
+     * An attempt under way is no failure of its address, and commands go on
+     * waiting: for the new address, and not for another one of the former.
      */
 
-    ngx_chat_redis_disconnect(rd, 1);
-    ngx_chat_redis_endpoint_end(rd);
+    ngx_chat_redis_conn_close(rd, 1);
+    ngx_chat_redis_endpoint_end_round(rd);
 
     rd->state = NGX_CHAT_REDIS_WAIT;
 
@@ -381,38 +360,42 @@ ngx_chat_redis_moved(ngx_chat_redis_t *rd, const char *why)
 
 
 void
-ngx_chat_redis_blame(ngx_chat_redis_t *rd, const char *why)
+ngx_chat_redis_mark_failed(ngx_chat_redis_t *rd, const char *why)
 {
     if (rd->state != NGX_CHAT_REDIS_UP) {
         return;
     }
 
-    rd->blamed = 1;
+    rd->addr_failed = 1;
 
     ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REPLACED, 0, why);
 }
 
 
-void
-ngx_chat_redis_shut(ngx_chat_redis_t *rd)
+static void
+ngx_chat_redis_stop_handler(ngx_chat_redis_t *rd)
 {
     ngx_log_error(NGX_LOG_INFO, rd->log, 0,
-                  "redis %V, %s: closed as the process exits",
+                  "chat redis %V, %s: closed as the process exits",
                   &rd->conf->name, rd->role);
 
-    ngx_chat_redis_drop(rd, NGX_CHAT_REDIS_SHUT);
+    ngx_chat_redis_reset(rd, NGX_CHAT_REDIS_CLOSED);
 }
 
 
 static void
-ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
+ngx_chat_redis_reset(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
 {
     ngx_uint_t  up;
 
     up = (rd->state == NGX_CHAT_REDIS_UP);
 
-    ngx_chat_redis_disconnect(rd, state == NGX_CHAT_REDIS_WAIT);
-    ngx_chat_redis_endpoint_end(rd);
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: state %d to %d",
+                   &rd->conf->name, rd->role, (int) rd->state, (int) state);
+
+    ngx_chat_redis_conn_close(rd, state == NGX_CHAT_REDIS_WAIT);
+    ngx_chat_redis_endpoint_end_round(rd);
 
     rd->state = state;
     rd->out.len = 0;
@@ -427,12 +410,12 @@ ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
     }
 
     if (state == NGX_CHAT_REDIS_WAIT) {
-        ngx_chat_redis_schedule(rd);
+        ngx_chat_redis_schedule_connect(rd);
     }
 
     ngx_chat_redis_enter(rd);
 
-    ngx_chat_redis_fail_all(rd);
+    ngx_chat_redis_cmd_fail_all(rd);
 
     rd->dropped = 0;
 
@@ -445,7 +428,7 @@ ngx_chat_redis_drop(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
 
 
 static void
-ngx_chat_redis_schedule(ngx_chat_redis_t *rd)
+ngx_chat_redis_schedule_connect(ngx_chat_redis_t *rd)
 {
     ngx_msec_int_t  left;
 
@@ -453,35 +436,4 @@ ngx_chat_redis_schedule(ngx_chat_redis_t *rd)
                              - ngx_current_msec);
 
     ngx_add_timer(&rd->timer, (ngx_msec_t) ngx_max(left, 0));
-}
-
-
-void
-ngx_chat_redis_enter(ngx_chat_redis_t *rd)
-{
-    rd->busy++;
-}
-
-
-void
-ngx_chat_redis_leave(ngx_chat_redis_t *rd)
-{
-    rd->busy--;
-
-    if (rd->closed && rd->busy == 0) {
-        ngx_chat_redis_free(rd);
-    }
-}
-
-
-static void
-ngx_chat_redis_free(ngx_chat_redis_t *rd)
-{
-    if (rd->flush.posted) {
-        ngx_delete_posted_event(&rd->flush);
-    }
-
-    ngx_chat_bytes_free(&rd->out);
-
-    ngx_free(rd);
 }

@@ -44,7 +44,7 @@ typedef void (*ngx_chat_redis_state_pt)(void *data, ngx_uint_t up);
  * log must outlive the connection: a cycle's, never a request's.
  * NULL: no memory.
  */
-ngx_chat_redis_t *ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf,
+ngx_chat_redis_t *ngx_chat_redis_open(ngx_chat_redis_conf_t *rcf,
     const char *role, ngx_log_t *log);
 
 /* a single listener, which may send commands, but not close */
@@ -81,7 +81,7 @@ ngx_uint_t ngx_chat_redis_dropped(ngx_chat_redis_t *rd);
  * younger than the pause between two attempts stays, and its commands get the
  * refusal for a reply.
  */
-ngx_uint_t ngx_chat_redis_left(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_count_left(ngx_chat_redis_t *rd);
 
 /* "maxmemory_policy" as found at connect; empty: not known */
 ngx_str_t *ngx_chat_redis_policy(ngx_chat_redis_t *rd);

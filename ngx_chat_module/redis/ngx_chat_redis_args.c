@@ -136,7 +136,8 @@ ngx_chat_redis_arg_named(u_char *p, u_char *last)
 
 
 ngx_int_t
-ngx_chat_redis_args(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
+ngx_chat_redis_args_parse(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+    u_char *p,
     u_char *last, char **err)
 {
     u_char                 *end;
@@ -189,8 +190,8 @@ ngx_chat_redis_arg(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
         return ngx_chat_redis_arg_ignore(pool, rcf, p, last);
     }
 
-    if (ngx_chat_redis_url_decode(pool, p + arg->name.len + 1, last, &value,
-                                  err)
+    if (ngx_chat_redis_decode(pool, p + arg->name.len + 1, last, &value,
+                              err)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -5,34 +5,35 @@
 #define NGX_CHAT_REDIS_SLOTS  16384
 
 
-static ngx_uint_t ngx_chat_redis_cluster_number(ngx_str_t *info,
+static ngx_uint_t ngx_chat_redis_cluster_get_number(ngx_str_t *info,
     const char *name);
-static void ngx_chat_redis_cluster_tell(ngx_chat_redis_t *rd,
+static void ngx_chat_redis_cluster_log(ngx_chat_redis_t *rd,
     ngx_uint_t masters, ngx_uint_t slots);
 
 
 /* once per process */
-static ngx_uint_t  ngx_chat_redis_cluster_told;
+static ngx_uint_t  ngx_chat_redis_cluster_logged;
 
 
 ngx_uint_t
-ngx_chat_redis_cluster_enabled(ngx_chat_redis_t *rd, ngx_str_t *info)
+ngx_chat_redis_cluster_is_enabled(ngx_chat_redis_t *rd, ngx_str_t *info)
 {
     ngx_str_t  value;
 
-    rd->replica = ngx_chat_redis_info_value(info, "role:", &value) == NGX_OK
-                  && ngx_chat_redis_begins(&value, "slave");
+    rd->replica = ngx_chat_redis_cluster_info_value(info, "role:",
+                                                    &value) == NGX_OK
+                  && ngx_chat_redis_starts_with(&value, "slave");
 
-    return ngx_chat_redis_info_value(info, "cluster_enabled:", &value)
+    return ngx_chat_redis_cluster_info_value(info, "cluster_enabled:", &value)
            == NGX_OK
-           && ngx_chat_redis_begins(&value, "1");
+           && ngx_chat_redis_starts_with(&value, "1");
 }
 
 
 /* redirections are not followed, so one node has to serve all there is */
 
 void
-ngx_chat_redis_cluster_reply(void *data, ngx_chat_reply_t *reply)
+ngx_chat_redis_cluster_reply_handler(void *data, ngx_chat_reply_t *reply)
 {
     ngx_chat_redis_t *rd = data;
 
@@ -43,26 +44,26 @@ ngx_chat_redis_cluster_reply(void *data, ngx_chat_reply_t *reply)
         return;
     }
 
-    masters = ngx_chat_redis_cluster_number(&info, "cluster_size:");
-    slots = ngx_chat_redis_cluster_number(&info, "cluster_slots_assigned:");
+    masters = ngx_chat_redis_cluster_get_number(&info, "cluster_size:");
+    slots = ngx_chat_redis_cluster_get_number(&info, "cluster_slots_assigned:");
 
     rd->partial = (masters > 1 || slots < NGX_CHAT_REDIS_SLOTS);
-    rd->whole = !rd->partial;
+    rd->single_master = !rd->partial;
 
-    if (!ngx_chat_redis_cluster_told) {
-        ngx_chat_redis_cluster_told = 1;
-        ngx_chat_redis_cluster_tell(rd, masters, slots);
+    if (!ngx_chat_redis_cluster_logged) {
+        ngx_chat_redis_cluster_logged = 1;
+        ngx_chat_redis_cluster_log(rd, masters, slots);
     }
 }
 
 
 static ngx_uint_t
-ngx_chat_redis_cluster_number(ngx_str_t *info, const char *name)
+ngx_chat_redis_cluster_get_number(ngx_str_t *info, const char *name)
 {
     ngx_int_t  n;
     ngx_str_t  value;
 
-    if (ngx_chat_redis_info_value(info, name, &value) != NGX_OK) {
+    if (ngx_chat_redis_cluster_info_value(info, name, &value) != NGX_OK) {
         return 0;
     }
 
@@ -73,39 +74,39 @@ ngx_chat_redis_cluster_number(ngx_str_t *info, const char *name)
 
 
 static void
-ngx_chat_redis_cluster_tell(ngx_chat_redis_t *rd, ngx_uint_t masters,
+ngx_chat_redis_cluster_log(ngx_chat_redis_t *rd, ngx_uint_t masters,
     ngx_uint_t slots)
 {
     if (rd->replica) {
         ngx_log_error(NGX_LOG_ERR, rd->log, 0,
-                      "redis %V is a replica in a Redis Cluster, which "
+                      "chat redis %V is a replica in a Redis Cluster, which "
                       "refuses commands (MOVED): use its master",
                       &rd->conf->name);
 
     } else if (masters > 1) {
         ngx_log_error(NGX_LOG_ERR, rd->log, 0,
-                      "redis %V is one of %ui masters of a Redis Cluster, "
+                      "chat redis %V is one of %ui masters of a Redis Cluster, "
                       "which refuses the keys of the others (MOVED): use a "
                       "Cluster of one master, or none",
                       &rd->conf->name, masters);
 
     } else if (slots < NGX_CHAT_REDIS_SLOTS) {
         ngx_log_error(NGX_LOG_ERR, rd->log, 0,
-                      "redis %V is a Redis Cluster that serves %ui of %d "
+                      "chat redis %V is a Redis Cluster that serves %ui of %d "
                       "slots, and refuses the keys of the others "
                       "(CLUSTERDOWN)",
                       &rd->conf->name, slots, NGX_CHAT_REDIS_SLOTS);
 
     } else {
         ngx_log_error(NGX_LOG_NOTICE, rd->log, 0,
-                      "redis %V is a Redis Cluster of one master, which "
+                      "chat redis %V is a Redis Cluster of one master, which "
                       "serves all keys", &rd->conf->name);
     }
 }
 
 
 ngx_int_t
-ngx_chat_redis_info_value(ngx_str_t *info, const char *name,
+ngx_chat_redis_cluster_info_value(ngx_str_t *info, const char *name,
     ngx_str_t *value)
 {
     u_char     *p, *end, *last;
@@ -123,7 +124,7 @@ ngx_chat_redis_info_value(ngx_str_t *info, const char *name,
         line.data = p;
         line.len = end - p;
 
-        if (!ngx_chat_redis_begins(&line, name)) {
+        if (!ngx_chat_redis_starts_with(&line, name)) {
             continue;
         }
 

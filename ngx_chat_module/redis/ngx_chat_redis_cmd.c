@@ -1,5 +1,5 @@
 
-#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_conn.h"
 
 
 struct ngx_chat_redis_cmd_s {
@@ -11,11 +11,11 @@ struct ngx_chat_redis_cmd_s {
 };
 
 
-static ngx_uint_t ngx_chat_redis_useless(ngx_chat_redis_t *rd,
+static ngx_uint_t ngx_chat_redis_cmd_leave_server(ngx_chat_redis_t *rd,
     ngx_chat_reply_t *reply);
-static ngx_uint_t ngx_chat_redis_refuses(ngx_chat_redis_t *rd,
+static ngx_uint_t ngx_chat_redis_cmd_is_refusal(ngx_chat_redis_t *rd,
     ngx_str_t *error);
-static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
+static void ngx_chat_redis_cmd_finish(ngx_chat_redis_cmd_t *cmd,
     ngx_chat_reply_t *reply);
 
 
@@ -24,7 +24,7 @@ static void ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd,
  * and NOPERM and BUSY, where another connection would be told the same.
  */
 
-static const char  *ngx_chat_redis_refusals[] = {
+static const char  *ngx_chat_redis_cmd_refusals[] = {
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -67,8 +67,12 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
 
     ngx_queue_insert_tail(&rd->cmds, &cmd->queue);
 
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: command \"%V\", bytes:%uz, state %d",
+                   rd->role, &argv[0], cmd->len, (int) rd->state);
+
     if (first) {
-        ngx_chat_redis_arm(rd);
+        ngx_chat_redis_cmd_set_timer(rd);
     }
 
     if (rd->state == NGX_CHAT_REDIS_UP) {
@@ -88,7 +92,7 @@ ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
 
 
 ngx_int_t
-ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc)
+ngx_chat_redis_cmd_send(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc)
 {
     if (rd->state != NGX_CHAT_REDIS_UP
         || ngx_chat_resp_format(&rd->out, argv, argc) != NGX_OK)
@@ -103,7 +107,7 @@ ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc)
 
 
 void
-ngx_chat_redis_deadline_handler(ngx_event_t *ev)
+ngx_chat_redis_cmd_deadline_handler(ngx_event_t *ev)
 {
     ngx_queue_t           *q;
     ngx_connection_t      *c;
@@ -118,7 +122,7 @@ ngx_chat_redis_deadline_handler(ngx_event_t *ev)
     /* after a stall of this process the replies are there, but unread */
 
     if (rd->state == NGX_CHAT_REDIS_UP && rd->peer.connection->read->ready) {
-        ngx_chat_redis_read(rd);
+        ngx_chat_redis_conn_read(rd);
     }
 
     while (!ngx_queue_empty(&rd->cmds)) {
@@ -131,8 +135,8 @@ ngx_chat_redis_deadline_handler(ngx_event_t *ev)
         }
 
         if (rd->state == NGX_CHAT_REDIS_UP) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
-                                "a command timed out");
+            rd->handlers->lost(rd, NGX_CHAT_REDIS_LATE, 0,
+                               "a command timed out");
             break;
         }
 
@@ -141,16 +145,16 @@ ngx_chat_redis_deadline_handler(ngx_event_t *ev)
         ngx_queue_remove(&cmd->queue);
         rd->sent += cmd->len;
 
-        ngx_chat_redis_finish(cmd, NULL);
+        ngx_chat_redis_cmd_finish(cmd, NULL);
     }
 
-    ngx_chat_redis_arm(rd);
+    ngx_chat_redis_cmd_set_timer(rd);
     ngx_chat_redis_leave(rd);
 }
 
 
 void
-ngx_chat_redis_arm(ngx_chat_redis_t *rd)
+ngx_chat_redis_cmd_set_timer(ngx_chat_redis_t *rd)
 {
     ngx_queue_t           *q;
     ngx_msec_int_t         left;
@@ -188,7 +192,7 @@ ngx_chat_redis_arm(ngx_chat_redis_t *rd)
 /* commands in line are sent only now: late replies to them prove nothing */
 
 void
-ngx_chat_redis_grant(ngx_chat_redis_t *rd)
+ngx_chat_redis_cmd_extend_deadlines(ngx_chat_redis_t *rd)
 {
     ngx_msec_t             deadline;
     ngx_queue_t           *q;
@@ -210,7 +214,7 @@ ngx_chat_redis_grant(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;
@@ -221,12 +225,12 @@ ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     }
 
     if (ngx_queue_empty(&rd->cmds)) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
-                            "a reply that answers no command");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                           "a reply that answers no command");
         return;
     }
 
-    if (ngx_chat_redis_useless(rd, reply)) {
+    if (ngx_chat_redis_cmd_leave_server(rd, reply)) {
         return;
     }
 
@@ -235,7 +239,11 @@ ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 
     ngx_queue_remove(&cmd->queue);
 
-    ngx_chat_redis_finish(cmd, reply);
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: reply, more are awaited:%d",
+                   rd->role, ngx_queue_empty(&rd->cmds) ? 0 : 1);
+
+    ngx_chat_redis_cmd_finish(cmd, reply);
 }
 
 
@@ -248,7 +256,7 @@ ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
  */
 
 static ngx_uint_t
-ngx_chat_redis_useless(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+ngx_chat_redis_cmd_leave_server(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
     ngx_str_t   s;
     ngx_uint_t  kind;
@@ -256,7 +264,7 @@ ngx_chat_redis_useless(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     if (ngx_chat_reply_error(reply, &s) != NGX_OK
         || rd->partial
         || ngx_current_msec - rd->started < NGX_CHAT_REDIS_RECONNECT
-        || !ngx_chat_redis_refuses(rd, &s))
+        || !ngx_chat_redis_cmd_is_refusal(rd, &s))
     {
         return 0;
     }
@@ -265,40 +273,42 @@ ngx_chat_redis_useless(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 
     kind = 0;
 
-    if (rd->left == 0 || ngx_time() - rd->told >= NGX_CHAT_REDIS_QUIET) {
-        rd->told = ngx_time();
+    if (rd->nleft == 0
+        || ngx_time() - rd->left_logged >= NGX_CHAT_REDIS_QUIET)
+    {
+        rd->left_logged = ngx_time();
         kind = NGX_CHAT_REDIS_REPLACED;
     }
 
-    rd->left++;
-    rd->blamed = 1;
+    rd->nleft++;
+    rd->addr_failed = 1;
 
-    ngx_chat_redis_words(rd, &s);
-    ngx_chat_redis_lost(rd, kind, 0, "left, as it cannot serve");
+    ngx_chat_redis_set_errmsg(rd, &s);
+    rd->handlers->lost(rd, kind, 0, "left, as it cannot serve");
 
     return 1;
 }
 
 
 static ngx_uint_t
-ngx_chat_redis_refuses(ngx_chat_redis_t *rd, ngx_str_t *error)
+ngx_chat_redis_cmd_is_refusal(ngx_chat_redis_t *rd, ngx_str_t *error)
 {
     const char  **word;
 
-    for (word = ngx_chat_redis_refusals; *word; word++) {
-        if (ngx_chat_redis_begins(error, *word)) {
+    for (word = ngx_chat_redis_cmd_refusals; *word; word++) {
+        if (ngx_chat_redis_starts_with(error, *word)) {
             return 1;
         }
     }
 
     /* in cluster mode a former master says so instead of READONLY */
 
-    return rd->whole && ngx_chat_redis_begins(error, "MOVED");
+    return rd->single_master && ngx_chat_redis_starts_with(error, "MOVED");
 }
 
 
 static void
-ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd, ngx_chat_reply_t *reply)
+ngx_chat_redis_cmd_finish(ngx_chat_redis_cmd_t *cmd, ngx_chat_reply_t *reply)
 {
     void                     *data;
     ngx_chat_redis_reply_pt   handler;
@@ -315,7 +325,7 @@ ngx_chat_redis_finish(ngx_chat_redis_cmd_t *cmd, ngx_chat_reply_t *reply)
 
 
 void
-ngx_chat_redis_fail_all(ngx_chat_redis_t *rd)
+ngx_chat_redis_cmd_fail_all(ngx_chat_redis_t *rd)
 {
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;
@@ -327,7 +337,7 @@ ngx_chat_redis_fail_all(ngx_chat_redis_t *rd)
         ngx_queue_init(&rd->cmds);
     }
 
-    ngx_chat_redis_arm(rd);
+    ngx_chat_redis_cmd_set_timer(rd);
 
     while (!ngx_queue_empty(&rd->failing)) {
 
@@ -336,6 +346,6 @@ ngx_chat_redis_fail_all(ngx_chat_redis_t *rd)
 
         ngx_queue_remove(&cmd->queue);
 
-        ngx_chat_redis_finish(cmd, NULL);
+        ngx_chat_redis_cmd_finish(cmd, NULL);
     }
 }

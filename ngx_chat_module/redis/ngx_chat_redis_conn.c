@@ -1,5 +1,5 @@
 
-#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_conn.h"
 
 
 #define NGX_CHAT_REDIS_BUFFER   (64 * 1024)
@@ -10,44 +10,53 @@
 #define NGX_CHAT_REDIS_COMPACT  (64 * 1024)
 
 
-static ngx_int_t ngx_chat_redis_open(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_connected(ngx_chat_redis_t *rd);
-static ngx_int_t ngx_chat_redis_test_connect(ngx_connection_t *c,
+static void ngx_chat_redis_conn_found_handler(ngx_chat_redis_t *rd,
+    ngx_int_t rc);
+static ngx_int_t ngx_chat_redis_conn_connect(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_conn_connected(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_conn_set_state(ngx_chat_redis_t *rd,
+    ngx_chat_redis_state_e state);
+static void ngx_chat_redis_conn_setup_start(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_conn_test(ngx_connection_t *c,
     ngx_err_t *err);
-static void ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why);
-static void ngx_chat_redis_read_handler(ngx_event_t *rev);
-static void ngx_chat_redis_write_handler(ngx_event_t *wev);
-static ngx_int_t ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p,
+static void ngx_chat_redis_conn_fail(ngx_chat_redis_t *rd, const char *why);
+static void ngx_chat_redis_conn_read_handler(ngx_event_t *rev);
+static void ngx_chat_redis_conn_write_handler(ngx_event_t *wev);
+static ngx_int_t ngx_chat_redis_conn_parse(ngx_chat_redis_t *rd, u_char *p,
     size_t len);
-static void ngx_chat_redis_compact(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_conn_setup_reply(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_redis_conn_compact(ngx_chat_redis_t *rd);
 
 
 /* shared by all connections of the process */
-static u_char  *ngx_chat_redis_buffer;
+static u_char  *ngx_chat_redis_conn_buffer;
 
 
 void
-ngx_chat_redis_connect(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_start(ngx_chat_redis_t *rd)
 {
     ngx_int_t  rc;
 
-    rd->state = NGX_CHAT_REDIS_FIND;
-    rd->words.len = 0;
+    rd->state = NGX_CHAT_REDIS_RESOLVE;
+    rd->errmsg.len = 0;
 
-    if (rd->where.pool == NULL) {
+    if (rd->endpoint.pool == NULL) {
         rd->started = ngx_current_msec;
     }
 
-    if (ngx_chat_redis_buffer == NULL) {
-        ngx_chat_redis_buffer = ngx_alloc(NGX_CHAT_REDIS_BUFFER, rd->log);
+    if (ngx_chat_redis_conn_buffer == NULL) {
+        ngx_chat_redis_conn_buffer = ngx_alloc(NGX_CHAT_REDIS_BUFFER, rd->log);
 
-        if (ngx_chat_redis_buffer == NULL) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        if (ngx_chat_redis_conn_buffer == NULL) {
+            rd->handlers->lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
             return;
         }
     }
 
-    rc = ngx_chat_redis_endpoint(rd);
+    rd->endpoint.found = ngx_chat_redis_conn_found_handler;
+
+    rc = ngx_chat_redis_endpoint_find(rd);
 
     if (rc == NGX_AGAIN) {
 
@@ -57,12 +66,12 @@ ngx_chat_redis_connect(ngx_chat_redis_t *rd)
         return;
     }
 
-    ngx_chat_redis_found(rd, rc);
+    ngx_chat_redis_conn_found_handler(rd, rc);
 }
 
 
-void
-ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
+static void
+ngx_chat_redis_conn_found_handler(ngx_chat_redis_t *rd, ngx_int_t rc)
 {
     ngx_err_t          err;
     ngx_connection_t  *c;
@@ -72,21 +81,25 @@ ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
     }
 
     if (rc == NGX_ERROR) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
         return;
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
-                            "no address is known");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
+                           "no address is known");
         return;
     }
 
     rd->state = NGX_CHAT_REDIS_CONNECT;
 
-    ngx_chat_redis_release(rd);
+    ngx_chat_redis_conn_release(rd);
 
-    rc = ngx_chat_redis_open(rd);
+    rc = ngx_chat_redis_conn_connect(rd);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: connect %i",
+                   &rd->conf->name, rd->role, rc);
 
     if (rc == NGX_BUSY && rd->peer.sockaddr == NULL) {
 
@@ -94,15 +107,15 @@ ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
 
         rd->peer.tries = 0;
 
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
-                            "no live server in the upstream group");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_UNREACHED, 0,
+                           "no live server in the upstream group");
         return;
     }
 
     if (rc != NGX_OK && rc != NGX_AGAIN) {
         err = ngx_socket_errno;
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
-                            "connect() failed");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
+                           "connect() failed");
         return;
     }
 
@@ -112,13 +125,13 @@ ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
     c->log = rd->log;
     c->read->log = rd->log;
     c->write->log = rd->log;
-    c->read->handler = ngx_chat_redis_read_handler;
-    c->write->handler = ngx_chat_redis_write_handler;
+    c->read->handler = ngx_chat_redis_conn_read_handler;
+    c->write->handler = ngx_chat_redis_conn_write_handler;
 
     ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_CONNECT_TIMEOUT);
 
     if (rc == NGX_OK) {
-        ngx_chat_redis_connected(rd);
+        ngx_chat_redis_conn_connected(rd);
     }
 }
 
@@ -129,7 +142,7 @@ ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc)
  */
 
 void
-ngx_chat_redis_reserve(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_reserve(ngx_chat_redis_t *rd)
 {
     /* with "poll" each connection has a file */
 
@@ -144,7 +157,7 @@ ngx_chat_redis_reserve(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_release(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_release(ngx_chat_redis_t *rd)
 {
     if (rd->spare) {
         ngx_free_connection(rd->spare);
@@ -159,7 +172,7 @@ ngx_chat_redis_release(ngx_chat_redis_t *rd)
 
 
 static ngx_int_t
-ngx_chat_redis_open(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_connect(ngx_chat_redis_t *rd)
 {
     ngx_int_t               rc;
     ngx_log_t               log;
@@ -202,7 +215,7 @@ ngx_chat_redis_open(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again)
+ngx_chat_redis_conn_close(ngx_chat_redis_t *rd, ngx_uint_t again)
 {
     if (rd->peer.connection) {
         ngx_chat_redis_tls_end(rd->peer.connection);
@@ -210,36 +223,36 @@ ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again)
         rd->peer.connection = NULL;
     }
 
-    ngx_chat_redis_endpoint_free(rd, rd->blamed);
-    rd->blamed = 0;
+    ngx_chat_redis_endpoint_release(rd, rd->addr_failed);
+    rd->addr_failed = 0;
 
     if (rd->resp) {
         ngx_chat_resp_free(rd->resp);
         rd->resp = NULL;
     }
 
-    ngx_chat_bytes_free(&rd->hello);
+    ngx_chat_bytes_free(&rd->setup);
 
     if (again) {
-        ngx_chat_redis_reserve(rd);
+        ngx_chat_redis_conn_reserve(rd);
 
     } else {
-        ngx_chat_redis_release(rd);
+        ngx_chat_redis_conn_release(rd);
     }
 }
 
 
 static void
-ngx_chat_redis_connected(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_connected(ngx_chat_redis_t *rd)
 {
     ngx_err_t          err;
     ngx_connection_t  *c;
 
     c = rd->peer.connection;
 
-    if (ngx_chat_redis_test_connect(c, &err) != NGX_OK) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
-                            "connect() failed");
+    if (ngx_chat_redis_conn_test(c, &err) != NGX_OK) {
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
+                           "connect() failed");
         return;
     }
 
@@ -250,16 +263,21 @@ ngx_chat_redis_connected(ngx_chat_redis_t *rd)
     }
 
     if (rd->conf->tls) {
+        rd->secured = ngx_chat_redis_conn_setup_start;
+        ngx_chat_redis_conn_set_state(rd, NGX_CHAT_REDIS_HANDSHAKE);
         ngx_chat_redis_tls_start(rd);
         return;
     }
 
-    ngx_chat_redis_greet(rd);
+    ngx_chat_redis_conn_setup_start(rd);
 }
 
 
-void
-ngx_chat_redis_step(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
+/* the next step of an attempt, which has a time of its own */
+
+static void
+ngx_chat_redis_conn_set_state(ngx_chat_redis_t *rd,
+    ngx_chat_redis_state_e state)
 {
     rd->state = state;
 
@@ -273,8 +291,8 @@ ngx_chat_redis_step(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
 }
 
 
-void
-ngx_chat_redis_greet(ngx_chat_redis_t *rd)
+static void
+ngx_chat_redis_conn_setup_start(ngx_chat_redis_t *rd)
 {
     ngx_connection_t  *c;
 
@@ -282,24 +300,24 @@ ngx_chat_redis_greet(ngx_chat_redis_t *rd)
 
     /* the handshake had its own */
 
-    c->read->handler = ngx_chat_redis_read_handler;
-    c->write->handler = ngx_chat_redis_write_handler;
+    c->read->handler = ngx_chat_redis_conn_read_handler;
+    c->write->handler = ngx_chat_redis_conn_write_handler;
 
     rd->resp = ngx_chat_resp_create(NGX_CHAT_REDIS_MAX_REPLY);
 
-    if (rd->resp == NULL || ngx_chat_redis_setup(rd) != NGX_OK) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+    if (rd->resp == NULL || ngx_chat_redis_setup_init(rd) != NGX_OK) {
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
         return;
     }
 
-    ngx_chat_redis_step(rd, NGX_CHAT_REDIS_SETUP);
+    ngx_chat_redis_conn_set_state(rd, NGX_CHAT_REDIS_SETUP);
 
     ngx_chat_redis_enter(rd);
 
-    ngx_chat_redis_write(rd);
+    ngx_chat_redis_conn_write(rd);
 
     if (rd->peer.connection && c->read->ready) {
-        ngx_chat_redis_read(rd);
+        ngx_chat_redis_conn_read(rd);
     }
 
     ngx_chat_redis_leave(rd);
@@ -307,7 +325,7 @@ ngx_chat_redis_greet(ngx_chat_redis_t *rd)
 
 
 static ngx_int_t
-ngx_chat_redis_test_connect(ngx_connection_t *c, ngx_err_t *err)
+ngx_chat_redis_conn_test(ngx_connection_t *c, ngx_err_t *err)
 {
     int        value;
     socklen_t  len;
@@ -328,7 +346,7 @@ ngx_chat_redis_test_connect(ngx_connection_t *c, ngx_err_t *err)
 /* a failure in TLS has no errno, and is told in words */
 
 static void
-ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why)
+ngx_chat_redis_conn_fail(ngx_chat_redis_t *rd, const char *why)
 {
     ngx_err_t  err;
 
@@ -336,16 +354,16 @@ ngx_chat_redis_broken(ngx_chat_redis_t *rd, const char *why)
 
     /* a missing or bad certificate may be refused only after the handshake */
 
-    if (rd->asked && rd->state == NGX_CHAT_REDIS_SETUP) {
+    if (rd->cert_requested && rd->state == NGX_CHAT_REDIS_SETUP) {
         why = "lost after the server has asked for a client certificate";
     }
 
-    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, err, why);
+    rd->handlers->lost(rd, NGX_CHAT_REDIS_LOST, err, why);
 }
 
 
 static void
-ngx_chat_redis_read_handler(ngx_event_t *rev)
+ngx_chat_redis_conn_read_handler(ngx_event_t *rev)
 {
     ngx_connection_t  *c;
     ngx_chat_redis_t  *rd;
@@ -354,21 +372,21 @@ ngx_chat_redis_read_handler(ngx_event_t *rev)
     rd = c->data;
 
     if (c->close) {
-        ngx_chat_redis_shut(rd);
+        rd->handlers->stop(rd);
         return;
     }
 
     if (rd->state == NGX_CHAT_REDIS_CONNECT) {
-        ngx_chat_redis_connected(rd);
+        ngx_chat_redis_conn_connected(rd);
         return;
     }
 
-    ngx_chat_redis_read(rd);
+    ngx_chat_redis_conn_read(rd);
 }
 
 
 static void
-ngx_chat_redis_write_handler(ngx_event_t *wev)
+ngx_chat_redis_conn_write_handler(ngx_event_t *wev)
 {
     ngx_connection_t  *c;
     ngx_chat_redis_t  *rd;
@@ -379,21 +397,21 @@ ngx_chat_redis_write_handler(ngx_event_t *wev)
     /* TLS calls it for reading when it has to read before it can write */
 
     if (c->close) {
-        ngx_chat_redis_shut(rd);
+        rd->handlers->stop(rd);
         return;
     }
 
     if (rd->state == NGX_CHAT_REDIS_CONNECT) {
-        ngx_chat_redis_connected(rd);
+        ngx_chat_redis_conn_connected(rd);
         return;
     }
 
-    ngx_chat_redis_write(rd);
+    ngx_chat_redis_conn_write(rd);
 }
 
 
 void
-ngx_chat_redis_read(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_read(ngx_chat_redis_t *rd)
 {
     ssize_t            n;
     ngx_uint_t         i;
@@ -405,13 +423,13 @@ ngx_chat_redis_read(ngx_chat_redis_t *rd)
 
     for (i = 0; i < NGX_CHAT_REDIS_ROUNDS; i++) {
 
-        n = c->recv(c, ngx_chat_redis_buffer, NGX_CHAT_REDIS_BUFFER);
+        n = c->recv(c, ngx_chat_redis_conn_buffer, NGX_CHAT_REDIS_BUFFER);
 
         if (n == NGX_AGAIN) {
 
             if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-                ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
-                                    "no event for the connection");
+                rd->handlers->lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                                   "no event for the connection");
             }
 
             goto done;
@@ -419,16 +437,17 @@ ngx_chat_redis_read(ngx_chat_redis_t *rd)
 
         if (n == 0) {
             ngx_set_socket_errno(0);
-            ngx_chat_redis_broken(rd, "the server closed the connection");
+            ngx_chat_redis_conn_fail(rd, "the server closed the connection");
             goto done;
         }
 
         if (n < 0) {
-            ngx_chat_redis_broken(rd, "recv() failed");
+            ngx_chat_redis_conn_fail(rd, "recv() failed");
             goto done;
         }
 
-        if (ngx_chat_redis_take(rd, ngx_chat_redis_buffer, n) != NGX_OK) {
+        if (ngx_chat_redis_conn_parse(rd, ngx_chat_redis_conn_buffer,
+                                      n) != NGX_OK) {
             goto done;
         }
     }
@@ -437,13 +456,13 @@ ngx_chat_redis_read(ngx_chat_redis_t *rd)
 
 done:
 
-    ngx_chat_redis_arm(rd);
+    rd->handlers->idle(rd);
     ngx_chat_redis_leave(rd);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p, size_t len)
+ngx_chat_redis_conn_parse(ngx_chat_redis_t *rd, u_char *p, size_t len)
 {
     ngx_int_t          rc;
     ngx_chat_reply_t  *reply;
@@ -464,10 +483,10 @@ ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p, size_t len)
         }
 
         if (rd->state == NGX_CHAT_REDIS_SETUP) {
-            ngx_chat_redis_setup_reply(rd, reply);
+            ngx_chat_redis_conn_setup_reply(rd, reply);
 
         } else {
-            ngx_chat_redis_reply(rd, reply);
+            rd->handlers->reply(rd, reply);
         }
 
         ngx_chat_reply_free(reply);
@@ -479,15 +498,43 @@ ngx_chat_redis_take(ngx_chat_redis_t *rd, u_char *p, size_t len)
 
 broken:
 
-    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
-                        "a broken reply, or one too large");
+    rd->handlers->lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
+                       "a broken reply, or one too large");
 
     return NGX_DONE;
 }
 
 
+static void
+ngx_chat_redis_conn_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+{
+    ngx_chat_redis_fault_t  fault;
+
+    switch (ngx_chat_redis_setup_reply(rd, reply, &fault)) {
+
+    case NGX_OK:
+        rd->handlers->up(rd);
+        return;
+
+    case NGX_AGAIN:
+        if (rd->setup_sent < rd->setup.len) {
+            ngx_chat_redis_conn_write(rd);
+        }
+
+        return;
+
+    default: /* NGX_ERROR */
+        if (fault.not_master) {
+            ngx_chat_redis_endpoint_report_stale(rd);
+        }
+
+        rd->handlers->lost(rd, fault.kind, 0, fault.why);
+    }
+}
+
+
 void
-ngx_chat_redis_write(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_write(ngx_chat_redis_t *rd)
 {
     size_t            *sent;
     ssize_t            n;
@@ -501,8 +548,8 @@ ngx_chat_redis_write(ngx_chat_redis_t *rd)
         sent = &rd->sent;
 
     } else {
-        b = &rd->hello;
-        sent = &rd->hello_sent;
+        b = &rd->setup;
+        sent = &rd->setup_sent;
     }
 
     while (*sent < b->len && c->write->ready) {
@@ -514,7 +561,7 @@ ngx_chat_redis_write(ngx_chat_redis_t *rd)
         }
 
         if (n < 0) {
-            ngx_chat_redis_broken(rd, "send() failed");
+            ngx_chat_redis_conn_fail(rd, "send() failed");
             return;
         }
 
@@ -522,19 +569,19 @@ ngx_chat_redis_write(ngx_chat_redis_t *rd)
     }
 
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LOST, 0,
-                            "no event for the connection");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_LOST, 0,
+                           "no event for the connection");
         return;
     }
 
     if (rd->state == NGX_CHAT_REDIS_UP) {
-        ngx_chat_redis_compact(rd);
+        ngx_chat_redis_conn_compact(rd);
     }
 }
 
 
 static void
-ngx_chat_redis_compact(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_compact(ngx_chat_redis_t *rd)
 {
     ngx_chat_bytes_t  *out;
 

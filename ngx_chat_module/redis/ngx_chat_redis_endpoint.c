@@ -6,132 +6,133 @@
 #define NGX_CHAT_REDIS_ENDPOINT_POOL  1024
 
 
-static void ngx_chat_redis_endpoint_told(void *data, ngx_int_t rc,
+static void ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
     ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved);
-static ngx_int_t ngx_chat_redis_endpoint_said(ngx_chat_redis_t *rd,
+static ngx_int_t ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
     ngx_chat_sentinel_addr_t *sa);
-static void ngx_chat_redis_endpoint_moved(ngx_chat_redis_t *rd,
+static void ngx_chat_redis_endpoint_master_moved(ngx_chat_redis_t *rd,
     ngx_chat_sentinel_addr_t *sa);
-static ngx_int_t ngx_chat_redis_endpoint_begin(ngx_chat_redis_t *rd);
-static ngx_int_t ngx_chat_redis_endpoint_host(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_endpoint_next(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_endpoint_start_round(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_endpoint_find_host(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_endpoint_skip_host(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_endpoint_resolve(ngx_chat_redis_t *rd,
     ngx_chat_redis_host_t *host);
-static void ngx_chat_redis_endpoint_resolved(ngx_resolver_ctx_t *ctx);
-static ngx_int_t ngx_chat_redis_endpoint_answer(ngx_chat_redis_t *rd,
+static void ngx_chat_redis_endpoint_resolve_handler(ngx_resolver_ctx_t *ctx);
+static ngx_int_t ngx_chat_redis_endpoint_set_resolved(ngx_chat_redis_t *rd,
     ngx_resolver_ctx_t *ctx);
-static void ngx_chat_redis_endpoint_list(ngx_chat_redis_t *rd);
-static ngx_int_t ngx_chat_redis_endpoint_get(ngx_peer_connection_t *pc,
+static void ngx_chat_redis_endpoint_set_peers(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_endpoint_get_peer(ngx_peer_connection_t *pc,
     void *data);
-static void ngx_chat_redis_endpoint_put(ngx_peer_connection_t *pc, void *data,
+static void ngx_chat_redis_endpoint_free_peer(ngx_peer_connection_t *pc,
+    void *data,
     ngx_uint_t state);
-static ngx_uint_t ngx_chat_redis_endpoint_moves(ngx_chat_redis_t *rd);
+static ngx_uint_t ngx_chat_redis_endpoint_may_move(ngx_chat_redis_t *rd);
 
 
 ngx_int_t
 ngx_chat_redis_endpoint_create(ngx_chat_redis_t *rd)
 {
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
     if (rd->conf->sentinel == NULL) {
         return NGX_OK;
     }
 
-    w->member.handler = ngx_chat_redis_endpoint_told;
-    w->member.data = rd;
+    ep->member.handler = ngx_chat_redis_endpoint_sentinel_handler;
+    ep->member.data = rd;
 
-    w->sentinel = ngx_chat_sentinel_join(rd->conf->sentinel, &w->member,
-                                         rd->log);
+    ep->sentinel = rd->sentinel->join(rd->conf->sentinel, &ep->member, rd->log);
 
-    return w->sentinel ? NGX_OK : NGX_ERROR;
+    return ep->sentinel ? NGX_OK : NGX_ERROR;
 }
 
 
 void
 ngx_chat_redis_endpoint_close(ngx_chat_redis_t *rd)
 {
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    if (w->sentinel) {
-        ngx_chat_sentinel_leave(w->sentinel, &w->member);
-        w->sentinel = NULL;
+    if (ep->sentinel) {
+        rd->sentinel->leave(ep->sentinel, &ep->member);
+        ep->sentinel = NULL;
     }
 }
 
 
 static void
-ngx_chat_redis_endpoint_told(void *data, ngx_int_t rc,
+ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
     ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved)
 {
     ngx_chat_redis_t *rd = data;
 
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
     if (moved) {
-        ngx_chat_redis_endpoint_moved(rd, sa);
+        ngx_chat_redis_endpoint_master_moved(rd, sa);
         return;
     }
 
     if (rc != NGX_OK) {
-        ngx_chat_redis_found(rd, rc);
+        rd->endpoint.found(rd, rc);
         return;
     }
 
-    if (ngx_chat_redis_endpoint_said(rd, sa) != NGX_OK) {
-        ngx_chat_redis_found(rd, NGX_ERROR);
+    if (ngx_chat_redis_endpoint_set_master(rd, sa) != NGX_OK) {
+        rd->endpoint.found(rd, NGX_ERROR);
         return;
     }
 
-    w = &rd->where;
-    rd->host = &w->said.name;
+    ep = &rd->endpoint;
+    rd->host = &ep->master_host.name;
 
     if (sa->addr.sockaddr == NULL) {
-        rc = ngx_chat_redis_endpoint_resolve(rd, &w->said);
+        rc = ngx_chat_redis_endpoint_resolve(rd, &ep->master_host);
 
         if (rc != NGX_AGAIN) {
-            ngx_chat_redis_found(rd, rc);
+            rd->endpoint.found(rd, rc);
         }
 
         return;
     }
 
-    w->addrs = ngx_chat_redis_endpoint_copy(w->pool, &sa->addr);
-    if (w->addrs == NULL) {
-        ngx_chat_redis_found(rd, NGX_ERROR);
+    ep->addrs = ngx_chat_redis_addr_copy(ep->pool, &sa->addr);
+    if (ep->addrs == NULL) {
+        rd->endpoint.found(rd, NGX_ERROR);
         return;
     }
 
-    w->naddrs = 1;
+    ep->naddrs = 1;
 
-    ngx_chat_redis_endpoint_list(rd);
-    ngx_chat_redis_found(rd, NGX_OK);
+    ngx_chat_redis_endpoint_set_peers(rd);
+    rd->endpoint.found(rd, NGX_OK);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_endpoint_said(ngx_chat_redis_t *rd, ngx_chat_sentinel_addr_t *sa)
+ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
+    ngx_chat_sentinel_addr_t *sa)
 {
     size_t                      len;
     ngx_str_t                  *name, *text;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
     text = &sa->addr.name;
-    name = &w->said.name;
+    name = &ep->master_host.name;
 
-    w->master.data = ngx_pstrdup(w->pool, text);
-    name->data = ngx_pnalloc(w->pool, text->len + 1);
+    ep->master.data = ngx_pstrdup(ep->pool, text);
+    name->data = ngx_pnalloc(ep->pool, text->len + 1);
 
-    if (w->master.data == NULL || name->data == NULL) {
+    if (ep->master.data == NULL || name->data == NULL) {
         return NGX_ERROR;
     }
 
-    w->master.len = text->len;
-    w->said.port = sa->port;
+    ep->master.len = text->len;
+    ep->master_host.port = sa->port;
 
     /* the host to expect there: without the port, and without brackets */
 
@@ -156,38 +157,13 @@ ngx_chat_redis_endpoint_said(ngx_chat_redis_t *rd, ngx_chat_sentinel_addr_t *sa)
 }
 
 
-ngx_addr_t *
-ngx_chat_redis_endpoint_copy(ngx_pool_t *pool, ngx_addr_t *addr)
-{
-    ngx_addr_t  *copy;
-
-    copy = ngx_palloc(pool, sizeof(ngx_addr_t));
-    if (copy == NULL) {
-        return NULL;
-    }
-
-    copy->socklen = addr->socklen;
-    copy->sockaddr = ngx_palloc(pool, addr->socklen);
-    copy->name.len = addr->name.len;
-    copy->name.data = ngx_pstrdup(pool, &addr->name);
-
-    if (copy->sockaddr == NULL || copy->name.data == NULL) {
-        return NULL;
-    }
-
-    ngx_memcpy(copy->sockaddr, addr->sockaddr, addr->socklen);
-
-    return copy;
-}
-
-
 static void
-ngx_chat_redis_endpoint_moved(ngx_chat_redis_t *rd,
+ngx_chat_redis_endpoint_master_moved(ngx_chat_redis_t *rd,
     ngx_chat_sentinel_addr_t *sa)
 {
     ngx_str_t  *master;
 
-    master = &rd->where.master;
+    master = &rd->endpoint.master;
 
     if (rd->peer.sockaddr
         && master->len == sa->addr.name.len
@@ -198,82 +174,82 @@ ngx_chat_redis_endpoint_moved(ngx_chat_redis_t *rd,
 
     ngx_chat_redis_enter(rd);
 
-    ngx_chat_redis_moved(rd, "the master is another one now");
+    rd->handlers->moved(rd, "the master is another one now");
 
     ngx_chat_redis_leave(rd);
 }
 
 
 ngx_int_t
-ngx_chat_redis_endpoint(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_find(ngx_chat_redis_t *rd)
 {
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    if (w->pool == NULL) {
-        return ngx_chat_redis_endpoint_begin(rd);
+    if (ep->pool == NULL) {
+        return ngx_chat_redis_endpoint_start_round(rd);
     }
 
     if (rd->peer.tries) {
         return NGX_OK;
     }
 
-    return ngx_chat_redis_endpoint_host(rd);
+    return ngx_chat_redis_endpoint_find_host(rd);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_endpoint_begin(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_start_round(ngx_chat_redis_t *rd)
 {
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
     ngx_memzero(&rd->peer, sizeof(ngx_peer_connection_t));
 
-    w->pool = ngx_create_pool(NGX_CHAT_REDIS_ENDPOINT_POOL, rd->log);
-    if (w->pool == NULL) {
+    ep->pool = ngx_create_pool(NGX_CHAT_REDIS_ENDPOINT_POOL, rd->log);
+    if (ep->pool == NULL) {
         return NGX_ERROR;
     }
 
     if (rd->conf->group) {
-        return ngx_chat_redis_endpoint_upstream(rd);
+        return ngx_chat_redis_endpoint_upstream_init(rd);
     }
 
-    if (w->sentinel) {
-        ngx_chat_sentinel_ask(w->sentinel, &w->member);
+    if (ep->sentinel) {
+        rd->sentinel->ask(ep->sentinel, &ep->member);
         return NGX_AGAIN;
     }
 
-    w->hosts = rd->conf->nhosts;
+    ep->hosts = rd->conf->nhosts;
 
-    return ngx_chat_redis_endpoint_host(rd);
+    return ngx_chat_redis_endpoint_find_host(rd);
 }
 
 
 /* the next host that has addresses */
 
 static ngx_int_t
-ngx_chat_redis_endpoint_host(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_find_host(ngx_chat_redis_t *rd)
 {
     ngx_int_t                   rc;
     ngx_chat_redis_host_t      *host;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    while (w->hosts) {
-        w->hosts--;
+    while (ep->hosts) {
+        ep->hosts--;
 
-        host = &rd->conf->hosts[w->host];
+        host = &rd->conf->hosts[ep->host];
         rd->host = &host->name;
 
         if (host->addrs) {
-            w->addrs = host->addrs;
-            w->naddrs = host->naddrs;
+            ep->addrs = host->addrs;
+            ep->naddrs = host->naddrs;
 
-            ngx_chat_redis_endpoint_list(rd);
+            ngx_chat_redis_endpoint_set_peers(rd);
             return NGX_OK;
         }
 
@@ -283,7 +259,7 @@ ngx_chat_redis_endpoint_host(ngx_chat_redis_t *rd)
             return rc;
         }
 
-        ngx_chat_redis_endpoint_next(rd);
+        ngx_chat_redis_endpoint_skip_host(rd);
     }
 
     return NGX_DECLINED;
@@ -291,16 +267,16 @@ ngx_chat_redis_endpoint_host(ngx_chat_redis_t *rd)
 
 
 static void
-ngx_chat_redis_endpoint_next(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_skip_host(ngx_chat_redis_t *rd)
 {
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    w->addr = 0;
+    ep->addr = 0;
 
     if (rd->conf->nhosts) {
-        w->host = (w->host + 1) % rd->conf->nhosts;
+        ep->host = (ep->host + 1) % rd->conf->nhosts;
     }
 }
 
@@ -309,25 +285,25 @@ static ngx_int_t
 ngx_chat_redis_endpoint_resolve(ngx_chat_redis_t *rd,
     ngx_chat_redis_host_t *host)
 {
-    u_char                      buf[NGX_CHAT_REDIS_MAX_WORDS];
-    ngx_str_t                   words;
+    u_char                      buf[NGX_CHAT_REDIS_MAX_ERRMSG];
+    ngx_str_t                   errmsg;
     ngx_resolver_t             *resolver;
     ngx_resolver_ctx_t         *ctx;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
     if (rd->conf->resolver == NULL) {
 
         /* a name from Sentinel was not known when the others were resolved */
 
-        words.data = buf;
-        words.len = ngx_snprintf(buf, sizeof(buf),
+        errmsg.data = buf;
+        errmsg.len = ngx_snprintf(buf, sizeof(buf),
                                  "%V is a name, and there is no resolver",
                                  &host->name)
                     - buf;
 
-        ngx_chat_redis_words(rd, &words);
+        ngx_chat_redis_set_errmsg(rd, &errmsg);
 
         return NGX_DECLINED;
     }
@@ -344,94 +320,97 @@ ngx_chat_redis_endpoint_resolve(ngx_chat_redis_t *rd,
     }
 
     ctx->name = host->name;
-    ctx->handler = ngx_chat_redis_endpoint_resolved;
+    ctx->handler = ngx_chat_redis_endpoint_resolve_handler;
     ctx->data = rd;
     ctx->timeout = ngx_min(rd->conf->resolver_timeout,
                            NGX_CHAT_REDIS_LOOKUP_TIMEOUT);
     ctx->cancelable = 1;
 
-    w->ctx = ctx;
-    w->port = host->port;
-    w->rc = NGX_AGAIN;
-    w->starting = 1;
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: resolves \"%V\"",
+                   &rd->conf->name, rd->role, &host->name);
+
+    ep->ctx = ctx;
+    ep->port = host->port;
+    ep->rc = NGX_AGAIN;
+    ep->starting = 1;
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
 
         /* ctx is freed by ngx_resolve_name() on error */
 
-        w->ctx = NULL;
-        w->rc = NGX_DECLINED;
+        ep->ctx = NULL;
+        ep->rc = NGX_DECLINED;
     }
 
-    w->starting = 0;
+    ep->starting = 0;
 
-    return w->rc;
+    return ep->rc;
 }
 
 
 static void
-ngx_chat_redis_endpoint_resolved(ngx_resolver_ctx_t *ctx)
+ngx_chat_redis_endpoint_resolve_handler(ngx_resolver_ctx_t *ctx)
 {
-    u_char                      buf[NGX_CHAT_REDIS_MAX_WORDS];
+    u_char                      buf[NGX_CHAT_REDIS_MAX_ERRMSG];
     ngx_int_t                   rc;
-    ngx_str_t                   words;
+    ngx_str_t                   errmsg;
     ngx_chat_redis_t           *rd;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
     rd = ctx->data;
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    w->ctx = NULL;
+    ep->ctx = NULL;
 
     if (ctx->state) {
-        words.data = buf;
-        words.len = ngx_snprintf(buf, sizeof(buf),
+        errmsg.data = buf;
+        errmsg.len = ngx_snprintf(buf, sizeof(buf),
                                  "%V could not be resolved (%i: %s)",
                                  &ctx->name, ctx->state,
                                  ngx_resolver_strerror(ctx->state))
                     - buf;
 
-        ngx_chat_redis_words(rd, &words);
+        ngx_chat_redis_set_errmsg(rd, &errmsg);
 
         rc = NGX_DECLINED;
 
     } else {
-        rc = ngx_chat_redis_endpoint_answer(rd, ctx);
+        rc = ngx_chat_redis_endpoint_set_resolved(rd, ctx);
     }
 
     ngx_resolve_name_done(ctx);
 
-    if (w->starting) {
-        w->rc = rc;
+    if (ep->starting) {
+        ep->rc = rc;
         return;
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_chat_redis_endpoint_next(rd);
+        ngx_chat_redis_endpoint_skip_host(rd);
 
-        rc = ngx_chat_redis_endpoint_host(rd);
+        rc = ngx_chat_redis_endpoint_find_host(rd);
 
         if (rc == NGX_AGAIN) {
             return;
         }
     }
 
-    ngx_chat_redis_found(rd, rc);
+    rd->endpoint.found(rd, rc);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_endpoint_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx)
+ngx_chat_redis_endpoint_set_resolved(ngx_chat_redis_t *rd,
+    ngx_resolver_ctx_t *ctx)
 {
-    u_char                     *p;
-    socklen_t                   socklen;
     ngx_uint_t                  i;
     ngx_addr_t                 *addrs;
     ngx_pool_t                 *pool;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
-    pool = w->pool;
+    ep = &rd->endpoint;
+    pool = ep->pool;
 
     addrs = ngx_palloc(pool, ctx->naddrs * sizeof(ngx_addr_t));
     if (addrs == NULL) {
@@ -440,33 +419,21 @@ ngx_chat_redis_endpoint_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx)
 
     for (i = 0; i < ctx->naddrs; i++) {
 
-        socklen = ctx->addrs[i].socklen;
-
-        addrs[i].socklen = socklen;
-        addrs[i].sockaddr = ngx_palloc(pool, socklen);
-
-        p = ngx_pnalloc(pool, NGX_SOCKADDR_STRLEN);
-
-        if (addrs[i].sockaddr == NULL || p == NULL) {
+        if (ngx_chat_redis_addr_init(&addrs[i], &ctx->addrs[i], ep->port, pool)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
-
-        ngx_memcpy(addrs[i].sockaddr, ctx->addrs[i].sockaddr, socklen);
-        ngx_inet_set_port(addrs[i].sockaddr, w->port);
-
-        addrs[i].name.data = p;
-        addrs[i].name.len = ngx_sock_ntop(addrs[i].sockaddr, socklen, p,
-                                          NGX_SOCKADDR_STRLEN, 1);
     }
 
-    w->addrs = addrs;
-    w->naddrs = ctx->naddrs;
+    ep->addrs = addrs;
+    ep->naddrs = ctx->naddrs;
 
     /* the resolver has its own way of turning them */
 
-    w->addr = 0;
+    ep->addr = 0;
 
-    ngx_chat_redis_endpoint_list(rd);
+    ngx_chat_redis_endpoint_set_peers(rd);
 
     return NGX_OK;
 }
@@ -475,33 +442,33 @@ ngx_chat_redis_endpoint_answer(ngx_chat_redis_t *rd, ngx_resolver_ctx_t *ctx)
 /* makes peers of addrs */
 
 static void
-ngx_chat_redis_endpoint_list(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_set_peers(ngx_chat_redis_t *rd)
 {
     ngx_peer_connection_t      *pc;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
     pc = &rd->peer;
 
-    if (w->addr >= w->naddrs) {
-        w->addr = 0;
+    if (ep->addr >= ep->naddrs) {
+        ep->addr = 0;
     }
 
-    pc->get = ngx_chat_redis_endpoint_get;
-    pc->free = ngx_chat_redis_endpoint_put;
+    pc->get = ngx_chat_redis_endpoint_get_peer;
+    pc->free = ngx_chat_redis_endpoint_free_peer;
     pc->data = rd;
-    pc->tries = w->naddrs;
+    pc->tries = ep->naddrs;
 }
 
 
 static ngx_int_t
-ngx_chat_redis_endpoint_get(ngx_peer_connection_t *pc, void *data)
+ngx_chat_redis_endpoint_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_chat_redis_t *rd = data;
 
     ngx_addr_t  *addr;
 
-    addr = &rd->where.addrs[rd->where.addr];
+    addr = &rd->endpoint.addrs[rd->endpoint.addr];
 
     pc->sockaddr = addr->sockaddr;
     pc->socklen = addr->socklen;
@@ -514,20 +481,20 @@ ngx_chat_redis_endpoint_get(ngx_peer_connection_t *pc, void *data)
 
 
 static void
-ngx_chat_redis_endpoint_put(ngx_peer_connection_t *pc, void *data,
+ngx_chat_redis_endpoint_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
     ngx_chat_redis_t *rd = data;
 
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
     if (state & NGX_PEER_FAILED) {
-        w->addr++;
+        ep->addr++;
 
-        if (w->addr == w->naddrs) {
-            ngx_chat_redis_endpoint_next(rd);
+        if (ep->addr == ep->naddrs) {
+            ngx_chat_redis_endpoint_skip_host(rd);
         }
     }
 
@@ -537,81 +504,88 @@ ngx_chat_redis_endpoint_put(ngx_peer_connection_t *pc, void *data,
 }
 
 
-ngx_uint_t
-ngx_chat_redis_endpoint_left(ngx_chat_redis_t *rd)
+void
+ngx_chat_redis_endpoint_report_stale(ngx_chat_redis_t *rd)
 {
-    return rd->where.pool && (rd->peer.tries || rd->where.hosts);
+    rd->sentinel->report_stale(rd->endpoint.sentinel);
+}
+
+
+ngx_uint_t
+ngx_chat_redis_endpoint_has_next(ngx_chat_redis_t *rd)
+{
+    return rd->endpoint.pool && (rd->peer.tries || rd->endpoint.hosts);
 }
 
 
 void
-ngx_chat_redis_endpoint_free(ngx_chat_redis_t *rd, ngx_uint_t failed)
+ngx_chat_redis_endpoint_release(ngx_chat_redis_t *rd, ngx_uint_t failed)
 {
     ngx_peer_connection_t      *pc;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
     pc = &rd->peer;
 
-    if (w->ctx) {
-        ngx_resolve_name_done(w->ctx);
-        w->ctx = NULL;
+    if (ep->ctx) {
+        ngx_resolve_name_done(ep->ctx);
+        ep->ctx = NULL;
 
-        ngx_chat_redis_endpoint_next(rd);
+        ngx_chat_redis_endpoint_skip_host(rd);
     }
 
     if (pc->sockaddr == NULL) {
         return;
     }
 
-    if (!w->settled) {
+    if (!ep->released) {
         pc->free(pc, pc->data, failed ? NGX_PEER_FAILED : 0);
 
     } else if (failed) {
 
         /* the group hears of the failure in the next round */
 
-        w->shunned_len = pc->socklen;
-        ngx_memcpy(&w->shunned, pc->sockaddr, pc->socklen);
+        ep->last_failed_len = pc->socklen;
+        ngx_memcpy(&ep->last_failed, pc->sockaddr, pc->socklen);
     }
 
-    w->settled = 0;
+    ep->released = 0;
 
     pc->sockaddr = NULL;
 }
 
 
 void
-ngx_chat_redis_endpoint_end(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_end_round(ngx_chat_redis_t *rd)
 {
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    if (w->sentinel) {
-        ngx_chat_sentinel_give_up(w->sentinel, &w->member);
+    if (ep->sentinel) {
+        rd->sentinel->cancel(ep->sentinel, &ep->member);
     }
 
-    if (w->pool) {
-        ngx_destroy_pool(w->pool);
-        w->pool = NULL;
+    if (ep->pool) {
+        ngx_destroy_pool(ep->pool);
+        ep->pool = NULL;
     }
 
-    w->hosts = 0;
-    w->addrs = NULL;
-    w->naddrs = 0;
-    w->master.len = 0;
+    ep->hosts = 0;
+    ep->addrs = NULL;
+    ep->naddrs = 0;
+    ep->master.len = 0;
 
     ngx_memzero(&rd->peer, sizeof(ngx_peer_connection_t));
 }
 
 
 ngx_str_t *
-ngx_chat_redis_endpoint_name(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_get_name(ngx_chat_redis_t *rd)
 {
     static ngx_str_t  none = ngx_null_string;
 
-    if (rd->peer.sockaddr == NULL || !ngx_chat_redis_endpoint_moves(rd)) {
+    if (rd->peer.sockaddr == NULL || !ngx_chat_redis_endpoint_may_move(rd)) {
         return &none;
     }
 
@@ -622,12 +596,12 @@ ngx_chat_redis_endpoint_name(ngx_chat_redis_t *rd)
 /* may another address be in use later? */
 
 static ngx_uint_t
-ngx_chat_redis_endpoint_moves(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_may_move(ngx_chat_redis_t *rd)
 {
     ngx_chat_redis_conf_t  *rcf;
 
     rcf = rd->conf;
 
     return rcf->group || rcf->sentinel || rcf->hosts->addrs == NULL
-           || rcf->nhosts > 1 || rd->where.naddrs > 1;
+           || rcf->nhosts > 1 || rd->endpoint.naddrs > 1;
 }

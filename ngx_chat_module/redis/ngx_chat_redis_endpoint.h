@@ -1,14 +1,14 @@
 
 /*
- * Where a connection goes.  One attempt follows another in rounds: a round
+ * The address that a connection goes to.  Attempts are made in rounds: a round
  * begins with the question for addresses, which may take time, and goes on
- * from address to address until one works or none is left.  A new round asks
- * anew, so that a name that has changed is followed once the connection is
- * lost.  The answer comes from
+ * from address to address until one works or none is left.  Each round asks, so
+ * that a name that has changed is followed once the connection is lost.  The
+ * answer comes from
  *
  *   the URL      addresses written there, or of a name resolved at start
  *   a resolver   nginx's, with the names servers of http{}, at each round
- *   a group      of http{}, by its own method
+ *   an upstream  block of http{}, by its own method
  *   Sentinel     the address of the master, or a name for the resolver
  *
  * All of them end in the interface of nginx's upstreams: pc->get() chooses,
@@ -39,6 +39,9 @@ typedef struct {
     ngx_uint_t                 naddrs;
     ngx_uint_t                 addr;     /* kept while it works */
 
+    /* the result, after NGX_AGAIN; set by whoever asks */
+    void                     (*found)(ngx_chat_redis_t *rd, ngx_int_t rc);
+
     ngx_resolver_ctx_t        *ctx;      /* a lookup under way */
     in_port_t                  port;     /* for what it finds */
     ngx_int_t                  rc;       /* of one that ended at once */
@@ -46,15 +49,15 @@ typedef struct {
     ngx_chat_sentinel_t       *sentinel;
     ngx_chat_member_t          member;   /* of those who follow it */
     ngx_str_t                  master;   /* "host:port", as Sentinel says */
-    ngx_chat_redis_host_t      said;     /* and the host of that */
+    ngx_chat_redis_host_t      master_host;     /* and the host of that */
 
     /* a group's own get, free and data, and whom it is to leave out next */
     ngx_peer_connection_t      peer;
-    ngx_sockaddr_t             shunned;
-    socklen_t                  shunned_len;
+    ngx_sockaddr_t             last_failed;
+    socklen_t                  last_failed_len;
 
     unsigned                   starting:1;
-    unsigned                   settled:1;    /* given back to the group */
+    unsigned                   released:1;    /* given back to the group */
 } ngx_chat_redis_endpoint_t;
 
 
@@ -67,40 +70,43 @@ void ngx_chat_redis_endpoint_close(ngx_chat_redis_t *rd);
  *
  * NGX_OK        rd->peer is ready for ngx_event_connect_peer(), and rd->host
  *               says whom to expect there
- * NGX_AGAIN     ngx_chat_redis_found() will be called with one of the others
- * NGX_DECLINED  no address is known; rd->words may say why
+ * NGX_AGAIN     rd->endpoint.found() will be called with one of the others
+ * NGX_DECLINED  no address is known; rd->errmsg may say why
  * NGX_ERROR     no memory
  */
-ngx_int_t ngx_chat_redis_endpoint(ngx_chat_redis_t *rd);
+ngx_int_t ngx_chat_redis_endpoint_find(ngx_chat_redis_t *rd);
 
 /*
- * ngx_chat_redis_endpoint_upstream.c: as where, of an upstream block;
- * rd->where.pool is new
+ * ngx_chat_redis_endpoint_upstream.c: as find, of an upstream block;
+ * rd->endpoint.pool is new
  */
-ngx_int_t ngx_chat_redis_endpoint_upstream(ngx_chat_redis_t *rd);
+ngx_int_t ngx_chat_redis_endpoint_upstream_init(ngx_chat_redis_t *rd);
 
-ngx_addr_t *ngx_chat_redis_endpoint_copy(ngx_pool_t *pool, ngx_addr_t *addr);
+/* ngx_chat_redis_addr.c: NULL, NGX_ERROR: no memory */
+ngx_addr_t *ngx_chat_redis_addr_copy(ngx_pool_t *pool, ngx_addr_t *addr);
+ngx_int_t ngx_chat_redis_addr_init(ngx_addr_t *addr,
+    ngx_resolver_addr_t *found, in_port_t port, ngx_pool_t *pool);
 
-/* ngx_chat_redis_conn.c: the outcome, after NGX_AGAIN */
-void ngx_chat_redis_found(ngx_chat_redis_t *rd, ngx_int_t rc);
+/* the server is no master, which Sentinel has called it */
+void ngx_chat_redis_endpoint_report_stale(ngx_chat_redis_t *rd);
 
 /* has the round anything left to try? */
-ngx_uint_t ngx_chat_redis_endpoint_left(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_endpoint_has_next(ngx_chat_redis_t *rd);
 
 /* the connection is up */
-void ngx_chat_redis_endpoint_works(ngx_chat_redis_t *rd);
+void ngx_chat_redis_endpoint_upstream_up(ngx_chat_redis_t *rd);
 
 /*
  * The connection, or the attempt, that rd->peer was used for has ended, or the
  * lookup before it: that is given up.
  */
-void ngx_chat_redis_endpoint_free(ngx_chat_redis_t *rd, ngx_uint_t failed);
+void ngx_chat_redis_endpoint_release(ngx_chat_redis_t *rd, ngx_uint_t failed);
 
 /* the round is over */
-void ngx_chat_redis_endpoint_end(ngx_chat_redis_t *rd);
+void ngx_chat_redis_endpoint_end_round(ngx_chat_redis_t *rd);
 
 /* of the address in use, where the log is to tell it; else empty */
-ngx_str_t *ngx_chat_redis_endpoint_name(ngx_chat_redis_t *rd);
+ngx_str_t *ngx_chat_redis_endpoint_get_name(ngx_chat_redis_t *rd);
 
 
 #endif /* _NGX_CHAT_REDIS_ENDPOINT_H_INCLUDED_ */

@@ -3,15 +3,15 @@
 #include "../net/ngx_chat_redis_upstream.h"
 
 
-static ngx_int_t ngx_chat_redis_endpoint_choose(ngx_peer_connection_t *pc,
+static ngx_int_t ngx_chat_redis_endpoint_upstream_get(ngx_peer_connection_t *pc,
     void *data);
-static void ngx_chat_redis_endpoint_report(ngx_peer_connection_t *pc,
+static void ngx_chat_redis_endpoint_upstream_free(ngx_peer_connection_t *pc,
     void *data,
     ngx_uint_t state);
 
 
 ngx_int_t
-ngx_chat_redis_endpoint_upstream(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_upstream_init(ngx_chat_redis_t *rd)
 {
     ngx_chat_redis_upstream_t  *group;
     ngx_peer_connection_t      *pc;
@@ -23,14 +23,14 @@ ngx_chat_redis_endpoint_upstream(ngx_chat_redis_t *rd)
 
     pc->log = rd->log;
 
-    if (group->init(group->data, pc, rd->where.pool) != NGX_OK) {
+    if (group->init(group->data, pc, rd->endpoint.pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rd->where.peer = *pc;
+    rd->endpoint.peer = *pc;
 
-    pc->get = ngx_chat_redis_endpoint_choose;
-    pc->free = ngx_chat_redis_endpoint_report;
+    pc->get = ngx_chat_redis_endpoint_upstream_get;
+    pc->free = ngx_chat_redis_endpoint_upstream_free;
     pc->data = rd;
 
     return pc->tries ? NGX_OK : NGX_DECLINED;
@@ -38,44 +38,45 @@ ngx_chat_redis_endpoint_upstream(ngx_chat_redis_t *rd)
 
 
 static ngx_int_t
-ngx_chat_redis_endpoint_choose(ngx_peer_connection_t *pc, void *data)
+ngx_chat_redis_endpoint_upstream_get(ngx_peer_connection_t *pc, void *data)
 {
     ngx_chat_redis_t *rd = data;
 
     ngx_int_t                   rc;
     ngx_uint_t                  again;
-    ngx_chat_redis_endpoint_t  *w;
+    ngx_chat_redis_endpoint_t  *ep;
 
-    w = &rd->where;
+    ep = &rd->endpoint;
 
-    rc = w->peer.get(pc, w->peer.data);
+    rc = ep->peer.get(pc, ep->peer.data);
 
-    again = (rc == NGX_OK && pc->tries > 1 && w->shunned_len
+    again = (rc == NGX_OK && pc->tries > 1 && ep->last_failed_len
              && ngx_cmp_sockaddr(pc->sockaddr, pc->socklen,
-                                 &w->shunned.sockaddr, w->shunned_len, 1)
+                                 &ep->last_failed.sockaddr,
+                                 ep->last_failed_len, 1)
                 == NGX_OK);
 
-    w->shunned_len = 0;
+    ep->last_failed_len = 0;
 
     if (!again) {
         return rc;
     }
 
-    w->peer.free(pc, w->peer.data, NGX_PEER_FAILED);
+    ep->peer.free(pc, ep->peer.data, NGX_PEER_FAILED);
 
     pc->sockaddr = NULL;
 
-    return w->peer.get(pc, w->peer.data);
+    return ep->peer.get(pc, ep->peer.data);
 }
 
 
 static void
-ngx_chat_redis_endpoint_report(ngx_peer_connection_t *pc, void *data,
+ngx_chat_redis_endpoint_upstream_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
     ngx_chat_redis_t *rd = data;
 
-    rd->where.peer.free(pc, rd->where.peer.data, state);
+    rd->endpoint.peer.free(pc, rd->endpoint.peer.data, state);
 }
 
 
@@ -86,7 +87,7 @@ ngx_chat_redis_endpoint_report(ngx_peer_connection_t *pc, void *data,
  */
 
 void
-ngx_chat_redis_endpoint_works(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_upstream_up(ngx_chat_redis_t *rd)
 {
     ngx_addr_t              addr, *copy;
     ngx_connection_t       *c;
@@ -102,7 +103,7 @@ ngx_chat_redis_endpoint_works(ngx_chat_redis_t *rd)
     addr.socklen = pc->socklen;
     addr.name = *pc->name;
 
-    copy = ngx_chat_redis_endpoint_copy(rd->where.pool, &addr);
+    copy = ngx_chat_redis_addr_copy(rd->endpoint.pool, &addr);
     if (copy == NULL) {
         return;
     }
@@ -118,5 +119,5 @@ ngx_chat_redis_endpoint_works(ngx_chat_redis_t *rd)
     pc->sockaddr = copy->sockaddr;
     pc->name = &copy->name;
 
-    rd->where.settled = 1;
+    rd->endpoint.released = 1;
 }

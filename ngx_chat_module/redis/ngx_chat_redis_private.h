@@ -2,11 +2,11 @@
 /*
  * The inside of a connection, shared by the files of this folder.
  *
- *   WAIT -> FIND -> CONNECT -> [HANDSHAKE ->] HELLO -> UP
+ *   WAIT -> RESOLVE -> CONNECT -> [HANDSHAKE ->] SETUP -> UP
  *
  *                                       a loss leads back to WAIT, and so
  *                                       does an address that does not work
- *   SHUT                                closed, or told to go: for good
+ *   CLOSED                                  closed, or told to go, for good
  *
  * A new attempt always begins in a timer's handler, so whoever has called out
  * only needs to look whether rd->peer.connection is still there; rd itself is
@@ -21,6 +21,7 @@
 #include "ngx_chat_redis.h"
 #include "ngx_chat_redis_state.h"
 #include "ngx_chat_redis_endpoint.h"
+#include "ngx_chat_redis_pubsub.h"
 
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
@@ -32,7 +33,7 @@
 #define NGX_CHAT_REDIS_LOOKUP_TIMEOUT  1000
 #define NGX_CHAT_REDIS_QUIET       60               /* s */
 #define NGX_CHAT_REDIS_KEEP_OUT    (256 * 1024)     /* when all is sent */
-#define NGX_CHAT_REDIS_MAX_WORDS   200
+#define NGX_CHAT_REDIS_MAX_ERRMSG   200
 #define NGX_CHAT_REDIS_MAX_POLICY  32
 #define NGX_CHAT_REDIS_MAX_STEPS   6
 
@@ -40,13 +41,39 @@
 typedef void (*ngx_chat_redis_push_pt)(void *data, ngx_chat_reply_t *reply);
 
 
+/*
+ * Reports of the parts below ngx_chat_redis.c; each may end the connection.
+ * lost: the connection or the attempt is over, see ngx_chat_redis_lost().
+ */
+
+typedef struct {
+    void                     (*up)(ngx_chat_redis_t *rd);
+    void                     (*lost)(ngx_chat_redis_t *rd, ngx_uint_t kind,
+                                     ngx_err_t err, const char *why);
+
+    /* another address is the right one: it is gone to at once */
+    void                     (*moved)(ngx_chat_redis_t *rd, const char *why);
+
+    /* nginx wants the connection to go: no reconnection */
+    void                     (*stop)(ngx_chat_redis_t *rd);
+
+    /* a reply once it is up; and all that had come was read */
+    void                     (*reply)(ngx_chat_redis_t *rd,
+                                      ngx_chat_reply_t *reply);
+    void                     (*idle)(ngx_chat_redis_t *rd);
+} ngx_chat_redis_handlers_t;
+
+
 struct ngx_chat_redis_s {
     ngx_chat_redis_conf_t     *conf;
     const char                *role;
     ngx_log_t                 *log;
 
+    const ngx_chat_redis_handlers_t  *handlers;
+    const ngx_chat_sentinel_ops_t    *sentinel;  /* NULL: of a Sentinel */
+
     ngx_peer_connection_t      peer;
-    ngx_chat_redis_endpoint_t  where;
+    ngx_chat_redis_endpoint_t  endpoint;
     ngx_msec_t                 started;     /* of the last round */
 
     /* for the next attempt */
@@ -59,10 +86,11 @@ struct ngx_chat_redis_s {
     /* TLS: whose certificate is expected, and where nginx says what failed */
     ngx_str_t                 *host;
     ngx_log_t                  tls_log;
+    void                     (*secured)(ngx_chat_redis_t *rd);
 
     /* AUTH and so on go out alone, before any command */
-    ngx_chat_bytes_t           hello;
-    size_t                     hello_sent;
+    ngx_chat_bytes_t           setup;
+    size_t                     setup_sent;
     ngx_chat_redis_step_e      steps[NGX_CHAT_REDIS_MAX_STEPS];
     ngx_uint_t                 nsteps;
     ngx_uint_t                 step;
@@ -85,34 +113,34 @@ struct ngx_chat_redis_s {
     ngx_str_t                  policy;
     u_char                     policy_buf[NGX_CHAT_REDIS_MAX_POLICY];
 
-    /* words, mostly of Redis, on the failure that is to be logged next */
-    ngx_str_t                  words;
-    u_char                     words_buf[NGX_CHAT_REDIS_MAX_WORDS];
+    /* text, mostly of Redis, on the failure that is to be logged next */
+    ngx_str_t                  errmsg;
+    u_char                     errmsg_buf[NGX_CHAT_REDIS_MAX_ERRMSG];
 
     ngx_uint_t                 logged;      /* kinds of failures */
 
     /* how often a server that could not serve was left, and when so logged */
-    ngx_uint_t                 left;
-    time_t                     told;
+    ngx_uint_t                 nleft;
+    time_t                     left_logged;
 
     ngx_uint_t                 busy;        /* calls on the stack */
     unsigned                   failed:1;    /* the last round */
     unsigned                   dropped:1;   /* by the server, just now */
     unsigned                   closed:1;
-    unsigned                   blamed:1;    /* the current address */
-    unsigned                   asked:1;     /* for a client certificate */
+    unsigned                   addr_failed:1;   /* the current address */
+    unsigned                   cert_requested:1;  /* by the server, of ours */
     unsigned                   replica:1;   /* as INFO says */
     unsigned                   partial:1;   /* see ngx_chat_redis_partial() */
-    unsigned                   whole:1;     /* a Cluster of one master */
+    unsigned                   single_master:1;  /* of a Cluster */
 };
 
 
 /* ngx_chat_redis.c */
 
-void ngx_chat_redis_enter(ngx_chat_redis_t *rd);
-void ngx_chat_redis_leave(ngx_chat_redis_t *rd);
-
-void ngx_chat_redis_now_up(ngx_chat_redis_t *rd);
+/* sentinel: of those that know the master; NULL: no memory */
+ngx_chat_redis_t *ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf,
+    const char *role, const ngx_chat_sentinel_ops_t *sentinel,
+    ngx_log_t *log);
 
 /*
  * The connection or the attempt is over: logs why, closes, fails the commands
@@ -122,76 +150,45 @@ void ngx_chat_redis_now_up(ngx_chat_redis_t *rd);
 void ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     const char *why);
 
-/* another address is the right one: it is asked for, and gone to, at once */
-void ngx_chat_redis_moved(ngx_chat_redis_t *rd, const char *why);
-
 /* as lost, while it is up: another address may do better */
-void ngx_chat_redis_blame(ngx_chat_redis_t *rd, const char *why);
-
-/* as lost, but nginx wants it to go: no reconnection */
-void ngx_chat_redis_shut(ngx_chat_redis_t *rd);
+void ngx_chat_redis_mark_failed(ngx_chat_redis_t *rd, const char *why);
 
 /* all replies once it is up go to the handler; set at once after create */
 void ngx_chat_redis_on_push(ngx_chat_redis_t *rd,
     ngx_chat_redis_push_pt handler, void *data);
 
 
+/* ngx_chat_redis_pubsub.c: sentinel as that of ngx_chat_redis_create() */
+ngx_chat_pubsub_t *ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
+    const ngx_chat_sentinel_ops_t *sentinel, ngx_log_t *log);
+
+
 /* ngx_chat_redis_cmd.c */
 
 /* a command whose replies go to that handler; NGX_OK, NGX_ERROR: not taken */
-ngx_int_t ngx_chat_redis_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
+ngx_int_t ngx_chat_redis_cmd_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
     ngx_uint_t argc);
 
-void ngx_chat_redis_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply);
+void ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply);
 
 /* the timer for the command that is first now, and its handler */
-void ngx_chat_redis_arm(ngx_chat_redis_t *rd);
-void ngx_chat_redis_deadline_handler(ngx_event_t *ev);
+void ngx_chat_redis_cmd_set_timer(ngx_chat_redis_t *rd);
+void ngx_chat_redis_cmd_deadline_handler(ngx_event_t *ev);
 
 /* the connection is up: commands that wait are sent now */
-void ngx_chat_redis_grant(ngx_chat_redis_t *rd);
+void ngx_chat_redis_cmd_extend_deadlines(ngx_chat_redis_t *rd);
 
 /* the callbacks of all commands, with NULL */
-void ngx_chat_redis_fail_all(ngx_chat_redis_t *rd);
+void ngx_chat_redis_cmd_fail_all(ngx_chat_redis_t *rd);
 
 
-/* ngx_chat_redis_conn.c */
-
-void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
-void ngx_chat_redis_reserve(ngx_chat_redis_t *rd);
-void ngx_chat_redis_release(ngx_chat_redis_t *rd);
-
-/* again: it will connect once more, and keeps what that needs */
-void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t again);
-
-void ngx_chat_redis_read(ngx_chat_redis_t *rd);
-void ngx_chat_redis_write(ngx_chat_redis_t *rd);
-
-/* the next step of an attempt, which has a time of its own */
-void ngx_chat_redis_step(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state);
-
-/* the connection can carry commands: AUTH and so on go out */
-void ngx_chat_redis_greet(ngx_chat_redis_t *rd);
-
-
-/* ngx_chat_redis_tls.c */
-
-/* the handshake; leads to greet, or the connection is lost */
-void ngx_chat_redis_tls_start(ngx_chat_redis_t *rd);
-
-/* says goodbye without waiting; the connection is to be closed then */
-void ngx_chat_redis_tls_end(ngx_connection_t *c);
-
-
-/* ngx_chat_redis_setup.c */
-
-ngx_int_t ngx_chat_redis_setup(ngx_chat_redis_t *rd);
-void ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd,
-    ngx_chat_reply_t *reply);
+/* ngx_chat_redis_state.c: rd lasts as long as a call is on the stack */
+void ngx_chat_redis_enter(ngx_chat_redis_t *rd);
+void ngx_chat_redis_leave(ngx_chat_redis_t *rd);
 
 /* keeps what Redis said, cut and cleaned, for the log */
-void ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text);
-ngx_uint_t ngx_chat_redis_begins(ngx_str_t *text, const char *word);
+void ngx_chat_redis_set_errmsg(ngx_chat_redis_t *rd, ngx_str_t *text);
+ngx_uint_t ngx_chat_redis_starts_with(ngx_str_t *text, const char *word);
 
 
 #endif /* _NGX_CHAT_REDIS_PRIVATE_H_INCLUDED_ */

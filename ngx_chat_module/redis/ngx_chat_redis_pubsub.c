@@ -19,10 +19,10 @@ struct ngx_chat_pubsub_s {
     ngx_event_t                   timer;
     ngx_connection_t              dummy;
 
-    unsigned                      asked:1;      /* a PING is on its way */
-    unsigned                      heard:1;      /* anything since then */
+    unsigned                      ping_sent:1;    /* a PING is on its way */
+    unsigned                      alive:1;      /* anything since then */
     unsigned                      refused:1;    /* on this connection */
-    unsigned                      told:1;       /* of a refusal */
+    unsigned                      refusal_logged:1;       /* of a refusal */
 };
 
 
@@ -41,18 +41,18 @@ struct ngx_chat_pubsub_sub_s {
 };
 
 
-static void ngx_chat_pubsub_state(void *data, ngx_uint_t up);
-static void ngx_chat_pubsub_now_up(ngx_chat_pubsub_t *ps);
-static void ngx_chat_pubsub_now_down(ngx_chat_pubsub_t *ps);
+static void ngx_chat_pubsub_state_handler(void *data, ngx_uint_t up);
+static void ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps);
+static void ngx_chat_pubsub_stop(ngx_chat_pubsub_t *ps);
 static void ngx_chat_pubsub_timer_handler(ngx_event_t *ev);
-static void ngx_chat_pubsub_push(void *data, ngx_chat_reply_t *reply);
-static void ngx_chat_pubsub_refused(ngx_chat_pubsub_t *ps, ngx_str_t *text);
-static void ngx_chat_pubsub_confirmed(ngx_chat_pubsub_t *ps, ngx_str_t *name);
+static void ngx_chat_pubsub_push_handler(void *data, ngx_chat_reply_t *reply);
+static void ngx_chat_pubsub_log_refusal(ngx_chat_pubsub_t *ps, ngx_str_t *text);
+static void ngx_chat_pubsub_confirm(ngx_chat_pubsub_t *ps, ngx_str_t *name);
 static void ngx_chat_pubsub_message(ngx_chat_pubsub_t *ps, ngx_str_t *name,
     ngx_chat_reply_t *reply);
 static void ngx_chat_pubsub_send(ngx_chat_pubsub_t *ps, ngx_str_t *argv,
     ngx_uint_t argc);
-static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_lookup(ngx_chat_pubsub_t *ps,
+static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_find(ngx_chat_pubsub_t *ps,
     ngx_str_t *name);
 static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_add(ngx_chat_pubsub_t *ps,
     ngx_str_t *name);
@@ -60,7 +60,8 @@ static void ngx_chat_pubsub_delete(ngx_chat_pubsub_sub_t *sub);
 
 
 ngx_chat_pubsub_t *
-ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf, ngx_log_t *log)
+ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
+    const ngx_chat_sentinel_ops_t *sentinel, ngx_log_t *log)
 {
     ngx_chat_pubsub_t  *ps;
 
@@ -69,7 +70,7 @@ ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf, ngx_log_t *log)
         return NULL;
     }
 
-    ps->redis = ngx_chat_redis_create(rcf, "pubsub", log);
+    ps->redis = ngx_chat_redis_create(rcf, "pubsub", sentinel, log);
     if (ps->redis == NULL) {
         ngx_free(ps);
         return NULL;
@@ -88,8 +89,8 @@ ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf, ngx_log_t *log)
     ps->timer.log = log;
     ps->timer.cancelable = 1;
 
-    ngx_chat_redis_on_state(ps->redis, ngx_chat_pubsub_state, ps);
-    ngx_chat_redis_on_push(ps->redis, ngx_chat_pubsub_push, ps);
+    ngx_chat_redis_on_state(ps->redis, ngx_chat_pubsub_state_handler, ps);
+    ngx_chat_redis_on_push(ps->redis, ngx_chat_pubsub_push_handler, ps);
 
     return ps;
 }
@@ -124,7 +125,7 @@ ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps)
 
 
 void
-ngx_chat_pubsub_renew(ngx_chat_pubsub_t *ps)
+ngx_chat_pubsub_reconnect(ngx_chat_pubsub_t *ps)
 {
     if (ngx_chat_redis_up(ps->redis)) {
         ngx_chat_redis_lost(ps->redis, 0, 0, "left, as commands have been");
@@ -139,11 +140,11 @@ ngx_chat_pubsub_subscribe(ngx_chat_pubsub_t *ps, ngx_str_t *name,
     ngx_str_t               argv[2];
     ngx_chat_pubsub_sub_t  *sub;
 
-    sub = ngx_chat_pubsub_lookup(ps, name);
+    sub = ngx_chat_pubsub_find(ps, name);
 
     if (sub && sub->ops) {
         ngx_log_error(NGX_LOG_ALERT, ps->log, 0,
-                      "subscribed to \"%V\" already", name);
+                      "chat redis: \"%V\" is subscribed already", name);
         return NULL;
     }
 
@@ -156,6 +157,9 @@ ngx_chat_pubsub_subscribe(ngx_chat_pubsub_t *ps, ngx_str_t *name,
 
     sub->ops = ops;
     sub->data = data;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ps->log, 0,
+                   "chat redis subscribe \"%V\"", name);
 
     if (ngx_chat_redis_up(ps->redis)) {
         sub->awaited++;
@@ -178,6 +182,9 @@ ngx_chat_pubsub_unsubscribe(ngx_chat_pubsub_sub_t *sub)
 
     ps = sub->ps;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ps->log, 0,
+                   "chat redis unsubscribe \"%V\"", &sub->sn.str);
+
     if (ngx_chat_redis_up(ps->redis)) {
         ngx_str_set(&argv[0], "UNSUBSCRIBE");
         argv[1] = sub->sn.str;
@@ -194,28 +201,28 @@ ngx_chat_pubsub_unsubscribe(ngx_chat_pubsub_sub_t *sub)
 
 
 static void
-ngx_chat_pubsub_state(void *data, ngx_uint_t up)
+ngx_chat_pubsub_state_handler(void *data, ngx_uint_t up)
 {
     ngx_chat_pubsub_t *ps = data;
 
     if (up) {
-        ngx_chat_pubsub_now_up(ps);
+        ngx_chat_pubsub_start(ps);
 
     } else {
-        ngx_chat_pubsub_now_down(ps);
+        ngx_chat_pubsub_stop(ps);
     }
 }
 
 
 static void
-ngx_chat_pubsub_now_up(ngx_chat_pubsub_t *ps)
+ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps)
 {
     ngx_str_t               argv[1 + NGX_CHAT_PUBSUB_CHUNK];
     ngx_uint_t              n;
     ngx_queue_t            *q;
     ngx_chat_pubsub_sub_t  *sub;
 
-    ps->asked = 0;
+    ps->ping_sent = 0;
     ps->refused = 0;
 
     ngx_add_timer(&ps->timer, NGX_CHAT_PUBSUB_PING);
@@ -249,7 +256,7 @@ ngx_chat_pubsub_now_up(ngx_chat_pubsub_t *ps)
 
 
 static void
-ngx_chat_pubsub_now_down(ngx_chat_pubsub_t *ps)
+ngx_chat_pubsub_stop(ngx_chat_pubsub_t *ps)
 {
     ngx_queue_t            *q, *next;
     ngx_chat_pubsub_sub_t  *sub;
@@ -284,32 +291,32 @@ ngx_chat_pubsub_timer_handler(ngx_event_t *ev)
     c = ev->data;
     ps = c->data;
 
-    /* a refused command is never confirmed: count anew, try again */
+    /* a refused command is never confirmed: count from 0, retry */
 
     if (ps->refused) {
-        ngx_chat_redis_lost(ps->redis, 0, 0, "connects anew after a refusal");
+        ngx_chat_redis_lost(ps->redis, 0, 0, "reconnects after a refusal");
         return;
     }
 
-    if (ps->asked) {
+    if (ps->ping_sent) {
 
         /* a PONG behind many messages may need longer, they will do */
 
-        if (!ps->heard) {
+        if (!ps->alive) {
             ngx_chat_redis_lost(ps->redis, NGX_CHAT_REDIS_LATE, 0,
                                 "a PING was not answered");
             return;
         }
 
-        ps->asked = 0;
+        ps->ping_sent = 0;
 
         ngx_add_timer(ev, NGX_CHAT_PUBSUB_PING - NGX_CHAT_REDIS_TIMEOUT);
 
         return;
     }
 
-    ps->asked = 1;
-    ps->heard = 0;
+    ps->ping_sent = 1;
+    ps->alive = 0;
 
     ngx_add_timer(ev, NGX_CHAT_REDIS_TIMEOUT);
 
@@ -320,16 +327,16 @@ ngx_chat_pubsub_timer_handler(ngx_event_t *ev)
 
 
 static void
-ngx_chat_pubsub_push(void *data, ngx_chat_reply_t *reply)
+ngx_chat_pubsub_push_handler(void *data, ngx_chat_reply_t *reply)
 {
     ngx_chat_pubsub_t *ps = data;
 
     ngx_str_t  kind, name;
 
-    ps->heard = 1;
+    ps->alive = 1;
 
     if (ngx_chat_reply_error(reply, &kind) == NGX_OK) {
-        ngx_chat_pubsub_refused(ps, &kind);
+        ngx_chat_pubsub_log_refusal(ps, &kind);
         return;
     }
 
@@ -343,13 +350,13 @@ ngx_chat_pubsub_push(void *data, ngx_chat_reply_t *reply)
         ngx_chat_pubsub_message(ps, &name, reply);
 
     } else if (ngx_chat_str_is(&kind, "subscribe")) {
-        ngx_chat_pubsub_confirmed(ps, &name);
+        ngx_chat_pubsub_confirm(ps, &name);
     }
 }
 
 
 static void
-ngx_chat_pubsub_refused(ngx_chat_pubsub_t *ps, ngx_str_t *text)
+ngx_chat_pubsub_log_refusal(ngx_chat_pubsub_t *ps, ngx_str_t *text)
 {
     ngx_uint_t  level;
 
@@ -357,33 +364,33 @@ ngx_chat_pubsub_refused(ngx_chat_pubsub_t *ps, ngx_str_t *text)
         return;
     }
 
-    level = ps->told ? NGX_LOG_INFO : NGX_LOG_ERR;
+    level = ps->refusal_logged ? NGX_LOG_INFO : NGX_LOG_ERR;
 
     ps->refused = 1;
-    ps->told = 1;
+    ps->refusal_logged = 1;
 
-    ngx_chat_redis_words(ps->redis, text);
+    ngx_chat_redis_set_errmsg(ps->redis, text);
 
     ngx_log_error(level, ps->log, 0,
-                  "redis %V, pubsub: a command was refused: \"%V\"",
-                  &ps->redis->conf->name, &ps->redis->words);
+                  "chat redis %V, pubsub: a command was refused: \"%V\"",
+                  &ps->redis->conf->name, &ps->redis->errmsg);
 
-    ps->redis->words.len = 0;
+    ps->redis->errmsg.len = 0;
 }
 
 
 static void
-ngx_chat_pubsub_confirmed(ngx_chat_pubsub_t *ps, ngx_str_t *name)
+ngx_chat_pubsub_confirm(ngx_chat_pubsub_t *ps, ngx_str_t *name)
 {
     ngx_chat_pubsub_sub_t  *sub;
 
-    sub = ngx_chat_pubsub_lookup(ps, name);
+    sub = ngx_chat_pubsub_find(ps, name);
 
     if (sub == NULL || sub->awaited == 0) {
         return;
     }
 
-    ps->told = 0;
+    ps->refusal_logged = 0;
 
     sub->awaited--;
 
@@ -396,6 +403,9 @@ ngx_chat_pubsub_confirmed(ngx_chat_pubsub_t *ps, ngx_str_t *name)
         return;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, ps->log, 0,
+                   "chat redis subscribed \"%V\"", name);
+
     sub->ops->confirmed(sub->data);
 }
 
@@ -407,7 +417,7 @@ ngx_chat_pubsub_message(ngx_chat_pubsub_t *ps, ngx_str_t *name,
     ngx_str_t               message;
     ngx_chat_pubsub_sub_t  *sub;
 
-    sub = ngx_chat_pubsub_lookup(ps, name);
+    sub = ngx_chat_pubsub_find(ps, name);
 
     /* not confirmed: of a subscription that was given up before */
 
@@ -428,7 +438,7 @@ ngx_chat_pubsub_message(ngx_chat_pubsub_t *ps, ngx_str_t *name,
 static void
 ngx_chat_pubsub_send(ngx_chat_pubsub_t *ps, ngx_str_t *argv, ngx_uint_t argc)
 {
-    if (ngx_chat_redis_send(ps->redis, argv, argc) != NGX_OK) {
+    if (ngx_chat_redis_cmd_send(ps->redis, argv, argc) != NGX_OK) {
         ngx_chat_redis_lost(ps->redis, NGX_CHAT_REDIS_NO_MEMORY, 0,
                             "no memory for a command");
     }
@@ -436,7 +446,7 @@ ngx_chat_pubsub_send(ngx_chat_pubsub_t *ps, ngx_str_t *argv, ngx_uint_t argc)
 
 
 static ngx_chat_pubsub_sub_t *
-ngx_chat_pubsub_lookup(ngx_chat_pubsub_t *ps, ngx_str_t *name)
+ngx_chat_pubsub_find(ngx_chat_pubsub_t *ps, ngx_str_t *name)
 {
     uint32_t  hash;
 

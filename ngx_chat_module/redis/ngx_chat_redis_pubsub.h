@@ -19,7 +19,7 @@ typedef struct ngx_chat_pubsub_sub_s    ngx_chat_pubsub_sub_t;
 
 
 typedef struct {
-    /* Redis confirmed the subscription: now, or anew after a reconnect */
+    /* Redis confirmed the subscription: now, or after a reconnect */
     void           (*confirmed)(void *data);
 
     /* message is valid during the call */
@@ -27,7 +27,8 @@ typedef struct {
 } ngx_chat_pubsub_ops_t;
 
 
-ngx_chat_pubsub_t *ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
+/* connects, and subscribes again after each loss; NULL: no memory */
+ngx_chat_pubsub_t *ngx_chat_pubsub_open(ngx_chat_redis_conf_t *rcf,
     ngx_log_t *log);
 
 /* frees the subscriptions too; no callback fires any more */
@@ -35,8 +36,8 @@ void ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps);
 
 ngx_uint_t ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps);
 
-/* connects anew, as its address may lead elsewhere now */
-void ngx_chat_pubsub_renew(ngx_chat_pubsub_t *ps);
+/* reconnects, as its address may lead elsewhere now */
+void ngx_chat_pubsub_reconnect(ngx_chat_pubsub_t *ps);
 
 /*
  * A name has one subscription: the caller keeps track of sharing.  While the

@@ -8,7 +8,7 @@
 /* the lag of a Sentinel behind the one that has told of a move, ms */
 #define NGX_CHAT_SENTINEL_LAG     3000
 
-#define NGX_CHAT_SENTINEL_DOUBTS  8
+#define NGX_CHAT_SENTINEL_STALE  8
 
 
 struct ngx_chat_sentinel_s {
@@ -30,46 +30,65 @@ struct ngx_chat_sentinel_s {
     ngx_event_t               poll;
     ngx_connection_t          dummy;
 
-    ngx_uint_t                news;         /* moves so far */
-    ngx_uint_t                doubts;
+    ngx_uint_t                version;        /* moves so far */
+    ngx_uint_t                stale_reports;
     ngx_int_t                 rc;           /* of the last question */
     ngx_uint_t                busy;
     unsigned                  answered:1;   /* notify is to say so */
 };
 
 
+static ngx_chat_sentinel_t *ngx_chat_sentinel_join(
+    ngx_chat_redis_conf_t *rcf, ngx_chat_member_t *m, ngx_log_t *log);
+static void ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s,
+    ngx_chat_member_t *m);
 static ngx_chat_sentinel_t *ngx_chat_sentinel_create(
     ngx_chat_redis_conf_t *rcf, ngx_log_t *log);
 static void ngx_chat_sentinel_free(ngx_chat_sentinel_t *s);
-static ngx_uint_t ngx_chat_sentinel_same(ngx_chat_redis_conf_t *a,
+static ngx_uint_t ngx_chat_sentinel_is_same(ngx_chat_redis_conf_t *a,
     ngx_chat_redis_conf_t *b);
+static void ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s,
+    ngx_chat_member_t *m);
+static void ngx_chat_sentinel_cancel(ngx_chat_sentinel_t *s,
+    ngx_chat_member_t *m);
 static void ngx_chat_sentinel_query(ngx_chat_sentinel_t *s);
-static void ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply);
-static void ngx_chat_sentinel_answer(ngx_chat_sentinel_t *s, ngx_int_t rc);
+static void ngx_chat_sentinel_reply_handler(void *data,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_sentinel_set_result(ngx_chat_sentinel_t *s, ngx_int_t rc);
 static ngx_int_t ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s,
     ngx_str_t *host, ngx_str_t *port, ngx_chat_sentinel_addr_t *sa);
-static ngx_int_t ngx_chat_sentinel_address(ngx_chat_sentinel_t *s,
+static ngx_int_t ngx_chat_sentinel_parse_addr(ngx_chat_sentinel_t *s,
     ngx_str_t *host, ngx_chat_sentinel_addr_t *sa);
-static ngx_int_t ngx_chat_sentinel_name(ngx_str_t *host,
+static ngx_int_t ngx_chat_sentinel_parse_name(ngx_str_t *host,
     ngx_chat_sentinel_addr_t *sa);
 static void ngx_chat_sentinel_copy(ngx_chat_sentinel_addr_t *to,
     ngx_chat_sentinel_addr_t *from);
-static void ngx_chat_sentinel_set(ngx_chat_sentinel_t *s,
+static void ngx_chat_sentinel_set_master(ngx_chat_sentinel_t *s,
     ngx_chat_sentinel_addr_t *sa);
-static ngx_uint_t ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a,
+static ngx_uint_t ngx_chat_sentinel_is_same_addr(ngx_chat_sentinel_addr_t *a,
     ngx_chat_sentinel_addr_t *b);
-static void ngx_chat_sentinel_notify(ngx_event_t *ev);
-static ngx_chat_member_t *ngx_chat_sentinel_next(ngx_chat_sentinel_t *s,
+static void ngx_chat_sentinel_notify_handler(ngx_event_t *ev);
+static ngx_chat_member_t *ngx_chat_sentinel_next_member(ngx_chat_sentinel_t *s,
     ngx_uint_t answered);
-static void ngx_chat_sentinel_state(void *data, ngx_uint_t up);
-static void ngx_chat_sentinel_confirmed(void *data);
-static void ngx_chat_sentinel_message(void *data, ngx_str_t *message);
-static void ngx_chat_sentinel_poll(ngx_event_t *ev);
+static void ngx_chat_sentinel_report_stale(ngx_chat_sentinel_t *s);
+static void ngx_chat_sentinel_state_handler(void *data, ngx_uint_t up);
+static void ngx_chat_sentinel_subscribe_handler(void *data);
+static void ngx_chat_sentinel_message_handler(void *data, ngx_str_t *message);
+static void ngx_chat_sentinel_poll_handler(ngx_event_t *ev);
 
 
-static const ngx_chat_pubsub_ops_t  ngx_chat_sentinel_ops = {
-    ngx_chat_sentinel_confirmed,
-    ngx_chat_sentinel_message
+static const ngx_chat_pubsub_ops_t  ngx_chat_sentinel_pubsub_ops = {
+    ngx_chat_sentinel_subscribe_handler,
+    ngx_chat_sentinel_message_handler
+};
+
+
+const ngx_chat_sentinel_ops_t  ngx_chat_sentinel_ops = {
+    ngx_chat_sentinel_join,
+    ngx_chat_sentinel_leave,
+    ngx_chat_sentinel_ask,
+    ngx_chat_sentinel_cancel,
+    ngx_chat_sentinel_report_stale
 };
 
 
@@ -79,7 +98,7 @@ static ngx_queue_t  ngx_chat_sentinels = {
 };
 
 
-ngx_chat_sentinel_t *
+static ngx_chat_sentinel_t *
 ngx_chat_sentinel_join(ngx_chat_redis_conf_t *rcf, ngx_chat_member_t *m,
     ngx_log_t *log)
 {
@@ -92,7 +111,7 @@ ngx_chat_sentinel_join(ngx_chat_redis_conf_t *rcf, ngx_chat_member_t *m,
     {
         s = ngx_queue_data(q, ngx_chat_sentinel_t, queue);
 
-        if (ngx_chat_sentinel_same(s->conf, rcf)) {
+        if (ngx_chat_sentinel_is_same(s->conf, rcf)) {
             goto found;
         }
     }
@@ -104,8 +123,8 @@ ngx_chat_sentinel_join(ngx_chat_redis_conf_t *rcf, ngx_chat_member_t *m,
 
 found:
 
-    m->told = s->news;
-    m->asks = 0;
+    m->seen_version = s->version;
+    m->asking = 0;
 
     ngx_queue_insert_tail(&s->members, &m->queue);
 
@@ -113,7 +132,7 @@ found:
 }
 
 
-void
+static void
 ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
 {
     ngx_queue_remove(&m->queue);
@@ -143,32 +162,33 @@ ngx_chat_sentinel_create(ngx_chat_redis_conf_t *rcf, ngx_log_t *log)
     s->dummy.fd = (ngx_socket_t) -1;
     s->dummy.data = s;
 
-    s->notify.handler = ngx_chat_sentinel_notify;
+    s->notify.handler = ngx_chat_sentinel_notify_handler;
     s->notify.data = &s->dummy;
     s->notify.log = log;
 
-    s->poll.handler = ngx_chat_sentinel_poll;
+    s->poll.handler = ngx_chat_sentinel_poll_handler;
     s->poll.data = &s->dummy;
     s->poll.log = log;
     s->poll.cancelable = 1;
 
     ngx_queue_insert_tail(&ngx_chat_sentinels, &s->queue);
 
-    s->redis = ngx_chat_redis_create(rcf, "sentinel", log);
+    s->redis = ngx_chat_redis_create(rcf, "sentinel", NULL, log);
     if (s->redis == NULL) {
         goto failed;
     }
 
-    ngx_chat_redis_on_state(s->redis, ngx_chat_sentinel_state, s);
+    ngx_chat_redis_on_state(s->redis, ngx_chat_sentinel_state_handler, s);
 
-    s->pubsub = ngx_chat_pubsub_create(rcf, log);
+    s->pubsub = ngx_chat_pubsub_create(rcf, NULL, log);
     if (s->pubsub == NULL) {
         goto failed;
     }
 
     ngx_str_set(&name, "+switch-master");
 
-    if (ngx_chat_pubsub_subscribe(s->pubsub, &name, &ngx_chat_sentinel_ops, s)
+    if (ngx_chat_pubsub_subscribe(s->pubsub, &name,
+                                  &ngx_chat_sentinel_pubsub_ops, s)
         == NULL)
     {
         goto failed;
@@ -220,7 +240,7 @@ ngx_chat_sentinel_free(ngx_chat_sentinel_t *s)
 /* chat_redis and chat_broker have the same Sentinels more often than not */
 
 static ngx_uint_t
-ngx_chat_sentinel_same(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
+ngx_chat_sentinel_is_same(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
 {
     return a == b
            || (ngx_chat_redis_conf_equal(a, b)
@@ -233,19 +253,19 @@ ngx_chat_sentinel_same(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
 }
 
 
-void
+static void
 ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
 {
-    m->asks = 1;
+    m->asking = 1;
 
     ngx_chat_sentinel_query(s);
 }
 
 
-void
-ngx_chat_sentinel_give_up(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
+static void
+ngx_chat_sentinel_cancel(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
 {
-    m->asks = 0;
+    m->asking = 0;
 }
 
 
@@ -266,15 +286,15 @@ ngx_chat_sentinel_query(ngx_chat_sentinel_t *s)
 
     s->cmd = ngx_chat_redis_command(s->redis, argv, 3,
                                     NGX_CHAT_REDIS_LOOKUP_TIMEOUT,
-                                    ngx_chat_sentinel_reply, s);
+                                    ngx_chat_sentinel_reply_handler, s);
     if (s->cmd == NULL) {
-        ngx_chat_sentinel_answer(s, NGX_DECLINED);
+        ngx_chat_sentinel_set_result(s, NGX_DECLINED);
     }
 }
 
 
 static void
-ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply)
+ngx_chat_sentinel_reply_handler(void *data, ngx_chat_reply_t *reply)
 {
     ngx_chat_sentinel_t *s = data;
 
@@ -290,25 +310,25 @@ ngx_chat_sentinel_reply(void *data, ngx_chat_reply_t *reply)
         /* another Sentinel may know the master, if this one does not */
 
         if (reply) {
-            ngx_chat_redis_blame(s->redis, "no address of the master");
+            ngx_chat_redis_mark_failed(s->redis, "no address of the master");
         }
 
-        ngx_chat_sentinel_answer(s, NGX_DECLINED);
+        ngx_chat_sentinel_set_result(s, NGX_DECLINED);
         return;
     }
 
-    if (!(ngx_chat_sentinel_is(&sa, &s->former)
+    if (!(ngx_chat_sentinel_is_same_addr(&sa, &s->former)
           && ngx_current_msec - s->moved < NGX_CHAT_SENTINEL_LAG))
     {
-        ngx_chat_sentinel_set(s, &sa);
+        ngx_chat_sentinel_set_master(s, &sa);
     }
 
-    ngx_chat_sentinel_answer(s, NGX_OK);
+    ngx_chat_sentinel_set_result(s, NGX_OK);
 }
 
 
 static void
-ngx_chat_sentinel_answer(ngx_chat_sentinel_t *s, ngx_int_t rc)
+ngx_chat_sentinel_set_result(ngx_chat_sentinel_t *s, ngx_int_t rc)
 {
     /* with no Sentinel left the master is still where it was, perhaps */
 
@@ -336,14 +356,14 @@ ngx_chat_sentinel_parse(ngx_chat_sentinel_t *s, ngx_str_t *host,
     sa->addr.name.data = sa->name;
     sa->port = (in_port_t) n;
 
-    rc = ngx_chat_sentinel_address(s, host, sa);
+    rc = ngx_chat_sentinel_parse_addr(s, host, sa);
 
-    return rc == NGX_DECLINED ? ngx_chat_sentinel_name(host, sa) : rc;
+    return rc == NGX_DECLINED ? ngx_chat_sentinel_parse_name(host, sa) : rc;
 }
 
 
 static ngx_int_t
-ngx_chat_sentinel_address(ngx_chat_sentinel_t *s, ngx_str_t *host,
+ngx_chat_sentinel_parse_addr(ngx_chat_sentinel_t *s, ngx_str_t *host,
     ngx_chat_sentinel_addr_t *sa)
 {
     ngx_int_t    rc;
@@ -376,7 +396,7 @@ ngx_chat_sentinel_address(ngx_chat_sentinel_t *s, ngx_str_t *host,
 
 
 static ngx_int_t
-ngx_chat_sentinel_name(ngx_str_t *host, ngx_chat_sentinel_addr_t *sa)
+ngx_chat_sentinel_parse_name(ngx_str_t *host, ngx_chat_sentinel_addr_t *sa)
 {
     u_char  ch;
     size_t  i;
@@ -419,28 +439,29 @@ ngx_chat_sentinel_copy(ngx_chat_sentinel_addr_t *to,
 
 
 static void
-ngx_chat_sentinel_set(ngx_chat_sentinel_t *s, ngx_chat_sentinel_addr_t *sa)
+ngx_chat_sentinel_set_master(ngx_chat_sentinel_t *s,
+    ngx_chat_sentinel_addr_t *sa)
 {
     ngx_uint_t  first, level;
 
     first = (s->master.addr.name.len == 0);
     level = first ? NGX_LOG_INFO : NGX_LOG_NOTICE;
 
-    if (!first && ngx_chat_sentinel_is(sa, &s->master)) {
+    if (!first && ngx_chat_sentinel_is_same_addr(sa, &s->master)) {
         return;
     }
 
     if (!first) {
         ngx_chat_sentinel_copy(&s->former, &s->master);
         s->moved = ngx_current_msec;
-        s->news++;
+        s->version++;
     }
 
     ngx_chat_sentinel_copy(&s->master, sa);
-    s->doubts = 0;
+    s->stale_reports = 0;
 
     ngx_log_error(level, s->log, 0,
-                  "redis %V: the master is at %V", &s->conf->name,
+                  "chat redis %V: the master is at %V", &s->conf->name,
                   &s->master.addr.name);
 
     ngx_post_event(&s->notify, &ngx_posted_events);
@@ -448,7 +469,8 @@ ngx_chat_sentinel_set(ngx_chat_sentinel_t *s, ngx_chat_sentinel_addr_t *sa)
 
 
 static ngx_uint_t
-ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a, ngx_chat_sentinel_addr_t *b)
+ngx_chat_sentinel_is_same_addr(ngx_chat_sentinel_addr_t *a,
+    ngx_chat_sentinel_addr_t *b)
 {
     return a->addr.name.len == b->addr.name.len
            && ngx_memcmp(a->name, b->name, a->addr.name.len) == 0;
@@ -456,7 +478,7 @@ ngx_chat_sentinel_is(ngx_chat_sentinel_addr_t *a, ngx_chat_sentinel_addr_t *b)
 
 
 static void
-ngx_chat_sentinel_notify(ngx_event_t *ev)
+ngx_chat_sentinel_notify_handler(ngx_event_t *ev)
 {
     ngx_uint_t            moved, answered;
     ngx_connection_t     *c;
@@ -474,18 +496,18 @@ ngx_chat_sentinel_notify(ngx_event_t *ev)
     /* each call may take members away, and make some ask again */
 
     for ( ;; ) {
-        m = ngx_chat_sentinel_next(s, answered);
+        m = ngx_chat_sentinel_next_member(s, answered);
 
         if (m == NULL) {
             break;
         }
 
-        moved = !(m->asks && answered);
+        moved = !(m->asking && answered);
 
-        m->told = s->news;
+        m->seen_version = s->version;
 
         if (!moved) {
-            m->asks = 0;
+            m->asking = 0;
         }
 
         m->handler(m->data, moved ? NGX_OK : s->rc, &s->master, moved);
@@ -500,7 +522,7 @@ ngx_chat_sentinel_notify(ngx_event_t *ev)
 
 
 static ngx_chat_member_t *
-ngx_chat_sentinel_next(ngx_chat_sentinel_t *s, ngx_uint_t answered)
+ngx_chat_sentinel_next_member(ngx_chat_sentinel_t *s, ngx_uint_t answered)
 {
     ngx_queue_t        *q;
     ngx_chat_member_t  *m;
@@ -511,7 +533,7 @@ ngx_chat_sentinel_next(ngx_chat_sentinel_t *s, ngx_uint_t answered)
     {
         m = ngx_queue_data(q, ngx_chat_member_t, queue);
 
-        if (m->asks ? answered : m->told != s->news) {
+        if (m->asking ? answered : m->seen_version != s->version) {
             return m;
         }
     }
@@ -520,23 +542,23 @@ ngx_chat_sentinel_next(ngx_chat_sentinel_t *s, ngx_uint_t answered)
 }
 
 
-void
-ngx_chat_sentinel_doubt(ngx_chat_sentinel_t *s)
+static void
+ngx_chat_sentinel_report_stale(ngx_chat_sentinel_t *s)
 {
-    s->doubts++;
+    s->stale_reports++;
 
-    if (s->doubts < NGX_CHAT_SENTINEL_DOUBTS) {
+    if (s->stale_reports < NGX_CHAT_SENTINEL_STALE) {
         return;
     }
 
-    s->doubts = 0;
+    s->stale_reports = 0;
 
-    ngx_chat_redis_blame(s->redis, "what it calls the master is none");
+    ngx_chat_redis_mark_failed(s->redis, "what it calls the master is none");
 }
 
 
 static void
-ngx_chat_sentinel_state(void *data, ngx_uint_t up)
+ngx_chat_sentinel_state_handler(void *data, ngx_uint_t up)
 {
     ngx_chat_sentinel_t *s = data;
 
@@ -549,7 +571,7 @@ ngx_chat_sentinel_state(void *data, ngx_uint_t up)
 /* moves published before the subscription are in the answer */
 
 static void
-ngx_chat_sentinel_confirmed(void *data)
+ngx_chat_sentinel_subscribe_handler(void *data)
 {
     ngx_chat_sentinel_t *s = data;
 
@@ -560,7 +582,7 @@ ngx_chat_sentinel_confirmed(void *data)
 /* "name old-host old-port new-host new-port" */
 
 static void
-ngx_chat_sentinel_message(void *data, ngx_str_t *message)
+ngx_chat_sentinel_message_handler(void *data, ngx_str_t *message)
 {
     ngx_chat_sentinel_t *s = data;
 
@@ -598,12 +620,12 @@ ngx_chat_sentinel_message(void *data, ngx_str_t *message)
         return;
     }
 
-    ngx_chat_sentinel_set(s, &sa);
+    ngx_chat_sentinel_set_master(s, &sa);
 }
 
 
 static void
-ngx_chat_sentinel_poll(ngx_event_t *ev)
+ngx_chat_sentinel_poll_handler(ngx_event_t *ev)
 {
     ngx_connection_t     *c;
     ngx_chat_sentinel_t  *s;

@@ -50,24 +50,36 @@ typedef struct {
     ngx_queue_t            queue;
     ngx_chat_sentinel_pt   handler;
     void                  *data;
-    ngx_uint_t             told;      /* which of the watcher's news */
-    unsigned               asks:1;
+    ngx_uint_t             seen_version;  /* which of the watcher's versions */
+    unsigned               asking:1;
 } ngx_chat_member_t;
 
 
-/* rcf: of the Sentinels, with the master's name.  NULL: no memory */
-ngx_chat_sentinel_t *ngx_chat_sentinel_join(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_member_t *m, ngx_log_t *log);
+/*
+ * Injected into a connection by ngx_chat_redis_open.c, as a watcher itself is
+ * made of connections.
+ */
 
-/* the last one takes the watcher away */
-void ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
+typedef struct {
+    /* rcf: of the Sentinels, with the master's name.  NULL: no memory */
+    ngx_chat_sentinel_t *(*join)(ngx_chat_redis_conf_t *rcf,
+                                 ngx_chat_member_t *m, ngx_log_t *log);
 
-/* the handler will be called once with an answer no older than this */
-void ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
-void ngx_chat_sentinel_give_up(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
+    /* the last one takes the watcher away */
+    void                 (*leave)(ngx_chat_sentinel_t *s,
+                                  ngx_chat_member_t *m);
 
-/* the master that was named is a replica: Sentinel may be out of touch */
-void ngx_chat_sentinel_doubt(ngx_chat_sentinel_t *s);
+    /* the handler will be called once with an answer no older than this */
+    void                 (*ask)(ngx_chat_sentinel_t *s, ngx_chat_member_t *m);
+    void                 (*cancel)(ngx_chat_sentinel_t *s,
+                                   ngx_chat_member_t *m);
+
+    /* the master that was named is a replica: Sentinel may be out of touch */
+    void                 (*report_stale)(ngx_chat_sentinel_t *s);
+} ngx_chat_sentinel_ops_t;
+
+
+extern const ngx_chat_sentinel_ops_t  ngx_chat_sentinel_ops;
 
 
 #endif /* _NGX_CHAT_REDIS_SENTINEL_H_INCLUDED_ */

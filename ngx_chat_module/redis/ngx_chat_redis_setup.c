@@ -1,41 +1,45 @@
 
-#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_conn.h"
 #include "ngx_chat_redis_cluster.h"
 #include "../codec/ngx_chat_str.h"
 
 
-static ngx_int_t ngx_chat_redis_setup_step(ngx_chat_redis_t *rd,
+static ngx_int_t ngx_chat_redis_setup_add(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step, ngx_str_t *argv, ngx_uint_t argc);
-static ngx_int_t ngx_chat_redis_setup_where(ngx_chat_redis_t *rd);
-static ngx_uint_t ngx_chat_redis_setup_array(ngx_chat_redis_t *rd,
-    ngx_chat_redis_step_e step, ngx_chat_reply_t *reply);
-static void ngx_chat_redis_refusal(ngx_chat_redis_t *rd,
+static ngx_int_t ngx_chat_redis_setup_add_role(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_setup_fail(ngx_chat_redis_fault_t *fault,
+    ngx_uint_t kind, const char *why);
+static ngx_int_t ngx_chat_redis_setup_check_role(ngx_chat_reply_t *reply,
+    ngx_chat_redis_step_e step, ngx_chat_redis_fault_t *fault);
+static void ngx_chat_redis_setup_log_refusal(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step);
-static void ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text);
-static void ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info);
-static ngx_int_t ngx_chat_redis_setup_cluster(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_warn(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_setup_set_errmsg(ngx_chat_redis_t *rd,
+    ngx_str_t *text);
+static ngx_int_t ngx_chat_redis_setup_read_info(ngx_chat_redis_t *rd,
+    ngx_str_t *info);
+static ngx_int_t ngx_chat_redis_setup_add_cluster(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_setup_warn_policy(ngx_chat_redis_t *rd);
 
 
 /* once per process */
-static ngx_uint_t  ngx_chat_redis_warned;
-static ngx_uint_t  ngx_chat_redis_told;
+static ngx_uint_t  ngx_chat_redis_setup_warned;
+static ngx_uint_t  ngx_chat_redis_setup_logged;
 
 
 ngx_int_t
-ngx_chat_redis_setup(ngx_chat_redis_t *rd)
+ngx_chat_redis_setup_init(ngx_chat_redis_t *rd)
 {
     u_char      db[NGX_INT_T_LEN], name[64];
     ngx_str_t   argv[4];
     ngx_uint_t  n;
 
-    rd->hello.len = 0;
-    rd->hello_sent = 0;
+    rd->setup.len = 0;
+    rd->setup_sent = 0;
     rd->nsteps = 0;
     rd->step = 0;
     rd->policy.len = 0;
     rd->partial = 0;
-    rd->whole = 0;
+    rd->single_master = 0;
 
     if (rd->conf->password.len) {
         n = 0;
@@ -49,14 +53,14 @@ ngx_chat_redis_setup(ngx_chat_redis_t *rd)
 
         argv[n++] = rd->conf->password;
 
-        if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_AUTH, argv, n)
+        if (ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_AUTH, argv, n)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    if (ngx_chat_redis_setup_where(rd) != NGX_OK) {
+    if (ngx_chat_redis_setup_add_role(rd) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -65,7 +69,7 @@ ngx_chat_redis_setup(ngx_chat_redis_t *rd)
         argv[1].data = db;
         argv[1].len = ngx_sprintf(db, "%ui", rd->conf->db) - db;
 
-        if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_SELECT, argv, 2)
+        if (ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_SELECT, argv, 2)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -78,7 +82,7 @@ ngx_chat_redis_setup(ngx_chat_redis_t *rd)
     argv[2].len = ngx_snprintf(name, sizeof(name), "ngx_chat:%s", rd->role)
                   - name;
 
-    if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_SETNAME, argv, 3)
+    if (ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_SETNAME, argv, 3)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -89,21 +93,21 @@ ngx_chat_redis_setup(ngx_chat_redis_t *rd)
     ngx_str_set(&argv[2], "cluster");
     ngx_str_set(&argv[3], "replication");
 
-    return ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_INFO, argv, 4);
+    return ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_INFO, argv, 4);
 }
 
 
 /* a master must be one, and a Sentinel know of one */
 
 static ngx_int_t
-ngx_chat_redis_setup_where(ngx_chat_redis_t *rd)
+ngx_chat_redis_setup_add_role(ngx_chat_redis_t *rd)
 {
     ngx_str_t  argv[3];
 
     if (rd->conf->sentinel) {
         ngx_str_set(&argv[0], "ROLE");
 
-        return ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_ROLE, argv, 1);
+        return ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_ROLE, argv, 1);
     }
 
     if (rd->conf->master.len) {
@@ -111,7 +115,7 @@ ngx_chat_redis_setup_where(ngx_chat_redis_t *rd)
         ngx_str_set(&argv[1], "get-master-addr-by-name");
         argv[2] = rd->conf->master;
 
-        return ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_MASTER, argv, 3);
+        return ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_MASTER, argv, 3);
     }
 
     return NGX_OK;
@@ -119,95 +123,107 @@ ngx_chat_redis_setup_where(ngx_chat_redis_t *rd)
 
 
 static ngx_int_t
-ngx_chat_redis_setup_step(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
+ngx_chat_redis_setup_add(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
     ngx_str_t *argv, ngx_uint_t argc)
 {
     rd->steps[rd->nsteps++] = step;
 
-    return ngx_chat_resp_format(&rd->hello, argv, argc);
+    return ngx_chat_resp_format(&rd->setup, argv, argc);
 }
 
 
-void
-ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+ngx_int_t
+ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply,
+    ngx_chat_redis_fault_t *fault)
 {
     ngx_str_t              s;
     ngx_chat_redis_step_e  step;
+
+    ngx_memzero(fault, sizeof(ngx_chat_redis_fault_t));
 
     step = rd->steps[rd->step++];
 
     if (ngx_chat_reply_error(reply, &s) == NGX_OK) {
 
         if (step == NGX_CHAT_REDIS_AUTH) {
-            ngx_chat_redis_words_auth(rd, &s);
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
-                                "AUTH was refused");
-            return;
+            ngx_chat_redis_setup_set_errmsg(rd, &s);
+            return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_REFUSED,
+                                             "AUTH was refused");
         }
 
         /* kept also if it goes on: the server may close right after it */
 
-        ngx_chat_redis_words(rd, &s);
+        ngx_chat_redis_set_errmsg(rd, &s);
 
         if (step == NGX_CHAT_REDIS_SELECT) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
-                                "SELECT was refused");
-            return;
+            return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_REFUSED,
+                                             "SELECT was refused");
         }
 
-        if (ngx_chat_redis_begins(&s, "NOAUTH")) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
-                                "a password is needed");
-            return;
+        if (ngx_chat_redis_starts_with(&s, "NOAUTH")) {
+            return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_REFUSED,
+                                             "a password is needed");
         }
 
         if (step == NGX_CHAT_REDIS_MASTER) {
-            ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
-                                "it does not tell where the master is");
-            return;
+            return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_REFUSED,
+                                       "it does not tell where the master is");
         }
 
-        ngx_chat_redis_refusal(rd, step);
+        ngx_chat_redis_setup_log_refusal(rd, step);
 
     } else if (step == NGX_CHAT_REDIS_ROLE || step == NGX_CHAT_REDIS_MASTER) {
 
-        if (!ngx_chat_redis_setup_array(rd, step, reply)) {
-            return;
+        if (ngx_chat_redis_setup_check_role(reply, step, fault) != NGX_OK) {
+            return NGX_ERROR;
         }
 
     } else if (step == NGX_CHAT_REDIS_INFO) {
 
-        if (ngx_chat_reply_str(reply, &s) == NGX_OK) {
-            ngx_chat_redis_info(rd, &s);
+        if (ngx_chat_reply_str(reply, &s) == NGX_OK
+            && ngx_chat_redis_setup_read_info(rd, &s) != NGX_OK)
+        {
+            return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_NO_MEMORY,
+                                             "no memory");
         }
 
     } else if (step == NGX_CHAT_REDIS_CLUSTER) {
-        ngx_chat_redis_cluster_reply(rd, reply);
+        ngx_chat_redis_cluster_reply_handler(rd, reply);
 
     } else if (ngx_chat_reply_str(reply, &s) != NGX_OK) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
-                            "an odd reply to the handshake");
-        return;
+        return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_GARBLED,
+                                         "an odd reply to the handshake");
     }
 
     if (rd->step < rd->nsteps) {
-        return;
+        return NGX_AGAIN;
     }
 
-    if (rd->hello_sent != rd->hello.len) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_GARBLED, 0,
-                            "a reply that answers no command");
-        return;
+    if (rd->setup_sent != rd->setup.len) {
+        return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_GARBLED,
+                                         "a reply that answers no command");
     }
 
-    ngx_chat_redis_now_up(rd);
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_redis_setup_fail(ngx_chat_redis_fault_t *fault, ngx_uint_t kind,
+    const char *why)
+{
+    fault->kind = kind;
+    fault->why = why;
+
+    return NGX_ERROR;
 }
 
 
 /* the connection does without; a stopping server may refuse as well */
 
 static void
-ngx_chat_redis_refusal(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step)
+ngx_chat_redis_setup_log_refusal(ngx_chat_redis_t *rd,
+    ngx_chat_redis_step_e step)
 {
     ngx_uint_t   level;
     const char  *command;
@@ -230,18 +246,20 @@ ngx_chat_redis_refusal(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step)
         command = "CLIENT SETNAME";
     }
 
-    level = ngx_chat_redis_told ? NGX_LOG_INFO : NGX_LOG_WARN;
+    level = ngx_chat_redis_setup_logged ? NGX_LOG_INFO : NGX_LOG_WARN;
 
-    ngx_chat_redis_told = 1;
+    ngx_chat_redis_setup_logged = 1;
 
-    ngx_log_error(level, rd->log, 0, "redis %V, %s: %s was refused: \"%V\"",
-                  &rd->conf->name, rd->role, command, &rd->words);
+    ngx_log_error(level, rd->log, 0,
+                  "chat redis %V, %s: %s was refused: \"%V\"",
+                  &rd->conf->name, rd->role, command, &rd->errmsg);
 }
 
 
-static ngx_uint_t
-ngx_chat_redis_setup_array(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
-    ngx_chat_reply_t *reply)
+static ngx_int_t
+ngx_chat_redis_setup_check_role(ngx_chat_reply_t *reply,
+    ngx_chat_redis_step_e step,
+    ngx_chat_redis_fault_t *fault)
 {
     ngx_str_t  s;
 
@@ -252,42 +270,28 @@ ngx_chat_redis_setup_array(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
     if (step == NGX_CHAT_REDIS_MASTER) {
 
         if (s.len) {
-            return 1;
+            return NGX_OK;
         }
 
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
-                            "no master of that name is known there");
-        return 0;
+        return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_REFUSED,
+                                      "no master of that name is known there");
     }
 
     if (ngx_chat_str_is(&s, "master")) {
-        return 1;
+        return NGX_OK;
     }
 
-    ngx_chat_sentinel_doubt(rd->where.sentinel);
+    fault->not_master = 1;
 
-    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REFUSED, 0,
-                        "what Sentinel calls the master is a replica");
-
-    return 0;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_begins(ngx_str_t *s, const char *text)
-{
-    size_t  len;
-
-    len = ngx_strlen(text);
-
-    return s->len >= len && ngx_memcmp(s->data, text, len) == 0;
+    return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_REFUSED,
+                                "what Sentinel calls the master is a replica");
 }
 
 
 /* an unknown or renamed AUTH is answered with its arguments */
 
 static void
-ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text)
+ngx_chat_redis_setup_set_errmsg(ngx_chat_redis_t *rd, ngx_str_t *text)
 {
     u_char     *p, *last;
     ngx_str_t   s, *password;
@@ -321,85 +325,61 @@ ngx_chat_redis_words_auth(ngx_chat_redis_t *rd, ngx_str_t *text)
         }
     }
 
-    ngx_chat_redis_words(rd, &s);
+    ngx_chat_redis_set_errmsg(rd, &s);
 }
 
 
-void
-ngx_chat_redis_words(ngx_chat_redis_t *rd, ngx_str_t *text)
-{
-    u_char  ch;
-    size_t  i;
-
-    rd->words.len = ngx_min(text->len, NGX_CHAT_REDIS_MAX_WORDS);
-
-    for (i = 0; i < rd->words.len; i++) {
-        ch = text->data[i];
-        rd->words.data[i] = (ch < 0x20 || ch > 0x7e) ? '?' : ch;
-    }
-}
-
-
-static void
-ngx_chat_redis_info(ngx_chat_redis_t *rd, ngx_str_t *info)
+static ngx_int_t
+ngx_chat_redis_setup_read_info(ngx_chat_redis_t *rd, ngx_str_t *info)
 {
     ngx_str_t  value;
 
-    if (ngx_chat_redis_info_value(info, "maxmemory_policy:", &value) == NGX_OK
+    if (ngx_chat_redis_cluster_info_value(info, "maxmemory_policy:",
+                                          &value) == NGX_OK
         && value.len <= NGX_CHAT_REDIS_MAX_POLICY)
     {
         ngx_memcpy(rd->policy.data, value.data, value.len);
         rd->policy.len = value.len;
     }
 
-    ngx_chat_redis_warn(rd);
+    ngx_chat_redis_setup_warn_policy(rd);
 
-    if (!ngx_chat_redis_cluster_enabled(rd, info)) {
-        return;
+    if (!ngx_chat_redis_cluster_is_enabled(rd, info)) {
+        return NGX_OK;
     }
 
-    if (ngx_chat_redis_setup_cluster(rd) != NGX_OK) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
-    }
+    return ngx_chat_redis_setup_add_cluster(rd);
 }
 
 
 /* an extra step, within the timeout of the others */
 
 static ngx_int_t
-ngx_chat_redis_setup_cluster(ngx_chat_redis_t *rd)
+ngx_chat_redis_setup_add_cluster(ngx_chat_redis_t *rd)
 {
     ngx_str_t  argv[2];
 
     ngx_str_set(&argv[0], "CLUSTER");
     ngx_str_set(&argv[1], "INFO");
 
-    if (ngx_chat_redis_setup_step(rd, NGX_CHAT_REDIS_CLUSTER, argv, 2)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_chat_redis_write(rd);
-
-    return NGX_OK;
+    return ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_CLUSTER, argv, 2);
 }
 
 
 static void
-ngx_chat_redis_warn(ngx_chat_redis_t *rd)
+ngx_chat_redis_setup_warn_policy(ngx_chat_redis_t *rd)
 {
-    if (ngx_chat_redis_warned
+    if (ngx_chat_redis_setup_warned
         || ngx_strcmp(rd->role, "commands") != 0
-        || !ngx_chat_redis_begins(&rd->policy, "allkeys-"))
+        || !ngx_chat_redis_starts_with(&rd->policy, "allkeys-"))
     {
         return;
     }
 
-    ngx_chat_redis_warned = 1;
+    ngx_chat_redis_setup_warned = 1;
 
     ngx_log_error(NGX_LOG_WARN, rd->log, 0,
-                  "redis %V: maxmemory-policy \"%V\" may evict the task queue "
-                  "and running generations, \"noeviction\" does not",
+                  "chat redis %V: maxmemory-policy \"%V\" may evict the task "
+                  "queue and running generations, \"noeviction\" does not",
                   &rd->conf->name, &rd->policy);
 }

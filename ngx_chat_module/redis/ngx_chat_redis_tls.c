@@ -1,6 +1,6 @@
 
 #include "ngx_chat_redis_tls.h"
-#include "ngx_chat_redis_private.h"
+#include "ngx_chat_redis_conn.h"
 
 
 #define NGX_CHAT_REDIS_TLS_POOL  2048
@@ -10,12 +10,12 @@ static ngx_int_t ngx_chat_redis_tls_load(ngx_conf_t *cf, ngx_ssl_t *ssl,
     ngx_chat_tls_t *tls);
 static ngx_int_t ngx_chat_redis_tls_certificate(ngx_conf_t *cf,
     ngx_ssl_t *ssl, ngx_chat_tls_t *tls);
-static int ngx_chat_redis_tls_asked(SSL *ssl, void *data);
+static int ngx_chat_redis_tls_cert_handler(SSL *ssl, void *data);
 static ngx_int_t ngx_chat_redis_tls_open(ngx_chat_redis_t *rd);
-static ngx_int_t ngx_chat_redis_tls_expect(ngx_chat_redis_t *rd, SSL *ssl);
+static ngx_int_t ngx_chat_redis_tls_set_name(ngx_chat_redis_t *rd, SSL *ssl);
 static void ngx_chat_redis_tls_handler(ngx_connection_t *c);
-static void ngx_chat_redis_tls_failed(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_tls_writer(ngx_log_t *log, ngx_uint_t level,
+static void ngx_chat_redis_tls_fail(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_tls_log_handler(ngx_log_t *log, ngx_uint_t level,
     u_char *buf, size_t len);
 
 
@@ -44,7 +44,7 @@ ngx_chat_redis_tls_create(ngx_conf_t *cf, ngx_chat_tls_t *tls)
     cln->handler = ngx_ssl_cleanup_ctx;
     cln->data = ssl;
 
-    SSL_CTX_set_cert_cb(ssl->ctx, ngx_chat_redis_tls_asked, NULL);
+    SSL_CTX_set_cert_cb(ssl->ctx, ngx_chat_redis_tls_cert_handler, NULL);
 
     /* pending output moves in memory as more is added, and goes in parts */
 
@@ -147,7 +147,7 @@ ngx_chat_redis_tls_certificate(ngx_conf_t *cf, ngx_ssl_t *ssl,
 /* a server may ask for a certificate, and then do without or refuse */
 
 static int
-ngx_chat_redis_tls_asked(SSL *ssl, void *data)
+ngx_chat_redis_tls_cert_handler(SSL *ssl, void *data)
 {
     ngx_connection_t  *c;
     ngx_chat_redis_t  *rd;
@@ -155,7 +155,7 @@ ngx_chat_redis_tls_asked(SSL *ssl, void *data)
     c = ngx_ssl_get_connection(ssl);
     rd = c->data;
 
-    rd->asked = 1;
+    rd->cert_requested = 1;
 
     return 1;
 }
@@ -166,12 +166,10 @@ ngx_chat_redis_tls_start(ngx_chat_redis_t *rd)
 {
     ngx_connection_t  *c;
 
-    ngx_chat_redis_step(rd, NGX_CHAT_REDIS_HANDSHAKE);
-
-    rd->asked = 0;
+    rd->cert_requested = 0;
 
     if (ngx_chat_redis_tls_open(rd) != NGX_OK) {
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
+        rd->handlers->lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
         return;
     }
 
@@ -209,7 +207,7 @@ ngx_chat_redis_tls_open(ngx_chat_redis_t *rd)
     ngx_memzero(log, sizeof(ngx_log_t));
 
     log->log_level = NGX_LOG_INFO;
-    log->writer = ngx_chat_redis_tls_writer;
+    log->writer = ngx_chat_redis_tls_log_handler;
     log->wdata = rd;
 
     c->log = log;
@@ -220,14 +218,14 @@ ngx_chat_redis_tls_open(ngx_chat_redis_t *rd)
         return NGX_ERROR;
     }
 
-    return ngx_chat_redis_tls_expect(rd, c->ssl->connection);
+    return ngx_chat_redis_tls_set_name(rd, c->ssl->connection);
 }
 
 
 /* both are checked in the handshake; an address is no name to ask for */
 
 static ngx_int_t
-ngx_chat_redis_tls_expect(ngx_chat_redis_t *rd, SSL *ssl)
+ngx_chat_redis_tls_set_name(ngx_chat_redis_t *rd, SSL *ssl)
 {
     int                 rc;
     ngx_str_t          *name;
@@ -272,7 +270,7 @@ ngx_chat_redis_tls_handler(ngx_connection_t *c)
     rd = c->data;
 
     if (!c->ssl->handshaked) {
-        ngx_chat_redis_tls_failed(rd);
+        ngx_chat_redis_tls_fail(rd);
         return;
     }
 
@@ -281,34 +279,35 @@ ngx_chat_redis_tls_handler(ngx_connection_t *c)
                    SSL_get_version(c->ssl->connection),
                    SSL_get_cipher_name(c->ssl->connection));
 
-    ngx_chat_redis_greet(rd);
+    rd->secured(rd);
 }
 
 
 static void
-ngx_chat_redis_tls_failed(ngx_chat_redis_t *rd)
+ngx_chat_redis_tls_fail(ngx_chat_redis_t *rd)
 {
-    long               verdict;
+    long               result;
     SSL               *ssl;
-    u_char            *p, text[NGX_CHAT_REDIS_MAX_WORDS];
+    u_char            *p, text[NGX_CHAT_REDIS_MAX_ERRMSG];
     ngx_str_t          s;
     const char        *why;
 
-    why = rd->asked ? "the TLS handshake failed after the server has asked "
-                      "for a client certificate"
-                    : "the TLS handshake failed";
+    why = rd->cert_requested
+          ? "the TLS handshake failed after the server has asked for a client "
+            "certificate"
+          : "the TLS handshake failed";
 
     ssl = rd->peer.connection->ssl->connection;
-    verdict = SSL_get_verify_result(ssl);
+    result = SSL_get_verify_result(ssl);
 
-    if (verdict != X509_V_OK && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE) {
+    if (result != X509_V_OK && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE) {
         why = "the server's certificate is refused";
 
         p = ngx_slprintf(text, text + sizeof(text), "%s",
-                         X509_verify_cert_error_string(verdict));
+                         X509_verify_cert_error_string(result));
 
-        if (verdict == X509_V_ERR_HOSTNAME_MISMATCH
-            || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH)
+        if (result == X509_V_ERR_HOSTNAME_MISMATCH
+            || result == X509_V_ERR_IP_ADDRESS_MISMATCH)
         {
             p = ngx_slprintf(p, text + sizeof(text), " with %V",
                              rd->conf->tls_name.len ? &rd->conf->tls_name
@@ -318,10 +317,10 @@ ngx_chat_redis_tls_failed(ngx_chat_redis_t *rd)
         s.data = text;
         s.len = p - text;
 
-        ngx_chat_redis_words(rd, &s);
+        ngx_chat_redis_set_errmsg(rd, &s);
     }
 
-    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_UNTRUSTED, 0, why);
+    rd->handlers->lost(rd, NGX_CHAT_REDIS_UNTRUSTED, 0, why);
 }
 
 
@@ -350,7 +349,7 @@ ngx_chat_redis_tls_end(ngx_connection_t *c)
 /* "... [info] 1#1: SSL_read() failed (SSL: error...)" without its beginning */
 
 static void
-ngx_chat_redis_tls_writer(ngx_log_t *log, ngx_uint_t level, u_char *buf,
+ngx_chat_redis_tls_log_handler(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     size_t len)
 {
     u_char            *p, *last;
@@ -371,10 +370,10 @@ ngx_chat_redis_tls_writer(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     s.len = last - s.data;
 
     if (level <= NGX_LOG_ALERT) {
-        ngx_log_error(level, rd->log, 0, "redis %V, %s: %V", &rd->conf->name,
-                      rd->role, &s);
+        ngx_log_error(level, rd->log, 0, "chat redis %V, %s: %V",
+                      &rd->conf->name, rd->role, &s);
         return;
     }
 
-    ngx_chat_redis_words(rd, &s);
+    ngx_chat_redis_set_errmsg(rd, &s);
 }

@@ -46,7 +46,6 @@ static ngx_int_t ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
     ngx_chat_redis_conf_t *rcf, ngx_str_t *text);
 static ngx_int_t ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru,
     ngx_str_t *text, const char *separator);
-static ngx_int_t ngx_chat_redis_url_hex(u_char ch);
 static ngx_int_t ngx_chat_redis_url_fail(ngx_chat_redis_url_t *ru, char *err);
 static u_char *ngx_chat_redis_url_skip(ngx_str_t *url, const char *scheme);
 
@@ -179,8 +178,8 @@ ngx_chat_redis_url_read_args(ngx_chat_redis_url_t *ru)
         return NGX_OK;
     }
 
-    return ngx_chat_redis_args(ru->pool, ru->conf, ru->args, ru->end,
-                               &ru->err);
+    return ngx_chat_redis_args_parse(ru->pool, ru->conf, ru->args, ru->end,
+                                     &ru->err);
 }
 
 
@@ -379,7 +378,7 @@ ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
             return ngx_chat_redis_url_fail(ru, NGX_CHAT_SENTINEL_ARGS);
         }
 
-        if (ngx_chat_redis_url_decode(ru->pool, p + len, end, value, &ru->err)
+        if (ngx_chat_redis_decode(ru->pool, p + len, end, value, &ru->err)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -477,8 +476,8 @@ ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
 
     colon = ngx_strlchr(p, last, ':');
 
-    if (ngx_chat_redis_url_decode(ru->pool, p, colon ? colon : last,
-                                  &ru->conf->user, &ru->err)
+    if (ngx_chat_redis_decode(ru->pool, p, colon ? colon : last,
+                              &ru->conf->user, &ru->err)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -488,8 +487,8 @@ ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
         return NGX_OK;
     }
 
-    return ngx_chat_redis_url_decode(ru->pool, colon + 1, last,
-                                     &ru->conf->password, &ru->err);
+    return ngx_chat_redis_decode(ru->pool, colon + 1, last,
+                                 &ru->conf->password, &ru->err);
 }
 
 
@@ -578,76 +577,6 @@ ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru, ngx_str_t *text,
     name->len = ngx_sprintf(p, "%ui", ru->conf->db) - name->data;
 
     return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_chat_redis_url_decode(ngx_pool_t *pool, u_char *p, u_char *last,
-    ngx_str_t *value, char **err)
-{
-    u_char     *d;
-    ngx_int_t   hi, lo;
-
-    value->len = 0;
-    value->data = ngx_pnalloc(pool, last - p + 1);
-
-    if (value->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    d = value->data;
-
-    for ( /* void */ ; p < last; p++) {
-
-        if (*p != '%') {
-            *d++ = *p;
-            continue;
-        }
-
-        if (last - p < 3) {
-            goto invalid;
-        }
-
-        hi = ngx_chat_redis_url_hex(p[1]);
-        lo = ngx_chat_redis_url_hex(p[2]);
-
-        if (hi == NGX_ERROR || lo == NGX_ERROR) {
-            goto invalid;
-        }
-
-        *d++ = (u_char) (hi * 16 + lo);
-        p += 2;
-    }
-
-    *d = '\0';
-
-    value->len = d - value->data;
-
-    return NGX_OK;
-
-invalid:
-
-    *err = "\"%\" without two hexadecimal digits in the user, the password or "
-           "a parameter of the Redis URL";
-
-    return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_chat_redis_url_hex(u_char ch)
-{
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0';
-    }
-
-    ch |= 0x20;
-
-    if (ch >= 'a' && ch <= 'f') {
-        return ch - 'a' + 10;
-    }
-
-    return NGX_ERROR;
 }
 
 

@@ -94,8 +94,8 @@ ngx_int_t ngx_chat_redis_parse_env(ngx_pool_t *pool, ngx_str_t *url,
 ngx_uint_t ngx_chat_redis_is_url(ngx_str_t *url);
 
 
-/* for the parser: decodes "%" and two digits; NGX_ERROR: *err says why */
-ngx_int_t ngx_chat_redis_url_decode(ngx_pool_t *pool, u_char *p, u_char *last,
+/* ngx_chat_redis_decode.c: "%" and two digits; NGX_ERROR: *err says why */
+ngx_int_t ngx_chat_redis_decode(ngx_pool_t *pool, u_char *p, u_char *last,
     ngx_str_t *value, char **err);
 
 
@@ -108,7 +108,8 @@ u_char *ngx_chat_redis_args_find(u_char *p, u_char *last);
  * For the parser: reads them into args, and into what they replace of the
  * rest.  NGX_ERROR: *err says why; "no memory" is there already.
  */
-ngx_int_t ngx_chat_redis_args(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+ngx_int_t ngx_chat_redis_args_parse(ngx_pool_t *pool,
+    ngx_chat_redis_conf_t *rcf,
     u_char *p, u_char *last, char **err);
 
 

@@ -99,7 +99,8 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
     if (rc == NGX_ABORT) {
         ngx_log_error(NGX_LOG_ERR, st->log, 0,
-                      "redis answered chat command \"%V\" with error \"%V\"",
+                      "chat: redis answered chat command \"%V\" with error "
+                      "\"%V\"",
                       ngx_chat_call_name(call), &error);
         return NGX_ABORT;
     }
@@ -110,7 +111,7 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         st->refused = ngx_time();
 
         ngx_log_error(NGX_LOG_ERR, st->log, 0,
-                      "redis cannot serve chat command \"%V\": \"%V\"",
+                      "chat: redis cannot serve chat command \"%V\": \"%V\"",
                       ngx_chat_call_name(call), &error);
     }
 
@@ -192,7 +193,7 @@ ngx_int_t
 ngx_chat_call_unexpected(ngx_chat_call_t *call)
 {
     ngx_log_error(NGX_LOG_ERR, call->store->log, 0,
-                  "redis sent an unexpected reply to chat command \"%V\"",
+                  "chat: redis sent an unexpected reply to chat command \"%V\"",
                   ngx_chat_call_name(call));
 
     return NGX_ABORT;

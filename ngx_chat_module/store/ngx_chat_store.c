@@ -12,7 +12,7 @@ ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,
     ngx_queue_init(&st->calls);
     st->log = log;
 
-    st->redis = ngx_chat_redis_create(redis, "commands", log);
+    st->redis = ngx_chat_redis_open(redis, "commands", log);
     if (st->redis == NULL) {
         goto failed;
     }
@@ -21,14 +21,14 @@ ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,
         st->broker = st->redis;
 
     } else {
-        st->broker = ngx_chat_redis_create(broker, "broker", log);
+        st->broker = ngx_chat_redis_open(broker, "broker", log);
         if (st->broker == NULL) {
             goto failed;
         }
     }
 
     if (subscriber) {
-        st->pubsub = ngx_chat_pubsub_create(redis, log);
+        st->pubsub = ngx_chat_pubsub_open(redis, log);
         if (st->pubsub == NULL) {
             goto failed;
         }

@@ -141,8 +141,8 @@ ngx_chat_call_dropped(ngx_chat_call_t *call)
     stuck->last = ngx_time();
 
     ngx_log_error(NGX_LOG_ERR, call->store->log, 0,
-                  "redis closed the connection, %ui times in a row, as it was "
-                  "asked for the answer at \"chat:stream:%*s\"%s",
+                  "chat: redis closed the connection, %ui times in a row, as "
+                  "it was asked for the answer at \"chat:stream:%*s\"%s",
                   stuck->times, (size_t) NGX_CHAT_HASH_LEN, call->gen.h,
                   (stuck->times < NGX_CHAT_STUCK_TIMES)
                   ? "" : ", which is not asked for any more for 60 s: is its "
@@ -232,10 +232,10 @@ ngx_chat_store_follow(ngx_chat_call_t *call)
         return;
     }
 
-    left = ngx_chat_redis_left(st->redis);
+    left = ngx_chat_redis_count_left(st->redis);
 
     if (left != st->left) {
         st->left = left;
-        ngx_chat_pubsub_renew(st->pubsub);
+        ngx_chat_pubsub_reconnect(st->pubsub);
     }
 }

@@ -511,8 +511,8 @@ ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
                != NGX_OK))
     {
         ngx_log_error(NGX_LOG_ERR, page->log, 0,
-                      "redis holds an unexpected entry of a chat generation "
-                      "behind entry %uL-%uL", page->ms, page->n);
+                      "chat: redis holds an unexpected entry of a chat "
+                      "generation behind entry %uL-%uL", page->ms, page->n);
         return NGX_ERROR;
     }
 

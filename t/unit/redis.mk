@@ -11,5 +11,6 @@ $(BUILD)/ut_redis_url: $(BUILD)/ut_redis_url.o $(BUILD)/ut_nginx_url.o \
 
 $(BUILD)/ut_redis_url.o: $(REDIS)/ngx_chat_redis_url.c \
                          $(REDIS)/ngx_chat_redis_args.c \
+                         $(REDIS)/ngx_chat_redis_decode.c \
                          $(REDIS)/ngx_chat_redis_conf.c \
                          $(REDIS)/ngx_chat_redis_url.h

@@ -11,6 +11,7 @@
 
 #include "../../ngx_chat_module/redis/ngx_chat_redis_url.c"
 #include "../../ngx_chat_module/redis/ngx_chat_redis_args.c"
+#include "../../ngx_chat_module/redis/ngx_chat_redis_decode.c"
 #include "../../ngx_chat_module/redis/ngx_chat_redis_conf.c"
 
 
