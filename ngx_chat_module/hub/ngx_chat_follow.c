@@ -141,7 +141,7 @@ ngx_chat_follow_stop_handler(void *data)
                    "chat generation %*s is followed no more, channels:%ui",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->hub->channels);
 
-    ngx_chat_pubsub_unsubscribe(f->sub);
+    ngx_chat_store_unsubscribe(f->sub);
     ngx_chat_call_cancel(f->call);
 
     if (f->timer.timer_set) {
@@ -159,7 +159,7 @@ ngx_chat_follow_is_lost(void *data)
 {
     ngx_chat_follow_t *f = data;
 
-    return ngx_chat_redis_down(f->channel->hub->store.redis);
+    return ngx_chat_store_is_down(&f->channel->hub->store);
 }
 
 

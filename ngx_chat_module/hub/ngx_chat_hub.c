@@ -100,7 +100,8 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
 void
 ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
 {
-    ngx_chat_store_t  *st;
+    ngx_chat_store_t        *st;
+    ngx_chat_store_state_t   found;
 
     st = &hub->store;
 
@@ -113,13 +114,14 @@ ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
         return;
     }
 
-    state->redis = ngx_chat_redis_up(st->redis) ? 1 : 0;
-    state->broker = ngx_chat_redis_up(st->broker) ? 1 : 0;
-    state->pubsub = ngx_chat_pubsub_up(st->pubsub) ? 1 : 0;
-    state->redis_down = ngx_chat_redis_down(st->redis) ? 1 : 0;
-    state->partial = ngx_chat_redis_partial(st->redis)
-                     || ngx_chat_redis_partial(st->broker);
-    state->policy = ngx_chat_redis_policy(st->redis);
+    ngx_chat_store_get_state(st, &found);
+
+    state->redis = found.redis;
+    state->broker = found.broker;
+    state->pubsub = found.pubsub;
+    state->partial = found.partial;
+    state->policy = found.policy;
+    state->redis_down = ngx_chat_store_is_down(st) ? 1 : 0;
 
     state->no_reads = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_READ);
     state->no_writes = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_WRITE);

@@ -112,6 +112,24 @@ ngx_int_t ngx_chat_store_init(ngx_chat_store_t *st,
 /* calls under way fire with NGX_ERROR before this returns */
 void ngx_chat_store_close(ngx_chat_store_t *st);
 
+/* subscriptions are ngx_chat_store_subscribe()'s: no callback any more */
+void ngx_chat_store_unsubscribe(ngx_chat_pubsub_sub_t *sub);
+
+
+typedef struct {
+    unsigned               redis:1;    /* the connection is up */
+    unsigned               broker:1;
+    unsigned               pubsub:1;
+    unsigned               partial:1;  /* of a Cluster: Redis or broker */
+    ngx_str_t             *policy;     /* of eviction; empty: not known */
+} ngx_chat_store_state_t;
+
+void ngx_chat_store_get_state(ngx_chat_store_t *st,
+    ngx_chat_store_state_t *state);
+
+/* as ngx_chat_redis_down() of the connection for generations */
+ngx_uint_t ngx_chat_store_is_down(ngx_chat_store_t *st);
+
 /*
  * How Redis has refused a service when it was last asked for it: the first
  * word of the error, such as "OOM", or "ERR" for one that is no such word.

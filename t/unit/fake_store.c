@@ -35,40 +35,24 @@ ngx_chat_store_close(ngx_chat_store_t *st)
 }
 
 
-ngx_uint_t
-ngx_chat_redis_up(ngx_chat_redis_t *rd)
-{
-    return !fake.redis_down;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_down(ngx_chat_redis_t *rd)
-{
-    return fake.redis_down;
-}
-
-
-ngx_uint_t
-ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps)
-{
-    return !fake.pubsub_down;
-}
-
-
-ngx_uint_t
-ngx_chat_redis_partial(ngx_chat_redis_t *rd)
-{
-    return 0;
-}
-
-
-ngx_str_t *
-ngx_chat_redis_policy(ngx_chat_redis_t *rd)
+void
+ngx_chat_store_get_state(ngx_chat_store_t *st, ngx_chat_store_state_t *state)
 {
     static ngx_str_t  policy = ngx_string("noeviction");
 
-    return &policy;
+    ngx_memzero(state, sizeof(ngx_chat_store_state_t));
+
+    state->redis = !fake.redis_down;
+    state->broker = !fake.redis_down;
+    state->pubsub = !fake.pubsub_down;
+    state->policy = &policy;
+}
+
+
+ngx_uint_t
+ngx_chat_store_is_down(ngx_chat_store_t *st)
+{
+    return fake.redis_down;
 }
 
 
@@ -297,7 +281,7 @@ ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 
 
 void
-ngx_chat_pubsub_unsubscribe(ngx_chat_pubsub_sub_t *sub)
+ngx_chat_store_unsubscribe(ngx_chat_pubsub_sub_t *sub)
 {
     fake_message_t         *m;
     ngx_chat_pubsub_sub_t  **last;
