@@ -477,7 +477,7 @@ cmp_ok(time() - $started, '<', 2 + $SLACK, 'none is known: told at once');
 like($nginx->error_log, qr/\[error\].*provider "$_" is not configured here/,
      "none is known: the log names $_") foreach 'nobody', 'nobody2';
 like($nginx->error_log,
-     qr/\[error\].*no provider that the question names is configured here/,
+     qr/\[error\].*question has no provider that is configured here/,
      'none is known: the log says so');
 
 my $some = question('some');

@@ -161,23 +161,6 @@ while (my ($file, $name) = splice(@shown, 0, 2)) {
 same('files of tests', [ map { m!([^/]+)$! } glob("$root/t/*.t") ],
      [ part($tests, 'Which file tests what') =~ /`(\w+\.t)`/g ]);
 
-# the test library, and the language of the fake provider
-
-my @library = map { s!^\Q$root\E/t/lib/Chat/!!r }
-    glob("$root/t/lib/Chat/*.pm $root/t/lib/Chat/[!C]*/*.pm");
-
-is_deeply([ grep { part($tests, 'The test library') !~ m!`\Q$_\E`! } @library ],
-          [], 'each file of the test library is in its table');
-
-my $language = part($tests, 'The fake provider');
-my %option = map { $_ => 1 } map { read_file($_) =~ /opt(?:ions)?->\{(\w+)\}/g }
-    "$root/t/lib/provider", "$root/t/lib/Chat/Answer.pm",
-    glob("$root/t/lib/Chat/Provider/*.pm");
-
-is_deeply([ grep { $language !~ /`$_(?:=\w+)?`/ } sort keys %option ], [],
-          'each option of the fake provider is in its table');
-
-
 # help
 
 foreach my $script (map { m!([^/]+)$! } grep { -x && -f }

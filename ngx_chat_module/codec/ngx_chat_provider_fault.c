@@ -198,8 +198,8 @@ ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f, u_char *buf)
 
     last = buf + NGX_CHAT_FAULT_LINE;
 
-    p = ngx_chat_fault_put(buf, last, "provider \"",
-                           sizeof("provider \"") - 1);
+    p = ngx_chat_fault_put(buf, last, "chat provider \"",
+                           sizeof("chat provider \"") - 1);
     p = ngx_chat_fault_put(p, last, f->provider->name.data,
                            f->provider->name.len);
     p = ngx_chat_fault_put(p, last, "\" at \"", sizeof("\" at \"") - 1);

@@ -3,8 +3,8 @@
  * The consumer of the task queue: reads tasks over a connection of its own and
  * starts jobs.  After each (re)connect it reads the pending entries, delivered
  * to this filler before, then new ones with blocking reads, as long as fewer
- * jobs run than may.  Work by the clock, and entries of other fillers, are for
- * ngx_chat_consumer_maintenance.h.
+ * jobs run than may.  What is done by the clock, and entries of other fillers,
+ * are in ngx_chat_consumer_maintenance.h.
  *
  * There is one for the life of the process.  Its handlers fire from the event
  * loop; drained() may also fire inside ngx_chat_consumer_drain().

@@ -1,7 +1,7 @@
 
 /*
  * Maintenance of the task queue, by the clock: touches the entries of jobs that
- * run, so that no other filler takes them over; scans for entries of
+ * run, so that no other filler takes them for left behind; scans for entries of
  * dead fillers and starts their jobs; counts the tasks that wait; and sweeps
  * consumers of processes that ended.
  *

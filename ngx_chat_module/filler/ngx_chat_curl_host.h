@@ -25,13 +25,10 @@ typedef struct {
     ngx_chat_curl_host_t  host[2];
     ngx_uint_t            n;       /* 0: addresses, or names libcurl knows */
 
-    /*
-     * for CURLOPT_RESOLVE: removes the first name from libcurl's cache, so that
-     * CURLOPT_RESOLVER_START_FUNCTION is called for it
-     */
+    /* for CURLOPT_RESOLVE: makes libcurl ask for the first name */
     struct curl_slist    *unresolved;
 
-    /* 1: libcurl would not call that, names are looked up before */
+    /* libcurl would not ask: names are looked up before the transfer */
     unsigned              resolve_first:1;
 } ngx_chat_curl_hosts_t;
 

@@ -22,13 +22,13 @@
 
 
 typedef struct {
-    ngx_chat_redis_conf_t  *redis;
-    ngx_chat_redis_conf_t  *broker;
-    ngx_array_t            *providers;    /* of ngx_chat_provider_t * */
-    ngx_resolver_t         *resolver;     /* of http{}, or NULL */
-    ngx_uint_t              processes;
-    ngx_uint_t              concurrency;  /* generations at once */
-    ngx_chat_scoreboard_t  *scoreboard;
+    ngx_chat_redis_conf_t *redis;
+    ngx_chat_redis_conf_t *broker;
+    ngx_array_t           *providers;    /* of ngx_chat_provider_t * */
+    ngx_resolver_t        *resolver;     /* of http{}, or NULL */
+    ngx_uint_t             processes;
+    ngx_uint_t             concurrency;
+    ngx_chat_scoreboard_t *scoreboard;
 } ngx_chat_filler_conf_t;
 
 

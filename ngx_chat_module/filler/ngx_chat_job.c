@@ -152,7 +152,7 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
 
     claim.task = job->task.entry;
     claim.predecessor = jobs->predecessor;
-    claim.budget = job->choice.budget + NGX_CHAT_JOB_SPARE;
+    claim.budget = job->conversation.failover.budget + NGX_CHAT_JOB_SPARE;
     claim.alone = ngx_chat_job_alone(job);
 
     job->state = NGX_CHAT_JOB_CLAIMING;
@@ -267,14 +267,7 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
         return;
     }
 
-    if (job->choice.n == 0) {
-        job->error = NGX_CHAT_E_INTERNAL;
-        ngx_chat_job_write(job);
-        return;
-    }
-
-    ngx_chat_failover_anew(&job->choice);
-    ngx_chat_job_ask(job);
+    ngx_chat_conversation_start(&job->conversation);
 }
 
 

@@ -1,28 +1,30 @@
 
 #include "ngx_chat_job_private.h"
+#include "ngx_chat_provider_curl.h"
 
 
 #define NGX_CHAT_JOB_CHUNK_LENS  (4 * 1024 * 1024)
 
 
-static void ngx_chat_job_call(ngx_chat_job_t *job);
-static void ngx_chat_job_delta(void *data, ngx_str_t *text);
-static void ngx_chat_job_provider_end(void *data,
-    ngx_chat_provider_end_t *end);
-static void ngx_chat_job_keep(ngx_chat_job_t *job, ngx_str_t *s);
+static ngx_int_t ngx_chat_job_text_handler(void *data, ngx_str_t *text);
+static ngx_int_t ngx_chat_job_restart_handler(void *data);
+static void ngx_chat_job_ended_handler(void *data,
+    ngx_chat_provider_result_t *result);
 static void ngx_chat_job_event_handler(ngx_event_t *ev);
-static void ngx_chat_job_again_handler(ngx_event_t *ev);
 
 
-static const ngx_chat_provider_ops_t  ngx_chat_job_ops = {
-    ngx_chat_job_delta,
-    ngx_chat_job_provider_end
+static const ngx_chat_conversation_ops_t  ngx_chat_job_ops = {
+    ngx_chat_job_text_handler,
+    ngx_chat_job_restart_handler,
+    ngx_chat_job_ended_handler
 };
 
 
 ngx_int_t
 ngx_chat_job_prepare(ngx_chat_job_t *job)
 {
+    ngx_chat_conversation_t  *cv;
+
     job->text.max = ngx_max(job->task.max_answer, 1);
     job->chunk_lens.max = NGX_CHAT_JOB_CHUNK_LENS;
 
@@ -30,11 +32,24 @@ ngx_chat_job_prepare(ngx_chat_job_t *job)
     job->event.data = job;
     job->event.log = &job->log;
 
-    job->again.handler = ngx_chat_job_again_handler;
-    job->again.data = job;
-    job->again.log = &job->log;
+    cv = &job->conversation;
 
-    return ngx_chat_job_candidates(job);
+    cv->transport = &ngx_chat_provider_curl_transport;
+    cv->ctx = job->jobs->curl;
+    cv->ops = &ngx_chat_job_ops;
+    cv->data = job;
+    cv->messages = &job->task.messages;
+    cv->max_answer = job->text.max;
+    cv->pool = job->pool;
+    cv->log = &job->log;
+
+    if (ngx_chat_conversation_init(cv, job->jobs->peers->nelts) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_chat_job_candidates(job);
+
+    return NGX_OK;
 }
 
 
@@ -53,62 +68,15 @@ ngx_chat_job_start_over(ngx_chat_job_t *job)
 }
 
 
-/* whichever is next, now or in a while; if there is none, the last error */
-
-void
-ngx_chat_job_ask(ngx_chat_job_t *job)
-{
-    ngx_msec_t  delay;
-
-    switch (ngx_chat_failover_next(&job->choice, &delay)) {
-
-    case NGX_OK:
-        ngx_chat_job_start_over(job);
-        ngx_chat_job_call(job);
-        return;
-
-    case NGX_AGAIN:
-        ngx_chat_job_start_over(job);
-        ngx_add_timer(&job->again, delay);
-        return;
-
-    default: /* NGX_DECLINED */
-        job->error = job->end.error;
-        ngx_chat_job_write(job);
-        return;
-    }
-}
-
-
-static void
-ngx_chat_job_call(ngx_chat_job_t *job)
-{
-    job->call = ngx_chat_provider_call(job->jobs->curl,
-                                       job->choice.option->peer->provider,
-                                       &job->task.messages,
-                                       ngx_chat_failover_left(&job->choice),
-                                       &ngx_chat_job_ops, job, &job->log);
-
-    if (job->call == NULL) {
-        job->error = NGX_CHAT_E_INTERNAL;
-        ngx_chat_job_write(job);
-    }
-}
-
-
 /* inside libcurl: what follows from the chunk is left to the posted event */
 
-static void
-ngx_chat_job_delta(void *data, ngx_str_t *text)
+static ngx_int_t
+ngx_chat_job_text_handler(void *data, ngx_str_t *text)
 {
     ngx_chat_job_t *job = data;
 
     uint32_t   len;
     ngx_int_t  rc;
-
-    if (job->error != NGX_CHAT_E_NONE) {
-        return;
-    }
 
     len = (uint32_t) text->len;
 
@@ -118,101 +86,45 @@ ngx_chat_job_delta(void *data, ngx_str_t *text)
         rc = ngx_chat_bytes_append(&job->chunk_lens, &len, sizeof(uint32_t));
     }
 
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "provider \"%V\" sent an answer longer than "
-                      "chat_max_answer",
-                      &job->choice.option->peer->provider->name);
-
-        job->error = NGX_CHAT_E_ANSWER_TOO_LONG;
-
-    } else if (rc != NGX_OK) {
-        job->error = NGX_CHAT_E_INTERNAL;
-    }
-
     ngx_post_event(&job->event, &ngx_posted_events);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_chat_job_restart_handler(void *data)
+{
+    ngx_chat_job_start_over(data);
+
+    return NGX_OK;
 }
 
 
 static void
-ngx_chat_job_provider_end(void *data, ngx_chat_provider_end_t *end)
+ngx_chat_job_ended_handler(void *data, ngx_chat_provider_result_t *result)
 {
     ngx_chat_job_t *job = data;
 
-    job->call = NULL;
-    job->ended = 1;
-    job->end = *end;
-
-    ngx_chat_job_keep(job, &job->end.finish);
-    ngx_chat_job_keep(job, &job->end.model);
-    ngx_chat_job_keep(job, &job->end.usage);
-
-    ngx_post_event(&job->event, &ngx_posted_events);
-}
-
-
-static void
-ngx_chat_job_keep(ngx_chat_job_t *job, ngx_str_t *s)
-{
-    if (s->len == 0) {
-        return;
-    }
-
-    s->data = ngx_pstrdup(job->pool, s);
-
-    if (s->data == NULL) {
-        s->len = 0;
-    }
-}
-
-
-static void
-ngx_chat_job_event_handler(ngx_event_t *ev)
-{
-    ngx_chat_job_t  *job;
-
-    job = ev->data;
-
-    if (job->error != NGX_CHAT_E_NONE) {
-        ngx_chat_job_stop_asking(job);
-
-    } else if (job->ended) {
-        job->ended = 0;
-
-        ngx_chat_job_judge(job);
-
-        if (job->end.error != NGX_CHAT_E_NONE) {
-            ngx_chat_job_ask(job);
-            return;
-        }
-
-        job->answered = 1;
-    }
+    job->result = *result;
+    job->error = result->error;
+    job->answered = (result->error == NGX_CHAT_E_NONE);
 
     ngx_chat_job_write(job);
 }
 
 
 static void
-ngx_chat_job_again_handler(ngx_event_t *ev)
+ngx_chat_job_event_handler(ngx_event_t *ev)
 {
-    ngx_chat_job_ask(ev->data);
+    ngx_chat_job_write(ev->data);
 }
 
 
 void
 ngx_chat_job_stop_asking(ngx_chat_job_t *job)
 {
-    if (job->call) {
-        ngx_chat_provider_cancel(job->call);
-        job->call = NULL;
-    }
-
-    job->ended = 0;
-
-    if (job->again.timer_set) {
-        ngx_del_timer(&job->again);
-    }
+    ngx_chat_conversation_stop(&job->conversation);
 
     if (job->event.posted) {
         ngx_delete_posted_event(&job->event);

@@ -5,25 +5,18 @@
 #define NGX_CHAT_JOB_NAME  64
 
 
-static void ngx_chat_job_add_option(ngx_chat_job_t *job, ngx_str_t *name,
+static void ngx_chat_job_add_candidate(ngx_chat_job_t *job, ngx_str_t *name,
     ngx_str_t *fp);
-static void ngx_chat_job_unknown(ngx_chat_job_t *job, ngx_str_t *name);
+static void ngx_chat_job_log_unknown(ngx_chat_job_t *job, ngx_str_t *name);
 
 
 /* "name=fp name=fp" */
 
-ngx_int_t
+void
 ngx_chat_job_candidates(ngx_chat_job_t *job)
 {
     u_char     *p, *last, *end;
     ngx_str_t   name, fp;
-
-    if (ngx_chat_failover_init(&job->choice, job->jobs->peers->nelts, job->pool,
-                               &job->log)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     p = job->task.providers.data;
     last = p + job->task.providers.len;
@@ -51,39 +44,37 @@ ngx_chat_job_candidates(ngx_chat_job_t *job)
         fp.len = end - fp.data;
 
         if (name.len) {
-            ngx_chat_job_add_option(job, &name, &fp);
+            ngx_chat_job_add_candidate(job, &name, &fp);
         }
 
         p = end + 1;
     }
 
-    if (job->choice.n == 0) {
+    if (job->conversation.failover.n == 0) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "no provider that the question names is configured "
+                      "chat question has no provider that is configured "
                       "here: hosts that share a broker share their providers");
     }
-
-    return NGX_OK;
 }
 
 
 static void
-ngx_chat_job_add_option(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
+ngx_chat_job_add_candidate(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
 {
     ngx_chat_peer_t       *peer;
-    ngx_chat_candidate_t  *option;
+    ngx_chat_candidate_t  *candidate;
     ngx_chat_provider_t   *pv;
 
     peer = ngx_chat_peers_find(job->jobs->peers, name);
 
     if (peer == NULL) {
-        ngx_chat_job_unknown(job, name);
+        ngx_chat_job_log_unknown(job, name);
         return;
     }
 
-    option = ngx_chat_failover_add(&job->choice, peer);
+    candidate = ngx_chat_failover_add(&job->conversation.failover, peer);
 
-    if (option == NULL) {
+    if (candidate == NULL) {
         return;
     }
 
@@ -95,14 +86,14 @@ ngx_chat_job_add_option(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
         return;
     }
 
-    option->foreign = 1;
+    candidate->fp_mismatch = 1;
 
-    if (!peer->told) {
-        peer->told = 1;
+    if (!peer->mismatch_logged) {
+        peer->mismatch_logged = 1;
 
         ngx_log_error(NGX_LOG_WARN, &job->log, 0,
-                      "provider \"%V\" is configured differently where the "
-                      "question was asked: its answers are not cached",
+                      "chat provider \"%V\" is configured differently where "
+                      "the question was asked: its answers are not cached",
                       &pv->name);
     }
 }
@@ -111,7 +102,7 @@ ngx_chat_job_add_option(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
 /* the name is somebody else's: it goes into the log with care */
 
 static void
-ngx_chat_job_unknown(ngx_chat_job_t *job, ngx_str_t *name)
+ngx_chat_job_log_unknown(ngx_chat_job_t *job, ngx_str_t *name)
 {
     size_t     i;
     ngx_str_t  shown;
@@ -126,23 +117,5 @@ ngx_chat_job_unknown(ngx_chat_job_t *job, ngx_str_t *name)
     }
 
     ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                  "provider \"%V\" is not configured here", &shown);
-}
-
-
-void
-ngx_chat_job_judge(ngx_chat_job_t *job)
-{
-    ngx_chat_outcome_t        outcome;
-    ngx_chat_provider_end_t  *end;
-
-    end = &job->end;
-
-    outcome.retry_after = end->retry_after;
-    outcome.answered = (end->error == NGX_CHAT_E_NONE);
-    outcome.final = end->final;
-    outcome.innocent = (end->error == NGX_CHAT_E_INTERNAL);
-    outcome.retry = end->retry;
-
-    ngx_chat_failover_judge(&job->choice, &outcome);
+                  "chat provider \"%V\" is not configured here", &shown);
 }

@@ -14,8 +14,7 @@
 
 
 #include "ngx_chat_job.h"
-#include "ngx_chat_provider_call.h"
-#include "../provider/ngx_chat_failover.h"
+#include "../provider/ngx_chat_conversation.h"
 #include "../codec/ngx_chat_bytes.h"
 
 #include <ngx_event.h>
@@ -35,7 +34,7 @@ typedef enum {
 struct ngx_chat_job_s {
     ngx_chat_jobs_t           *jobs;
     ngx_pool_t                *pool;
-    ngx_chat_provider_call_t  *call;
+    ngx_chat_call_t           *write;      /* the one command in flight */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_int_t                  ident;
@@ -47,17 +46,15 @@ struct ngx_chat_job_s {
     ngx_chat_lease_t           grip;
 
     /* the providers' side */
-    ngx_chat_failover_t        choice;     /* of those that are known */
-    ngx_chat_provider_end_t    end;
-    ngx_event_t                again;      /* the next round */
-    ngx_event_t                event;      /* posted: something came */
+    ngx_chat_conversation_t    conversation;
+    ngx_chat_provider_result_t  result;    /* once answered */
+    ngx_event_t                event;      /* posted: a text came */
 
     /* the answer: the text in one piece, and the length of each chunk */
     ngx_chat_bytes_t           text;
     ngx_chat_bytes_t           chunk_lens;  /* of uint32_t */
 
     /* Redis' side */
-    ngx_chat_call_t           *write;      /* the one command in flight */
     ngx_uint_t                 next;       /* the first chunk not sent */
     size_t                     offset;     /* where it begins in text */
     ngx_event_t                renewal;
@@ -65,7 +62,6 @@ struct ngx_chat_job_s {
 
     ngx_chat_error_e           error;      /* code to end with, if any */
 
-    unsigned                   ended:1;    /* the call did: see end */
     unsigned                   answered:1;  /* and text is the whole answer */
     unsigned                   broken:1;   /* no chunks any more, only fail */
     unsigned                   hasty:1;    /* Redis has been waited for */
@@ -84,20 +80,14 @@ ngx_int_t ngx_chat_job_prepare(ngx_chat_job_t *job);
 
 
 /*
- * The task's providers that are known here, in choice; none is no error, but
- * logged.  NGX_ERROR: no memory.
+ * Adds the task's providers that are known here to the conversation; none is
+ * no error, but logged.
  */
-ngx_int_t ngx_chat_job_candidates(ngx_chat_job_t *job);
-
-/* the call has ended: what follows for who was asked */
-void ngx_chat_job_judge(ngx_chat_job_t *job);
+void ngx_chat_job_candidates(ngx_chat_job_t *job);
 
 
 /* forgets the chunks; what clients have of them goes with a "processing" */
 void ngx_chat_job_start_over(ngx_chat_job_t *job);
-
-/* asks it; may end the job, as all that follow but stop_asking */
-void ngx_chat_job_ask(ngx_chat_job_t *job);
 
 /* no more is expected from the provider; not from inside libcurl */
 void ngx_chat_job_stop_asking(ngx_chat_job_t *job);

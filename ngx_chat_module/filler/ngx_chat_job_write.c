@@ -175,12 +175,15 @@ ngx_chat_job_appended(void *data, ngx_int_t rc, ngx_uint_t heard,
 static ngx_chat_call_t *
 ngx_chat_job_finish(ngx_chat_job_t *job)
 {
-    ngx_str_t            *reason;
-    ngx_chat_finish_t     finish;
-    ngx_chat_provider_t  *pv;
+    ngx_str_t             *reason;
+    ngx_chat_finish_t      finish;
+    ngx_chat_provider_t   *pv;
+    ngx_chat_candidate_t  *candidate;
 
-    pv = job->choice.option->peer->provider;
-    reason = &job->end.finish;
+    candidate = ngx_chat_conversation_candidate(&job->conversation);
+
+    pv = candidate->peer->provider;
+    reason = &job->result.finish;
 
     finish.text.data = job->text.data;
     finish.text.len = job->text.len;
@@ -188,11 +191,11 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.count = job->chunk_lens.len / sizeof(uint32_t);
     finish.finish = *reason;
     finish.provider = pv->name;
-    finish.model = job->end.model.len ? job->end.model : pv->model;
-    finish.usage = job->end.usage;
+    finish.model = job->result.model.len ? job->result.model : pv->model;
+    finish.usage = job->result.usage;
     finish.ttl = 0;
 
-    if (job->text.len && !job->choice.option->foreign
+    if (job->text.len && !candidate->fp_mismatch
         && ngx_chat_str_is(reason, "stop"))
     {
         finish.ttl = job->task.ttl;

@@ -13,7 +13,7 @@
 #include "ngx_chat_lookup.h"
 
 
-/* allocates lk->addrs for n addresses; NGX_OK; NGX_ERROR: no memory */
+/* room in lk->addrs for n addresses; NGX_OK; NGX_ERROR: no memory */
 ngx_int_t ngx_chat_lookup_addrs_init(ngx_chat_lookup_t *lk, ngx_uint_t n);
 
 /* appends one of them */

@@ -14,23 +14,23 @@
 #endif
 
 
-static ngx_int_t ngx_chat_provider_options(CURL *easy,
+static ngx_int_t ngx_chat_provider_easy_options(CURL *easy,
     ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
-static int ngx_chat_provider_socket(void *data, curl_socket_t s,
+static int ngx_chat_provider_easy_socket(void *data, curl_socket_t s,
     curlsocktype purpose);
-static ngx_uint_t ngx_chat_provider_route(CURL *easy,
+static ngx_uint_t ngx_chat_provider_easy_network(CURL *easy,
     ngx_chat_provider_t *pv);
-static ngx_int_t ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
+static ngx_int_t ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_pool_t *pool);
-static ngx_int_t ngx_chat_provider_default(ngx_chat_provider_easy_t *pe,
+static ngx_int_t ngx_chat_provider_easy_default(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_keyval_t *kv, ngx_pool_t *pool);
-static ngx_int_t ngx_chat_provider_header(ngx_chat_provider_easy_t *pe,
+static ngx_int_t ngx_chat_provider_easy_header(ngx_chat_provider_easy_t *pe,
     const char *format, ngx_keyval_t *kv, ngx_pool_t *pool);
 
 
-static ngx_str_t  ngx_chat_provider_path = ngx_string("/chat/completions");
+static ngx_str_t  ngx_chat_provider_easy_path = ngx_string("/chat/completions");
 
-static ngx_keyval_t  ngx_chat_provider_defaults[] = {
+static ngx_keyval_t  ngx_chat_provider_easy_defaults[] = {
 
     { ngx_string("Content-Type"), ngx_string("application/json") },
     { ngx_string("Accept"), ngx_string("text/event-stream") },
@@ -41,20 +41,20 @@ static ngx_keyval_t  ngx_chat_provider_defaults[] = {
 
 
 ngx_int_t
-ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv,
-    ngx_str_t *messages, ngx_pool_t *pool)
+ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_t *pv, ngx_str_t *messages, ngx_pool_t *pool)
 {
     u_char     *p, *url;
     ngx_str_t   body;
 
-    url = ngx_pnalloc(pool, pv->url.len + ngx_chat_provider_path.len + 1);
+    url = ngx_pnalloc(pool, pv->url.len + ngx_chat_provider_easy_path.len + 1);
     if (url == NULL) {
         return NGX_ERROR;
     }
 
     p = ngx_cpymem(url, pv->url.data, pv->url.len);
-    p = ngx_cpymem(p, ngx_chat_provider_path.data,
-                   ngx_chat_provider_path.len);
+    p = ngx_cpymem(p, ngx_chat_provider_easy_path.data,
+                   ngx_chat_provider_easy_path.len);
     *p = '\0';
 
     /* in one piece, since libcurl may have to send it again */
@@ -74,7 +74,7 @@ ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv,
         return NGX_ERROR;
     }
 
-    if (ngx_chat_provider_headers(pe, pv, pool) != NGX_OK) {
+    if (ngx_chat_provider_easy_headers(pe, pv, pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -84,7 +84,7 @@ ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv,
         return NGX_ERROR;
     }
 
-    return ngx_chat_provider_options(pe->easy, pv, url, &body);
+    return ngx_chat_provider_easy_options(pe->easy, pv, url, &body);
 }
 
 
@@ -104,7 +104,7 @@ ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe)
 
 
 static ngx_int_t
-ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
+ngx_chat_provider_easy_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     ngx_str_t *body)
 {
     ngx_uint_t  failed;
@@ -130,7 +130,7 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL,
                                NGX_CHAT_PROVIDER_PROBE);
     failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION,
-                               ngx_chat_provider_socket);
+                               ngx_chat_provider_easy_socket);
 
     /* libcurl would change the signals of the process for each call */
     failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -139,7 +139,7 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     /* should libcurl look anything up, nobody waits for its thread */
     failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 
-    failed |= ngx_chat_provider_route(easy, pv);
+    failed |= ngx_chat_provider_easy_network(easy, pv);
 
     /* refused by a libcurl that was built without HTTP/2 */
     (void) curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
@@ -155,7 +155,7 @@ ngx_chat_provider_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
  */
 
 static int
-ngx_chat_provider_socket(void *data, curl_socket_t s, curlsocktype purpose)
+ngx_chat_provider_easy_socket(void *data, curl_socket_t s, curlsocktype purpose)
 {
     int  ms;
 
@@ -170,7 +170,7 @@ ngx_chat_provider_socket(void *data, curl_socket_t s, curlsocktype purpose)
 
 
 static ngx_uint_t
-ngx_chat_provider_route(CURL *easy, ngx_chat_provider_t *pv)
+ngx_chat_provider_easy_network(CURL *easy, ngx_chat_provider_t *pv)
 {
     ngx_uint_t        failed;
     struct curl_blob  blob;
@@ -203,19 +203,20 @@ ngx_chat_provider_route(CURL *easy, ngx_chat_provider_t *pv)
 
 
 static ngx_int_t
-ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
+ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_pool_t *pool)
 {
     u_char        *p;
     ngx_uint_t     i, n;
     ngx_keyval_t  *kv, bearer;
 
-    n = sizeof(ngx_chat_provider_defaults) / sizeof(ngx_keyval_t);
+    n = sizeof(ngx_chat_provider_easy_defaults) / sizeof(ngx_keyval_t);
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_chat_provider_default(pe, pv, &ngx_chat_provider_defaults[i],
-                                      pool)
+        if (ngx_chat_provider_easy_default(pe, pv,
+                                           &ngx_chat_provider_easy_defaults[i],
+                                           pool)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -234,7 +235,7 @@ ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
         p = ngx_cpymem(bearer.value.data, "Bearer ", sizeof("Bearer ") - 1);
         ngx_memcpy(p, pv->key.data, pv->key.len);
 
-        if (ngx_chat_provider_default(pe, pv, &bearer, pool) != NGX_OK) {
+        if (ngx_chat_provider_easy_default(pe, pv, &bearer, pool) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -249,9 +250,9 @@ ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
 
         /* "Name;" is how libcurl is told to send an empty value */
 
-        if (ngx_chat_provider_header(pe, kv[i].value.len ? "%V: %V%Z"
+        if (ngx_chat_provider_easy_header(pe, kv[i].value.len ? "%V: %V%Z"
                                                          : "%V;%V%Z",
-                                     &kv[i], pool)
+                                          &kv[i], pool)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -265,7 +266,7 @@ ngx_chat_provider_headers(ngx_chat_provider_easy_t *pe,
 /* a header that a configured one of the same name replaces */
 
 static ngx_int_t
-ngx_chat_provider_default(ngx_chat_provider_easy_t *pe,
+ngx_chat_provider_easy_default(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_keyval_t *kv, ngx_pool_t *pool)
 {
     ngx_uint_t     i;
@@ -288,14 +289,14 @@ ngx_chat_provider_default(ngx_chat_provider_easy_t *pe,
 
     /* "Name:" keeps libcurl from sending its own */
 
-    return ngx_chat_provider_header(pe, kv->value.len ? "%V: %V%Z"
+    return ngx_chat_provider_easy_header(pe, kv->value.len ? "%V: %V%Z"
                                                       : "%V:%V%Z",
-                                    kv, pool);
+                                         kv, pool);
 }
 
 
 static ngx_int_t
-ngx_chat_provider_header(ngx_chat_provider_easy_t *pe, const char *format,
+ngx_chat_provider_easy_header(ngx_chat_provider_easy_t *pe, const char *format,
     ngx_keyval_t *kv, ngx_pool_t *pool)
 {
     u_char             *p;
@@ -320,56 +321,47 @@ ngx_chat_provider_header(ngx_chat_provider_easy_t *pe, const char *format,
 
 
 void
-ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
-    ngx_chat_provider_fault_t *f, CURLcode rc)
+ngx_chat_provider_easy_fail(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_call_t *call, CURLcode rc)
 {
-    long               status;
-    ngx_uint_t         retry;
-    const char        *what;
-    ngx_chat_error_e   error;
+    long                             status;
+    ngx_chat_provider_fault_t       *f;
+    ngx_chat_provider_call_fault_e   fault;
 
-    retry = 1;
     status = 0;
+    f = &call->fault;
 
     switch (rc) {
 
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
-        error = NGX_CHAT_E_PROVIDER_AWAY;
-        what = "cannot be resolved";
+        fault = NGX_CHAT_CALL_UNRESOLVED;
         break;
 
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
-        error = NGX_CHAT_E_PROVIDER_AWAY;
-        what = "cannot be reached";
+        fault = NGX_CHAT_CALL_UNREACHABLE;
         break;
 
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_URL_MALFORMAT:
-        error = NGX_CHAT_E_PROVIDER_AWAY;
-        what = "cannot be connected to safely";
-        retry = 0;
+        fault = NGX_CHAT_CALL_UNSAFE;
         break;
 
     case CURLE_OPERATION_TIMEDOUT:
         /* of all timeouts libcurl is told the one for connecting alone */
-        error = NGX_CHAT_E_PROVIDER_TIMEOUT;
-        what = "did not accept the connection in time";
+        fault = NGX_CHAT_CALL_CONNECT_TIMEOUT;
         break;
 
     case CURLE_FAILED_INIT:
     case CURLE_OUT_OF_MEMORY:
-        error = NGX_CHAT_E_INTERNAL;
-        what = "could not be asked for want of connections, open files "
-               "or memory";
+        fault = NGX_CHAT_CALL_LOCAL;
         break;
 
     default:
-        error = NGX_CHAT_E_PROVIDER_BROKEN;
-        what = "broke the connection off";
+        fault = NGX_CHAT_CALL_BROKEN_OFF;
         break;
     }
 
@@ -379,14 +371,11 @@ ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
         == CURLE_OK
         && status >= 300)
     {
-        error = NGX_CHAT_E_PROVIDER_AWAY;
-        what = "cannot be reached through the proxy";
-        retry = (status >= 500);
+        fault = (status >= 500) ? NGX_CHAT_CALL_PROXY_FAILED
+                                : NGX_CHAT_CALL_PROXY_REFUSED;
     }
 
-    if (f->error == NGX_CHAT_E_NONE) {
-        f->detail = f->words[0] ? f->words : curl_easy_strerror(rc);
-    }
+    f->detail = f->words[0] ? f->words : curl_easy_strerror(rc);
 
-    ngx_chat_provider_fault(f, error, retry, what);
+    ngx_chat_provider_call_fail(call, fault);
 }

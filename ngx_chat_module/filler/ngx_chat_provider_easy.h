@@ -9,7 +9,7 @@
 #define _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_
 
 
-#include "../codec/ngx_chat_provider_fault.h"
+#include "../provider/ngx_chat_provider_call.h"
 #include <curl/curl.h>
 
 
@@ -23,14 +23,14 @@ typedef struct {
  * The pool must outlive the handle.  NGX_ERROR: no memory; to be freed all
  * the same.
  */
-ngx_int_t ngx_chat_provider_easy(ngx_chat_provider_easy_t *pe,
+ngx_int_t ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_str_t *messages, ngx_pool_t *pool);
 
 void ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe);
 
 /* libcurl gave up before there was a status, or in the stream */
-void ngx_chat_provider_easy_fault(ngx_chat_provider_easy_t *pe,
-    ngx_chat_provider_fault_t *f, CURLcode rc);
+void ngx_chat_provider_easy_fail(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_call_t *call, CURLcode rc);
 
 
 #endif /* _NGX_CHAT_PROVIDER_EASY_H_INCLUDED_ */

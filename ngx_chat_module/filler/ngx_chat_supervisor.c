@@ -7,13 +7,12 @@
 
 
 #define NGX_CHAT_SUPERVISOR_RESPAWN_MIN   250      /* ms */
-#define NGX_CHAT_SUPERVISOR_RESPAWN_MAX   30000
+#define NGX_CHAT_SUPERVISOR_RESPAWN_MAX    30000
 
 /* ms; a filler that lived so long did not die of starting: no delay */
-#define NGX_CHAT_SUPERVISOR_RESPAWN_GOOD  1000
+#define NGX_CHAT_SUPERVISOR_RESPAWN_GOOD   1000
 
-/* ms; holds the worker while its filler drains */
-#define NGX_CHAT_SUPERVISOR_DRAIN_TICK    1000
+#define NGX_CHAT_SUPERVISOR_DRAIN_TICK     1000
 
 
 typedef struct {
@@ -21,14 +20,14 @@ typedef struct {
     ngx_cycle_t             *cycle;
     ngx_uint_t               number;
     ngx_pid_t                pid;
-    ngx_connection_t        *control;   /* NULL: no process */
+    ngx_connection_t        *control;   /* NULL: there is no process */
 
     /* reserved for the next spawn, lest clients take all; see reserve_files */
     ngx_connection_t        *spare;
     ngx_socket_t             spare_fd[2];
 
     ngx_event_t              timer;     /* respawn, or wait for the drain */
-    ngx_connection_t         dummy;     /* data of timer */
+    ngx_connection_t         dummy;     /* for debug lines about timer */
     ngx_msec_t               started;
     ngx_msec_t               delay;
     u_char                   token[NGX_CHAT_TOKEN_LEN];
@@ -213,7 +212,7 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
 
     (void) close(fd[1]);
 
-    /* a socketpair takes two: fd[0] is closed before the next spawn */
+    /* fd[0] will be the other file: closed before the next spawn */
     ngx_chat_supervisor_reserve_files(child, 1);
 
     child->started = ngx_current_msec;
@@ -224,7 +223,8 @@ ngx_chat_supervisor_spawn_child(ngx_chat_child_t *child)
 
 
 static ngx_int_t
-ngx_chat_supervisor_watch_child(ngx_chat_child_t *child, ngx_socket_t fd)
+ngx_chat_supervisor_watch_child(ngx_chat_child_t *child,
+    ngx_socket_t fd)
 {
     ngx_connection_t  *c;
 
@@ -308,7 +308,8 @@ ngx_chat_supervisor_control_handler(ngx_event_t *rev)
 
 
 static void
-ngx_chat_supervisor_reserve_files(ngx_chat_child_t *child, ngx_uint_t files)
+ngx_chat_supervisor_reserve_files(ngx_chat_child_t *child,
+    ngx_uint_t files)
 {
     ngx_uint_t  n;
 
@@ -393,7 +394,7 @@ ngx_chat_supervisor_replace_child(ngx_chat_child_t *child)
 static void
 ngx_chat_supervisor_schedule_respawn(ngx_chat_child_t *child)
 {
-    /* with the method "poll" a connection needs a file: no spare one then */
+    /* with "poll" each connection has a file */
 
     if (child->spare == NULL && child->cycle->files == NULL) {
         child->spare = ngx_get_connection((ngx_socket_t) -1, child->cycle->log);
@@ -403,10 +404,6 @@ ngx_chat_supervisor_schedule_respawn(ngx_chat_child_t *child)
 
     child->delay = ngx_max(child->delay * 2, NGX_CHAT_SUPERVISOR_RESPAWN_MIN);
     child->delay = ngx_min(child->delay, NGX_CHAT_SUPERVISOR_RESPAWN_MAX);
-
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, child->cycle->log, 0,
-                   "chat filler %ui respawn in %M ms",
-                   child->number, child->delay);
 
     child->timer.cancelable = 1;
     ngx_add_timer(&child->timer, child->delay);
@@ -436,7 +433,8 @@ ngx_chat_supervisor_timer_handler(ngx_event_t *ev)
 
 
 static void
-ngx_chat_supervisor_send_command(ngx_chat_child_t *child, u_char command)
+ngx_chat_supervisor_send_command(ngx_chat_child_t *child,
+    u_char command)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, child->cycle->log, 0,
                    "chat filler %P is sent '%c'", child->pid, command);

@@ -10,7 +10,7 @@ static ngx_chat_candidate_t *ngx_chat_failover_pick(ngx_chat_failover_t *c,
     ngx_uint_t usable);
 static ngx_int_t ngx_chat_failover_round(ngx_chat_failover_t *c,
     ngx_msec_t *delay);
-static ngx_msec_t ngx_chat_failover_wait(ngx_chat_candidate_t *option);
+static ngx_msec_t ngx_chat_failover_wait(ngx_chat_candidate_t *candidate);
 
 
 ngx_int_t
@@ -20,10 +20,10 @@ ngx_chat_failover_init(ngx_chat_failover_t *c, ngx_uint_t max, ngx_pool_t *pool,
     ngx_memzero(c, sizeof(ngx_chat_failover_t));
 
     c->log = log;
-    c->options = ngx_pcalloc(pool,
-                             ngx_max(max, 1) * sizeof(ngx_chat_candidate_t));
+    c->candidates = ngx_pcalloc(pool,
+                                ngx_max(max, 1) * sizeof(ngx_chat_candidate_t));
 
-    return c->options ? NGX_OK : NGX_ERROR;
+    return c->candidates ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -31,39 +31,39 @@ ngx_chat_candidate_t *
 ngx_chat_failover_add(ngx_chat_failover_t *c, ngx_chat_peer_t *peer)
 {
     ngx_uint_t             i;
-    ngx_chat_candidate_t  *option;
+    ngx_chat_candidate_t  *candidate;
 
     for (i = 0; i < c->n; i++) {
-        if (c->options[i].peer == peer) {
+        if (c->candidates[i].peer == peer) {
             return NULL;
         }
     }
 
-    option = &c->options[c->n++];
-    option->peer = peer;
+    candidate = &c->candidates[c->n++];
+    candidate->peer = peer;
 
     c->budget = ngx_max(c->budget, peer->provider->total_timeout);
 
-    return option;
+    return candidate;
 }
 
 
 void
-ngx_chat_failover_anew(ngx_chat_failover_t *c)
+ngx_chat_failover_reset(ngx_chat_failover_t *c)
 {
     ngx_uint_t             i;
-    ngx_chat_candidate_t  *option;
+    ngx_chat_candidate_t  *candidate;
 
     for (i = 0; i < c->n; i++) {
-        option = &c->options[i];
+        candidate = &c->candidates[i];
 
-        option->asked = 0;
-        option->round = 0;
-        option->wait = 0;
-        option->out = 0;
+        candidate->asked = 0;
+        candidate->round = 0;
+        candidate->wait = 0;
+        candidate->out = 0;
     }
 
-    c->option = NULL;
+    c->candidate = NULL;
     c->round = 0;
     c->deadline = ngx_current_msec + c->budget;
 }
@@ -72,38 +72,38 @@ ngx_chat_failover_anew(ngx_chat_failover_t *c)
 ngx_int_t
 ngx_chat_failover_next(ngx_chat_failover_t *c, ngx_msec_t *delay)
 {
-    ngx_chat_candidate_t  *option;
+    ngx_chat_candidate_t  *candidate;
 
     if ((ngx_msec_int_t) (c->deadline - ngx_current_msec) <= 0) {
         return NGX_DECLINED;
     }
 
-    option = ngx_chat_failover_pick(c, 1);
+    candidate = ngx_chat_failover_pick(c, 1);
 
     /* better one that does not seem to work than none */
 
-    if (option == NULL) {
-        option = ngx_chat_failover_pick(c, 0);
+    if (candidate == NULL) {
+        candidate = ngx_chat_failover_pick(c, 0);
     }
 
-    if (option == NULL) {
+    if (candidate == NULL) {
         return ngx_chat_failover_round(c, delay);
     }
 
-    if (c->option && c->option != option) {
+    if (c->candidate && c->candidate != candidate) {
         ngx_log_error(NGX_LOG_NOTICE, c->log, 0,
-                      "provider \"%V\" is asked instead of \"%V\"",
-                      &option->peer->provider->name,
-                      &c->option->peer->provider->name);
+                      "chat provider \"%V\" is asked instead of \"%V\"",
+                      &candidate->peer->provider->name,
+                      &c->candidate->peer->provider->name);
     }
 
-    option->asked++;
-    option->round = c->round + 1;
+    candidate->asked++;
+    candidate->round = c->round + 1;
 
-    c->option = option;
+    c->candidate = candidate;
     c->started = ngx_current_msec;
 
-    ngx_chat_peer_asked(option->peer);
+    ngx_chat_peer_asked(candidate->peer);
 
     return NGX_OK;
 }
@@ -113,20 +113,20 @@ static ngx_chat_candidate_t *
 ngx_chat_failover_pick(ngx_chat_failover_t *c, ngx_uint_t usable)
 {
     ngx_uint_t             i;
-    ngx_chat_candidate_t  *option;
+    ngx_chat_candidate_t  *candidate;
 
     for (i = 0; i < c->n; i++) {
-        option = &c->options[i];
+        candidate = &c->candidates[i];
 
-        if (option->out
-            || option->round > c->round
-            || ngx_chat_failover_wait(option) > 0
-            || (usable && !ngx_chat_peer_usable(option->peer)))
+        if (candidate->out
+            || candidate->round > c->round
+            || ngx_chat_failover_wait(candidate) > 0
+            || (usable && !ngx_chat_peer_usable(candidate->peer)))
         {
             continue;
         }
 
-        return option;
+        return candidate;
     }
 
     return NULL;
@@ -139,22 +139,22 @@ ngx_chat_failover_round(ngx_chat_failover_t *c, ngx_msec_t *delay)
     ngx_uint_t             i;
     ngx_msec_t             wait, least;
     ngx_msec_int_t         left;
-    ngx_chat_candidate_t  *option, *next;
+    ngx_chat_candidate_t  *candidate, *next;
 
     next = NULL;
     least = 0;
 
     for (i = 0; i < c->n; i++) {
-        option = &c->options[i];
+        candidate = &c->candidates[i];
 
-        if (option->out) {
+        if (candidate->out) {
             continue;
         }
 
-        wait = ngx_chat_failover_wait(option);
+        wait = ngx_chat_failover_wait(candidate);
 
         if (next == NULL || wait < least) {
-            next = option;
+            next = candidate;
             least = wait;
         }
     }
@@ -176,7 +176,7 @@ ngx_chat_failover_round(ngx_chat_failover_t *c, ngx_msec_t *delay)
     c->round++;
 
     ngx_log_error(NGX_LOG_NOTICE, c->log, 0,
-                  "provider \"%V\" is asked again in %M ms, retry %ui",
+                  "chat provider \"%V\" is asked again in %M ms, retry %ui",
                   &next->peer->provider->name, *delay, c->round);
 
     return NGX_AGAIN;
@@ -184,15 +184,15 @@ ngx_chat_failover_round(ngx_chat_failover_t *c, ngx_msec_t *delay)
 
 
 static ngx_msec_t
-ngx_chat_failover_wait(ngx_chat_candidate_t *option)
+ngx_chat_failover_wait(ngx_chat_candidate_t *candidate)
 {
     ngx_msec_int_t  left;
 
-    if (!option->wait) {
+    if (!candidate->wait) {
         return 0;
     }
 
-    left = (ngx_msec_int_t) (option->after - ngx_current_msec);
+    left = (ngx_msec_int_t) (candidate->after - ngx_current_msec);
 
     return (left > 0) ? (ngx_msec_t) left : 0;
 }
@@ -204,7 +204,7 @@ ngx_chat_failover_left(ngx_chat_failover_t *c)
     ngx_msec_int_t        left;
     ngx_chat_provider_t  *pv;
 
-    pv = c->option->peer->provider;
+    pv = c->candidate->peer->provider;
 
     left = (ngx_msec_int_t) (c->deadline - ngx_current_msec);
     left = ngx_min(left, (ngx_msec_int_t) pv->total_timeout);
@@ -214,14 +214,14 @@ ngx_chat_failover_left(ngx_chat_failover_t *c)
 
 
 void
-ngx_chat_failover_judge(ngx_chat_failover_t *c, ngx_chat_outcome_t *outcome)
+ngx_chat_failover_report(ngx_chat_failover_t *c, ngx_chat_outcome_t *outcome)
 {
     ngx_uint_t             i;
     ngx_chat_peer_t       *peer;
-    ngx_chat_candidate_t  *option;
+    ngx_chat_candidate_t  *candidate;
 
-    option = c->option;
-    peer = option->peer;
+    candidate = c->candidate;
+    peer = candidate->peer;
 
     if (outcome->answered) {
         peer->answers++;
@@ -232,21 +232,21 @@ ngx_chat_failover_judge(ngx_chat_failover_t *c, ngx_chat_outcome_t *outcome)
     if (outcome->final) {
 
         for (i = 0; i < c->n; i++) {
-            c->options[i].out = 1;
+            c->candidates[i].out = 1;
         }
 
         ngx_chat_peer_works(peer, c->started);
         return;
     }
 
-    if (!outcome->innocent) {
+    if (!outcome->local_fault) {
         ngx_chat_peer_failed(peer, outcome->retry_after);
     }
 
-    if (!outcome->retry || option->asked > peer->provider->retries) {
-        option->out = 1;
+    if (!outcome->retry || candidate->asked > peer->provider->retries) {
+        candidate->out = 1;
     }
 
-    option->wait = (outcome->retry_after != 0);
-    option->after = ngx_current_msec + outcome->retry_after;
+    candidate->wait = (outcome->retry_after != 0);
+    candidate->after = ngx_current_msec + outcome->retry_after;
 }

@@ -21,15 +21,15 @@ typedef struct {
     ngx_msec_t          after;      /* and not before this */
     unsigned            wait:1;     /* after is set */
     unsigned            out:1;      /* not asked any more */
-    unsigned            foreign:1;  /* fingerprint is not the asker's */
+    unsigned            fp_mismatch:1;  /* fingerprint is not the asker's */
 } ngx_chat_candidate_t;
 
 
 typedef struct {
-    ngx_chat_candidate_t  *option;  /* the one that is asked */
-    ngx_chat_candidate_t  *options;  /* in order of preference */
+    ngx_chat_candidate_t  *candidate;  /* the one that is asked */
+    ngx_chat_candidate_t  *candidates;  /* in order of preference */
     ngx_uint_t             n;
-    ngx_uint_t             round;   /* through the options */
+    ngx_uint_t             round;   /* through the candidates */
     ngx_msec_t             budget;  /* for all calls together */
     ngx_msec_t             deadline;
     ngx_msec_t             started;  /* the call */
@@ -42,12 +42,12 @@ typedef struct {
     ngx_msec_t          retry_after;  /* 0: not said */
     unsigned            answered:1;   /* the whole of it */
     unsigned            final:1;      /* the question's fault: for all */
-    unsigned            innocent:1;   /* error is ours, not the provider's */
+    unsigned            local_fault:1;  /* error is ours, not the provider's */
     unsigned            retry:1;      /* worth another try */
 } ngx_chat_outcome_t;
 
 
-/* room for so many options; NGX_OK, NGX_ERROR: no memory */
+/* room for so many candidates; NGX_OK, NGX_ERROR: no memory */
 ngx_int_t ngx_chat_failover_init(ngx_chat_failover_t *c, ngx_uint_t max,
     ngx_pool_t *pool, ngx_log_t *log);
 
@@ -56,19 +56,19 @@ ngx_chat_candidate_t *ngx_chat_failover_add(ngx_chat_failover_t *c,
     ngx_chat_peer_t *peer);
 
 /* none of them was asked yet, and the time of all begins now */
-void ngx_chat_failover_anew(ngx_chat_failover_t *c);
+void ngx_chat_failover_reset(ngx_chat_failover_t *c);
 
 /*
- * Sets option.  NGX_OK: to be asked now; NGX_AGAIN: to be called again in
+ * Sets candidate.  NGX_OK: to be asked now; NGX_AGAIN: to be called again in
  * *delay ms; NGX_DECLINED: none is left, or no time.
  */
 ngx_int_t ngx_chat_failover_next(ngx_chat_failover_t *c, ngx_msec_t *delay);
 
-/* ms for the call to option, at least 1 */
+/* ms for the call to candidate, at least 1 */
 ngx_msec_t ngx_chat_failover_left(ngx_chat_failover_t *c);
 
-/* the call to option has ended: what follows for it, and for its peer */
-void ngx_chat_failover_judge(ngx_chat_failover_t *c,
+/* the call to candidate has ended: what follows for it, and for its peer */
+void ngx_chat_failover_report(ngx_chat_failover_t *c,
     ngx_chat_outcome_t *outcome);
 
 

@@ -30,7 +30,7 @@ typedef struct {
     unsigned               failed:1;   /* ever: last is set */
     unsigned               down:1;     /* max_fails is reached */
     unsigned               limited:1;  /* Retry-After was received */
-    unsigned               told:1;     /* fingerprint mismatch was logged */
+    unsigned               mismatch_logged:1;  /* of the fingerprint */
 } ngx_chat_peer_t;
 
 

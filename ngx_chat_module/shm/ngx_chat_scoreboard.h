@@ -14,8 +14,8 @@
  * they were started with, and for the fillers of several configurations.  With
  * more fillers than slots, those that drain yield theirs.
  *
- * Each slot has one writer, the process that took it; each word is written
- * whole, and readers take what they see.  No answer depends on the scoreboard.
+ * Each slot has one writer, the process that took it; words are written whole,
+ * and readers take what they see.  No answer depends on the scoreboard.
  */
 
 

@@ -95,7 +95,7 @@ ut_ask(ngx_chat_failover_t *c)
     (void) ngx_chat_failover_add(c, &peer[0]);
     (void) ngx_chat_failover_add(c, &peer[1]);
 
-    ngx_chat_failover_anew(c);
+    ngx_chat_failover_reset(c);
 }
 
 
@@ -105,7 +105,7 @@ ut_next(ngx_chat_failover_t *c, const char *name)
     ngx_msec_t  delay;
 
     return ngx_chat_failover_next(c, &delay) == NGX_OK
-           && ut_is(&c->option->peer->provider->name, name);
+           && ut_is(&c->candidate->peer->provider->name, name);
 }
 
 
@@ -150,7 +150,7 @@ ut_failed(ngx_chat_failover_t *c, ngx_msec_t retry_after)
     outcome.retry = 1;
     outcome.retry_after = retry_after;
 
-    ngx_chat_failover_judge(c, &outcome);
+    ngx_chat_failover_report(c, &outcome);
 }
 
 
@@ -163,7 +163,7 @@ ut_answered(ngx_chat_failover_t *c)
 
     outcome.answered = 1;
 
-    ngx_chat_failover_judge(c, &outcome);
+    ngx_chat_failover_report(c, &outcome);
 }
 
 
@@ -386,24 +386,24 @@ ut_outcomes(void)
 
     ut_ask(&c);
     (void) ut_next(&c, "a");
-    outcome.innocent = 1;
-    ngx_chat_failover_judge(&c, &outcome);
+    outcome.local_fault = 1;
+    ngx_chat_failover_report(&c, &outcome);
     ut_ok(ut_asked("a"), "what is wrong here does not count");
 
     ut_ask(&c);
     (void) ut_next(&c, "a");
-    ngx_chat_failover_judge(&c, &outcome);
+    ngx_chat_failover_report(&c, &outcome);
     (void) ut_next(&c, "b");
-    ngx_chat_failover_judge(&c, &outcome);
+    ngx_chat_failover_report(&c, &outcome);
     ut_ok(ut_none(&c), "not worth another try");
 
-    outcome.innocent = 0;
+    outcome.local_fault = 0;
     outcome.final = 1;
     outcome.retry = 1;
 
     ut_ask(&c);
     (void) ut_next(&c, "a");
-    ngx_chat_failover_judge(&c, &outcome);
+    ngx_chat_failover_report(&c, &outcome);
     ut_ok(ut_none(&c), "the question's fault: nobody else is asked");
     ut_ok(ut_asked("a"), "and it does not count");
 
@@ -430,7 +430,7 @@ ut_memory(void)
           "nobody is named twice");
 
     (void) ngx_chat_failover_init(&c, 0, ut_peers_pool, ngx_cycle->log);
-    ngx_chat_failover_anew(&c);
+    ngx_chat_failover_reset(&c);
     ut_ok(ut_none(&c), "nobody is named");
 
     ut_stop();

@@ -90,21 +90,23 @@ main(void)
     ngx_str_set(&ut_pv.key, "some_key");
 
     ut_ok(ut_final(400, UT_CONTEXT), "400: the context");
-    ut_ok(ut_line("provider \"p\" at \"h\" refused the request, HTTP status "
-                  "400 (invalid_request_error context_length_exceeded), the "
-                  "question is at fault"), "and its line");
+    ut_ok(ut_line("chat provider \"p\" at \"h\" refused the request, HTTP "
+                  "status 400 (invalid_request_error "
+                  "context_length_exceeded), the question is at fault"),
+          "and its line");
     ut_ok(ut_final(422, UT_CONTEXT), "422: the context");
     ut_ok(ut_final(500, UT_CONTEXT), "500: the context");
     ut_ok(ut_final(413, ""), "413");
     ut_ok(ut_final(413, UT_KEY), "413, for whatever reason");
 
     ut_ok(ut_next(400, UT_KEY), "400: the key");
-    ut_ok(ut_line("provider \"p\" at \"h\" refused the request, HTTP status "
-                  "400 (invalid_request_error bad_key)"), "and its line");
+    ut_ok(ut_line("chat provider \"p\" at \"h\" refused the request, HTTP "
+                  "status 400 (invalid_request_error bad_key)"),
+          "and its line");
     ut_ok(!ut_f.retry, "not asked again");
     ut_ok(ut_next(400, ""), "400 without a body");
-    ut_ok(ut_line("provider \"p\" at \"h\" refused the request, HTTP status "
-                  "400"), "and its line");
+    ut_ok(ut_line("chat provider \"p\" at \"h\" refused the request, HTTP "
+                  "status 400"), "and its line");
     ut_ok(ut_next(422, "<html>"), "422 with another body");
     ut_ok(ut_next(413, "{\"error\":{\"code\":\"rate_limit_exceeded\"}}"),
           "413: a limit of the account");
@@ -116,8 +118,8 @@ main(void)
     ut_ok(ut_next(500, UT_KEY) && ut_f.retry, "500: again");
 
     ut_status(400, "{\"code\":\"some_key\",\"message\":\"some_key\"}");
-    ut_ok(ut_line("provider \"p\" at \"h\" refused the request, HTTP status "
-                  "400"), "no line with the key");
+    ut_ok(ut_line("chat provider \"p\" at \"h\" refused the request, HTTP "
+                  "status 400"), "no line with the key");
     ut_ok(ut_f.message.len == 0, "and no message");
 
     ut_object("{\"error\":{\"code\":\"context_length_exceeded\"}}");
@@ -132,8 +134,8 @@ main(void)
     ut_object("{\"error\":{\"type\":\"overloaded_error\"}}");
     ut_ok(ut_f.error == NGX_CHAT_E_PROVIDER_BROKEN && !ut_f.final
           && ut_f.retry, "in the stream: something else");
-    ut_ok(ut_line("provider \"p\" at \"h\" sent an error instead of an answer "
-                  "(overloaded_error)"), "and its line");
+    ut_ok(ut_line("chat provider \"p\" at \"h\" sent an error instead of "
+                  "an answer (overloaded_error)"), "and its line");
 
     ngx_chat_provider_fault_init(&ut_f, &ut_pv);
     ngx_chat_provider_fault(&ut_f, NGX_CHAT_E_PROVIDER_TIMEOUT, 1, "is slow");

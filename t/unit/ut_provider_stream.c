@@ -404,7 +404,7 @@ ut_line(void)
 
     *p = '\0';
 
-    ut_ok(ngx_strcmp(line, "provider \"one\" at \"host:81\" is shut, "
+    ut_ok(ngx_strcmp(line, "chat provider \"one\" at \"host:81\" is shut, "
                            "HTTP status 503, \"why\"") == 0,
           "the line for the operator");
 }

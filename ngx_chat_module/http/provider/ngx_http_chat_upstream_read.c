@@ -15,8 +15,6 @@ static ngx_uint_t ngx_http_chat_upstream_try_next(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_take_over(ngx_http_request_t *r);
 static ssize_t ngx_http_chat_upstream_no_recv(ngx_connection_t *c,
     u_char *buf, size_t size);
-static void ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
-    ngx_http_upstream_t *u);
 static void ngx_http_chat_upstream_bytes(ngx_http_chat_upstream_t *up,
     u_char *p, size_t len);
 static void ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up,
@@ -40,7 +38,7 @@ ngx_http_chat_upstream_reinit(ngx_http_request_t *r)
     ngx_memzero(&up->chunked, sizeof(ngx_http_chunked_t));
     ngx_str_null(&up->type);
 
-    up->retry_after = 0;
+    up->call.retry_after = 0;
     up->is_chunked = 0;
     up->close = 0;
 
@@ -145,12 +143,7 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
     u->peer.tries = 0;
     u->peer.cached = 0;
 
-    if (up->status.code != NGX_HTTP_OK) {
-        ngx_http_chat_upstream_refused(up);
-
-    } else {
-        ngx_chat_provider_stream_set_type(&up->stream, &up->type);
-    }
+    ngx_chat_provider_call_header(&up->call, up->status.code, &up->type);
 
     return ngx_http_chat_upstream_body(r);
 }
@@ -223,7 +216,7 @@ ngx_http_chat_upstream_after(ngx_http_chat_upstream_t *up, ngx_str_t *value)
     }
 
     if (after > 0) {
-        up->retry_after = (ngx_msec_t) ngx_min(after, 86400) * 1000;
+        up->call.retry_after = (ngx_msec_t) ngx_min(after, 86400) * 1000;
     }
 }
 
@@ -295,7 +288,7 @@ ngx_http_chat_upstream_take_over(ngx_http_request_t *r)
     up = u->input_filter_ctx;
     c = u->peer.connection;
 
-    u->read_event_handler = ngx_http_chat_upstream_read_handler;
+    u->read_event_handler = up->read_handler;
 
     if (c->read->timer_set) {
         ngx_del_timer(c->read);
@@ -315,15 +308,7 @@ ngx_http_chat_upstream_no_recv(ngx_connection_t *c, u_char *buf, size_t size)
 }
 
 
-static void
-ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
-    ngx_http_upstream_t *u)
-{
-    ngx_http_chat_upstream_read(u->input_filter_ctx);
-}
-
-
-void
+ngx_int_t
 ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 {
     ssize_t               n;
@@ -335,7 +320,7 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
     u = up->request->upstream;
 
     if (up->closed) {
-        return;
+        return NGX_AGAIN;
     }
 
     c = u->peer.connection;
@@ -345,13 +330,13 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 
     reads = 0;
 
-    while (!up->eof && up->fault.error == NGX_CHAT_E_NONE) {
+    while (!up->eof && up->call.fault.error == NGX_CHAT_E_NONE) {
 
         /* a fast provider must not starve other connections */
 
         if (reads++ == NGX_HTTP_CHAT_UPSTREAM_READS) {
             ngx_post_event(&up->event, &ngx_posted_next_events);
-            return;
+            return NGX_AGAIN;
         }
 
         n = up->recv(c, b->start, b->end - b->start);
@@ -359,7 +344,7 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
         if (n == NGX_AGAIN) {
 
             if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
-                return;
+                return NGX_AGAIN;
             }
 
             n = NGX_ERROR;
@@ -380,21 +365,11 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
             break;
         }
 
-        if (up->status.code != NGX_HTTP_OK) {
-            ngx_http_chat_upstream_eof(up);
-
-        } else if (!up->stream.done && !up->stream.finished) {
-
-            /* an answer that has said why it finished was whole before */
-
-            ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                    "broke the connection off");
-        }
-
+        ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_BROKEN_OFF);
         break;
     }
 
-    ngx_http_chat_upstream_close(up);
+    return NGX_DONE;
 }
 
 
@@ -442,7 +417,7 @@ ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up, u_char *p,
     b.pos = p;
     b.last = p + len;
 
-    while (up->fault.error == NGX_CHAT_E_NONE) {
+    while (up->call.fault.error == NGX_CHAT_E_NONE) {
 
 #if (nginx_version >= 1027002)
         rc = ngx_http_parse_chunked(up->request, &b, &up->chunked, 0);
@@ -475,11 +450,7 @@ ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up, u_char *p,
 
         up->close = 1;
 
-        if (!up->stream.done && !up->stream.finished) {
-            ngx_chat_provider_fault(&up->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                    "sent an invalid chunked body");
-        }
-
+        ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_BAD_CHUNKED);
         ngx_http_chat_upstream_eof(up);
 
         return;
@@ -491,30 +462,7 @@ static void
 ngx_http_chat_upstream_feed(ngx_http_chat_upstream_t *up, u_char *p,
     size_t len)
 {
-    ngx_uint_t  tokens, done;
-
-    if (len == 0 || up->fault.error != NGX_CHAT_E_NONE) {
-        return;
-    }
-
-    if (up->status.code != NGX_HTTP_OK) {
-        len = ngx_min(len, up->fault.body.max - up->fault.body.len);
-
-        if (ngx_chat_bytes_append(&up->fault.body, p, len) != NGX_OK) {
-            up->fault.body.len = 0;
-        }
-
-        return;
-    }
-
-    tokens = up->stream.tokens;
-    done = up->stream.done;
-
-    ngx_chat_provider_stream_read(&up->stream, p, len);
-
-    if (up->stream.tokens != tokens || up->stream.done != done) {
-        ngx_http_chat_upstream_progress(up);
-    }
+    (void) ngx_chat_provider_call_read(&up->call, p, len);
 }
 
 
@@ -527,11 +475,5 @@ ngx_http_chat_upstream_eof(ngx_http_chat_upstream_t *up)
 
     up->eof = 1;
 
-    if (up->status.code != NGX_HTTP_OK) {
-        ngx_chat_provider_fault_status(&up->fault, up->status.code,
-                                       up->stream.temp);
-
-    } else if (up->fault.error == NGX_CHAT_E_NONE) {
-        ngx_chat_provider_stream_end(&up->stream);
-    }
+    ngx_chat_provider_call_eof(&up->call);
 }

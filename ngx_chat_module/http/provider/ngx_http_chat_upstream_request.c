@@ -2,45 +2,49 @@
 #include "ngx_http_chat_upstream_private.h"
 
 
-static ngx_int_t ngx_http_chat_origin_copy(ngx_pool_t *pool, ngx_str_t *dst,
+static ngx_int_t ngx_http_chat_asker_copy(ngx_pool_t *pool, ngx_str_t *dst,
     ngx_str_t *src);
-static ngx_int_t ngx_http_chat_origin_sockaddr(ngx_pool_t *pool,
+static ngx_int_t ngx_http_chat_asker_sockaddr(ngx_pool_t *pool,
     struct sockaddr **dst, struct sockaddr *src, socklen_t len);
 static ngx_connection_t *ngx_http_chat_upstream_connection(
     ngx_http_chat_upstream_t *up);
 
 
 ngx_int_t
-ngx_http_chat_origin(ngx_http_chat_origin_t *origin, ngx_http_request_t *r,
-    ngx_pool_t *pool)
+ngx_http_chat_asker_init(ngx_http_chat_asker_t *asker,
+    ngx_http_request_t *r, ngx_pool_t *pool)
 {
     ngx_connection_t          *c;
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_chat_loc_conf_t  *chlcf;
 
     c = r->connection;
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    origin->main_conf = r->main_conf;
-    origin->srv_conf = r->srv_conf;
-    origin->loc_conf = r->loc_conf;
+    asker->upstreams = chlcf->upstreams;
 
-    origin->log = *clcf->error_log;
-    origin->log.handler = c->log->handler;
-    origin->log_handler = r->log_handler;
+    asker->main_conf = r->main_conf;
+    asker->srv_conf = r->srv_conf;
+    asker->loc_conf = r->loc_conf;
 
-    origin->socklen = c->socklen;
-    origin->local_socklen = c->local_socklen;
+    asker->log = *clcf->error_log;
+    asker->log.handler = c->log->handler;
+    asker->log_handler = r->log_handler;
 
-    if (ngx_http_chat_origin_copy(pool, &origin->uri, &r->uri) != NGX_OK
-        || ngx_http_chat_origin_copy(pool, &origin->request_line,
+    asker->socklen = c->socklen;
+    asker->local_socklen = c->local_socklen;
+
+    if (ngx_http_chat_asker_copy(pool, &asker->uri, &r->uri) != NGX_OK
+        || ngx_http_chat_asker_copy(pool, &asker->request_line,
                                      &r->request_line)
            != NGX_OK
-        || ngx_http_chat_origin_copy(pool, &origin->addr_text, &c->addr_text)
+        || ngx_http_chat_asker_copy(pool, &asker->addr_text, &c->addr_text)
            != NGX_OK
-        || ngx_http_chat_origin_sockaddr(pool, &origin->sockaddr, c->sockaddr,
+        || ngx_http_chat_asker_sockaddr(pool, &asker->sockaddr, c->sockaddr,
                                          c->socklen)
            != NGX_OK
-        || ngx_http_chat_origin_sockaddr(pool, &origin->local_sockaddr,
+        || ngx_http_chat_asker_sockaddr(pool, &asker->local_sockaddr,
                                          c->local_sockaddr, c->local_socklen)
            != NGX_OK)
     {
@@ -52,7 +56,7 @@ ngx_http_chat_origin(ngx_http_chat_origin_t *origin, ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_chat_origin_copy(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
+ngx_http_chat_asker_copy(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
 {
     *dst = *src;
 
@@ -67,7 +71,7 @@ ngx_http_chat_origin_copy(ngx_pool_t *pool, ngx_str_t *dst, ngx_str_t *src)
 
 
 static ngx_int_t
-ngx_http_chat_origin_sockaddr(ngx_pool_t *pool, struct sockaddr **dst,
+ngx_http_chat_asker_sockaddr(ngx_pool_t *pool, struct sockaddr **dst,
     struct sockaddr *src, socklen_t len)
 {
     *dst = src;
@@ -100,11 +104,11 @@ ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
     ngx_time_t                 *tp;
     ngx_http_request_t         *r;
     ngx_http_log_ctx_t         *ctx;
-    ngx_http_chat_origin_t     *origin;
+    ngx_http_chat_asker_t     *asker;
     ngx_http_core_main_conf_t  *cmcf;
 
-    pool = up->pool;
-    origin = up->origin;
+    pool = up->call.pool;
+    asker = up->asker;
 
     r = ngx_pcalloc(pool, sizeof(ngx_http_request_t));
     if (r == NULL) {
@@ -120,9 +124,9 @@ ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
     r->blocked = 1;
     r->post_action = 1;
 
-    r->main_conf = origin->main_conf;
-    r->srv_conf = origin->srv_conf;
-    r->loc_conf = origin->loc_conf;
+    r->main_conf = asker->main_conf;
+    r->srv_conf = asker->srv_conf;
+    r->loc_conf = asker->loc_conf;
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -145,16 +149,16 @@ ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
     ctx->request = r;
     ctx->current_request = r;
 
-    r->log_handler = origin->log_handler;
+    r->log_handler = asker->log_handler;
 
     r->method = NGX_HTTP_POST;
     ngx_str_set(&r->method_name, "POST");
     ngx_str_set(&r->http_protocol, "HTTP/1.1");
     r->http_version = NGX_HTTP_VERSION_11;
 
-    r->uri = origin->uri;
-    r->unparsed_uri = origin->uri;
-    r->request_line = origin->request_line;
+    r->uri = asker->uri;
+    r->unparsed_uri = asker->uri;
+    r->request_line = asker->request_line;
 
     r->headers_in.content_length_n = -1;
     r->headers_in.keep_alive_n = -1;
@@ -191,10 +195,10 @@ ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
     ngx_pool_t              *pool;
     ngx_connection_t        *c;
     ngx_http_log_ctx_t      *ctx;
-    ngx_http_chat_origin_t  *origin;
+    ngx_http_chat_asker_t  *asker;
 
-    pool = up->pool;
-    origin = up->origin;
+    pool = up->call.pool;
+    asker = up->asker;
 
     c = ngx_pcalloc(pool, sizeof(ngx_connection_t));
     log = ngx_palloc(pool, sizeof(ngx_log_t));
@@ -211,7 +215,7 @@ ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
 
     c->write = c->read + 1;
 
-    *log = origin->log;
+    *log = asker->log;
     log->data = ctx;
     log->action = "asking a provider";
 
@@ -222,11 +226,11 @@ ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
     log->connection = c->number;
 
-    c->sockaddr = origin->sockaddr;
-    c->socklen = origin->socklen;
-    c->addr_text = origin->addr_text;
-    c->local_sockaddr = origin->local_sockaddr;
-    c->local_socklen = origin->local_socklen;
+    c->sockaddr = asker->sockaddr;
+    c->socklen = asker->socklen;
+    c->addr_text = asker->addr_text;
+    c->local_sockaddr = asker->local_sockaddr;
+    c->local_socklen = asker->local_socklen;
 
     /* socket options must not be set: there is no socket */
 
@@ -257,7 +261,7 @@ ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
     r = up->request;
     c = r->connection;
 
-    up->origin = NULL;
+    up->asker = NULL;
     up->messages = NULL;
 
     c->log->handler = NULL;
@@ -285,7 +289,7 @@ ngx_http_chat_upstream_peer(ngx_http_request_t *r,
     ngx_http_upstream_resolved_t       *ur;
 
     up = r->upstream->input_filter_ctx;
-    t = up->target;
+    t = up->provider_upstream;
 
     ur = ngx_pcalloc(r->pool, sizeof(ngx_http_upstream_resolved_t));
     if (ur == NULL) {
