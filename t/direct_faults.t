@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# The direct path when a provider fails, or its host: the codes for clients,
-# lines for the operator, and other providers or servers in its place.
+# The direct path when a provider cannot be reached, and other providers or
+# servers in the place of one that fails.  What is made of its answers is in
+# direct_answers.t.
 
 use warnings;
 use strict;
@@ -29,67 +30,10 @@ sub calls {
 }
 
 
-# each fault with its code
-
 my $FIRST = 2;
 
 my $lines = "connect_timeout 1s; first_token_timeout ${FIRST}s;"
     . ' idle_timeout 1500ms; total_timeout 4s;';
-my $nginx = start_nginx(redis => 'off', workers => 1, provider => $provider,
-    provider_lines => "$lines retries 0;");
-
-foreach (
-    ['status=400', 'provider_refused', 'refused the request, HTTP status 400'],
-    ['status=401', 'provider_refused', 'HTTP status 401'],
-    ['status=404', 'provider_refused', 'HTTP status 404'],
-    ['status=429', 'provider_rate_limited', 'HTTP status 429'],
-    ['status=408', 'provider_timeout', 'HTTP status 408'],
-    ['status=500', 'provider_refused', 'HTTP status 500'],
-    ['status=503', 'provider_refused', 'HTTP status 503'],
-    ['status=302', 'provider_refused', 'HTTP status 302'],
-    ['status=503;then=stall', 'provider_refused', 'HTTP status 503'],
-    ['fault=hang', 'provider_timeout', 'first_token_timeout'],
-    ['fault=html', 'provider_broken', 'something else than an event stream'],
-    ['first=5000', 'provider_timeout', 'first_token_timeout'],
-    ['fault=stall;at=2', 'provider_timeout', 'idle_timeout'],
-    ['chunks=200;gap=50', 'provider_timeout', 'total_timeout'],
-    ['fault=reset;at=2', 'provider_broken', 'broke the connection off'],
-    ['fault=eof;at=2', 'provider_broken', 'the connection'],
-    ['fault=end;at=2', 'provider_broken', 'before the end'],
-    ['fault=badjson;at=2', 'provider_broken', 'not valid JSON'],
-    ['fault=badutf8;at=2', 'provider_broken', 'not valid JSON'],
-    ['fault=errobj;at=2', 'provider_\w+', 'an error instead of an answer'],
-    ['fault=huge;at=2;size=5000000', 'provider_broken', 'too large'])
-{
-    my ($fault, $code, $line) = @$_;
-    my $question = 'What fails, number ' . ++$number . "? {{$fault}}";
-    my $before = length($nginx->error_log);
-    my $q = ask($nginx, { question => $question });
-    my $got = $q->{terminal}{code} // 'none';
-
-    like($got, qr/^$code$/, "$fault: the code is as it should be");
-    stream_ok($q, "$fault: the stream ends by an error", error => $got);
-    like(substr($nginx->error_log, $before),
-         qr/\[error\] .*provider "openai" at "127\.0\.0\.1:\d+" .*$line/,
-         "$fault: the log names provider and cause");
-    unlike($q->{body}, qr/sk-test-key|127\.0\.0\.1/,
-           "$fault: the client sees no secret");
-}
-
-# answers that are whole all the same
-
-foreach ('fault=nodone', 'fault=nofinish', 'te=close', 'crlf=1', 'split=1',
-         'reasoning=5', 'usage=0', 'chunks=0')
-{
-    my $question = 'What is fine, number ' . ++$number . "? {{$_}}";
-
-    stream_ok(scalar ask($nginx, { question => $question }),
-              "$_: the answer is whole",
-              text => text_of($question, chunks => 5));
-}
-
-stream_ok(scalar ask($nginx, { question => 'Finish? {{finish=length}}' }),
-          'finish=length: the reason is passed on', finish => 'length');
 
 # a host that does not answer, or not at all
 

@@ -1,13 +1,16 @@
 #!/usr/bin/perl
 
-# The module's variables: in an access log, for each way in which a request can
-# go, and where somebody looks at them before there is a question.
+# The module's variables in an access log, for each way in which a request can
+# go, and where somebody looks at them before there is a question.  Of clients
+# that join or leave they are in variables_clients.t.
 
 use warnings;
 use strict;
 
 use lib 't/lib';
-use Chat::Test;
+use Test::Nginx::Socket 'no_plan';
+use Chat::Blocks;
+use Chat::Test ();
 
 # spelled out, so that each can be found
 
@@ -26,246 +29,344 @@ my @variables = split(' ', '
     $chat_bytes
 ');
 
-my @names = map { s/^\$chat_//r } @variables;
-my $format = join(' ', map { "$names[$_]=[$variables[$_]]" } 0 .. $#names);
+our $question = 'What is a variable?';
+our $key = Chat::Test::key_of($question);
 
-my $redis = start_redis();
-my $provider = start_provider(chunks => 3);
-my $nginx = start_nginx(redis => $redis, provider => $provider,
-    http => <<"EOT", server => <<'EOT', location => 'chat_bypass $allowed;');
-    log_format chat escape=json 'uri=[\$request_uri] '
-        'time=[\$request_time] status=[\$status] $format';
-    access_log %%DIR%%/chat.log chat;
+# "--- logged": a line of the log, one variable in each row of the section, and
+# those that are not named are empty.  TIME, ID, HASH and SOME are patterns; KEY and
+# BYTES are those of the question, or of "--- of: question".
 
-    map \$http_x_no_bypass \$allowed { default 1; yes off; }
-    map \$chat_question \$mapped { default "some"; "" "none"; }
-    map \$chat_status \$early { volatile; default "later"; "" "early"; }
-    limit_req_zone \$chat_question zone=question:1m rate=1r/m;
-    limit_req_zone \$chat_key zone=key:1m rate=1r/m;
-    limit_conn_zone \$chat_key zone=conn:1m;
-EOT
-        location = /bypass  { chat; chat_cache off; }
-        location = /private { chat; chat_cache_scope $http_x_tenant; }
-        location = /down    { chat; error_page 405 422 @page; }
-        location = /page    { return 204; }
-        location @page      { add_header X-Error $chat_error always;
-                              return 418 "$chat_status $chat_error"; }
-
-        location = /early {
-            chat;
-
-            if ($chat_question) { return 403; }
-            if ($mapped = none) { set $was "$mapped $early"; }
-            set $copied "[$chat_question]";
-
-            limit_req zone=question;
-            limit_req zone=key;
-            limit_conn conn 1;
-
-            chat_cache_key "$host $chat_question";
-
-            add_header X-Was $was;
-            add_header X-Copied $copied;
-            add_header X-Question $chat_question;
-            add_header X-Status $chat_cache_status;
-            add_header X-Key $chat_key;
-        }
-EOT
-
-# the variables of the last line of the log for this uri
-
-my $seen = 0;
+my %pattern = (TIME => '\d+\.\d{3}', SOME => '.*', ID => '[0-9a-f]{32}',
+    HASH => '[0-9a-f]{64}');
 
 
 sub logged {
-    my ($uri) = @_;
-    my $line = wait_for {
-        my @lines = split(/\n/, read_file($nginx->dir . '/chat.log'));
+    my ($rows, $question) = @_;
+    my %row = map { /^(\S+) +(.*)$/ ? ("\$chat_$1" => $2) : () }
+        split(/\n/, $rows);
+    my %own = (KEY => Chat::Test::key_of($question),
+               BYTES => length(stream_of($question)));
 
-        @lines > $seen ? $lines[$seen] : undef;
-    } 5, "a line of $uri";
+    return [ map {
+        my $value = quotemeta(delete $row{$_} // '');
 
-    $seen++;
-    $line //= '';
+        $value =~ s/\b(TIME|ID|HASH|SOME)\b/$pattern{$1}/g;
+        $value =~ s/\b(KEY|BYTES)\b/$own{$1}/g;
+        (my $name = $_) =~ s/^\$chat_//;
 
-    my %got = $line =~ /(\w+)=\[(.*?)\](?= |$)/g;
-
-    is($got{uri}, $uri, "log line $seen: of $uri");
-
-    return \%got;
+        qr/^(?:.* )?$name=\[$value\](?: |$)/
+    } @variables ];
 }
 
 
-sub is_logged {
-    my ($name, $uri, %want) = @_;
-    my $got = logged($uri);
+add_block_preprocessor(sub {
+    my ($block) = @_;
 
-    foreach (@names) {
-        my $want = $want{$_} // '';
+    $block->set_value('more_http', "log_format chat escape=json '"
+        . join(' ', map { s/^\$chat_//r . "=[$_]" } @variables) . "';\n"
+        . ($block->more_http // ''));
+    $block->set_value('config', "access_log logs/access.log chat;\n"
+        . ($block->config // 'location = /chat { chat; }'));
 
-        if (ref $want) {
-            like($got->{$_}, $want, "$name: \$chat_$_ in the log");
-
-        } else {
-            is($got->{$_}, $want, "$name: \$chat_$_ in the log");
-        }
+    if (defined $block->logged) {
+        $block->set_value('access_log', logged($block->logged, $block->of
+            // $block->asks // $question));
     }
+});
 
-    return $got;
+no_shuffle();
+no_long_string();
+chat_blocks();
+run_tests();
+
+__DATA__
+
+=== a miss
+--- asks: What is a variable?
+--- logged
+question          What is a variable?
+key               KEY
+cache_status      MISS
+generation        ID.KEY
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES
+
+
+
+=== a hit
+--- asks: What is a variable?
+--- logged
+question          What is a variable?
+key               KEY
+cache_status      HIT
+generation        ID.KEY
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES
+
+
+
+=== a hit: one moment
+--- asks: What is a variable?
+--- access_log eval
+qr/ queue_time=\[(\S+)\] first_chunk_time=\[\1\] /
+
+
+
+=== a refresh
+--- config
+location = /chat { chat; chat_bypass $allowed; }
+--- more_http
+map $http_x_no_bypass $allowed { default 1; yes off; }
+--- request
+POST /chat
+{"question": "What is a variable?", "use_cache": false}
+--- logged
+question          What is a variable?
+key               KEY
+cache_status      MISS
+generation        ID.KEY
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES
+
+
+
+=== a refresh that is not allowed
+--- config
+location = /chat { chat; chat_bypass $allowed; }
+--- more_http
+map $http_x_no_bypass $allowed { default 1; yes off; }
+--- request
+POST /chat
+{"question": "What is a variable?", "use_cache": false}
+--- more_headers
+Content-Type: application/json
+X-No-Bypass: yes
+--- logged
+question          What is a variable?
+key               KEY
+cache_status      HIT
+generation        ID.KEY
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES
+
+
+
+=== chat_cache off
+--- config
+location = /chat { chat; chat_cache off; }
+--- asks: What is a variable?
+--- logged
+question          What is a variable?
+key               KEY
+cache_status      BYPASS
+generation        ID.KEY
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES
+
+
+
+=== a scope without a name
+--- config
+location = /chat { chat; chat_cache_scope $http_x_tenant; }
+--- asks: What is a variable?
+--- logged
+question          What is a variable?
+key               HASH
+cache_status      BYPASS
+generation        ID.HASH
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES
+
+
+
+=== an error in the stream, after two chunks
+--- asks: What ends {{fault=eof;at=2;gap=5}} badly?
+--- logged
+question          What ends {{fault=eof;at=2;gap=5}} badly?
+key               KEY
+cache_status      MISS
+generation        ID.KEY
+status            error
+error             provider_broken
+provider          SOME
+model             SOME
+queue_time        TIME
+first_chunk_time  TIME
+chunks            SOME
+bytes             SOME
+
+
+
+=== an error in the stream: chunks, bytes, provider and model
+--- asks: What ends {{fault=eof;at=2;gap=5}} badly again?
+--- access_log eval
+[qr/ provider=\[(?:openai)?\] model=\[(?:test)?\] /,
+ qr/ chunks=\[[0-2]\] bytes=\[\d+\]/]
+
+
+
+=== a wrong method
+--- request
+GET /chat
+--- error_code: 405
+--- logged
+status            error
+error             method_not_allowed
+
+
+
+=== a wrong field
+--- request
+POST /chat
+{}
+--- error_code: 422
+--- logged
+status            error
+error             invalid_field
+
+
+
+=== an error page knows why
+--- config
+location = /chat { chat; error_page 405 422 @page; }
+location @page {
+    add_header X-Error $chat_error always;
+    return 418 "$chat_status $chat_error";
 }
+--- request
+POST /chat
+{}
+--- error_code: 422
+--- response_body: error invalid_field
+--- response_headers
+X-Error: invalid_field
+--- logged
+status            error
+error             invalid_field
 
 
-my $time = qr/^\d+\.\d{3}$/;
-my $q = 'What is a variable?';
-my $key = key_of($q);
-my %all = (question => $q, key => $key, generation => qr/^[0-9a-f]{32}\.$key$/,
-    provider => 'openai', model => 'test', queue_time => $time,
-    first_chunk_time => $time, chunks => 3, status => 'completed');
 
-# miss, hit
+=== another location has none of them
+--- config
+location = /page { return 204; }
+--- request
+GET /page
+--- error_code: 204
+--- logged
 
-my $miss = ask($nginx, { question => $q });
-my $got = is_logged('miss', '/chat', %all, cache_status => 'MISS',
-                    bytes => length($miss->{body}));
 
-is($got->{generation}, $miss->{headers}{'x-chat-generation'},
-   'miss: the generation that the client was told');
 
-my $hit = ask($nginx, { question => $q });
+=== health has none of them
+--- config
+location = / { chat_health; }
+location = /chat { chat; }
+--- request
+GET /
+--- logged
 
-$got = is_logged('hit', '/chat', %all, cache_status => 'HIT',
-                 bytes => length($hit->{body}),
-                 generation => $miss->{headers}{'x-chat-generation'});
 
-is($got->{queue_time}, $got->{first_chunk_time}, 'hit: one moment');
 
-# refresh, and one that is not allowed
+=== an early look fixes nothing
+--- more_http
+map $chat_question $mapped { default "some"; "" "none"; }
+map $chat_status $early { volatile; default "later"; "" "early"; }
+limit_req_zone $chat_question zone=question:1m rate=1r/m;
+limit_req_zone $chat_key zone=key:1m rate=1r/m;
+limit_conn_zone $chat_key zone=conn:1m;
+--- config
+location = /chat {
+    chat;
 
-ask($nginx, { question => $q, use_cache => 0 });
-is_logged('refresh', '/chat', %all, cache_status => 'MISS',
-          bytes => length($miss->{body}));
+    if ($chat_question) { return 403; }
+    if ($mapped = none) { set $was "$mapped $early"; }
+    set $copied "[$chat_question]";
 
-ask($nginx, { question => $q, use_cache => 0,
-              headers => { 'X-No-Bypass' => 'yes' } });
-is_logged('refused refresh', '/chat', %all, cache_status => 'HIT',
-          bytes => length($miss->{body}));
+    limit_req zone=question;
+    limit_req zone=key;
+    limit_conn conn 1;
 
-# bypass: chat_cache off, and a tenant without a name
+    chat_cache_key "$host $chat_question";
 
-ask($nginx, { question => $q, path => '/bypass' });
-is_logged('bypass', '/bypass', %all, cache_status => 'BYPASS',
-          bytes => length($miss->{body}));
-
-ask($nginx, { question => $q, path => '/private' });
-is_logged('empty scope', '/private', %all, cache_status => 'BYPASS',
-          key => qr/^[0-9a-f]{64}$/, generation => qr/^[0-9a-f]{32}\./,
-          bytes => length($miss->{body}));
-
-# join
-
-my $slow = 'What takes {{gap=600}} so long?';
-my @both = ask($nginx, { question => $slow },
-    { question => $slow, delay => 0.12 });
-
-$key = key_of($slow);
-
-my %slow = (%all, question => $slow, key => $key,
-    generation => $both[0]{headers}{'x-chat-generation'},
-    bytes => length($both[0]{body}));
-my @lines = map { logged('/chat') } 1, 2;
-
-is(join(' ', sort map { $_->{cache_status} } @lines), 'JOIN MISS',
-   'join: one of each');
-
-foreach my $line (@lines) {
-    foreach (qw(question key generation status error provider model chunks
-                bytes))
-    {
-        is($line->{$_}, $slow{$_} // '',
-           "join, $line->{cache_status}: \$chat_$_ in the log");
-    }
-
-    # two pauses are behind it
-
-    cmp_ok($line->{first_chunk_time}, '<', $line->{time} - 0.5,
-           "join, $line->{cache_status}: first_chunk_time");
+    add_header X-Was $was;
+    add_header X-Copied $copied;
+    add_header X-Question $chat_question;
+    add_header X-Status $chat_cache_status;
+    add_header X-Key $chat_key;
 }
+--- asks
+First of all?
+Then?
+--- response_body eval
+[map { ::stream_of($_) } 'First of all?', 'Then?']
+--- response_headers eval
+[map { "X-Was: none early\nX-Copied: []\nX-Question: $_\nX-Status: MISS\n"
+       . 'X-Key: ' . Chat::Test::custom_key_of("localhost $_") }
+ 'First of all?', 'Then?']
 
-# an error in the stream, after two chunks
 
-my $bad = 'What ends {{fault=eof;at=2;gap=5}} badly?';
 
-$key = key_of($bad);
-ask($nginx, { question => $bad });
-is_logged('error', '/chat', question => $bad, key => $key,
-    generation => qr/^[0-9a-f]{32}\.$key$/, status => 'error',
-    error => 'provider_broken', cache_status => 'MISS', queue_time => $time,
-    first_chunk_time => $time, chunks => qr/^[0-2]$/, bytes => qr/^\d+$/,
-    provider => qr/^(?:openai)?$/, model => qr/^(?:test)?$/);
-
-# a client that goes away, after one chunk
-
-my $gone = 'What is {{gap=800}} not waited for?';
-
-$key = key_of($gone);
-ask($nginx, { question => $gone, hangup_after => 1 });
-is_logged('gone', '/chat', question => $gone, key => $key,
-    generation => qr/^[0-9a-f]{32}\.$key$/, status => 'gone',
-    cache_status => 'MISS', queue_time => $time, first_chunk_time => $time,
-    chunks => qr/^[1-3]$/, bytes => qr/^\d+$/,
-    provider => qr/^(?:openai)?$/, model => qr/^(?:test)?$/);
-
-# errors before the stream
-
-get($nginx, '/chat');
-is_logged('wrong method', '/chat', status => 'error',
-          error => 'method_not_allowed');
-ask($nginx, { body => '{}' });
-is_logged('wrong field', '/chat', status => 'error',
-          error => 'invalid_field');
-
-my $page = ask($nginx, { body => '{}', path => '/down' });
-
-is($page->{body}, 'error invalid_field', 'error page: it knows why');
-is($page->{headers}{'x-error'}, 'invalid_field', 'error page: its headers too');
-is_logged('error page', '/down', status => 'error', error => 'invalid_field');
-
-# another location has none of them
-
-get($nginx, '/page');
-is_logged('another location', '/page');
-get($nginx, '/');
-is_logged('health', '/');
-
-# an early look fixes nothing, and no question makes no key
-
-foreach my $text ('First of all?', 'Then?') {
-    my $early = ask($nginx, { question => $text, path => '/early' });
-    my $h = $early->{headers};
-
-    stream_ok($early, "early, $text: an answer");
-    is($h->{'x-question'}, $text, "early, $text: the question");
-    is($h->{'x-was'}, 'none early', "early, $text: what a map made of it");
-    is($h->{'x-copied'}, '[]', "early, $text: not known early");
-    is($h->{'x-status'}, 'MISS', "early, $text: the cache status");
-    is($h->{'x-key'}, custom_key_of("localhost $text"),
-       "early, $text: the key");
-    is_logged("early, $text", '/early', %all, question => $text,
-              key => custom_key_of("localhost $text"), cache_status => 'MISS',
-              generation => qr/^[0-9a-f]{32}\./, bytes => qr/^\d+$/);
+=== an early look, in the log
+--- more_http
+map $chat_question $mapped { default "some"; "" "none"; }
+--- config
+location = /chat {
+    chat;
+    if ($mapped = some) { return 403; }
+    chat_cache_key "$host $chat_question";
 }
+--- asks: And then?
+--- logged eval
+my $key = Chat::Test::custom_key_of('localhost And then?');
+"question          And then?
+key               $key
+cache_status      MISS
+generation        ID.$key
+status            completed
+provider          openai
+model             test
+queue_time        TIME
+first_chunk_time  TIME
+chunks            3
+bytes             BYTES"
 
-is(provider_stats($provider, 'Then?'), 1, 'an early look: both were asked');
 
-# escaping is the log's
 
-my $odd = "a \"quoted\"\nline \x{e9} [x]";
-
-utf8::encode($odd);
-ask($nginx, { question => $odd });
-$got = logged('/chat');
-like(read_file($nginx->dir . '/chat.log'),
-     qr/question=\[a \\"quoted\\"\\nline \xc3\xa9 \[x\]\] key=/,
-     'escaping: a question with special characters');
-
-done();
+=== escaping is the log's
+--- more_http
+log_format escaped escape=json '[$chat_question]';
+--- config
+location = /chat { chat; access_log logs/access.log escaped; }
+--- request eval
+"POST /chat\n" . '{"question": "a \"quoted\"\nline ' . "\xc3\xa9" . ' [x]"}'
+--- access_log eval
+qr/^\[a \\"quoted\\"\\nline \xc3\xa9 \[x\]\]$/
