@@ -45,7 +45,12 @@ foreach my $row (@rows) {
     next if $cell =~ / \(nginx\)$/;
 
     foreach my $message ($cell =~ /`([^`]+)`/g) {
-        $told{$message} = 1;
+
+        # what many begin with does not stand for each of them
+
+        $told{$message} = 1
+            unless $message =~ /^chat (?:filler|provider "\.\.\."):? ?(?:\.\.\.)?$/;
+
         ok(known($message), "$name: $message");
     }
 }
