@@ -21,13 +21,13 @@ void fuzz_must(ngx_uint_t ok, const char *what);
 /* valid UTF-8 */
 void fuzz_text(ngx_str_t *s);
 
-/* one of at most 32 levels */
+/* a JSON value of at most 32 levels */
 void fuzz_json(ngx_str_t *s);
 
-/* what clients would get is one line of valid JSON in its frame */
+/* the frame that clients would get is one line of valid JSON */
 void fuzz_frame(ngx_chat_event_t *ev);
 
-/* appends what the access functions say of a reply and all below it */
+/* appends a reply and all below it, as the access functions have them */
 void fuzz_reply(ngx_chat_bytes_t *b, ngx_chat_reply_t *reply);
 
 void fuzz_append(ngx_chat_bytes_t *b, const void *p, size_t len);

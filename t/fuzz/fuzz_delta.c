@@ -29,7 +29,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 
     ngx_memzero(&d, sizeof(ngx_chat_delta_t));
 
-    /* what an event before it left, and its name */
+    /* half a character from the event before, and the name of the event */
 
     d.half = (size % 3 == 0) ? 0xd83d : 0;
     d.is_error = (size % 7 == 0);

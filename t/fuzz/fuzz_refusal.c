@@ -1,6 +1,6 @@
 
 /*
- * What a provider says when it refuses: what goes to the log is short words.
+ * The refusal of a provider: only short words of it go to the log.
  */
 
 

@@ -270,7 +270,7 @@ fake_write(fake_write_e what)
 
         if (!g->stream) {
 
-            /* its append is refused */
+            /* the append is refused */
 
             g->dead = 1;
             g->since = ngx_current_msec;

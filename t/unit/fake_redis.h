@@ -1,7 +1,7 @@
 
 /*
- * What the two halves of the fake share: the worker's calls, and the Redis
- * and the filler behind them.
+ * Shared by the two halves of the fake: the worker's calls, and the Redis and
+ * the filler behind them.
  */
 
 

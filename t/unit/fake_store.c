@@ -111,7 +111,7 @@ ngx_chat_call_cancel(ngx_chat_call_t *call)
             continue;
         }
 
-        /* what was sent may still be carried out */
+        /* a command that was sent may still be carried out */
 
         if (!call->executed && fake_random(2)) {
             call->handler = NULL;

@@ -25,7 +25,7 @@ typedef struct {
     ngx_uint_t       redis_down;   /* commands are refused */
     ngx_uint_t       pubsub_down;
     ngx_uint_t       queue_full;
-    ngx_uint_t       tasks;        /* that were pushed */
+    ngx_uint_t       tasks;        /* pushed */
     ngx_uint_t       opened;
     ngx_uint_t       erased;
     ngx_uint_t       subscribed;   /* ever */
@@ -42,7 +42,7 @@ extern fake_store_t  fake;
 uint32_t fake_random(uint32_t n);   /* below n */
 void fake_seed(uint32_t seed);
 
-/* one step each; 0: there was nothing to do */
+/* a step each; 0: there was nothing to do */
 ngx_uint_t fake_execute(void);
 ngx_uint_t fake_answer(ngx_int_t rc);   /* NGX_OK, or what went wrong */
 ngx_uint_t fake_deliver(void);

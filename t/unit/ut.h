@@ -51,7 +51,7 @@ ngx_uint_t ut_cut(ut_cut_t *ops, const void *p, size_t len);
 /* the allocation that fails next, counted down from here; 0: none */
 extern ngx_uint_t  ut_fail_alloc;
 
-/* what ngx_parse_url() was asked last */
+/* the address that ngx_parse_url() was asked for last */
 extern char  ut_address[256];
 
 

@@ -1,6 +1,6 @@
 
 /*
- * One question at a time over a Redis that is lost while it is asked.
+ * A question at a time, over a Redis that is lost while it is asked.
  */
 
 
@@ -294,7 +294,7 @@ ut_last(ut_client_t *cl)
 }
 
 
-/* one joins a generation that is cancelled before it has seen anything of it */
+/* a client joins a generation that is cancelled before its first event */
 
 static void
 ut_late(void)
@@ -321,7 +321,7 @@ ut_late(void)
         fake_write(FAKE_CANCEL);
         ut_redis();
 
-        /* who opened it is told, who has joined asks again */
+        /* the opener gets the error, the joiner asks again */
 
         wrong += (other.result != NGX_CHAT_RESULT_JOIN
                   || ut_last(&one) != NGX_CHAT_ERROR
@@ -366,7 +366,7 @@ ut_late(void)
 }
 
 
-/* it was cancelled before the result, inside which the first frame is taken */
+/* cancelled before the result, inside which the first frame is taken */
 
 static void
 ut_hasty(void)

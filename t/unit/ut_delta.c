@@ -361,7 +361,7 @@ ut_errors(void)
 }
 
 
-/* that the event is one was told by its name */
+/* an event whose name says that it is an error */
 
 static ngx_uint_t
 ut_named(const char *s, ngx_uint_t code)

@@ -1,7 +1,8 @@
 
 /*
- * Who is asked next, of providers that fail: a and b, each with a timeout for
- * the whole of a question, a number of retries, max_fails and fail_timeout.
+ * Which provider is asked next, of those that fail: a and b, each with a
+ * timeout for the whole of a question, a number of retries, max_fails and
+ * fail_timeout.
  */
 
 
@@ -127,7 +128,7 @@ ut_none(ngx_chat_failover_t *c)
 }
 
 
-/* who is asked first by a new question, which then goes its own way */
+/* the provider that a new question asks first */
 
 static ngx_uint_t
 ut_asked(const char *name)

@@ -440,7 +440,7 @@ ut_closing(void)
 }
 
 
-/* what it has joined was cancelled, and has been answered since */
+/* the joined generation was cancelled, and the question answered since */
 
 static void
 ut_again(void)

@@ -1,6 +1,6 @@
 
 /*
- * What the URL of a Redis takes from nginx beside what codecs do.
+ * The functions of nginx that the URL of a Redis needs, besides the codecs'.
  */
 
 
