@@ -13,15 +13,41 @@ static ngx_chat_job_t *ngx_chat_job_create(ngx_chat_jobs_t *jobs,
     ngx_chat_task_entry_t *task);
 static ngx_int_t ngx_chat_job_copy(ngx_chat_job_t *job,
     ngx_chat_task_entry_t *task);
-static ngx_uint_t ngx_chat_job_alone(ngx_chat_job_t *job);
-static void ngx_chat_job_claimed(void *data, ngx_int_t rc,
-    ngx_chat_claim_e verdict, ngx_uint_t tries);
+static ngx_int_t ngx_chat_job_claim(ngx_chat_job_t *job);
+static ngx_uint_t ngx_chat_job_is_alone(ngx_chat_job_t *job);
+static void ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
+    ngx_chat_claim_e result, ngx_uint_t tries);
 static void ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries);
+static void ngx_chat_job_ended_handler(ngx_chat_job_t *job,
+    ngx_chat_provider_result_t *result);
+static void ngx_chat_job_appended_handler(ngx_chat_job_t *job,
+    ngx_uint_t subscribers, ngx_uint_t stop);
+static void ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc);
+static void ngx_chat_job_broken_handler(ngx_chat_job_t *job, ngx_int_t rc);
+static void ngx_chat_job_lost_handler(ngx_chat_job_t *job);
+static void ngx_chat_job_done(ngx_chat_job_t *job);
+static void ngx_chat_job_left_handler(void *data, ngx_int_t rc);
 static void ngx_chat_job_renewal_handler(ngx_event_t *ev);
-static void ngx_chat_job_hurry(ngx_chat_job_t *job);
+static void ngx_chat_job_set_abandoned(ngx_chat_job_t *job);
+static void ngx_chat_job_advance_renewal(ngx_chat_job_t *job);
+static void ngx_chat_job_set_state(ngx_chat_job_t *job,
+    ngx_chat_job_state_e state);
+static void ngx_chat_job_end(ngx_chat_job_t *job);
 static void ngx_chat_job_free(ngx_chat_job_t *job);
 static u_char *ngx_chat_job_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
+
+
+static const ngx_chat_job_ops_t  ngx_chat_job_ops = {
+    ngx_chat_job_write,
+    ngx_chat_job_ended_handler,
+    ngx_chat_job_appended_handler,
+    ngx_chat_job_done,
+    ngx_chat_job_lost_handler,
+    ngx_chat_job_broken_handler,
+    ngx_chat_job_returned_handler,
+    ngx_chat_job_end
+};
 
 
 ngx_int_t
@@ -81,6 +107,7 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
     job->jobs = jobs;
     job->pool = pool;
     job->ident = -1;
+    job->ops = &ngx_chat_job_ops;
     job->give_back = jobs->leaving;
 
     if (ngx_chat_job_copy(job, task) != NGX_OK) {
@@ -92,7 +119,7 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
     job->log.handler = ngx_chat_job_log_error;
     job->log.data = job;
 
-    job->grip.gen = task->gen;
+    job->lease.gen = task->gen;
 
     job->renewal.handler = ngx_chat_job_renewal_handler;
     job->renewal.data = job;
@@ -131,35 +158,35 @@ ngx_chat_job_copy(ngx_chat_job_t *job, ngx_chat_task_entry_t *task)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_chat_job_claim(ngx_chat_job_t *job)
 {
     u_char            *p;
     ngx_chat_jobs_t   *jobs;
-    ngx_chat_lease_t  *grip;
+    ngx_chat_lease_t  *lease;
     ngx_chat_claim_t   claim;
 
     jobs = job->jobs;
-    grip = &job->grip;
+    lease = &job->lease;
 
     /* never the same token twice: a claim repeated with it would be RUN */
 
-    p = ngx_cpymem(grip->token, jobs->token, NGX_CHAT_TOKEN_LEN);
+    p = ngx_cpymem(lease->token, jobs->token, NGX_CHAT_TOKEN_LEN);
     p = ngx_sprintf(p, ".%uL", ++jobs->serial);
 
-    grip->token_len = p - grip->token;
-    grip->n = 0;
+    lease->token_len = p - lease->token;
+    lease->n = 0;
 
     claim.task = job->task.entry;
     claim.predecessor = jobs->predecessor;
     claim.budget = job->conversation.failover.budget + NGX_CHAT_JOB_SPARE;
-    claim.alone = ngx_chat_job_alone(job);
+    claim.alone = ngx_chat_job_is_alone(job);
 
-    job->state = NGX_CHAT_JOB_CLAIMING;
+    ngx_chat_job_set_state(job, NGX_CHAT_JOB_CLAIMING);
 
-    job->write = ngx_chat_store_claim(&jobs->store, grip, &claim,
-                                      NGX_CHAT_JOB_PATIENCE,
-                                      ngx_chat_job_claimed, job);
+    job->write = ngx_chat_store_claim(&jobs->store, lease, &claim,
+                                      NGX_CHAT_JOB_RETRY,
+                                      ngx_chat_job_claim_handler, job);
 
     return job->write ? NGX_OK : NGX_ERROR;
 }
@@ -171,7 +198,7 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
  */
 
 static ngx_uint_t
-ngx_chat_job_alone(ngx_chat_job_t *job)
+ngx_chat_job_is_alone(ngx_chat_job_t *job)
 {
     ngx_uint_t       before;
     ngx_queue_t     *q;
@@ -200,7 +227,7 @@ ngx_chat_job_alone(ngx_chat_job_t *job)
 
 
 static void
-ngx_chat_job_claimed(void *data, ngx_int_t rc, ngx_chat_claim_e verdict,
+ngx_chat_job_claim_handler(void *data, ngx_int_t rc, ngx_chat_claim_e result,
     ngx_uint_t tries)
 {
     ngx_chat_job_t *job = data;
@@ -208,8 +235,8 @@ ngx_chat_job_claimed(void *data, ngx_int_t rc, ngx_chat_claim_e verdict,
     job->write = NULL;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &job->log, 0,
-                   "chat claim rc:%i verdict:%ui tries:%ui",
-                   rc, (ngx_uint_t) verdict, tries);
+                   "chat claim rc:%i result:%ui tries:%ui",
+                   rc, (ngx_uint_t) result, tries);
 
     if (rc == NGX_ABORT) {
         /* no claim will ever succeed: the clients end through check */
@@ -219,18 +246,19 @@ ngx_chat_job_claimed(void *data, ngx_int_t rc, ngx_chat_claim_e verdict,
 
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "generation is left for later: Redis cannot be reached");
+                      "chat generation is left for later: Redis cannot be "
+                      "reached");
 
         ngx_chat_job_end(job);
         return;
     }
 
-    if (verdict == NGX_CHAT_CLAIM_BUSY) {
+    if (result == NGX_CHAT_CLAIM_BUSY) {
         ngx_chat_job_end(job);
         return;
     }
 
-    if (verdict != NGX_CHAT_CLAIM_RUN) {
+    if (result != NGX_CHAT_CLAIM_RUN) {
         ngx_chat_job_done(job);
         return;
     }
@@ -244,21 +272,21 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
 {
     if (tries > 1) {
         ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
-                      "generation is taken over, try %ui", tries);
+                      "chat generation is taken over, try %ui", tries);
     }
 
-    job->state = NGX_CHAT_JOB_RUNNING;
+    ngx_chat_job_set_state(job, NGX_CHAT_JOB_RUNNING);
     job->error = NGX_CHAT_E_NONE;
     job->answered = 0;
     job->broken = 0;
-    job->hasty = 0;
-    job->unheard = 0;
+    job->no_retry = 0;
+    job->no_subscribers = 0;
     job->cancel = 0;
 
     /* a claim has started it over in Redis already */
 
     ngx_chat_job_start_over(job);
-    job->fresh = 0;
+    job->restart = 0;
 
     ngx_add_timer(&job->renewal, NGX_CHAT_RENEWAL);
 
@@ -267,7 +295,155 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
         return;
     }
 
-    ngx_chat_conversation_start(&job->conversation);
+    ngx_chat_job_ask(job);
+}
+
+
+static void
+ngx_chat_job_ended_handler(ngx_chat_job_t *job,
+    ngx_chat_provider_result_t *result)
+{
+    job->result = *result;
+    job->error = result->error;
+    job->answered = (result->error == NGX_CHAT_E_NONE);
+
+    ngx_chat_job_write(job);
+}
+
+
+static void
+ngx_chat_job_appended_handler(ngx_chat_job_t *job, ngx_uint_t subscribers,
+    ngx_uint_t stop)
+{
+    if (subscribers) {
+        job->no_subscribers = 0;
+
+    } else {
+        ngx_chat_job_set_abandoned(job);
+    }
+
+    if (stop && !job->answered && job->error == NGX_CHAT_E_NONE) {
+        ngx_chat_job_stop_asking(job);
+        job->error = NGX_CHAT_E_STOPPED;
+    }
+
+    ngx_chat_job_write(job);
+}
+
+
+/* the lease has ended: the task goes back, for others to claim at once */
+
+static void
+ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
+{
+    if (rc == NGX_OK) {
+        ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
+
+        job->write = ngx_chat_store_task_give_back(&job->jobs->store,
+                                                   &job->task.entry,
+                                                   ngx_chat_job_left_handler,
+                                                   job);
+        if (job->write) {
+            return;
+        }
+    }
+
+    ngx_chat_job_end(job);
+}
+
+
+/* something could not be written: the end, at most, still can */
+
+static void
+ngx_chat_job_broken_handler(ngx_chat_job_t *job, ngx_int_t rc)
+{
+    ngx_chat_job_stop_asking(job);
+
+    job->answered = 0;
+    job->broken = 1;
+
+    if (rc == NGX_BUSY) {
+        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
+                      "chat generation is interrupted: the stream in "
+                      "Redis is not what was written to it");
+
+        job->error = NGX_CHAT_E_INTERRUPTED;
+
+    } else if (rc == NGX_ABORT) {
+        job->error = NGX_CHAT_E_INTERNAL;
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
+                      "chat generation fails: Redis does not take what was "
+                      "generated");
+
+        job->error = NGX_CHAT_E_REDIS_DOWN;
+        job->no_retry = 1;
+    }
+
+    ngx_chat_job_write(job);
+}
+
+
+/*
+ * Another process writes the generation, has ended it, or it is gone: which of
+ * these, a claim with a new token tells.
+ */
+
+static void
+ngx_chat_job_lost_handler(ngx_chat_job_t *job)
+{
+    ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
+                  "chat generation was taken away or ended");
+
+    ngx_chat_job_stop_asking(job);
+
+    if (job->renewal.timer_set) {
+        ngx_del_timer(&job->renewal);
+    }
+
+    if (job->lost || job->give_back) {
+        ngx_chat_job_end(job);
+        return;
+    }
+
+    job->lost = 1;
+
+    if (ngx_chat_job_claim(job) != NGX_OK) {
+        ngx_chat_job_end(job);
+    }
+}
+
+
+static void
+ngx_chat_job_done(ngx_chat_job_t *job)
+{
+    ngx_chat_job_stop_asking(job);
+
+    if (job->renewal.timer_set) {
+        ngx_del_timer(&job->renewal);
+    }
+
+    ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
+
+    job->write = ngx_chat_store_task_done(&job->jobs->store,
+                                          &job->task.entry,
+                                          NGX_CHAT_JOB_RETRY,
+                                          ngx_chat_job_left_handler, job);
+    if (job->write == NULL) {
+        ngx_chat_job_end(job);
+    }
+}
+
+
+static void
+ngx_chat_job_left_handler(void *data, ngx_int_t rc)
+{
+    ngx_chat_job_t *job = data;
+
+    job->write = NULL;
+
+    ngx_chat_job_end(job);
 }
 
 
@@ -279,45 +455,45 @@ ngx_chat_job_renewal_handler(ngx_event_t *ev)
     job = ev->data;
 
     job->renew = 1;
-    job->cancel = (job->unheard && job->task.cancel
-                   && ngx_current_msec - job->deserted >= job->task.grace);
+    job->cancel = (job->no_subscribers && job->task.cancel
+                   && ngx_current_msec - job->abandoned >= job->task.grace);
 
     ngx_add_timer(&job->renewal, NGX_CHAT_RENEWAL);
 
     if (!job->cancel) {
-        ngx_chat_job_hurry(job);
+        ngx_chat_job_advance_renewal(job);
     }
 
     ngx_chat_job_write(job);
 }
 
 
-void
-ngx_chat_job_unheard(ngx_chat_job_t *job)
+static void
+ngx_chat_job_set_abandoned(ngx_chat_job_t *job)
 {
-    if (job->unheard) {
+    if (job->no_subscribers) {
         return;
     }
 
-    job->unheard = 1;
-    job->deserted = ngx_current_msec;
+    job->no_subscribers = 1;
+    job->abandoned = ngx_current_msec;
 
-    ngx_chat_job_hurry(job);
+    ngx_chat_job_advance_renewal(job);
 }
 
 
 /* the renewal comes earlier where the grace is over before it */
 
 static void
-ngx_chat_job_hurry(ngx_chat_job_t *job)
+ngx_chat_job_advance_renewal(ngx_chat_job_t *job)
 {
     ngx_msec_int_t  left;
 
-    if (!job->unheard || !job->task.cancel || !job->renewal.timer_set) {
+    if (!job->no_subscribers || !job->task.cancel || !job->renewal.timer_set) {
         return;
     }
 
-    left = (ngx_msec_int_t) (job->deserted + job->task.grace
+    left = (ngx_msec_int_t) (job->abandoned + job->task.grace
                              - ngx_current_msec);
     left = ngx_max(left, 0);
 
@@ -382,7 +558,18 @@ ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs)
 }
 
 
-void
+static void
+ngx_chat_job_set_state(ngx_chat_job_t *job, ngx_chat_job_state_e state)
+{
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat job state:%ui, was %ui",
+                   (ngx_uint_t) state, (ngx_uint_t) job->state);
+
+    job->state = state;
+}
+
+
+static void
 ngx_chat_job_end(ngx_chat_job_t *job)
 {
     ngx_chat_jobs_t  *jobs;

@@ -6,17 +6,17 @@
 #define NGX_CHAT_JOB_CHUNK_LENS  (4 * 1024 * 1024)
 
 
-static ngx_int_t ngx_chat_job_text_handler(void *data, ngx_str_t *text);
-static ngx_int_t ngx_chat_job_restart_handler(void *data);
-static void ngx_chat_job_ended_handler(void *data,
+static ngx_int_t ngx_chat_job_ask_text_handler(void *data, ngx_str_t *text);
+static ngx_int_t ngx_chat_job_ask_restart_handler(void *data);
+static void ngx_chat_job_ask_ended_handler(void *data,
     ngx_chat_provider_result_t *result);
-static void ngx_chat_job_event_handler(ngx_event_t *ev);
+static void ngx_chat_job_ask_event_handler(ngx_event_t *ev);
 
 
-static const ngx_chat_conversation_ops_t  ngx_chat_job_ops = {
-    ngx_chat_job_text_handler,
-    ngx_chat_job_restart_handler,
-    ngx_chat_job_ended_handler
+static const ngx_chat_conversation_ops_t  ngx_chat_job_ask_ops = {
+    ngx_chat_job_ask_text_handler,
+    ngx_chat_job_ask_restart_handler,
+    ngx_chat_job_ask_ended_handler
 };
 
 
@@ -28,7 +28,7 @@ ngx_chat_job_prepare(ngx_chat_job_t *job)
     job->text.max = ngx_max(job->task.max_answer, 1);
     job->chunk_lens.max = NGX_CHAT_JOB_CHUNK_LENS;
 
-    job->event.handler = ngx_chat_job_event_handler;
+    job->event.handler = ngx_chat_job_ask_event_handler;
     job->event.data = job;
     job->event.log = &job->log;
 
@@ -36,7 +36,7 @@ ngx_chat_job_prepare(ngx_chat_job_t *job)
 
     cv->transport = &ngx_chat_provider_curl_transport;
     cv->ctx = job->jobs->curl;
-    cv->ops = &ngx_chat_job_ops;
+    cv->ops = &ngx_chat_job_ask_ops;
     cv->data = job;
     cv->messages = &job->task.messages;
     cv->max_answer = job->text.max;
@@ -47,18 +47,25 @@ ngx_chat_job_prepare(ngx_chat_job_t *job)
         return NGX_ERROR;
     }
 
-    ngx_chat_job_candidates(job);
+    ngx_chat_job_add_candidates(job);
 
     return NGX_OK;
 }
 
 
 void
+ngx_chat_job_ask(ngx_chat_job_t *job)
+{
+    ngx_chat_conversation_start(&job->conversation);
+}
+
+
+void
 ngx_chat_job_start_over(ngx_chat_job_t *job)
 {
-    if (job->begun) {
-        job->begun = 0;
-        job->fresh = 1;
+    if (job->sent_any) {
+        job->sent_any = 0;
+        job->restart = 1;
     }
 
     job->text.len = 0;
@@ -71,7 +78,7 @@ ngx_chat_job_start_over(ngx_chat_job_t *job)
 /* inside libcurl: what follows from the chunk is left to the posted event */
 
 static ngx_int_t
-ngx_chat_job_text_handler(void *data, ngx_str_t *text)
+ngx_chat_job_ask_text_handler(void *data, ngx_str_t *text)
 {
     ngx_chat_job_t *job = data;
 
@@ -93,7 +100,7 @@ ngx_chat_job_text_handler(void *data, ngx_str_t *text)
 
 
 static ngx_int_t
-ngx_chat_job_restart_handler(void *data)
+ngx_chat_job_ask_restart_handler(void *data)
 {
     ngx_chat_job_start_over(data);
 
@@ -102,22 +109,22 @@ ngx_chat_job_restart_handler(void *data)
 
 
 static void
-ngx_chat_job_ended_handler(void *data, ngx_chat_provider_result_t *result)
+ngx_chat_job_ask_ended_handler(void *data, ngx_chat_provider_result_t *result)
 {
     ngx_chat_job_t *job = data;
 
-    job->result = *result;
-    job->error = result->error;
-    job->answered = (result->error == NGX_CHAT_E_NONE);
-
-    ngx_chat_job_write(job);
+    job->ops->ended(job, result);
 }
 
 
 static void
-ngx_chat_job_event_handler(ngx_event_t *ev)
+ngx_chat_job_ask_event_handler(ngx_event_t *ev)
 {
-    ngx_chat_job_write(ev->data);
+    ngx_chat_job_t  *job;
+
+    job = ev->data;
+
+    job->ops->text(job);
 }
 
 

@@ -13,7 +13,7 @@ static void ngx_chat_job_log_unknown(ngx_chat_job_t *job, ngx_str_t *name);
 /* "name=fp name=fp" */
 
 void
-ngx_chat_job_candidates(ngx_chat_job_t *job)
+ngx_chat_job_add_candidates(ngx_chat_job_t *job)
 {
     u_char     *p, *last, *end;
     ngx_str_t   name, fp;

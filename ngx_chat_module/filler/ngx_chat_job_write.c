@@ -6,20 +6,19 @@
 static ngx_chat_call_t *ngx_chat_job_append(ngx_chat_job_t *job);
 static ngx_uint_t ngx_chat_job_take(ngx_chat_job_t *job,
     ngx_chat_append_t *append);
-static void ngx_chat_job_appended(void *data, ngx_int_t rc, ngx_uint_t heard,
+static void ngx_chat_job_append_handler(void *data, ngx_int_t rc,
+    ngx_uint_t subscribers,
     ngx_uint_t stop);
 static ngx_chat_call_t *ngx_chat_job_finish(ngx_chat_job_t *job);
-static void ngx_chat_job_finished(void *data, ngx_int_t rc);
+static void ngx_chat_job_finish_handler(void *data, ngx_int_t rc);
 static ngx_chat_call_t *ngx_chat_job_fail(ngx_chat_job_t *job);
-static void ngx_chat_job_failed(void *data, ngx_int_t rc);
+static void ngx_chat_job_fail_handler(void *data, ngx_int_t rc);
 static ngx_chat_call_t *ngx_chat_job_cancel(ngx_chat_job_t *job);
-static void ngx_chat_job_cancelled(void *data, ngx_int_t rc);
+static void ngx_chat_job_cancel_handler(void *data, ngx_int_t rc);
 static ngx_chat_call_t *ngx_chat_job_return(ngx_chat_job_t *job);
-static void ngx_chat_job_returned(void *data, ngx_int_t rc, ngx_uint_t heard,
+static void ngx_chat_job_return_handler(void *data, ngx_int_t rc,
+    ngx_uint_t subscribers,
     ngx_uint_t stop);
-static void ngx_chat_job_break(ngx_chat_job_t *job, ngx_int_t rc);
-static void ngx_chat_job_lost(ngx_chat_job_t *job);
-static void ngx_chat_job_left(void *data, ngx_int_t rc);
 
 
 void
@@ -33,7 +32,7 @@ ngx_chat_job_write(ngx_chat_job_t *job)
 
     chunks = !job->broken
              && (job->next < job->chunk_lens.len / sizeof(uint32_t)
-                 || (job->answered && job->fresh));
+                 || (job->answered && job->restart));
 
     live = !job->answered && job->error == NGX_CHAT_E_NONE;
 
@@ -66,9 +65,9 @@ ngx_chat_job_write(ngx_chat_job_t *job)
 
     if (job->write == NULL) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "generation is given up: Redis cannot be reached");
+                      "chat generation is given up: Redis cannot be reached");
 
-        ngx_chat_job_end(job);
+        job->ops->given_up(job);
     }
 }
 
@@ -85,20 +84,25 @@ ngx_chat_job_append(ngx_chat_job_t *job)
     append.count = ngx_chat_job_take(job, &append);
 
     if (append.count || job->answered) {
-        append.fresh = job->fresh;
-        job->fresh = 0;
+        append.fresh = job->restart;
+        job->restart = 0;
     }
 
     if (append.count) {
-        job->begun = 1;
+        job->sent_any = 1;
     }
 
     append.renew = job->renew;
     job->renew = 0;
 
-    return ngx_chat_store_append(&job->jobs->store, &job->grip, &append,
-                                 NGX_CHAT_JOB_PATIENCE,
-                                 ngx_chat_job_appended, job);
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat append chunks:%ui of %ui restart:%d renew:%d",
+                   append.count, job->chunk_lens.len / sizeof(uint32_t),
+                   (int) append.fresh, (int) append.renew);
+
+    return ngx_chat_store_append(&job->jobs->store, &job->lease, &append,
+                                 NGX_CHAT_JOB_RETRY,
+                                 ngx_chat_job_append_handler, job);
 }
 
 
@@ -139,7 +143,7 @@ ngx_chat_job_take(ngx_chat_job_t *job, ngx_chat_append_t *append)
 
 
 static void
-ngx_chat_job_appended(void *data, ngx_int_t rc, ngx_uint_t heard,
+ngx_chat_job_append_handler(void *data, ngx_int_t rc, ngx_uint_t subscribers,
     ngx_uint_t stop)
 {
     ngx_chat_job_t *job = data;
@@ -147,28 +151,16 @@ ngx_chat_job_appended(void *data, ngx_int_t rc, ngx_uint_t heard,
     job->write = NULL;
 
     if (rc == NGX_DECLINED) {
-        ngx_chat_job_lost(job);
+        job->ops->lost(job);
         return;
     }
 
     if (rc != NGX_OK) {
-        ngx_chat_job_break(job, rc);
+        job->ops->broken(job, rc);
         return;
     }
 
-    if (heard) {
-        job->unheard = 0;
-
-    } else {
-        ngx_chat_job_unheard(job);
-    }
-
-    if (stop && !job->answered && job->error == NGX_CHAT_E_NONE) {
-        ngx_chat_job_stop_asking(job);
-        job->error = NGX_CHAT_E_STOPPED;
-    }
-
-    ngx_chat_job_write(job);
+    job->ops->appended(job, subscribers, stop);
 }
 
 
@@ -201,63 +193,70 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
         finish.ttl = job->task.ttl;
     }
 
-    return ngx_chat_store_finish(&job->jobs->store, &job->grip, &finish,
-                                 NGX_CHAT_JOB_PATIENCE,
-                                 ngx_chat_job_finished, job);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat finish chunks:%ui bytes:%uz ttl:%M",
+                   finish.count, finish.text.len, finish.ttl);
+
+    return ngx_chat_store_finish(&job->jobs->store, &job->lease, &finish,
+                                 NGX_CHAT_JOB_RETRY,
+                                 ngx_chat_job_finish_handler, job);
 }
 
 
 static void
-ngx_chat_job_finished(void *data, ngx_int_t rc)
+ngx_chat_job_finish_handler(void *data, ngx_int_t rc)
 {
     ngx_chat_job_t *job = data;
 
     job->write = NULL;
 
     if (rc == NGX_OK) {
-        ngx_chat_job_done(job);
+        job->ops->done(job);
         return;
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_chat_job_lost(job);
+        job->ops->lost(job);
         return;
     }
 
-    ngx_chat_job_break(job, rc);
+    job->ops->broken(job, rc);
 }
 
 
 static ngx_chat_call_t *
 ngx_chat_job_fail(ngx_chat_job_t *job)
 {
-    return ngx_chat_store_fail(&job->jobs->store, &job->grip, job->error,
-                               job->hasty ? 0 : NGX_CHAT_JOB_PATIENCE,
-                               ngx_chat_job_failed, job);
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat fail error:%ui", (ngx_uint_t) job->error);
+
+    return ngx_chat_store_fail(&job->jobs->store, &job->lease, job->error,
+                               job->no_retry ? 0 : NGX_CHAT_JOB_RETRY,
+                               ngx_chat_job_fail_handler, job);
 }
 
 
 static void
-ngx_chat_job_failed(void *data, ngx_int_t rc)
+ngx_chat_job_fail_handler(void *data, ngx_int_t rc)
 {
     ngx_chat_job_t *job = data;
 
     job->write = NULL;
 
     if (rc == NGX_OK) {
-        ngx_chat_job_done(job);
+        job->ops->done(job);
         return;
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_chat_job_lost(job);
+        job->ops->lost(job);
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                  "generation is given up: Redis does not take its end");
+                  "chat generation is given up: Redis does not take its end");
 
-    ngx_chat_job_end(job);
+    job->ops->given_up(job);
 }
 
 
@@ -268,14 +267,14 @@ ngx_chat_job_cancel(ngx_chat_job_t *job)
 {
     job->cancel = 0;
 
-    return ngx_chat_store_cancel(&job->jobs->store, &job->grip,
-                                 job->task.grace, ngx_chat_job_cancelled,
+    return ngx_chat_store_cancel(&job->jobs->store, &job->lease,
+                                 job->task.grace, ngx_chat_job_cancel_handler,
                                  job);
 }
 
 
 static void
-ngx_chat_job_cancelled(void *data, ngx_int_t rc)
+ngx_chat_job_cancel_handler(void *data, ngx_int_t rc)
 {
     ngx_chat_job_t *job = data;
 
@@ -283,19 +282,19 @@ ngx_chat_job_cancelled(void *data, ngx_int_t rc)
 
     if (rc == NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, &job->log, 0,
-                      "generation is cancelled: nobody listens");
+                      "chat generation is cancelled: nobody listens");
 
-        ngx_chat_job_done(job);
+        job->ops->done(job);
         return;
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_chat_job_lost(job);
+        job->ops->lost(job);
         return;
     }
 
     if (rc == NGX_AGAIN) {
-        job->unheard = 0;
+        job->no_subscribers = 0;
     }
 
     /* somebody does, or Redis is down: what is to be written shows it */
@@ -315,122 +314,18 @@ ngx_chat_job_return(ngx_chat_job_t *job)
 
     append.give_back = 1;
 
-    return ngx_chat_store_append(&job->jobs->store, &job->grip, &append, 0,
-                                 ngx_chat_job_returned, job);
+    return ngx_chat_store_append(&job->jobs->store, &job->lease, &append, 0,
+                                 ngx_chat_job_return_handler, job);
 }
 
 
 static void
-ngx_chat_job_returned(void *data, ngx_int_t rc, ngx_uint_t heard,
+ngx_chat_job_return_handler(void *data, ngx_int_t rc, ngx_uint_t subscribers,
     ngx_uint_t stop)
 {
     ngx_chat_job_t *job = data;
 
     job->write = NULL;
 
-    if (rc == NGX_OK) {
-        job->state = NGX_CHAT_JOB_LEAVING;
-
-        job->write = ngx_chat_store_task_give_back(&job->jobs->store,
-                                                   &job->task.entry,
-                                                   ngx_chat_job_left, job);
-        if (job->write) {
-            return;
-        }
-    }
-
-    ngx_chat_job_end(job);
-}
-
-
-/* something could not be written: all that can be tried is to say so */
-
-static void
-ngx_chat_job_break(ngx_chat_job_t *job, ngx_int_t rc)
-{
-    ngx_chat_job_stop_asking(job);
-
-    job->answered = 0;
-    job->broken = 1;
-
-    if (rc == NGX_BUSY) {
-        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "the stream in Redis is not what was written to it");
-
-        job->error = NGX_CHAT_E_INTERRUPTED;
-
-    } else if (rc == NGX_ABORT) {
-        job->error = NGX_CHAT_E_INTERNAL;
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "Redis does not take what was generated");
-
-        job->error = NGX_CHAT_E_REDIS_DOWN;
-        job->hasty = 1;
-    }
-
-    ngx_chat_job_write(job);
-}
-
-
-/*
- * Somebody else writes it, has ended it, or it is gone: which of these, a
- * claim with a new token tells.
- */
-
-static void
-ngx_chat_job_lost(ngx_chat_job_t *job)
-{
-    ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
-                  "generation was taken away or ended");
-
-    ngx_chat_job_stop_asking(job);
-
-    if (job->renewal.timer_set) {
-        ngx_del_timer(&job->renewal);
-    }
-
-    if (job->lost || job->give_back) {
-        ngx_chat_job_end(job);
-        return;
-    }
-
-    job->lost = 1;
-
-    if (ngx_chat_job_claim(job) != NGX_OK) {
-        ngx_chat_job_end(job);
-    }
-}
-
-
-void
-ngx_chat_job_done(ngx_chat_job_t *job)
-{
-    ngx_chat_job_stop_asking(job);
-
-    if (job->renewal.timer_set) {
-        ngx_del_timer(&job->renewal);
-    }
-
-    job->state = NGX_CHAT_JOB_LEAVING;
-
-    job->write = ngx_chat_store_task_done(&job->jobs->store,
-                                          &job->task.entry,
-                                          NGX_CHAT_JOB_PATIENCE,
-                                          ngx_chat_job_left, job);
-    if (job->write == NULL) {
-        ngx_chat_job_end(job);
-    }
-}
-
-
-static void
-ngx_chat_job_left(void *data, ngx_int_t rc)
-{
-    ngx_chat_job_t *job = data;
-
-    job->write = NULL;
-
-    ngx_chat_job_end(job);
+    job->ops->returned(job, rc);
 }
