@@ -8,7 +8,7 @@
 #define _NGX_CHAT_PROVIDER_REASON_H_INCLUDED_
 
 
-#include "ngx_chat_provider_json.h"
+#include "../ngx_chat.h"
 
 
 /*

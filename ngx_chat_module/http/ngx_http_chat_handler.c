@@ -7,7 +7,7 @@
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_variables.h"
 #include "../codec/ngx_chat_key.h"
-#include "../codec/ngx_chat_provider_json.h"
+#include "../provider/ngx_chat_provider_json.h"
 #include "../codec/ngx_chat_request.h"
 
 

@@ -15,7 +15,7 @@
 #define _NGX_CHAT_PROVIDER_CALL_H_INCLUDED_
 
 
-#include "../codec/ngx_chat_provider_stream.h"
+#include "ngx_chat_provider_stream.h"
 
 #include <ngx_event.h>
 

@@ -6,7 +6,7 @@
 
 
 #include "fuzz.h"
-#include "ngx_chat_provider_stream.h"
+#include "../../ngx_chat_module/provider/ngx_chat_provider_stream.h"
 
 
 typedef struct {

@@ -1,5 +1,5 @@
 
-#include "ngx_chat_provider_fault.h"
+#include "../../ngx_chat_module/provider/ngx_chat_provider_fault.h"
 #include "ut.h"
 
 

@@ -1,7 +1,7 @@
 
 #include "ngx_chat_json.h"
 #include "ngx_chat_delta.h"
-#include "ngx_chat_provider_json.h"
+#include "../../ngx_chat_module/provider/ngx_chat_provider_json.h"
 
 #include "ut.h"
 

@@ -1,5 +1,5 @@
 
-#include "ngx_chat_provider_stream.h"
+#include "../../ngx_chat_module/provider/ngx_chat_provider_stream.h"
 #include "ut.h"
 
 

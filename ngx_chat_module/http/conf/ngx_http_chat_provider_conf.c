@@ -3,7 +3,7 @@
 #include "ngx_http_chat_provider_directives.h"
 #include "ngx_http_chat_env.h"
 #include "ngx_http_chat_provider_network.h"
-#include "../../codec/ngx_chat_provider_json.h"
+#include "../../provider/ngx_chat_provider_json.h"
 #include "../../codec/ngx_chat_utf8.h"
 
 

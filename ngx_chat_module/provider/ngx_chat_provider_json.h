@@ -15,7 +15,7 @@
 #define _NGX_CHAT_PROVIDER_JSON_H_INCLUDED_
 
 
-#include "../provider/ngx_chat_provider.h"
+#include "ngx_chat_provider.h"
 
 
 /*

@@ -1,9 +1,9 @@
 
 #include "ngx_chat_provider_json.h"
-#include "ngx_chat_bytes.h"
-#include "ngx_chat_json.h"
-#include "ngx_chat_key.h"
-#include "ngx_chat_str.h"
+#include "../codec/ngx_chat_bytes.h"
+#include "../codec/ngx_chat_json.h"
+#include "../codec/ngx_chat_key.h"
+#include "../codec/ngx_chat_str.h"
 
 
 static ngx_keyval_t *ngx_chat_provider_param(ngx_chat_provider_t *pv,

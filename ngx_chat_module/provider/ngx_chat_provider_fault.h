@@ -9,11 +9,11 @@
 #define _NGX_CHAT_PROVIDER_FAULT_H_INCLUDED_
 
 
-#include "ngx_chat_bytes.h"
-#include "ngx_chat_delta.h"
-#include "ngx_chat_error.h"
-#include "ngx_chat_refusal.h"
-#include "../provider/ngx_chat_provider.h"
+#include "../codec/ngx_chat_bytes.h"
+#include "../codec/ngx_chat_delta.h"
+#include "../codec/ngx_chat_error.h"
+#include "../codec/ngx_chat_refusal.h"
+#include "ngx_chat_provider.h"
 
 
 #define NGX_CHAT_FAULT_BODY     8192

@@ -16,7 +16,7 @@
 
 
 #include "ngx_chat_provider_fault.h"
-#include "ngx_chat_sse_reader.h"
+#include "../codec/ngx_chat_sse_reader.h"
 
 
 typedef enum {
