@@ -6,11 +6,13 @@
 
 
 #include "ngx_chat_module_redis.h"
-#include "provider/ngx_chat_peers.h"
 #include "http/conf/ngx_http_chat_conf.h"
 #include "http/conf/ngx_http_chat_env.h"
 #include "http/ngx_http_chat_error_filter.h"
 #include "http/conf/ngx_http_chat_redis_upstream.h"
+#include "http/provider/ngx_http_chat_worker.h"
+#include "http/ngx_http_chat_handler.h"
+#include "http/ngx_http_chat_health.h"
 #include "http/ngx_http_chat_limit.h"
 #include "http/conf/ngx_http_chat_provider_conf.h"
 #include "http/provider/ngx_http_chat_provider_upstream.h"
@@ -28,6 +30,7 @@ static char *ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post,
     void *data);
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
+static void *ngx_chat_create_main_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_chat_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 static void ngx_chat_exit_process(ngx_cycle_t *cycle);
@@ -271,7 +274,7 @@ static ngx_http_module_t  ngx_chat_module_ctx = {
     ngx_chat_preconfiguration,             /* preconfiguration */
     ngx_chat_postconfiguration,            /* postconfiguration */
 
-    ngx_http_chat_create_main_conf,        /* create main configuration */
+    ngx_chat_create_main_conf,        /* create main configuration */
     ngx_http_chat_init_main_conf,          /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -296,11 +299,6 @@ ngx_module_t  ngx_chat_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-ngx_chat_hub_t  *ngx_http_chat_hub;
-ngx_array_t     *ngx_http_chat_peers;
-ngx_atomic_t    *ngx_http_chat_requests;
 
 
 static char *
@@ -332,7 +330,25 @@ ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post, void *data)
 static ngx_int_t
 ngx_chat_preconfiguration(ngx_conf_t *cf)
 {
-    return ngx_http_chat_add_variables(cf);
+    return ngx_http_chat_variables_add(cf);
+}
+
+
+/* the configuration is below the requests, whose handlers it sets */
+
+static void *
+ngx_chat_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_chat_main_conf_t  *chmcf;
+
+    chmcf = ngx_http_chat_create_main_conf(cf);
+
+    if (chmcf) {
+        chmcf->handler = ngx_http_chat_handler;
+        chmcf->health_handler = ngx_http_chat_health_handler;
+    }
+
+    return chmcf;
 }
 
 
@@ -344,7 +360,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
 
     chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    if (ngx_http_chat_resolve(cf) != NGX_OK) {
+    if (ngx_http_chat_postconf_providers(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -352,9 +368,10 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    chmcf->resolver = ngx_http_chat_resolver(cf, &timeout);
+    chmcf->resolver = ngx_http_chat_postconf_resolver(cf, &timeout);
 
-    if (!chmcf->redis_off && ngx_chat_init_redis(cf, chmcf) != NGX_OK) {
+    if (!chmcf->redis_off && ngx_chat_redis_directives_init(cf,
+                                                            chmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -379,8 +396,6 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_chat_init_process(ngx_cycle_t *cycle)
 {
-    static ngx_atomic_t  unread;
-
     ngx_chat_filler_conf_t     *fcf;
     ngx_http_chat_main_conf_t  *chmcf;
 
@@ -416,22 +431,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_http_chat_requests = ngx_chat_scoreboard_take_worker(chmcf->scoreboard);
-    if (ngx_http_chat_requests == NULL) {
-        ngx_http_chat_requests = &unread;
-    }
-
-    ngx_http_chat_peers = ngx_chat_peers_create(&chmcf->providers, cycle->pool);
-    if (ngx_http_chat_peers == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_chat_hub = ngx_chat_hub_create(&chmcf->hub, cycle->log);
-    if (ngx_http_chat_hub == NULL) {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_chat_worker_init(chmcf, cycle);
 }
 
 
@@ -440,8 +440,5 @@ ngx_chat_exit_process(ngx_cycle_t *cycle)
 {
     ngx_chat_supervisor_stop(cycle);
 
-    if (ngx_http_chat_hub) {
-        ngx_chat_hub_close(ngx_http_chat_hub);
-        ngx_http_chat_hub = NULL;
-    }
+    ngx_http_chat_worker_close();
 }

@@ -101,7 +101,7 @@ ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_chat_init_redis(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+ngx_chat_redis_directives_init(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
     if (ngx_chat_init_cache(cf, chmcf) != NGX_OK
         || ngx_chat_init_broker(cf, chmcf) != NGX_OK)
@@ -367,7 +367,7 @@ ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
         rcf->sentinel->password = chmcf->sentinel_password;
     }
 
-    resolver = ngx_http_chat_resolver(cf, &timeout);
+    resolver = ngx_http_chat_postconf_resolver(cf, &timeout);
 
     if (ngx_chat_redis_conf_init(cf->pool, rcf, group, resolver, timeout,
                                  &err, &name)

@@ -24,7 +24,7 @@ char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
  * Once all is read, unless "chat_redis off": fills chmcf->redis and broker.
  * NGX_ERROR: refused, logged.
  */
-ngx_int_t ngx_chat_init_redis(ngx_conf_t *cf,
+ngx_int_t ngx_chat_redis_directives_init(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
 
 

@@ -3,6 +3,7 @@
 
 
 typedef struct {
+    ngx_int_t        status;      /* of a response before the stream */
     ngx_str_t        code;
     ngx_str_t        message;
 } ngx_chat_error_t;
@@ -13,79 +14,123 @@ static ngx_chat_error_t *ngx_chat_error_entry(ngx_chat_error_e e);
 
 static ngx_chat_error_t  ngx_chat_errors[] = {
 
-    { ngx_null_string,
-      ngx_null_string },
+    [NGX_CHAT_E_NONE] = {
+        500, ngx_null_string,
+        ngx_null_string
+    },
 
-    { ngx_string("queue_full"),
-      ngx_string("The service is busy: too many questions are being asked. "
-                 "Please try again later.") },
+    [NGX_CHAT_E_QUEUE_FULL] = {
+        503, ngx_string("queue_full"),
+        ngx_string("The service is busy: too many questions are being asked. "
+                   "Please try again later.")
+    },
 
-    { ngx_string("queue_timeout"),
-      ngx_string("The service is busy: the question waited too long. "
-                 "Please try again later.") },
+    [NGX_CHAT_E_QUEUE_TIMEOUT] = {
+        500, ngx_string("queue_timeout"),
+        ngx_string("The service is busy: the question waited too long. "
+                   "Please try again later.")
+    },
 
-    { ngx_string("provider_refused"),
-      ngx_string("The provider did not accept the request. "
-                 "Please try again later.") },
+    [NGX_CHAT_E_PROVIDER_REFUSED] = {
+        500, ngx_string("provider_refused"),
+        ngx_string("The provider did not accept the request. "
+                   "Please try again later.")
+    },
 
-    { ngx_string("provider_refused"),
-      ngx_string("The provider cannot be reached. Please try again later.") },
+    [NGX_CHAT_E_PROVIDER_AWAY] = {
+        500, ngx_string("provider_refused"),
+        ngx_string("The provider cannot be reached. Please try again later.")
+    },
 
-    { ngx_string("provider_refused"),
-      ngx_string("The provider refused the question.") },
+    [NGX_CHAT_E_QUESTION_REFUSED] = {
+        500, ngx_string("provider_refused"),
+        ngx_string("The provider refused the question.")
+    },
 
-    { ngx_string("provider_rate_limited"),
-      ngx_string("The provider takes no more questions at the moment. "
-                 "Please try again later.") },
+    [NGX_CHAT_E_PROVIDER_RATE_LIMITED] = {
+        500, ngx_string("provider_rate_limited"),
+        ngx_string("The provider takes no more questions at the moment. "
+                   "Please try again later.")
+    },
 
-    { ngx_string("provider_timeout"),
-      ngx_string("The provider did not answer in time. "
-                 "Please try again later.") },
+    [NGX_CHAT_E_PROVIDER_TIMEOUT] = {
+        500, ngx_string("provider_timeout"),
+        ngx_string("The provider did not answer in time. "
+                   "Please try again later.")
+    },
 
-    { ngx_string("provider_broken"),
-      ngx_string("The provider failed to give a complete answer. "
-                 "Please try again.") },
+    [NGX_CHAT_E_PROVIDER_BROKEN] = {
+        500, ngx_string("provider_broken"),
+        ngx_string("The provider failed to give a complete answer. "
+                   "Please try again.")
+    },
 
-    { ngx_string("answer_too_long"),
-      ngx_string("The answer is longer than allowed.") },
+    [NGX_CHAT_E_ANSWER_TOO_LONG] = {
+        500, ngx_string("answer_too_long"),
+        ngx_string("The answer is longer than allowed.")
+    },
 
-    { ngx_string("redis_down"),
-      ngx_string("The service is not available at the moment. "
-                 "Please try again later.") },
+    [NGX_CHAT_E_REDIS_DOWN] = {
+        503, ngx_string("redis_down"),
+        ngx_string("The service is not available at the moment. "
+                   "Please try again later.")
+    },
 
-    { ngx_string("no_key"),
-      ngx_string("The service has no valid key for the provider.") },
+    [NGX_CHAT_E_NO_KEY] = {
+        500, ngx_string("no_key"),
+        ngx_string("The service has no valid key for the provider.")
+    },
 
-    { ngx_string("interrupted"),
-      ngx_string("The answer was interrupted. Please try again.") },
+    [NGX_CHAT_E_INTERRUPTED] = {
+        500, ngx_string("interrupted"),
+        ngx_string("The answer was interrupted. Please try again.")
+    },
 
-    { ngx_string("cancelled"),
-      ngx_string("The answer was cancelled. Please try again.") },
+    [NGX_CHAT_E_CANCELLED] = {
+        500, ngx_string("cancelled"),
+        ngx_string("The answer was cancelled. Please try again.")
+    },
 
-    { ngx_string("stopped"),
-      ngx_string("The answer was stopped on request.") },
+    [NGX_CHAT_E_STOPPED] = {
+        500, ngx_string("stopped"),
+        ngx_string("The answer was stopped on request.")
+    },
 
-    { ngx_string("internal"),
-      ngx_string("An internal error occurred.") },
+    [NGX_CHAT_E_INTERNAL] = {
+        500, ngx_string("internal"),
+        ngx_string("An internal error occurred.")
+    },
 
-    { ngx_string("method_not_allowed"),
-      ngx_string("Only POST is allowed here.") },
+    [NGX_CHAT_E_METHOD_NOT_ALLOWED] = {
+        405, ngx_string("method_not_allowed"),
+        ngx_string("Only POST is allowed here.")
+    },
 
-    { ngx_string("unsupported_media_type"),
-      ngx_string("The request must have the content type "
-                 "application/json.") },
+    [NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE] = {
+        415, ngx_string("unsupported_media_type"),
+        ngx_string("The request must have the content type "
+                   "application/json.")
+    },
 
-    { ngx_string("body_too_large"),
-      ngx_string("The request body is too large.") },
+    [NGX_CHAT_E_BODY_TOO_LARGE] = {
+        413, ngx_string("body_too_large"),
+        ngx_string("The request body is too large.")
+    },
 
-    { ngx_string("bad_request"),
-      ngx_string("The request could not be understood.") },
+    [NGX_CHAT_E_BAD_REQUEST] = {
+        400, ngx_string("bad_request"),
+        ngx_string("The request could not be understood.")
+    },
 
-    { ngx_string("invalid_field"),
-      ngx_string("A field of the request is missing or wrong.") },
+    [NGX_CHAT_E_INVALID_FIELD] = {
+        422, ngx_string("invalid_field"),
+        ngx_string("A field of the request is missing or wrong.")
+    },
 
-    { ngx_string("miss_limit"),
-      ngx_string("Too many new questions. Please try again later.") }
+    [NGX_CHAT_E_MISS_LIMIT] = {
+        429, ngx_string("miss_limit"),
+        ngx_string("Too many new questions. Please try again later.")
+    }
 };
 
 
@@ -93,6 +138,13 @@ ngx_str_t *
 ngx_chat_error_code(ngx_chat_error_e e)
 {
     return &ngx_chat_error_entry(e)->code;
+}
+
+
+ngx_int_t
+ngx_chat_error_status(ngx_chat_error_e e)
+{
+    return ngx_chat_error_entry(e)->status;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The closed list of error codes of the contract, with the message that goes
- * with each.
+ * The closed list of error codes: each with its message, and with the HTTP
+ * status of a response that tells of it before a stream begins.
  */
 
 
@@ -52,6 +52,7 @@ ngx_uint_t ngx_chat_error_is_code(ngx_str_t *code);
 /* static strings; an error event: status, message as text, code */
 ngx_str_t *ngx_chat_error_code(ngx_chat_error_e e);
 ngx_str_t *ngx_chat_error_message(ngx_chat_error_e e);
+ngx_int_t ngx_chat_error_status(ngx_chat_error_e e);
 void ngx_chat_error_event(ngx_chat_event_t *ev, ngx_chat_error_e e);
 
 

@@ -19,10 +19,10 @@ static ngx_str_t  ngx_chat_sse_event_prefix = ngx_string("data: ");
 static ngx_str_t  ngx_chat_sse_event_suffix = ngx_string("\n\n");
 
 static ngx_str_t  ngx_chat_sse_event_status[] = {
-    ngx_string("{\"status\": \"processing\""),
-    ngx_string("{\"status\": \"streaming\""),
-    ngx_string("{\"status\": \"completed\""),
-    ngx_string("{\"status\": \"error\"")
+    [NGX_CHAT_PROCESSING] = ngx_string("{\"status\": \"processing\""),
+    [NGX_CHAT_STREAMING] = ngx_string("{\"status\": \"streaming\""),
+    [NGX_CHAT_COMPLETED] = ngx_string("{\"status\": \"completed\""),
+    [NGX_CHAT_ERROR] = ngx_string("{\"status\": \"error\"")
 };
 
 /* each with the end of what stands before */

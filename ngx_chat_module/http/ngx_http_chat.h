@@ -28,9 +28,6 @@
 #define NGX_HTTP_CHAT_REDIS_DOWN_ERROR   1
 #define NGX_HTTP_CHAT_REDIS_DOWN_DIRECT  2
 
-/* nginx has no name for this status */
-#define NGX_HTTP_CHAT_UNPROCESSABLE  422
-
 
 typedef struct ngx_http_chat_provider_upstream_s
     ngx_http_chat_provider_upstream_t;
@@ -38,6 +35,9 @@ typedef struct ngx_http_chat_provider_upstream_s
 
 /* settings of http{} as a whole: a single instance, read-only at run time */
 typedef struct {
+    ngx_http_handler_pt      handler;        /* of locations with "chat" */
+    ngx_http_handler_pt      health_handler;
+
     ngx_array_t              providers;      /* of ngx_chat_provider_t * */
     ngx_array_t              upstreams;      /* of pointers: see typedef */
     ngx_array_t              locations;      /* of those that say "chat" */
@@ -155,15 +155,6 @@ typedef struct {
 
 
 extern ngx_module_t  ngx_chat_module;
-
-/* the worker's hub: set in init_process, NULL elsewhere */
-extern ngx_chat_hub_t  *ngx_http_chat_hub;
-
-/* health of providers from the worker's own calls: likewise */
-extern ngx_array_t     *ngx_http_chat_peers;
-
-/* the worker's count on the scoreboard, or one that nobody reads */
-extern ngx_atomic_t    *ngx_http_chat_requests;
 
 
 #endif /* _NGX_HTTP_CHAT_H_INCLUDED_ */

@@ -1,65 +1,72 @@
 
 #include "ngx_http_chat_body.h"
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_header.h"
 
 
-static ngx_uint_t ngx_http_chat_is_json(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_chat_is_encoded(ngx_http_request_t *r);
-static ngx_int_t ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p);
+static ngx_uint_t ngx_http_chat_body_is_json(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_chat_body_is_encoded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_body_copy(ngx_http_request_t *r, u_char *p);
 
 
-static ngx_str_t  ngx_http_chat_allow = ngx_string("POST");
-static ngx_str_t  ngx_http_chat_type = ngx_string("application/json");
-static ngx_str_t  ngx_http_chat_encoding = ngx_string("Content-Encoding");
-static ngx_str_t  ngx_http_chat_identity = ngx_string("identity");
-static ngx_str_t  ngx_http_chat_encoded =
+static ngx_str_t  ngx_http_chat_body_allow = ngx_string("POST");
+static ngx_str_t  ngx_http_chat_body_type = ngx_string("application/json");
+static ngx_str_t  ngx_http_chat_body_encoding = ngx_string("Content-Encoding");
+static ngx_str_t  ngx_http_chat_body_identity = ngx_string("identity");
+static ngx_str_t  ngx_http_chat_body_encoded =
     ngx_string("The request body must not be compressed or encoded "
                "otherwise.");
 
 
 ngx_int_t
-ngx_http_chat_check(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_body_check(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
-    if (r->method != NGX_HTTP_POST) {
-        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_METHOD_NOT_ALLOWED);
+    ngx_int_t  status;
 
-        if (ngx_http_chat_add_header(r, "Allow", &ngx_http_chat_allow)
+    if (r->method != NGX_HTTP_POST) {
+        status = ngx_http_chat_ctx_set_error(ctx,
+                                             NGX_CHAT_E_METHOD_NOT_ALLOWED);
+
+        if (ngx_http_chat_header_add(r, "Allow", &ngx_http_chat_body_allow)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return NGX_HTTP_NOT_ALLOWED;
+        return status;
     }
 
-    if (!ngx_http_chat_is_json(r)) {
-        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
+    if (!ngx_http_chat_body_is_json(r)) {
+        status = ngx_http_chat_ctx_set_error(ctx,
+                                             NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
 
         /* the first by RFC 9110, 15.5.16; the second says: of a POST */
 
-        if (ngx_http_chat_add_header(r, "Accept", &ngx_http_chat_type)
+        if (ngx_http_chat_header_add(r, "Accept", &ngx_http_chat_body_type)
             != NGX_OK
-            || ngx_http_chat_add_header(r, "Accept-Post", &ngx_http_chat_type)
+            || ngx_http_chat_header_add(r, "Accept-Post",
+                                        &ngx_http_chat_body_type)
                != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        return status;
     }
 
-    if (ngx_http_chat_is_encoded(r)) {
-        ngx_http_chat_ctx_error(ctx, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
-        ctx->message = ngx_http_chat_encoded;
+    if (ngx_http_chat_body_is_encoded(r)) {
+        status = ngx_http_chat_ctx_set_error(ctx,
+                                             NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE);
+        ctx->message = ngx_http_chat_body_encoded;
 
-        if (ngx_http_chat_add_header(r, "Accept-Encoding",
-                                     &ngx_http_chat_identity)
+        if (ngx_http_chat_header_add(r, "Accept-Encoding",
+                                     &ngx_http_chat_body_identity)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        return status;
     }
 
     return NGX_OK;
@@ -67,7 +74,7 @@ ngx_http_chat_check(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 static ngx_uint_t
-ngx_http_chat_is_json(ngx_http_request_t *r)
+ngx_http_chat_body_is_json(ngx_http_request_t *r)
 {
     size_t      len;
     ngx_str_t  *type;
@@ -77,10 +84,10 @@ ngx_http_chat_is_json(ngx_http_request_t *r)
     }
 
     type = &r->headers_in.content_type->value;
-    len = ngx_http_chat_type.len;
+    len = ngx_http_chat_body_type.len;
 
     if (type->len < len
-        || ngx_strncasecmp(type->data, ngx_http_chat_type.data, len) != 0)
+        || ngx_strncasecmp(type->data, ngx_http_chat_body_type.data, len) != 0)
     {
         return 0;
     }
@@ -95,7 +102,7 @@ ngx_http_chat_is_json(ngx_http_request_t *r)
 /* nginx has no pointer to this header, which may come more than once */
 
 static ngx_uint_t
-ngx_http_chat_is_encoded(ngx_http_request_t *r)
+ngx_http_chat_body_is_encoded(ngx_http_request_t *r)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -107,8 +114,9 @@ ngx_http_chat_is_encoded(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (h[i].key.len != ngx_http_chat_encoding.len
-                || ngx_strncasecmp(h[i].key.data, ngx_http_chat_encoding.data,
+            if (h[i].key.len != ngx_http_chat_body_encoding.len
+                || ngx_strncasecmp(h[i].key.data,
+                                   ngx_http_chat_body_encoding.data,
                                    h[i].key.len)
                    != 0)
             {
@@ -116,9 +124,9 @@ ngx_http_chat_is_encoded(ngx_http_request_t *r)
             }
 
             if (h[i].value.len
-                && (h[i].value.len != ngx_http_chat_identity.len
+                && (h[i].value.len != ngx_http_chat_body_identity.len
                     || ngx_strncasecmp(h[i].value.data,
-                                       ngx_http_chat_identity.data,
+                                       ngx_http_chat_body_identity.data,
                                        h[i].value.len)
                        != 0))
             {
@@ -132,7 +140,7 @@ ngx_http_chat_is_encoded(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body)
+ngx_http_chat_body_get(ngx_http_request_t *r, ngx_str_t *body)
 {
     off_t         len;
     ngx_buf_t    *b;
@@ -170,12 +178,12 @@ ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body)
 
     body->len = (size_t) len;
 
-    return ngx_http_chat_copy_body(r, body->data);
+    return ngx_http_chat_body_copy(r, body->data);
 }
 
 
 static ngx_int_t
-ngx_http_chat_copy_body(ngx_http_request_t *r, u_char *p)
+ngx_http_chat_body_copy(ngx_http_request_t *r, u_char *p)
 {
     size_t        size;
     ssize_t       n;

@@ -12,14 +12,14 @@
 
 
 /* method, type and encoding; NGX_OK, or a status: ctx and headers say why */
-ngx_int_t ngx_http_chat_check(ngx_http_request_t *r,
+ngx_int_t ngx_http_chat_body_check(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
 /*
  * The body that was read, in one piece, wherever nginx or another module has
  * put it; NGX_OK, or a status.  It lasts as long as the request.
  */
-ngx_int_t ngx_http_chat_body(ngx_http_request_t *r, ngx_str_t *body);
+ngx_int_t ngx_http_chat_body_get(ngx_http_request_t *r, ngx_str_t *body);
 
 
 #endif /* _NGX_HTTP_CHAT_BODY_H_INCLUDED_ */

@@ -1,10 +1,12 @@
 
 #include "ngx_http_chat_ctx.h"
+#include "provider/ngx_http_chat_worker.h"
 
 
-static void ngx_http_chat_ctx_cleanup(void *data);
-static void ngx_http_chat_ctx_detach(void *data);
-static ngx_uint_t ngx_http_chat_ctx_unsent(ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_ctx_cleanup_handler(void *data);
+static void ngx_http_chat_ctx_pool_cleanup_handler(void *data);
+static ngx_uint_t ngx_http_chat_ctx_has_unsent(ngx_http_chat_ctx_t *ctx);
 
 
 ngx_http_chat_ctx_t *
@@ -31,12 +33,12 @@ ngx_http_chat_ctx_create(ngx_http_request_t *r)
 
     ctx->request = r;
 
-    pcln->handler = ngx_http_chat_ctx_detach;
+    pcln->handler = ngx_http_chat_ctx_pool_cleanup_handler;
     pcln->data = ctx;
 
     (*ngx_http_chat_requests)++;
 
-    cln->handler = ngx_http_chat_ctx_cleanup;
+    cln->handler = ngx_http_chat_ctx_cleanup_handler;
     cln->data = ctx;
 
     ngx_http_set_ctx(r, ctx, ngx_chat_module);
@@ -62,7 +64,7 @@ ngx_http_chat_ctx_find(ngx_http_request_t *r)
     /* an internal redirect clears the contexts of all modules */
 
     for (pcln = r->pool->cleanup; pcln; pcln = pcln->next) {
-        if (pcln->handler == ngx_http_chat_ctx_detach) {
+        if (pcln->handler == ngx_http_chat_ctx_pool_cleanup_handler) {
             return pcln->data;
         }
     }
@@ -71,17 +73,19 @@ ngx_http_chat_ctx_find(ngx_http_request_t *r)
 }
 
 
-void
-ngx_http_chat_ctx_error(ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e)
+ngx_int_t
+ngx_http_chat_ctx_set_error(ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e)
 {
     ctx->error = e;
     ctx->code = *ngx_chat_error_code(e);
 
     ngx_str_set(&ctx->status, "error");
+
+    return ngx_chat_error_status(e);
 }
 
 
-void
+static void
 ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx)
 {
     if (ctx->finalized) {
@@ -89,6 +93,10 @@ ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx)
     }
 
     ctx->finalized = 1;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "chat request stops, status \"%V\", asks:%d",
+                   &ctx->status, ctx->ask ? 1 : 0);
 
     if (ctx->ask) {
         ngx_chat_hub_forget(ctx->ask);
@@ -102,7 +110,7 @@ ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx)
 
 
 void
-ngx_http_chat_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_ctx_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_int_t rc)
 {
     ngx_http_chat_ctx_stop(ctx);
@@ -113,20 +121,20 @@ ngx_http_chat_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 /* the request ends, by itself or not; the log is written after this */
 
 static void
-ngx_http_chat_ctx_cleanup(void *data)
+ngx_http_chat_ctx_cleanup_handler(void *data)
 {
     ngx_http_chat_ctx_t  *ctx = data;
 
     ngx_http_chat_ctx_stop(ctx);
 
-    if (ctx->status.len == 0 || ngx_http_chat_ctx_unsent(ctx)) {
+    if (ctx->status.len == 0 || ngx_http_chat_ctx_has_unsent(ctx)) {
         ngx_str_set(&ctx->status, "gone");
     }
 }
 
 
 static void
-ngx_http_chat_ctx_detach(void *data)
+ngx_http_chat_ctx_pool_cleanup_handler(void *data)
 {
     ngx_http_chat_ctx_t  *ctx = data;
 
@@ -144,7 +152,7 @@ ngx_http_chat_ctx_detach(void *data)
 /* did the client leave before it had all of the stream? */
 
 static ngx_uint_t
-ngx_http_chat_ctx_unsent(ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_ctx_has_unsent(ngx_http_chat_ctx_t *ctx)
 {
     ngx_chain_t  *cl;
 
@@ -163,26 +171,4 @@ ngx_http_chat_ctx_unsent(ngx_http_chat_ctx_t *ctx)
     }
 
     return 0;
-}
-
-
-ngx_int_t
-ngx_http_chat_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key.len = ngx_strlen(name);
-    h->key.data = (u_char *) name;
-    h->value = *value;
-
-    return NGX_OK;
 }

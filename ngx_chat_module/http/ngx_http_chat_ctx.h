@@ -25,18 +25,16 @@ ngx_http_chat_ctx_t *ngx_http_chat_ctx_create(ngx_http_request_t *r);
  */
 ngx_http_chat_ctx_t *ngx_http_chat_ctx_find(ngx_http_request_t *r);
 
-/* notes what went wrong, for the response and for the log */
-void ngx_http_chat_ctx_error(ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e);
-
-void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
+/*
+ * Notes what went wrong, for the response and for the log; returns the status
+ * of the response.
+ */
+ngx_int_t ngx_http_chat_ctx_set_error(ngx_http_chat_ctx_t *ctx,
+    ngx_chat_error_e e);
 
 /* stops, and finalizes the request, which may be gone afterwards */
-void ngx_http_chat_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+void ngx_http_chat_ctx_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_int_t rc);
-
-/* adds a response header; name and value must last; NGX_OK, NGX_ERROR */
-ngx_int_t ngx_http_chat_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_CHAT_CTX_H_INCLUDED_ */

@@ -9,19 +9,19 @@ typedef struct {
     ngx_uint_t         status;
     ngx_chat_error_e   error;
     ngx_str_t          message;    /* empty: that of the error */
-} ngx_http_chat_reason_t;
+} ngx_http_chat_error_filter_reason_t;
 
 
-static ngx_int_t ngx_http_chat_header_filter(ngx_http_request_t *r);
-static ngx_int_t ngx_http_chat_body_filter(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_error_filter_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_error_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
 
-static ngx_uint_t ngx_http_chat_is_page(ngx_http_request_t *r);
-static ngx_http_chat_ctx_t *ngx_http_chat_error_filter_ctx(
+static ngx_uint_t ngx_http_chat_error_filter_is_page(ngx_http_request_t *r);
+static ngx_http_chat_ctx_t *ngx_http_chat_error_filter_get_ctx(
     ngx_http_request_t *r);
-static void ngx_http_chat_reason(ngx_http_request_t *r,
+static void ngx_http_chat_error_filter_set_reason(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_error_body(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_error_filter_create_body(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
 
@@ -33,7 +33,9 @@ static ngx_str_t  ngx_http_chat_no_store = ngx_string("no-store");
 
 /* statuses that nginx and its modules set before, or without, our handler */
 
-static ngx_http_chat_reason_t  ngx_http_chat_reasons[] = {
+static ngx_http_chat_error_filter_reason_t
+    ngx_http_chat_error_filter_reasons[] =
+{
 
     { NGX_HTTP_BAD_REQUEST, NGX_CHAT_E_BAD_REQUEST,
       ngx_null_string },
@@ -73,35 +75,36 @@ ngx_int_t
 ngx_http_chat_error_filter_init(ngx_conf_t *cf)
 {
     ngx_http_chat_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_chat_header_filter;
+    ngx_http_top_header_filter = ngx_http_chat_error_filter_header;
 
     ngx_http_chat_next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = ngx_http_chat_body_filter;
+    ngx_http_top_body_filter = ngx_http_chat_error_filter_body;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_chat_header_filter(ngx_http_request_t *r)
+ngx_http_chat_error_filter_header(ngx_http_request_t *r)
 {
     ngx_http_chat_ctx_t  *ctx;
 
-    if (!ngx_http_chat_is_page(r)) {
+    if (!ngx_http_chat_error_filter_is_page(r)) {
         return ngx_http_chat_next_header_filter(r);
     }
 
-    ctx = ngx_http_chat_error_filter_ctx(r);
+    ctx = ngx_http_chat_error_filter_get_ctx(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
 
     if (ctx->error == NGX_CHAT_E_NONE) {
-        ngx_http_chat_reason(r, ctx);
+        ngx_http_chat_error_filter_set_reason(r, ctx);
     }
 
-    if (ngx_http_chat_error_body(r, ctx) != NGX_OK
-        || ngx_http_chat_cache_control(r, &ngx_http_chat_no_store) != NGX_OK)
+    if (ngx_http_chat_error_filter_create_body(r, ctx) != NGX_OK
+        || ngx_http_chat_header_add_cache_control(r, &ngx_http_chat_no_store)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -128,7 +131,7 @@ ngx_http_chat_header_filter(ngx_http_request_t *r)
  */
 
 static ngx_uint_t
-ngx_http_chat_is_page(ngx_http_request_t *r)
+ngx_http_chat_error_filter_is_page(ngx_http_request_t *r)
 {
     ngx_str_t                 *type;
     ngx_http_chat_loc_conf_t  *chlcf;
@@ -155,7 +158,7 @@ ngx_http_chat_is_page(ngx_http_request_t *r)
 
 
 static ngx_http_chat_ctx_t *
-ngx_http_chat_error_filter_ctx(ngx_http_request_t *r)
+ngx_http_chat_error_filter_get_ctx(ngx_http_request_t *r)
 {
     ngx_http_chat_ctx_t  *ctx;
 
@@ -181,27 +184,32 @@ ngx_http_chat_error_filter_ctx(ngx_http_request_t *r)
 
 
 static void
-ngx_http_chat_reason(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_error_filter_set_reason(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
 {
-    ngx_http_chat_reason_t  *reason;
+    ngx_http_chat_error_filter_reason_t  *reason;
 
-    for (reason = ngx_http_chat_reasons; reason->status; reason++) {
+    for (reason = ngx_http_chat_error_filter_reasons;
+         reason->status;
+         reason++)
+    {
 
         if (reason->status == r->err_status) {
-            ngx_http_chat_ctx_error(ctx, reason->error);
+            ngx_http_chat_ctx_set_error(ctx, reason->error);
             ctx->message = reason->message;
             return;
         }
     }
 
-    ngx_http_chat_ctx_error(ctx,
-                            (r->err_status < NGX_HTTP_INTERNAL_SERVER_ERROR)
-                            ? NGX_CHAT_E_BAD_REQUEST : NGX_CHAT_E_INTERNAL);
+    ngx_http_chat_ctx_set_error(ctx,
+                                (r->err_status < NGX_HTTP_INTERNAL_SERVER_ERROR)
+                                ? NGX_CHAT_E_BAD_REQUEST : NGX_CHAT_E_INTERNAL);
 }
 
 
 static ngx_int_t
-ngx_http_chat_error_body(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_error_filter_create_body(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
 {
     ngx_buf_t         *b;
     ngx_chain_t       *cl;
@@ -237,7 +245,7 @@ ngx_http_chat_error_body(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_chat_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+ngx_http_chat_error_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_chain_t          *cl;
     ngx_http_chat_ctx_t  *ctx;

@@ -1,7 +1,9 @@
 
 #include "ngx_http_chat_handler.h"
+#include "provider/ngx_http_chat_worker.h"
 #include "ngx_http_chat_body.h"
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_header.h"
 #include "provider/ngx_http_chat_direct.h"
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
@@ -11,30 +13,31 @@
 #include "../codec/ngx_chat_request.h"
 
 
-static void ngx_http_chat_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_chat_start(ngx_http_request_t *r,
+static void ngx_http_chat_handler_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_handler_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_parse(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_handler_parse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_str_t *body, ngx_uint_t *use_cache);
-static ngx_int_t ngx_http_chat_question(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
-static ngx_int_t ngx_http_chat_key(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_handler_set_key(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_uint_t *private);
-static ngx_int_t ngx_http_chat_may_bypass(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_handler_may_bypass(ngx_http_request_t *r,
     ngx_uint_t *may);
-static void ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id);
-static ngx_int_t ngx_http_chat_ask(ngx_http_request_t *r,
+static void ngx_http_chat_handler_get_request_id(ngx_http_request_t *r,
+    ngx_str_t *id);
+static ngx_int_t ngx_http_chat_handler_ask(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_ask_directly(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
-static void ngx_http_chat_result_handler(void *data,
+static void ngx_http_chat_handler_result_handler(void *data,
     ngx_chat_result_t *result);
-static ngx_int_t ngx_http_chat_refuse(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_handler_refuse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e, ngx_msec_t wait);
 
 
-static ngx_str_t  ngx_http_chat_id_name = ngx_string("request_id");
+static ngx_str_t  ngx_http_chat_handler_id_name = ngx_string("request_id");
 
 
 ngx_int_t
@@ -54,12 +57,13 @@ ngx_http_chat_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_chat_check(r, ctx);
+    rc = ngx_http_chat_body_check(r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_chat_body_handler);
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_chat_handler_body_handler);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -70,17 +74,17 @@ ngx_http_chat_handler(ngx_http_request_t *r)
 
 
 static void
-ngx_http_chat_body_handler(ngx_http_request_t *r)
+ngx_http_chat_handler_body_handler(ngx_http_request_t *r)
 {
     ngx_int_t             rc;
     ngx_http_chat_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
 
-    rc = ngx_http_chat_start(r, ctx);
+    rc = ngx_http_chat_handler_start(r, ctx);
 
     if (rc != NGX_OK) {
-        ngx_http_chat_finalize(r, ctx, rc);
+        ngx_http_chat_ctx_finalize(r, ctx, rc);
     }
 }
 
@@ -88,48 +92,51 @@ ngx_http_chat_body_handler(ngx_http_request_t *r)
 /* NGX_OK: the hub was asked; else a status */
 
 static ngx_int_t
-ngx_http_chat_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_int_t             rc;
     ngx_str_t             body;
     ngx_uint_t            use_cache;
     ngx_chat_question_t  *qn;
 
-    rc = ngx_http_chat_body(r, &body);
+    rc = ngx_http_chat_body_get(r, &body);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_chat_parse(r, ctx, &body, &use_cache);
+    use_cache = 1;
+
+    rc = ngx_http_chat_handler_parse(r, ctx, &body, &use_cache);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "http chat question: \"%V\"", &ctx->question);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat question of %uz bytes, use_cache:%ui",
+                   ctx->question.len, use_cache);
 
     ctx->read = 1;
 
     /* somebody may have looked at our variables before there was a body */
 
-    ngx_http_chat_reset_variables(r);
+    ngx_http_chat_variables_reset(r);
 
     qn = ngx_palloc(r->pool, sizeof(ngx_chat_question_t));
 
     if (qn == NULL
-        || ngx_http_chat_question(r, ctx, qn, use_cache) != NGX_OK)
+        || ngx_http_chat_handler_set_question(r, ctx, qn, use_cache) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->asked = qn;
 
-    return ngx_http_chat_ask(r, ctx);
+    return ngx_http_chat_handler_ask(r, ctx);
 }
 
 
 static ngx_int_t
-ngx_http_chat_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_handler_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_str_t *body, ngx_uint_t *use_cache)
 {
     ngx_int_t                  rc;
@@ -150,12 +157,10 @@ ngx_http_chat_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     case NGX_DECLINED:
         e = NGX_CHAT_E_INVALID_FIELD;
-        rc = NGX_HTTP_CHAT_UNPROCESSABLE;
         break;
 
     case NGX_ABORT:
         e = NGX_CHAT_E_BAD_REQUEST;
-        rc = NGX_HTTP_BAD_REQUEST;
         break;
 
     default: /* NGX_ERROR */
@@ -165,15 +170,15 @@ ngx_http_chat_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "client sent an invalid question: %V", &rq.error);
 
-    ngx_http_chat_ctx_error(ctx, e);
     ctx->message = rq.error;
 
-    return rc;
+    return ngx_http_chat_ctx_set_error(ctx, e);
 }
 
 
 static ngx_int_t
-ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_handler_set_question(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx,
     ngx_chat_question_t *qn, ngx_uint_t use_cache)
 {
     ngx_uint_t                 private, may;
@@ -181,13 +186,13 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    if (ngx_http_chat_key(r, ctx, &private) != NGX_OK) {
+    if (ngx_http_chat_handler_set_key(r, ctx, &private) != NGX_OK) {
         return NGX_ERROR;
     }
 
     may = 0;
 
-    if (!use_cache && ngx_http_chat_may_bypass(r, &may) != NGX_OK) {
+    if (!use_cache && ngx_http_chat_handler_may_bypass(r, &may) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -214,7 +219,7 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_memcpy(qn->h, ctx->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(qn->fp, chlcf->fp, NGX_CHAT_FP_LEN);
 
-    ngx_http_chat_request_id(r, &qn->request_id);
+    ngx_http_chat_handler_get_request_id(r, &qn->request_id);
 
     qn->providers = chlcf->provider_list;
     qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : chlcf->cache_ttl;
@@ -231,7 +236,7 @@ ngx_http_chat_question(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_handler_set_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_uint_t *private)
 {
     ngx_int_t                  rc;
@@ -282,7 +287,7 @@ ngx_http_chat_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_chat_may_bypass(ngx_http_request_t *r, ngx_uint_t *may)
+ngx_http_chat_handler_may_bypass(ngx_http_request_t *r, ngx_uint_t *may)
 {
     ngx_str_t                  value;
     ngx_http_chat_loc_conf_t  *chlcf;
@@ -312,16 +317,17 @@ ngx_http_chat_may_bypass(ngx_http_request_t *r, ngx_uint_t *may)
 
 
 static void
-ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id)
+ngx_http_chat_handler_get_request_id(ngx_http_request_t *r, ngx_str_t *id)
 {
     ngx_uint_t                  key;
     ngx_http_variable_value_t  *vv;
 
     ngx_str_null(id);
 
-    key = ngx_hash_key(ngx_http_chat_id_name.data, ngx_http_chat_id_name.len);
+    key = ngx_hash_key(ngx_http_chat_handler_id_name.data,
+                       ngx_http_chat_handler_id_name.len);
 
-    vv = ngx_http_get_variable(r, &ngx_http_chat_id_name, key);
+    vv = ngx_http_get_variable(r, &ngx_http_chat_handler_id_name, key);
 
     if (vv && !vv->not_found) {
         id->len = vv->len;
@@ -331,7 +337,7 @@ ngx_http_chat_request_id(ngx_http_request_t *r, ngx_str_t *id)
 
 
 static ngx_int_t
-ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_handler_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_connection_t  *c;
 
@@ -354,6 +360,11 @@ ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     ctx->start = ngx_current_msec;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "chat request on %*s, mode %ui",
+                   (size_t) NGX_CHAT_HASH_LEN, ctx->h,
+                   (ngx_uint_t) ctx->asked->mode);
+
     c->log->action = "waiting for an answer";
 
     r->read_event_handler = ngx_http_test_reading;
@@ -361,11 +372,11 @@ ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     if (ngx_http_chat_is_direct(r)) {
         ngx_http_chat_output_init(r, ctx);
-        return ngx_http_chat_ask_directly(r, ctx);
+        return ngx_http_chat_handler_ask_directly(r, ctx);
     }
 
     ctx->ask = ngx_chat_hub_ask(ngx_http_chat_hub, ctx->asked,
-                                ngx_http_chat_result_handler, ctx);
+                                ngx_http_chat_handler_result_handler, ctx);
     if (ctx->ask == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -379,7 +390,8 @@ ngx_http_chat_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 /* NGX_OK: what follows ends the request; else a status */
 
 static ngx_int_t
-ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
 {
     ngx_chat_error_e           e;
     ngx_chat_channel_t        *ch;
@@ -395,7 +407,7 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     if (ch == NULL) {
         ctx->source = NGX_HTTP_CHAT_NOTHING;
-        return ngx_http_chat_refuse(r, ctx, e, 0);
+        return ngx_http_chat_handler_refuse(r, ctx, e, 0);
     }
 
     if (!ngx_http_chat_is_own(ch)) {
@@ -405,14 +417,14 @@ ngx_http_chat_ask_directly(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         ctx->source = NGX_HTTP_CHAT_DIRECT;
     }
 
-    ngx_http_chat_send_channel(r, ctx, ch);
+    ngx_http_chat_output_start(r, ctx, ch);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_chat_result_handler(void *data, ngx_chat_result_t *result)
+ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
 {
     ngx_http_chat_ctx_t  *ctx = data;
 
@@ -426,7 +438,7 @@ ngx_http_chat_result_handler(void *data, ngx_chat_result_t *result)
     ngx_http_set_log_request(c->log, r);
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
-                   "http chat result: %ui", (ngx_uint_t) result->kind);
+                   "chat result: %ui", (ngx_uint_t) result->kind);
 
     ctx->ask = NULL;
     ctx->has_result = 1;
@@ -437,17 +449,17 @@ ngx_http_chat_result_handler(void *data, ngx_chat_result_t *result)
     case NGX_CHAT_RESULT_HIT:
         ctx->source = NGX_HTTP_CHAT_HIT;
         ctx->ttl = (result->ttl < 0) ? -1 : (result->ttl + 500) / 1000;
-        ngx_http_chat_send_channel(r, ctx, result->channel);
+        ngx_http_chat_output_start(r, ctx, result->channel);
         break;
 
     case NGX_CHAT_RESULT_JOIN:
         ctx->source = ngx_http_chat_is_own(result->channel)
                       ? NGX_HTTP_CHAT_DIRECT : NGX_HTTP_CHAT_JOIN;
-        ngx_http_chat_send_channel(r, ctx, result->channel);
+        ngx_http_chat_output_start(r, ctx, result->channel);
         break;
 
     case NGX_CHAT_RESULT_MISS:
-        ngx_http_chat_send_channel(r, ctx, result->channel);
+        ngx_http_chat_output_start(r, ctx, result->channel);
         break;
 
     default: /* NGX_CHAT_RESULT_ERROR */
@@ -455,16 +467,16 @@ ngx_http_chat_result_handler(void *data, ngx_chat_result_t *result)
         if (result->error == NGX_CHAT_E_REDIS_DOWN
             && ngx_http_chat_may_direct(r))
         {
-            rc = ngx_http_chat_ask_directly(r, ctx);
+            rc = ngx_http_chat_handler_ask_directly(r, ctx);
 
         } else {
             ctx->source = NGX_HTTP_CHAT_NOTHING;
-            rc = ngx_http_chat_refuse(r, ctx, result->error,
-                                      result->wait);
+            rc = ngx_http_chat_handler_refuse(r, ctx, result->error,
+                                              result->wait);
         }
 
         if (rc != NGX_OK) {
-            ngx_http_chat_finalize(r, ctx, rc);
+            ngx_http_chat_ctx_finalize(r, ctx, rc);
         }
     }
 
@@ -475,7 +487,7 @@ ngx_http_chat_result_handler(void *data, ngx_chat_result_t *result)
 /* wait: ms until a question would be accepted, where that is known */
 
 static ngx_int_t
-ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_handler_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_error_e e, ngx_msec_t wait)
 {
     u_char      *p;
@@ -484,7 +496,7 @@ ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_uint_t   level;
     ngx_msec_t   seconds;
 
-    ngx_http_chat_ctx_error(ctx, e);
+    status = ngx_http_chat_ctx_set_error(ctx, e);
 
     /* an outage of Redis is an error once, of the connection */
 
@@ -501,16 +513,14 @@ ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         /* clients that were refused together should not come back together */
 
         seconds = 1 + ngx_random() % 5;
-        status = NGX_HTTP_SERVICE_UNAVAILABLE;
         break;
 
     case NGX_CHAT_E_MISS_LIMIT:
         seconds = wait / 1000 + (wait % 1000 != 0);
-        status = NGX_HTTP_TOO_MANY_REQUESTS;
         break;
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return status;
     }
 
     p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
@@ -521,7 +531,7 @@ ngx_http_chat_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     after.data = p;
     after.len = ngx_sprintf(p, "%M", seconds) - p;
 
-    if (ngx_http_chat_add_header(r, "Retry-After", &after) != NGX_OK) {
+    if (ngx_http_chat_header_add(r, "Retry-After", &after) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -1,34 +1,31 @@
 
 #include "ngx_http_chat_header.h"
-#include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_variables.h"
 
 
-static ngx_int_t ngx_http_chat_generation(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_header_add_generation(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_cache_status(ngx_http_request_t *r,
+static ngx_int_t ngx_http_chat_header_add_cache_status(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
 
-static ngx_str_t  ngx_http_chat_no = ngx_string("no");
+static ngx_str_t  ngx_http_chat_header_no = ngx_string("no");
 static ngx_str_t  ngx_http_chat_no_store =
     ngx_string("no-store, no-transform");
 
-/* by ngx_http_chat_source_e */
-
-static ngx_str_t  ngx_http_chat_sources[] = {
-    ngx_null_string,
-    ngx_string("ngx_chat; hit"),
-    ngx_string("ngx_chat; fwd=miss"),
-    ngx_string("ngx_chat; fwd=miss; collapsed"),
-    ngx_string("ngx_chat; fwd=request"),
-    ngx_string("ngx_chat; fwd=bypass"),
-    ngx_string("ngx_chat; fwd=bypass; detail=direct")
+static ngx_str_t  ngx_http_chat_header_sources[] = {
+    [NGX_HTTP_CHAT_NOTHING] = ngx_null_string,
+    [NGX_HTTP_CHAT_HIT] = ngx_string("ngx_chat; hit"),
+    [NGX_HTTP_CHAT_MISS] = ngx_string("ngx_chat; fwd=miss"),
+    [NGX_HTTP_CHAT_JOIN] = ngx_string("ngx_chat; fwd=miss; collapsed"),
+    [NGX_HTTP_CHAT_REFRESH] = ngx_string("ngx_chat; fwd=request"),
+    [NGX_HTTP_CHAT_BYPASS] = ngx_string("ngx_chat; fwd=bypass"),
+    [NGX_HTTP_CHAT_DIRECT] = ngx_string("ngx_chat; fwd=bypass; detail=direct")
 };
 
 
 ngx_int_t
-ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_header_send(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     off_t length)
 {
     ngx_http_chat_loc_conf_t  *chlcf;
@@ -37,7 +34,7 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     /* "add_header" may name variables that had no value until now */
 
-    ngx_http_chat_reset_variables(r);
+    ngx_http_chat_variables_reset(r);
 
     /* the answer to a POST: conditions on what a GET would get do not count */
 
@@ -50,15 +47,19 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_http_chat_cache_control(r, &ngx_http_chat_no_store) != NGX_OK
-        || ngx_http_chat_add_header(r, "X-Accel-Buffering", &ngx_http_chat_no)
+    if (ngx_http_chat_header_add_cache_control(r, &ngx_http_chat_no_store)
+        != NGX_OK
+        || ngx_http_chat_header_add(r, "X-Accel-Buffering",
+                                    &ngx_http_chat_header_no)
            != NGX_OK
-        || ngx_http_chat_generation(r, ctx) != NGX_OK)
+        || ngx_http_chat_header_add_generation(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (chlcf->cache_status && ngx_http_chat_cache_status(r, ctx) != NGX_OK) {
+    if (chlcf->cache_status
+        && ngx_http_chat_header_add_cache_status(r, ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -67,7 +68,29 @@ ngx_http_chat_send_header(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
 
 ngx_int_t
-ngx_http_chat_cache_control(ngx_http_request_t *r, ngx_str_t *value)
+ngx_http_chat_header_add(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.len = ngx_strlen(name);
+    h->key.data = (u_char *) name;
+    h->value = *value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_chat_header_add_cache_control(ngx_http_request_t *r, ngx_str_t *value)
 {
     ngx_table_elt_t   *h;
 #if (nginx_version < 1023000)
@@ -114,7 +137,8 @@ ngx_http_chat_cache_control(ngx_http_request_t *r, ngx_str_t *value)
 
 
 static ngx_int_t
-ngx_http_chat_generation(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_header_add_generation(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
 {
     u_char     *p;
     ngx_str_t   value;
@@ -129,17 +153,18 @@ ngx_http_chat_generation(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     *p++ = '.';
     ngx_memcpy(p, ctx->h, NGX_CHAT_HASH_LEN);
 
-    return ngx_http_chat_add_header(r, "X-Chat-Generation", &value);
+    return ngx_http_chat_header_add(r, "X-Chat-Generation", &value);
 }
 
 
 static ngx_int_t
-ngx_http_chat_cache_status(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+ngx_http_chat_header_add_cache_status(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
 {
     u_char     *p;
     ngx_str_t   value;
 
-    value = ngx_http_chat_sources[ctx->source];
+    value = ngx_http_chat_header_sources[ctx->source];
 
     if (ctx->source == NGX_HTTP_CHAT_HIT && ctx->ttl >= 0) {
 
@@ -153,5 +178,5 @@ ngx_http_chat_cache_status(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         value.data = p;
     }
 
-    return ngx_http_chat_add_header(r, "Cache-Status", &value);
+    return ngx_http_chat_header_add(r, "Cache-Status", &value);
 }

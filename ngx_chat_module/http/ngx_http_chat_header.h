@@ -15,14 +15,18 @@
  * Sends the header; nginx keeps it back for the first bytes of the body.
  * length: of the body, or -1.  Results as of ngx_http_send_header().
  */
-ngx_int_t ngx_http_chat_send_header(ngx_http_request_t *r,
+ngx_int_t ngx_http_chat_header_send(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, off_t length);
 
 /*
  * Cache-Control: value, which must last, where "expires" and
  * $sent_http_cache_control look for it.  NGX_OK, NGX_ERROR.
  */
-ngx_int_t ngx_http_chat_cache_control(ngx_http_request_t *r,
+ngx_int_t ngx_http_chat_header_add_cache_control(ngx_http_request_t *r,
+    ngx_str_t *value);
+
+/* name and value must last; NGX_OK, NGX_ERROR */
+ngx_int_t ngx_http_chat_header_add(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 
 

@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_health.h"
+#include "provider/ngx_http_chat_worker.h"
 #include "ngx_http_chat_ctx.h"
 #include "provider/ngx_http_chat_direct.h"
 #include "ngx_http_chat_header.h"
@@ -8,14 +9,14 @@
 
 
 /* a filler that has not told for so many seconds is not counted on */
-#define NGX_HTTP_CHAT_BEAT  10
+#define NGX_HTTP_CHAT_HEALTH_PULSE  10
 
 
 typedef struct {
     ngx_uint_t             running;    /* fillers that take tasks */
     ngx_uint_t             connected;  /* of these, with Redis */
     ngx_uint_t             queued;
-} ngx_http_chat_fleet_t;
+} ngx_http_chat_health_fillers_t;
 
 
 /* overall health: status and texts of the response */
@@ -24,7 +25,7 @@ typedef struct {
     ngx_str_t              word;
     ngx_str_t              reason;
     ngx_str_t              refusal;    /* error code from Redis */
-} ngx_http_chat_verdict_t;
+} ngx_http_chat_health_result_t;
 
 
 /* a provider as all fillers see it that take tasks, or as this worker */
@@ -37,28 +38,30 @@ typedef struct {
 } ngx_http_chat_provider_sum_t;
 
 
-static ngx_uint_t ngx_http_chat_health_counts(ngx_chat_slot_t *slot);
-static void ngx_http_chat_fleet(ngx_chat_slot_t *slot,
-    ngx_http_chat_fleet_t *fleet);
-static void ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
+static ngx_uint_t ngx_http_chat_health_is_alive(ngx_chat_slot_t *slot);
+static void ngx_http_chat_health_count_fillers(ngx_chat_slot_t *slot,
+    ngx_http_chat_health_fillers_t *fillers);
+static void ngx_http_chat_health_set_result(ngx_http_chat_health_result_t *v,
     ngx_http_chat_main_conf_t *chmcf, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet);
-static ngx_uint_t ngx_http_chat_health_redis(ngx_http_chat_verdict_t *v,
-    ngx_chat_hub_state_t *state, ngx_uint_t direct);
-static ngx_buf_t *ngx_http_chat_health_body(ngx_http_request_t *r,
+    ngx_http_chat_health_fillers_t *fillers);
+static ngx_uint_t ngx_http_chat_health_check_redis(
+    ngx_http_chat_health_result_t *v, ngx_chat_hub_state_t *state,
+    ngx_uint_t direct);
+static ngx_buf_t *ngx_http_chat_health_create_body(ngx_http_request_t *r,
     ngx_chat_slot_t *slot, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet, ngx_http_chat_verdict_t *v);
+    ngx_http_chat_health_fillers_t *fillers, ngx_http_chat_health_result_t *v);
 static size_t ngx_http_chat_health_full_len(ngx_array_t *providers,
     ngx_chat_hub_state_t *state);
-static u_char *ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
+static u_char *ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
     ngx_array_t *providers, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet);
-static u_char *ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot);
-static u_char *ngx_http_chat_health_providers(u_char *p,
+    ngx_http_chat_health_fillers_t *fillers);
+static u_char *ngx_http_chat_health_write_slots(u_char *p,
+    ngx_chat_slot_t *slot);
+static u_char *ngx_http_chat_health_write_providers(u_char *p,
     ngx_chat_slot_t *slot, ngx_array_t *providers, ngx_uint_t own);
-static void ngx_http_chat_health_sum(ngx_chat_slot_t *slot,
+static void ngx_http_chat_health_sum_provider(ngx_chat_slot_t *slot,
     ngx_str_t *name, ngx_http_chat_provider_sum_t *sum);
-static void ngx_http_chat_health_own(ngx_str_t *name,
+static void ngx_http_chat_health_add_own(ngx_str_t *name,
     ngx_http_chat_provider_sum_t *sum);
 static void ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
     ngx_chat_slot_provider_t *pv);
@@ -66,13 +69,11 @@ static ngx_int_t ngx_http_chat_health_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_buf_t *b);
 
 
-/* by ngx_chat_slot_state_e */
-
-static const char  *ngx_http_chat_states[] = {
-    "free",
-    "starting",
-    "running",
-    "draining"
+static const char  *ngx_http_chat_health_states[] = {
+    [NGX_CHAT_SLOT_FREE] = "free",
+    [NGX_CHAT_SLOT_STARTING] = "starting",
+    [NGX_CHAT_SLOT_RUNNING] = "running",
+    [NGX_CHAT_SLOT_DRAINING] = "draining"
 };
 
 static ngx_str_t  ngx_http_chat_health_allow = ngx_string("GET, HEAD");
@@ -82,17 +83,17 @@ static ngx_str_t  ngx_http_chat_health_no_store = ngx_string("no-store");
 ngx_int_t
 ngx_http_chat_health_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                   rc;
-    ngx_buf_t                  *b;
-    ngx_chat_slot_t            *slot;
-    ngx_chat_hub_state_t        state;
-    ngx_http_chat_fleet_t       fleet;
-    ngx_http_chat_verdict_t     verdict;
-    ngx_http_chat_main_conf_t  *chmcf;
+    ngx_int_t                       rc;
+    ngx_buf_t                      *b;
+    ngx_chat_slot_t                *slot;
+    ngx_chat_hub_state_t            state;
+    ngx_http_chat_health_fillers_t  fillers;
+    ngx_http_chat_health_result_t   result;
+    ngx_http_chat_main_conf_t      *chmcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
-        if (ngx_http_chat_add_header(r, "Allow", &ngx_http_chat_health_allow)
+        if (ngx_http_chat_header_add(r, "Allow", &ngx_http_chat_health_allow)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -110,66 +111,67 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
     chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
 
     ngx_memzero(&state, sizeof(ngx_chat_hub_state_t));
-    ngx_memzero(&fleet, sizeof(ngx_http_chat_fleet_t));
+    ngx_memzero(&fillers, sizeof(ngx_http_chat_health_fillers_t));
 
     slot = NULL;
 
     if (chmcf->scoreboard) {
         slot = ngx_chat_scoreboard_slots(chmcf->scoreboard);
-        ngx_http_chat_fleet(slot, &fleet);
+        ngx_http_chat_health_count_fillers(slot, &fillers);
     }
 
     if (ngx_http_chat_hub) {
         ngx_chat_hub_get_state(ngx_http_chat_hub, &state);
     }
 
-    ngx_http_chat_health_verdict(&verdict, chmcf, &state, &fleet);
+    ngx_http_chat_health_set_result(&result, chmcf, &state, &fillers);
 
-    b = ngx_http_chat_health_body(r, slot, &state, &fleet, &verdict);
+    b = ngx_http_chat_health_create_body(r, slot, &state, &fillers, &result);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_chat_health_send(r, verdict.status, b);
+    return ngx_http_chat_health_send(r, result.status, b);
 }
 
 
 static ngx_uint_t
-ngx_http_chat_health_counts(ngx_chat_slot_t *slot)
+ngx_http_chat_health_is_alive(ngx_chat_slot_t *slot)
 {
     return slot->state == NGX_CHAT_SLOT_RUNNING
-           && ngx_time() - (time_t) slot->pulse <= NGX_HTTP_CHAT_BEAT;
+           && ngx_time() - (time_t) slot->pulse <= NGX_HTTP_CHAT_HEALTH_PULSE;
 }
 
 
 static void
-ngx_http_chat_fleet(ngx_chat_slot_t *slot, ngx_http_chat_fleet_t *fleet)
+ngx_http_chat_health_count_fillers(ngx_chat_slot_t *slot,
+    ngx_http_chat_health_fillers_t *fillers)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
 
-        if (!ngx_http_chat_health_counts(&slot[i])) {
+        if (!ngx_http_chat_health_is_alive(&slot[i])) {
             continue;
         }
 
-        fleet->running++;
+        fillers->running++;
 
         if (slot[i].redis) {
-            fleet->connected++;
+            fillers->connected++;
         }
 
         /* all see the same queue, some later than others */
 
-        fleet->queued = ngx_max(fleet->queued, slot[i].queued);
+        fillers->queued = ngx_max(fillers->queued, slot[i].queued);
     }
 }
 
 
 static void
-ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
+ngx_http_chat_health_set_result(ngx_http_chat_health_result_t *v,
     ngx_http_chat_main_conf_t *chmcf, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet)
+    ngx_http_chat_health_fillers_t *fillers)
 {
     v->status = NGX_HTTP_OK;
 
@@ -189,7 +191,7 @@ ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
         return;
     }
 
-    if (ngx_http_chat_health_redis(v, state, chmcf->direct)) {
+    if (ngx_http_chat_health_check_redis(v, state, chmcf->direct)) {
         return;
     }
 
@@ -201,11 +203,11 @@ ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
         ngx_str_set(&v->reason,
                     "the broker refuses tasks: only cached answers");
 
-    } else if (fleet->running == 0) {
+    } else if (fillers->running == 0) {
         ngx_str_set(&v->reason,
                     "no filler is running: only cached answers");
 
-    } else if (fleet->connected == 0) {
+    } else if (fillers->connected == 0) {
         ngx_str_set(&v->reason,
                     "no filler reaches Redis: only cached answers");
 
@@ -222,7 +224,7 @@ ngx_http_chat_health_verdict(ngx_http_chat_verdict_t *v,
 /* connected is not enough: what was asked of it last must have been done */
 
 static ngx_uint_t
-ngx_http_chat_health_redis(ngx_http_chat_verdict_t *v,
+ngx_http_chat_health_check_redis(ngx_http_chat_health_result_t *v,
     ngx_chat_hub_state_t *state, ngx_uint_t direct)
 {
     if (state->redis && !state->redis_down && state->no_reads->len == 0) {
@@ -265,9 +267,9 @@ ngx_http_chat_health_redis(ngx_http_chat_verdict_t *v,
 
 
 static ngx_buf_t *
-ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
-    ngx_chat_hub_state_t *state, ngx_http_chat_fleet_t *fleet,
-    ngx_http_chat_verdict_t *v)
+ngx_http_chat_health_create_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
+    ngx_chat_hub_state_t *state, ngx_http_chat_health_fillers_t *fillers,
+    ngx_http_chat_health_result_t *v)
 {
     size_t                      len;
     ngx_buf_t                  *b;
@@ -302,8 +304,9 @@ ngx_http_chat_health_body(ngx_http_request_t *r, ngx_chat_slot_t *slot,
     }
 
     if (chlcf->health == NGX_HTTP_CHAT_HEALTH_FULL) {
-        b->last = ngx_http_chat_health_full(b->last, slot, &chmcf->providers,
-                                            state, fleet);
+        b->last = ngx_http_chat_health_write_full(b->last, slot,
+                                                  &chmcf->providers,
+                                                  state, fillers);
     }
 
     *b->last++ = '}';
@@ -353,9 +356,9 @@ ngx_http_chat_health_full_len(ngx_array_t *providers,
 
 
 static u_char *
-ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
+ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
     ngx_array_t *providers, ngx_chat_hub_state_t *state,
-    ngx_http_chat_fleet_t *fleet)
+    ngx_http_chat_health_fillers_t *fillers)
 {
     const char  *down;
 
@@ -367,18 +370,19 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
                     state->pubsub ? "up" : down);
 
     if (slot) {
-        p = ngx_http_chat_health_slots(p, slot);
+        p = ngx_http_chat_health_write_slots(p, slot);
     }
 
     p = ngx_sprintf(p, "], \"providers\": [");
 
     if (slot) {
-        p = ngx_http_chat_health_providers(p, slot, providers, state->off);
+        p = ngx_http_chat_health_write_providers(p, slot, providers,
+                                                 state->off);
     }
 
     p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"direct\": %ui, "
                     "\"eviction\": \"",
-                    fleet->queued, state->channels,
+                    fillers->queued, state->channels,
                     ngx_http_chat_direct_calls());
 
     if (state->policy) {
@@ -391,7 +395,7 @@ ngx_http_chat_health_full(u_char *p, ngx_chat_slot_t *slot,
 
 
 static u_char *
-ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
+ngx_http_chat_health_write_slots(u_char *p, ngx_chat_slot_t *slot)
 {
     time_t              beat;
     ngx_uint_t          i, n;
@@ -415,7 +419,7 @@ ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
                         "\"beat\": %T, \"redis\": \"%s\", "
                         "\"running\": %uA}",
                         n++ ? ", " : "", slot[i].pid,
-                        ngx_http_chat_states[state], ngx_max(beat, 0),
+                        ngx_http_chat_health_states[state], ngx_max(beat, 0),
                         slot[i].redis ? "up" : "down", slot[i].running);
     }
 
@@ -424,7 +428,7 @@ ngx_http_chat_health_slots(u_char *p, ngx_chat_slot_t *slot)
 
 
 static u_char *
-ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
+ngx_http_chat_health_write_providers(u_char *p, ngx_chat_slot_t *slot,
     ngx_array_t *providers, ngx_uint_t own)
 {
     const char                     *state;
@@ -439,10 +443,10 @@ ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
         /* where there is no filler */
 
         if (own) {
-            ngx_http_chat_health_own(&pv[i]->name, &sum);
+            ngx_http_chat_health_add_own(&pv[i]->name, &sum);
 
         } else {
-            ngx_http_chat_health_sum(slot, &pv[i]->name, &sum);
+            ngx_http_chat_health_sum_provider(slot, &pv[i]->name, &sum);
         }
 
         /* as long as one filler asks it first, it is up */
@@ -470,7 +474,7 @@ ngx_http_chat_health_providers(u_char *p, ngx_chat_slot_t *slot,
 
 
 static void
-ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
+ngx_http_chat_health_sum_provider(ngx_chat_slot_t *slot, ngx_str_t *name,
     ngx_http_chat_provider_sum_t *sum)
 {
     ngx_uint_t                  i, n;
@@ -483,7 +487,7 @@ ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
 
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
 
-        if (!ngx_http_chat_health_counts(&slot[i])) {
+        if (!ngx_http_chat_health_is_alive(&slot[i])) {
             continue;
         }
 
@@ -506,7 +510,7 @@ ngx_http_chat_health_sum(ngx_chat_slot_t *slot, ngx_str_t *name,
 
 
 static void
-ngx_http_chat_health_own(ngx_str_t *name, ngx_http_chat_provider_sum_t *sum)
+ngx_http_chat_health_add_own(ngx_str_t *name, ngx_http_chat_provider_sum_t *sum)
 {
     ngx_chat_peer_t           *peer;
     ngx_chat_slot_provider_t   pv;
@@ -557,7 +561,8 @@ ngx_http_chat_health_send(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_http_chat_cache_control(r, &ngx_http_chat_health_no_store)
+    if (ngx_http_chat_header_add_cache_control(r,
+                                               &ngx_http_chat_health_no_store)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

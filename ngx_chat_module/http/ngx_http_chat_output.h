@@ -23,7 +23,7 @@ void ngx_http_chat_output_init(ngx_http_request_t *r,
  * Sends what ch has, from its first chunk on; for a hit ctx->source says so.
  * Sees to the end of the request, which may have come when it returns.
  */
-void ngx_http_chat_send_channel(ngx_http_request_t *r,
+void ngx_http_chat_output_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_channel_t *ch);
 
 

@@ -73,21 +73,19 @@ static ngx_http_variable_t  ngx_http_chat_vars[] = {
 };
 
 
-/* by ngx_http_chat_source_e */
-
-static ngx_str_t  ngx_http_chat_words[] = {
-    ngx_null_string,
-    ngx_string("HIT"),
-    ngx_string("MISS"),
-    ngx_string("JOIN"),
-    ngx_string("MISS"),
-    ngx_string("BYPASS"),
-    ngx_string("DIRECT")
+static ngx_str_t  ngx_http_chat_variable_statuses[] = {
+    [NGX_HTTP_CHAT_NOTHING] = ngx_null_string,
+    [NGX_HTTP_CHAT_HIT] = ngx_string("HIT"),
+    [NGX_HTTP_CHAT_MISS] = ngx_string("MISS"),
+    [NGX_HTTP_CHAT_JOIN] = ngx_string("JOIN"),
+    [NGX_HTTP_CHAT_REFRESH] = ngx_string("MISS"),
+    [NGX_HTTP_CHAT_BYPASS] = ngx_string("BYPASS"),
+    [NGX_HTTP_CHAT_DIRECT] = ngx_string("DIRECT")
 };
 
 
 ngx_int_t
-ngx_http_chat_add_variables(ngx_conf_t *cf)
+ngx_http_chat_variables_add(ngx_conf_t *cf)
 {
     ngx_int_t                   n;
     ngx_uint_t                 *index;
@@ -126,7 +124,7 @@ ngx_http_chat_add_variables(ngx_conf_t *cf)
 
 
 void
-ngx_http_chat_reset_variables(ngx_http_request_t *r)
+ngx_http_chat_variables_reset(ngx_http_request_t *r)
 {
     ngx_uint_t                  i, *index;
     ngx_http_chat_main_conf_t  *chmcf;
@@ -197,7 +195,7 @@ ngx_http_chat_variable_cache_status(ngx_http_request_t *r,
         return ngx_http_chat_variable_none(v);
     }
 
-    word = &ngx_http_chat_words[ctx->source];
+    word = &ngx_http_chat_variable_statuses[ctx->source];
 
     return ngx_http_chat_variable_set(v, word->data, word->len);
 }

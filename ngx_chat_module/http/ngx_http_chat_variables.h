@@ -13,13 +13,13 @@
 
 
 /* at preconfiguration */
-ngx_int_t ngx_http_chat_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_chat_variables_add(ngx_conf_t *cf);
 
 /*
  * Forgets the values that nginx keeps of our variables from an early look;
  * those of others that were made from them are not ours to touch
  */
-void ngx_http_chat_reset_variables(ngx_http_request_t *r);
+void ngx_http_chat_variables_reset(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_CHAT_VARIABLES_H_INCLUDED_ */

@@ -1,7 +1,5 @@
 
 #include "ngx_http_chat_conf.h"
-#include "../ngx_http_chat_handler.h"
-#include "../ngx_http_chat_health.h"
 
 
 #define NGX_HTTP_CHAT_QUESTION    "chat_question"
@@ -150,10 +148,10 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (core->lmt_excpt && core->handler == NULL) {
 
         if (conf->names) {
-            core->handler = ngx_http_chat_handler;
+            core->handler = chmcf->handler;
 
         } else if (conf->health) {
-            core->handler = ngx_http_chat_health_handler;
+            core->handler = chmcf->health_handler;
         }
     }
 
@@ -228,9 +226,10 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_loc_conf_t  *chlcf = conf;
 
-    ngx_str_t                 *value, *name;
-    ngx_uint_t                 i, n;
-    ngx_http_core_loc_conf_t  *core;
+    ngx_str_t                  *value, *name;
+    ngx_uint_t                  i, n;
+    ngx_http_core_loc_conf_t   *core;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     if (chlcf->names) {
         return "is duplicate";
@@ -278,7 +277,9 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    core->handler = ngx_http_chat_handler;
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    core->handler = chmcf->handler;
 
     return NGX_CONF_OK;
 }
@@ -289,8 +290,9 @@ ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_loc_conf_t  *chlcf = conf;
 
-    ngx_str_t                 *value;
-    ngx_http_core_loc_conf_t  *core;
+    ngx_str_t                  *value;
+    ngx_http_core_loc_conf_t   *core;
+    ngx_http_chat_main_conf_t  *chmcf;
 
     if (chlcf->health) {
         return "is duplicate";
@@ -312,7 +314,9 @@ ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    core->handler = ngx_http_chat_health_handler;
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    core->handler = chmcf->health_handler;
 
     return NGX_CONF_OK;
 }

@@ -36,7 +36,7 @@ char *ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd,
  * After the whole http block was read: providers of all locations are found,
  * fingerprints made.  NGX_OK, NGX_ERROR: logged.
  */
-ngx_int_t ngx_http_chat_resolve(ngx_conf_t *cf);
+ngx_int_t ngx_http_chat_postconf_providers(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_CHAT_CONF_H_INCLUDED_ */

@@ -7,7 +7,7 @@
 
 static ngx_uint_t ngx_http_chat_is_question(ngx_str_t *value);
 static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
-static ngx_int_t ngx_http_chat_resolve_location(ngx_conf_t *cf,
+static ngx_int_t ngx_http_chat_postconf_location(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *chlcf);
 static void ngx_http_chat_warn_limits(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
@@ -24,7 +24,7 @@ static ngx_str_t  ngx_http_chat_alone[] = {
 
 
 ngx_int_t
-ngx_http_chat_resolve(ngx_conf_t *cf)
+ngx_http_chat_postconf_providers(ngx_conf_t *cf)
 {
     ngx_uint_t                   i;
     ngx_msec_t                   ttl;
@@ -58,7 +58,7 @@ ngx_http_chat_resolve(ngx_conf_t *cf)
             chlcf[i]->cache_ttl = ttl;
         }
 
-        if (ngx_http_chat_resolve_location(cf, chlcf[i]) != NGX_OK) {
+        if (ngx_http_chat_postconf_location(cf, chlcf[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -131,7 +131,7 @@ ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
 
 
 static ngx_int_t
-ngx_http_chat_resolve_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
+ngx_http_chat_postconf_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
 {
     size_t                 len;
     u_char                *p;

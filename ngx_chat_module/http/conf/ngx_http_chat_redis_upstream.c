@@ -232,7 +232,7 @@ ngx_http_chat_redis_upstream_init(void *data, ngx_peer_connection_t *pc,
 
 
 ngx_resolver_t *
-ngx_http_chat_resolver(ngx_conf_t *cf, ngx_msec_t *timeout)
+ngx_http_chat_postconf_resolver(ngx_conf_t *cf, ngx_msec_t *timeout)
 {
     ngx_http_core_loc_conf_t  *core;
 

@@ -24,7 +24,8 @@ ngx_http_upstream_srv_conf_t *ngx_http_chat_redis_upstream_find(ngx_conf_t *cf,
     ngx_str_t *host);
 
 /* NULL: http{} has none */
-ngx_resolver_t *ngx_http_chat_resolver(ngx_conf_t *cf, ngx_msec_t *timeout);
+ngx_resolver_t *ngx_http_chat_postconf_resolver(ngx_conf_t *cf,
+    ngx_msec_t *timeout);
 
 
 #endif /* _NGX_HTTP_CHAT_REDIS_UPSTREAM_H_INCLUDED_ */

@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_direct.h"
+#include "ngx_http_chat_worker.h"
 #include "ngx_http_chat_upstream.h"
 #include "../../provider/ngx_chat_conversation.h"
 

@@ -1,0 +1,39 @@
+
+#include "ngx_http_chat_worker.h"
+#include "../../provider/ngx_chat_peers.h"
+
+
+ngx_chat_hub_t  *ngx_http_chat_hub;
+ngx_array_t     *ngx_http_chat_peers;
+ngx_atomic_t    *ngx_http_chat_requests;
+
+
+ngx_int_t
+ngx_http_chat_worker_init(ngx_http_chat_main_conf_t *chmcf, ngx_cycle_t *cycle)
+{
+    static ngx_atomic_t  unread;
+
+    ngx_http_chat_requests = ngx_chat_scoreboard_take_worker(chmcf->scoreboard);
+    if (ngx_http_chat_requests == NULL) {
+        ngx_http_chat_requests = &unread;
+    }
+
+    ngx_http_chat_peers = ngx_chat_peers_create(&chmcf->providers, cycle->pool);
+    if (ngx_http_chat_peers == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_chat_hub = ngx_chat_hub_create(&chmcf->hub, cycle->log);
+
+    return ngx_http_chat_hub ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_http_chat_worker_close(void)
+{
+    if (ngx_http_chat_hub) {
+        ngx_chat_hub_close(ngx_http_chat_hub);
+        ngx_http_chat_hub = NULL;
+    }
+}

@@ -1,0 +1,31 @@
+
+/*
+ * A worker's own part of the module: the hub, the health of providers as its
+ * own calls show it, and its count of requests on the scoreboard.
+ */
+
+
+#ifndef _NGX_HTTP_CHAT_WORKER_H_INCLUDED_
+#define _NGX_HTTP_CHAT_WORKER_H_INCLUDED_
+
+
+#include "../ngx_http_chat.h"
+
+
+/* of this worker, until close(); NULL in other processes */
+extern ngx_chat_hub_t  *ngx_http_chat_hub;
+extern ngx_array_t     *ngx_http_chat_peers;
+
+/* a count on the scoreboard, or one that nobody reads */
+extern ngx_atomic_t    *ngx_http_chat_requests;
+
+
+/* in init_process of a worker; NGX_ERROR: no memory */
+ngx_int_t ngx_http_chat_worker_init(ngx_http_chat_main_conf_t *chmcf,
+    ngx_cycle_t *cycle);
+
+/* in exit_process */
+void ngx_http_chat_worker_close(void);
+
+
+#endif /* _NGX_HTTP_CHAT_WORKER_H_INCLUDED_ */
