@@ -411,6 +411,46 @@ chat_bypass $nothing;
 
 
 
+=== limits
+--- where: location
+--- accepted
+chat_miss_limit $remote_addr rate=1r/s
+chat_miss_limit $remote_addr rate=1000000r/s burst=1000000
+chat_miss_limit $remote_addr rate=1r/d burst=364
+chat_miss_limit all rate=1r/h
+chat_miss_limit off
+chat_miss_limit $remote_addr rate=10r/m burst=0
+
+
+
+=== limits that cannot be
+--- where: location
+--- refused
+chat_miss_limit rate=1r/s                            => needs a rate
+chat_miss_limit $remote_addr                         => needs a rate
+chat_miss_limit on                                   => needs a rate
+chat_miss_limit $remote_addr rate=0r/m               => invalid value
+chat_miss_limit $remote_addr rate=r/m                => invalid value
+chat_miss_limit $remote_addr rate=1                  => invalid value
+chat_miss_limit $remote_addr rate=1r/w               => invalid value
+chat_miss_limit $remote_addr rate=1r/mm              => invalid value
+chat_miss_limit $remote_addr rate=-1r/m              => invalid value
+chat_miss_limit $remote_addr rate=1.5r/m             => invalid value
+chat_miss_limit $remote_addr rate=1000001r/s         => invalid value
+chat_miss_limit $remote_addr rates=1r/m              => invalid value
+chat_miss_limit $remote_addr burst=1                 => invalid value
+chat_miss_limit $remote_addr off                     => invalid value
+chat_miss_limit $remote_addr rate=1r/m burst         => invalid value
+chat_miss_limit $remote_addr rate=1r/m burst=        => invalid value
+chat_miss_limit $remote_addr rate=1r/m burst=-1      => invalid value
+chat_miss_limit $remote_addr rate=1r/m burst=1000001 => invalid value
+chat_miss_limit $remote_addr rate=1r/d burst=365     => invalid value
+chat_miss_limit $remote_addr rate=1r/m nodelay       => invalid value
+chat_miss_limit $remote_addr rate=1r/s; chat_miss_limit off
+    => directive is duplicate
+
+
+
 === a limit without Redis
 --- http
 chat_redis off; chat_miss_limit $remote_addr rate=1r/s;

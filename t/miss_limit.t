@@ -1,316 +1,174 @@
 #!/usr/bin/perl
 
-# chat_miss_limit: what counts, for whom, on several hosts, and what those get
-# who are over it.
+# chat_miss_limit, request by request: what counts, for whom, and what those get
+# who are over it.  Several hosts and clients are in miss_limit_hosts.t, what
+# the directive may say in conf.t.
 
 use warnings;
 use strict;
 
 use lib 't/lib';
-use Chat::Test;
-use Chat::Life;
+use Test::Nginx::Socket 'no_plan';
+use Chat::Blocks;
 
-my $redis = start_redis();
-my $provider = start_provider(chunks => 3);
+# "--- told: limit", with the seconds until it is made up for
 
-my %opt = (redis => $redis, provider => $provider, http => <<'EOT',
-    chat_miss_limit $http_x_user rate=6r/h;
-EOT
-    server => <<'EOT');
-        location = /burst   { chat; chat_miss_limit $http_x_user rate=4r/h burst=2; }
-        location = /same    { chat; chat_miss_limit $http_x_user rate=144r/d burst=0; }
-        location = /fast    { chat; chat_miss_limit $http_x_user rate=20r/m; }
-        location = /day     { chat; chat_miss_limit $http_x_user rate=20r/d; }
-        location = /off     { chat; chat_miss_limit off; }
-        location = /key     { chat; chat_miss_limit "$http_x_user" rate=10r/h; }
-        location = /by      { chat; chat_miss_limit $chat_question rate=1r/h; }
-        location = /nocache { chat; chat_cache off; }
-        location = /private { chat; chat_cache_scope $http_x_none; }
-        location = /page    { chat; error_page 429 = @page; }
-        location @page      { return 202 "$chat_error $chat_status"; }
-EOT
+our $limit = "Content-Type: application/json\nRetry-After: ";
+our $stream = 'Content-Type: text/event-stream';
 
-my $nginx = start_nginx(%opt);
-my $other = start_nginx(%opt);
+# a question for a location
 
 my $number = 0;
-my $user = 'nobody yet';
 
-
-# a new question, or one more time the same, of the user
 
 sub question {
-    my ($path, %more) = @_;
+    my ($path, $question) = @_;
 
-    return { question => "Question " . ++$number . '?',
-             path => '/' . ($path || 'chat'),
-             headers => { 'X-User' => $user }, %more };
+    return "POST /$path\n" . '{"question": "' . ($question
+        // 'Question ' . ++$number . '?') . '"}';
 }
 
 
-sub limited {
-    my ($q, $name, $min, $max) = @_;
+sub user { return "Content-Type: application/json\nX-User: $_[0]" }
 
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
+add_block_preprocessor(sub {
+    my ($block) = @_;
 
-    is($q->{status}, 429, "$name: refused");
-    is($q->{headers}{'content-type'}, 'application/json', "$name: as JSON");
-    is_deeply(parse_json($q->{body}), { status => 'error',
-        code => 'miss_limit',
-        message => 'Too many new questions. Please try again later.' },
-        "$name: the body");
-
-    my $after = $q->{headers}{'retry-after'} // '';
-
-    like($after, qr/^[1-9]\d*$/, "$name: Retry-After is sent");
-    ok($after >= $min && $after <= $max, "$name: Retry-After is the time left")
-        or diag("$after is not between $min and $max");
-}
-
-
-sub limit_keys { return @{ $redis->cmd('KEYS', 'chat:limit:*') } }
-
-
-# one in 10 minutes, and on the other host none
-
-$user = 'one';
-
-my $ask = question();
-
-stream_ok(scalar ask($nginx, $ask),
-          'the first one: a miss', cache => qr/fwd=miss$/);
-
-my ($key, @more) = limit_keys();
-
-like($key, qr/^chat:limit:1:\{chat:tasks:1\}:[0-9a-f]{64}$/,
-     'the key: no name in it');
-is(scalar(@more), 0, 'the key: the only one');
-
-my $ttl = $redis->cmd('PTTL', $key);
-
-ok($ttl > 0 && $ttl <= 600_000, 'the key: gone when it is made up for');
-
-my $second = question();
-
-limited(scalar ask($nginx, $second), 'the second one', 500, 600);
-limited(scalar ask($other, $second), 'on another host', 500, 600);
-is(provider_stats($provider, $second->{question}), 0,
-   'the second one: nobody is asked');
-is(scalar(grep { /\Q@{[ key_of($second->{question}) ]}\E/ }
-          @{ $redis->cmd('KEYS', '*') }), 0,
-          'the second one: nothing is opened');
-like($nginx->error_log, qr/question was not accepted: miss_limit/,
-     'the second one: logged with its code');
-
-# hits are free, on both; a refresh, no cache and an empty scope are not
-
-my @hits = map { scalar ask($_, $ask) } $nginx, $nginx, $other;
-
-stream_ok($hits[$_], "a hit is free: client $_", cache => qr/hit/)
-    foreach 0 .. 2;
-limited(scalar ask($nginx, { %$ask, use_cache => 0 }), 'a refresh', 500, 600);
-limited(scalar ask($nginx, question('nocache')), 'chat_cache off', 500, 600);
-limited(scalar ask($nginx, question('private')), 'an empty scope', 500, 600);
-
-# the same settings elsewhere count together, others apart
-
-limited(scalar ask($nginx, question('same')), 'the same written otherwise',
-        500, 600);
-stream_ok(scalar ask($nginx, question('off')), 'off: the question is answered');
-stream_ok(scalar ask($nginx, question('day')),
-          'another rate: the question is answered');
-limited(scalar ask($nginx, question('day')), 'another rate: again', 4300, 4320);
-stream_ok(scalar ask($nginx, question('key')),
-          'another rate and name: the question is answered');
-limited(scalar ask($nginx, question('key')), 'a rate per hour', 350, 360);
-
-# by question: the key is evaluated when the question is known
-
-stream_ok(scalar ask($nginx, question('by')),
-          'by question: the first is answered');
-stream_ok(scalar ask($nginx, question('by')),
-          'by question: another is answered');
-
-# others, and those without a name
-
-$user = 'two';
-stream_ok(scalar ask($nginx, question()),
-          'another user: the question is answered');
-limited(scalar ask($other, question()), 'another user: again', 500, 600);
-$user = '';
-stream_ok(scalar ask($nginx, question()),
-          "without a name: question $_ is answered")
-    foreach 1 .. 3;
-
-# error_page
-
-$user = 'two';
-
-my $page = ask($nginx, question('page'));
-
-is("$page->{status} $page->{body}", '202 miss_limit error',
-   'error_page: it has code and status');
-
-# those who join are free
-
-$user = 'joiner';
-
-my $slow = question('', question => 'What {{gap=600}} is slow?');
-my $seen = 0;
-my ($miss, @joined) = ask($nginx, { %$slow, on_event => sub { $seen++ } },
-    { %$slow, after => sub { $seen } },
-    { %$slow, after => sub { $seen }, nginx => $other });
-
-stream_ok($miss, 'a join is free: the miss', cache => qr/fwd=miss$/);
-stream_ok($joined[$_],
-          "a join is free: client $_", cache => qr/collapsed/) foreach 0, 1;
-is(provider_stats($provider, $slow->{question}), 1, 'a join is free: one call');
-
-# burst: three at once on both together, and one more each 15 minutes
-
-$user = 'burst';
-
-my @all = ask($nginx, map { question('burst', nginx => $_) } ($nginx, $other)
-              x 3);
-
-is(join(' ', sort map { $_->{status} } @all), '200 200 200 429 429 429',
-   'burst: three of six are answered');
-
-my @over = map { $_->{headers}{'retry-after'} }
-           grep { $_->{status} == 429 } @all;
-
-ok($over[$_] >= 800 && $over[$_] <= 900, "burst: until the next one, client $_")
-    foreach 0 .. $#over;
-
-# Retry-After is right
-
-$user = 'later';
-@all = sort { $a->{status} <=> $b->{status} }
-    ask($nginx, map { question('fast') } 1 .. 3);
-is("$all[0]{status} $all[2]{status}", '200 429',
-   'Retry-After: one in 3 seconds');
-
-my $after = $all[2]{headers}{'retry-after'};
-
-ok($after >= 1 && $after <= 3, 'Retry-After: as long as it may be');
-select(undef, undef, undef, $after);
-stream_ok(scalar ask($nginx, question('fast')),
-          'Retry-After: then a question is accepted');
-
-ok(wait_for(sub {
-    my $keys = () = limit_keys();
-    my $long = grep { $redis->cmd('PTTL', $_) > 4000 } limit_keys();
-
-    $keys == $long;
-}, 15), 'the keys: gone when they are made up for');
-
-is(scalar(grep { $redis->cmd('PTTL', $_) < 0 } limit_keys()), 0,
-   'the keys: each has an end');
-is(scalar(grep { $redis->cmd('GET', $_) !~ /^\d{16} [0-9a-f]{32}$/ } limit_keys()), 0,
-   'the keys: each has a time in it');
-
-# a reload keeps what counted
-
-$user = 'reload';
-stream_ok(scalar ask($nginx, question('day')), 'a reload: a miss before it');
-$nginx->reload;
-limited(scalar ask($nginx, question('day')), 'after a reload', 4000, 4320);
-
-# Who is refused has opened the generation in vain; others who have joined it
-# meanwhile, here and on another host, ask for themselves.
-
-{
-    my $proxy = start_proxy($redis);
-    my $slow = start_nginx(%opt, workers => 1,
-                           broker => 'redis://127.0.0.1:' . $proxy->port);
-    my ($first, $asked) = map { question('day',
-        headers => { 'X-User' => 'late' }) } 1, 2;
-    my %later;
-
-    stream_ok(scalar ask($slow, $first),
-              'opened in vain: the first of the user is allowed');
-    wait_for { get($slow, '/')->{body} =~ /"broker": "up"/ } 10, 'the broker';
-    $proxy->set(latency => 200);
-
-    $later{late} = ask_later($slow, $asked);
-    wait_for { live_id($redis, $asked->{question}) } 10, 'it to be opened';
-
-    foreach my $where ('here', 'there') {
-        $later{$where} = ask_later($where eq 'here' ? $slow : $nginx,
-            { %$asked, headers => { 'X-User' => $where } });
+    if (!defined $block->more_http) {
+        $block->set_value('more_http',
+                          'chat_miss_limit $http_x_user rate=6r/h;');
     }
+});
 
-    limited((results($later{late}))[0],
-            'opened in vain, the first', 4300, 4320);
-    stream_ok((results($later{$_}))[0], "opened in vain: joined $_ meanwhile")
-        foreach 'here', 'there';
-    is(provider_stats($provider, $asked->{question}), 1,
-       'opened in vain: one call for both');
+no_shuffle();
+no_long_string();
+chat_blocks();
+run_tests();
 
-    # nor does the next one who is over it take those with it who have joined
+__DATA__
 
-    $proxy->set(latency => 0);
-    stream_ok(scalar ask($slow, question('day', headers => { 'X-User' => $_ })),
-              "opened in vain: $_ is allowed one") foreach 'second', 'third';
-    $proxy->set(latency => 200);
-    $asked = question('day', headers => { 'X-User' => 'second' });
+=== the first one is accepted, the second one is not
+--- request eval
+[::question('chat'), ::question('chat')]
+--- more_headers eval
+::user('one')
+--- told: - limit
+--- response_headers_like eval
+[$::stream, "$::limit(?:5\\d\\d|600)"]
 
-    foreach my $who ('second', 'third', 'last') {
-        my $joined = test_dir() . "/$who";
 
-        $later{$who} = ask_later($slow, { %$asked,
-            headers => { 'X-User' => $who },
-            on_event => sub { open(my $file, '>', $joined) } });
-        wait_for { $who eq 'second' ? live_id($redis, $asked->{question})
-                                    : -e $joined } 10, "$who to ask";
-    }
 
-    limited((results($later{second}))[0],
-            'opened in vain, the second', 4300, 4320);
-    is((results($later{third}))[0]{terminal}{code}, 'cancelled',
-       'opened in vain: who asks again first is refused');
-    stream_ok((results($later{last}))[0],
-              'opened in vain: the last one asks once more');
-    $slow->stop;
-}
+=== who is over it is logged with the code
+--- request eval
+::question('chat')
+--- more_headers eval
+::user('one')
+--- told: limit
+--- response_headers_like eval
+"$::limit(?:5\\d\\d|600)"
+--- error_log
+question was not accepted: miss_limit
 
-# configuration
 
-my $limit = 'chat_miss_limit $remote_addr';
 
-foreach my $line (
-    "$limit rate=1r/s", "$limit rate=1000000r/s burst=1000000",
-    "$limit rate=1r/d burst=364", 'chat_miss_limit all rate=1r/h',
-    'chat_miss_limit off', "$limit rate=10r/m burst=0")
-{
-    my ($status, $text) = new_nginx(provider => $provider,
-        location => "$line;")->test_conf;
+=== hits are free
+--- request eval
+[::question('chat', 'Hit?'), ::question('chat', 'Hit?'),
+ ::question('chat', 'Hit?'), ::question('chat')]
+--- more_headers eval
+::user('hit')
+--- told: - - - limit
+--- response_headers_like eval
+['Cache-Status: ngx_chat; fwd=miss', ('Cache-Status: ngx_chat; hit; .*') x 2,
+ "$::limit(?:5\\d\\d|600)"]
 
-    is($status, 0, "accepted: $line") or diag($text);
-}
 
-foreach my $case (
-    ['rate=1r/s' => 'needs a rate'], ['$remote_addr' => 'needs a rate'],
-    ['on' => 'needs a rate'],
-    map { [ "\$remote_addr $_" => 'invalid value' ] } qw(rate=0r/m rate=r/m
-        rate=1 rate=1r/w rate=1r/mm rate=-1r/m rate=1.5r/m rate=1000001r/s
-        rates=1r/m burst=1 off), 'rate=1r/m burst', 'rate=1r/m burst=',
-        'rate=1r/m burst=-1', 'rate=1r/m burst=1000001',
-        'rate=1r/d burst=365', 'rate=1r/m nodelay')
-{
-    my ($words, $error) = @$case;
-    my ($status, $text) = new_nginx(provider => $provider,
-        location => "chat_miss_limit $words;")->test_conf;
 
-    isnt($status, 0, "refused: chat_miss_limit $words");
-    like($text, qr/\[emerg\](?=.*"chat_miss_limit").*$error/,
-         "says why: chat_miss_limit $words");
-}
+=== a refresh, a location without a cache, and an empty scope are not
+--- config
+location = /chat    { chat; }
+location = /nocache { chat; chat_cache off; }
+location = /private { chat; chat_cache_scope $http_x_none; }
+--- request eval
+[::question('chat', 'Free?'),
+ "POST /chat\n" . '{"question": "Free?", "use_cache": false}',
+ ::question('nocache'), ::question('private')]
+--- more_headers eval
+::user('bypass')
+--- told: - limit limit limit
+--- response_headers_like eval
+[$::stream, ("$::limit(?:5\\d\\d|600)") x 3]
 
-my ($status, $text) = new_nginx(provider => $provider,
-    location => "$limit rate=1r/s; chat_miss_limit off;")->test_conf;
 
-like($text, qr/"chat_miss_limit" directive is duplicate/,
-     'chat_miss_limit twice: refused as duplicate');
 
-done();
+=== the same rate written otherwise counts together
+--- config
+location = /chat { chat; }
+location = /same { chat; chat_miss_limit $http_x_user rate=144r/d burst=0; }
+--- request eval
+[::question('chat'), ::question('same')]
+--- more_headers eval
+::user('same')
+--- told: - limit
+--- response_headers_like eval
+[$::stream, "$::limit(?:5\\d\\d|600)"]
+
+
+
+=== other rates and keys count apart
+--- config
+location = /chat { chat; }
+location = /off  { chat; chat_miss_limit off; }
+location = /day  { chat; chat_miss_limit $http_x_user rate=20r/d; }
+location = /key  { chat; chat_miss_limit "$http_x_user" rate=10r/h; }
+--- request eval
+[map { ::question($_) } qw(chat off day day key key)]
+--- more_headers eval
+::user('apart')
+--- told: - - - limit - limit
+--- response_headers_like eval
+[($::stream) x 3, "$::limit(?:43[01]\\d|4320)", $::stream,
+ "$::limit(?:35\\d|360)"]
+
+
+
+=== by question: the key is evaluated when the question is known
+--- more_http
+chat_miss_limit $chat_question rate=1r/h;
+--- request eval
+[::question('chat'), ::question('chat')]
+--- told: - -
+
+
+
+=== each user has a limit of its own
+--- request eval
+[::question('chat'), ::question('chat'), ::question('chat')]
+--- more_headers eval
+[::user('two'), ::user('three'), ::user('two')]
+--- told: - - limit
+--- response_headers_like eval
+[$::stream, $::stream, "$::limit(?:5\\d\\d|600)"]
+
+
+
+=== without a name nothing counts
+--- request eval
+[map { ::question('chat') } 1 .. 3]
+--- told: - - -
+
+
+
+=== an error page has the code and the status
+--- config
+location = /chat { chat; }
+location = /page { chat; error_page 429 = @page; }
+location @page   { return 202 "$chat_error $chat_status"; }
+--- request eval
+[::question('chat'), ::question('page')]
+--- more_headers eval
+::user('page')
+--- error_code eval
+[200, 202]
+--- response_body_like eval
+['completed', '^miss_limit error$']

@@ -76,6 +76,8 @@ my %told = (
     down   => [503, 'redis_down', 'The service is not available at the moment.'
                . ' Please try again later.'],
     fault  => [500, 'internal', 'An internal error occurred.'],
+    limit  => [429, 'miss_limit',
+               'Too many new questions. Please try again later.'],
 );
 
 # a whole stream: three chunks, then their sum
