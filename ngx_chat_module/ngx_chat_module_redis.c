@@ -134,7 +134,7 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
         }
 
         chmcf->redis = ngx_chat_parse_url(cf, &url, 1,
-                          "REDIS_URL, the default of \"chat_redis\",");
+                          "\"chat_redis\", by default REDIS_URL,");
         if (chmcf->redis == NULL) {
             return NGX_ERROR;
         }
@@ -164,19 +164,21 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 
         if (rc == NGX_OK && !ngx_chat_redis_is_url(&url)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                          "CELERY_BROKER_URL is ignored, since it names no "
-                          "Redis: the broker is that of \"chat_redis\"");
+                          "chat broker is the Redis of \"chat_redis\": "
+                          "CELERY_BROKER_URL names none and is ignored");
             rc = NGX_DECLINED;
         }
 
         if (rc == NGX_DECLINED) {
+            ngx_log_debug0(NGX_LOG_DEBUG_CORE, cf->log, 0,
+                           "chat broker is the Redis of \"chat_redis\"");
+
             chmcf->broker = chmcf->redis;
             return NGX_OK;
         }
 
         chmcf->broker = ngx_chat_parse_url(cf, &url, 1,
-                           "CELERY_BROKER_URL, the default of "
-                           "\"chat_broker\",");
+                           "\"chat_broker\", by default CELERY_BROKER_URL,");
         if (chmcf->broker == NULL) {
             return NGX_ERROR;
         }
@@ -251,14 +253,18 @@ ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
 
         if (rcf->args) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "this may be for a parameter of %s, which stands "
-                          "in for a directive", variable);
+                          "chat redis: the directive just named may stand "
+                          "for a parameter of %s", variable);
         }
 
         return NGX_ERROR;
     }
 
     ngx_chat_redis_conf_tls(rcf, ssl, &tls);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, cf->log, 0,
+                   "chat redis: TLS is set up, verify:%i own certificate:%d",
+                   tls.verify, tls.certificate.len != 0);
 
     if (tls.certificate_key.len) {
         ngx_http_chat_check_secret(cf, &ngx_chat_ssl_certificate_key,
@@ -374,7 +380,7 @@ ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "%s in %s: \"%V\"", err, what, &name);
+                      "%s has an unusable host \"%V\": %s", what, &name, err);
         return NGX_ERROR;
     }
 

@@ -115,7 +115,7 @@ a        { chat_health; chat_health full; }
 === health with another word
 --- locations
 a        { chat_health all; }
---- refused: invalid value "all" in "chat_health"
+--- refused: "chat_health" has an invalid value "all"
 
 
 
@@ -181,9 +181,9 @@ chat_redis redis+sentinel://a/m?sentinel_password=sk-T0p-s3cret%g => hexadecimal
 chat_redis redis+sentinel://127.0.0.1/m?db=1 => only "sentinel_
 chat_redis redis+sentinel://127.0.0.1,no-such-host.invalid/m => host not found
 upstream r { server 127.0.0.1:6379; } chat_redis redis://r:6379
-    => upstream "r" may not have a port in "chat_redis"
+    => "chat_redis" may not give a port to the upstream "r"
 upstream r { server 127.0.0.1:6379; ip_hash; } chat_broker redis://r/1
-    => upstream "r" in "chat_broker" is balanced by a method
+    => "chat_broker" names the upstream "r", which is balanced
 upstream r { server 127.0.0.1:6379; hash $uri; } chat_redis redis://r
     => is balanced by a method that may need a request
 upstream r { server 127.0.0.1:6379; hash a consistent; } chat_redis redis://r
@@ -263,7 +263,7 @@ OPENAI_API_KEY=k
 === a password that is not in the environment
 --- http
 chat_redis_password env:MY_SECRET;
---- warned: "chat_redis_password": environment variable "MY_SECRET" is not set
+--- warned: "chat_redis_password" has no value: .* "MY_SECRET" is not set
 
 
 
@@ -291,16 +291,17 @@ chat_fill concurrency=5 processes=2
 === fillers that cannot be
 --- where: http
 --- refused
-chat_fill processes=0             => invalid value
-chat_fill processes=-1            => invalid value
-chat_fill processes=x             => invalid value
-chat_fill processes=              => invalid value
-chat_fill processes=100000        => invalid value
-chat_fill concurrency=0           => invalid value
-chat_fill concurrency=10000000000000000000000 => invalid value
-chat_fill workers=1               => invalid value
-chat_fill 3                       => invalid value
-chat_fill processes=1 processes=2 => invalid value
+chat_fill processes=0             => "chat_fill" has an invalid value
+chat_fill processes=-1            => "chat_fill" has an invalid value
+chat_fill processes=x             => "chat_fill" has an invalid value
+chat_fill processes=              => "chat_fill" has an invalid value
+chat_fill processes=100000        => "chat_fill" has an invalid value
+chat_fill concurrency=0           => "chat_fill" has an invalid value
+chat_fill concurrency=10000000000000000000000
+    => "chat_fill" has an invalid value
+chat_fill workers=1               => "chat_fill" has an invalid value
+chat_fill 3                       => "chat_fill" has an invalid value
+chat_fill processes=1 processes=2 => "chat_fill" has an invalid value
 chat_fill                         => number of arguments
 chat_fill processes=1; chat_fill concurrency=1 => is duplicate
 
@@ -321,7 +322,7 @@ chat_queue_timeout 500ms
 chat_queue_limit 0       => must be from 1 to 1000000
 chat_queue_limit 1000001 => must be from 1 to 1000000
 chat_queue_limit x       => invalid number
-chat_queue_timeout 0     => must not be 0
+chat_queue_timeout 0     => "chat_queue_timeout" must not be 0
 chat_queue_timeout x     => invalid value
 
 
@@ -360,7 +361,7 @@ chat_cache maybe                         => invalid value
 chat_cache on; chat_cache on             => is duplicate
 chat_cache_ttl x                         => invalid value
 chat_cache_ttl -1                        => invalid value
-chat_cache_ttl 0                         => must not be 0
+chat_cache_ttl 0                         => "chat_cache_ttl" must not be 0
 chat_cache_ttl 1; chat_cache_ttl 2       => is duplicate
 chat_cache_key ""                        => must contain
 chat_cache_key $host                     => must contain
@@ -370,22 +371,22 @@ chat_cache_key ${chat_questions}         => must contain
 chat_cache_key $chat_question; chat_cache_key $chat_question => is duplicate
 chat_cache_scope a; chat_cache_scope b   => is duplicate
 chat_bypass                              => number of arguments
-chat_bypass of                           => invalid value "of" in "chat_bypass"
-chat_bypass ""                           => invalid value "" in "chat_bypass"
+chat_bypass of => "chat_bypass" has an invalid value "of"
+chat_bypass "" => "chat_bypass" has an invalid value ""
 chat_bypass on; chat_bypass on           => is duplicate
 chat_max_question x                      => invalid value
-chat_max_question 0                      => must not be 0
+chat_max_question 0                      => "chat_max_question" must not be 0
 chat_max_answer 1t                       => invalid value
-chat_max_answer 0                        => must not be 0
+chat_max_answer 0                        => "chat_max_answer" must not be 0
 chat_max_answer 33m                      => must not be above 32m
 chat_abandon                             => number of arguments
-chat_abandon stop => invalid value "stop" in "chat_abandon"
-chat_abandon cancel 3s                   => invalid value "3s" in "chat_abandon"
+chat_abandon stop => "chat_abandon" has an invalid value "stop"
+chat_abandon cancel 3s => "chat_abandon" has an invalid value "3s"
 chat_abandon cancel grace=x              => invalid value "grace=x"
 chat_abandon cancel; chat_abandon finish => is duplicate
-chat_redis_down maybe => invalid value "maybe" in "chat_redis_down"
+chat_redis_down maybe => "chat_redis_down" has an invalid value "maybe"
 chat_heartbeat x                         => invalid value
-chat_heartbeat 0                         => must not be 0
+chat_heartbeat 0                         => "chat_heartbeat" must not be 0
 chat_cache_status 1                      => invalid value
 
 

@@ -73,7 +73,7 @@ chat_provider p {
 }
 --- locations
 a        { chat p; }
---- warned: "key": environment variable "NO_KEY" is not set
+--- warned: "key" has no value: environment variable "NO_KEY" is not set
 
 
 
@@ -321,7 +321,7 @@ chat_provider p {
 a        { chat p; }
 --- env
 MY_SECRET=sk-T0p-s3cret<0a>
---- refused: "key" .* holds control
+--- refused: "key" holds control
 
 
 
@@ -348,11 +348,11 @@ REDIS_URL=unix:/tmp/redis.sock
 --- where: env
 --- warned
 CELERY_BROKER_URL=amqp://guest:sk-T0p-s3cret@127.0.0.1//
-    => CELERY_BROKER_URL is ignored
+    => CELERY_BROKER_URL names none and is ignored
 CELERY_BROKER_URL=sentinel://:sk-T0p-s3cret@a:1
-    => CELERY_BROKER_URL is ignored
+    => CELERY_BROKER_URL names none and is ignored
 CELERY_BROKER_URL=redis+socket:///tmp/sk-T0p-s3cret
-    => CELERY_BROKER_URL is ignored
+    => CELERY_BROKER_URL names none and is ignored
 
 
 
@@ -360,11 +360,11 @@ CELERY_BROKER_URL=redis+socket:///tmp/sk-T0p-s3cret
 --- where: env
 --- refused
 REDIS_URL=http://:sk-T0p-s3cret@127.0.0.1
-    => REDIS_URL.*"chat_redis".*a Redis URL begins
+    => "chat_redis", by default REDIS_URL,.*a Redis URL begins
 REDIS_URL=redis://:sk-T0p-s3cret@127.0.0.1:x
-    => REDIS_URL.*"chat_redis".*invalid port
+    => "chat_redis", by default REDIS_URL,.*invalid port
 CELERY_BROKER_URL=redis://:sk-T0p-s3cret@127.0.0.1:x
-    => CELERY_BROKER_URL.*"chat_broker".*invalid port
+    => "chat_broker", by default CELERY_BROKER_URL,.*invalid port
 
 
 
@@ -372,19 +372,19 @@ CELERY_BROKER_URL=redis://:sk-T0p-s3cret@127.0.0.1:x
 --- where: env
 --- refused
 CACHE_TTL_SECONDS=0
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 CACHE_TTL_SECONDS=-1
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 CACHE_TTL_SECONDS=x
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 CACHE_TTL_SECONDS=1h
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 CACHE_TTL_SECONDS=1.5
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 CACHE_TTL_SECONDS= 1
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 CACHE_TTL_SECONDS=99999999999999999999
-    => CACHE_TTL_SECONDS.*"chat_cache_ttl"
+    => "chat_cache_ttl", by default CACHE_TTL_SECONDS,
 
 
 
@@ -441,7 +441,7 @@ a        { chat a; }
 b        { chat b; }
 --- env
 OPENAI_API_KEY=sk-T0p-s3cret
---- warned: two locations share "chat_cache_key
+--- warned: chat locations share "chat_cache_key
 
 
 
@@ -454,7 +454,7 @@ a        { chat a; }
 b        { chat b; }
 --- env
 OPENAI_API_KEY=sk-T0p-s3cret
---- warned: two locations share "chat_cache_key
+--- warned: chat locations share "chat_cache_key
 
 
 

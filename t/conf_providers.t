@@ -115,66 +115,66 @@ url ftp://127.0.0.1;              => url
 url 127.0.0.1;                    => url
 url http://;                      => url
 url http:///v1;                   => url
-url http://me:sk-T0p-s3cret@a/v1; => "url" .* holds a user or a password
-url https://sk-T0p-s3cret@a;      => "url" .* holds a user or a password
+url http://me:sk-T0p-s3cret@a/v1; => "p": "url" holds a user or a password
+url https://sk-T0p-s3cret@a;      => "p": "url" holds a user or a password
 url "http://a b/v1";              => url
 url http://a/v1?x=1;              => url
 url http://a/v1#x;                => url
 url "http://a/<c3><a9>";          => url
 url;                              => "url"
-key "sk-T0p-s3cret<09>x";         => "key" of "chat_provider" holds control
-key a b;                          => number of arguments in "key"
+key "sk-T0p-s3cret<09>x";         => "key" holds control
+key a b;                          => "key" has an invalid number of arguments
 key file:/no/such/file;           => "key".*/no/such/file
-model "";                         => "model" of "chat_provider" is empty
-model "a<0d><0a>X: y";            => "model" of "chat_provider" holds control
-model "<ff>"; => "model" of "chat_provider" is not valid UTF-8
-system "<ff>"; => "system" of "chat_provider" is not valid UTF-8
+model "";                         => "model" is empty
+model "a<0d><0a>X: y";            => "model" holds control
+model "<ff>"; => "model" is not valid UTF-8
+system "<ff>"; => "system" is not valid UTF-8
 system file:/no/such/file;        => "system".*/no/such/file
 system file:%%DIR%%;              => "system".*is not a regular file
-param temperature;                => number of arguments in "param"
-param temperature hot;            => "param temperature" .* is not a JSON value
-param a "{";                      => "param a" .* is not a JSON value
-param a "1 2";                    => "param a" .* is not a JSON value
-param a "";                       => "param a" .* is not a JSON value
-param a '"<ff>"';                 => "param a" .* is not a JSON value
-param a '"\ud800"';               => "param a" .* is not a JSON value
-param a '"x\ny"';                 => "param a" .* is not a JSON value
-param "" 1;                       => "param" .* invalid name
+param temperature;                => "param" has an invalid number of arguments
+param temperature hot;            => "param temperature" is not a JSON value
+param a "{";                      => "param a" is not a JSON value
+param a "1 2";                    => "param a" is not a JSON value
+param a "";                       => "param a" is not a JSON value
+param a '"<ff>"';                 => "param a" is not a JSON value
+param a '"\ud800"';               => "param a" is not a JSON value
+param a '"x\ny"';                 => "param a" is not a JSON value
+param "" 1;                       => "param" has an invalid name
 param a file:/no/such/file;       => "param".*/no/such/file
-param messages [];                => "param messages" .* is set by the module
-param stream false;               => "param stream" .* is set by the module
-param a 1; param a 2;             => "param a" .* is duplicate
-usage;                            => number of arguments in "usage"
-usage yes; => "usage" of "chat_provider" is "on" or "off", not "yes"
-header "X Y" z;                   => "header" .* invalid name "X Y"
-header "X:" z;                    => "header" .* invalid name
-header X "a<0a>b: c";             => "header" .* control
+param messages [];                => "param messages" is set by the module
+param stream false;               => "param stream" is set by the module
+param a 1; param a 2;             => "param a" is duplicate
+usage;                            => "usage" has an invalid number of arguments
+usage yes; => "usage" is "on" or "off", not "yes"
+header "X Y" z;                   => "header" has an invalid name "X Y"
+header "X:" z;                    => "header" has an invalid name
+header X "a<0a>b: c";             => "header" holds control
 header X file:/no/such/file;      => "header".*/no/such/file
-connect_timeout 0;                => "connect_timeout" .* invalid time
-connect_timeout x;                => "connect_timeout" .* invalid time
-connect_timeout 25h;              => "connect_timeout" .* invalid time
-first_token_timeout 0;            => "first_token_timeout" .* invalid time
-first_token_timeout x;            => "first_token_timeout" .* invalid time
-first_token_timeout 25h;          => "first_token_timeout" .* invalid time
-idle_timeout 0;                   => "idle_timeout" .* invalid time
-idle_timeout x;                   => "idle_timeout" .* invalid time
-idle_timeout 25h;                 => "idle_timeout" .* invalid time
-total_timeout 0;                  => "total_timeout" .* invalid time
-total_timeout x;                  => "total_timeout" .* invalid time
-total_timeout 25h;                => "total_timeout" .* invalid time
-retries -1;                       => "retries" .* invalid number
-retries 101;                      => "retries" .* invalid number
-retries x;                        => "retries" .* invalid number
-Proxy http://a;                   => unknown "Proxy" in "chat_provider"
-Model a;                          => unknown "Model" in "chat_provider"
-url http://a; url http://a;       => "url" of "chat_provider" is duplicate
-key a; key a;                     => "key" of "chat_provider" is duplicate
-model a; model a;                 => "model" of "chat_provider" is duplicate
-system a; system a;               => "system" of "chat_provider" is duplicate
-retries 1; retries 1;             => "retries" of "chat_provider" is duplicate
+connect_timeout 0;                => "connect_timeout" has an invalid time
+connect_timeout x;                => "connect_timeout" has an invalid time
+connect_timeout 25h;              => "connect_timeout" has an invalid time
+first_token_timeout 0;            => "first_token_timeout" has an invalid time
+first_token_timeout x;            => "first_token_timeout" has an invalid time
+first_token_timeout 25h;          => "first_token_timeout" has an invalid time
+idle_timeout 0;                   => "idle_timeout" has an invalid time
+idle_timeout x;                   => "idle_timeout" has an invalid time
+idle_timeout 25h;                 => "idle_timeout" has an invalid time
+total_timeout 0;                  => "total_timeout" has an invalid time
+total_timeout x;                  => "total_timeout" has an invalid time
+total_timeout 25h;                => "total_timeout" has an invalid time
+retries -1;                       => "retries" has an invalid number
+retries 101;                      => "retries" has an invalid number
+retries x;                        => "retries" has an invalid number
+Proxy http://a;                   => "Proxy" is an unknown directive
+Model a;                          => "Model" is an unknown directive
+url http://a; url http://a;       => "url" is duplicate
+key a; key a;                     => "key" is duplicate
+model a; model a;                 => "model" is duplicate
+system a; system a;               => "system" is duplicate
+retries 1; retries 1;             => "retries" is duplicate
 total_timeout 1s; total_timeout 1s;
-    => "total_timeout" of "chat_provider" is duplicate
-usage on; usage on;               => "usage" of "chat_provider" is duplicate
+    => "total_timeout" is duplicate
+usage on; usage on;               => "usage" is duplicate
 
 
 
@@ -195,7 +195,7 @@ chat_provider a/b { key k; } chat_cache on
 === a provider twice
 --- http
 chat_provider p { } chat_provider p { }
---- refused: duplicate "chat_provider" "p"
+--- refused: "chat_provider" "p" is duplicate
 
 
 

@@ -570,11 +570,11 @@ foreach (["proxy ftp://a", 'is no URL of a proxy'],
          ["proxy http://me:$SECRET\@:80", 'is no URL of a proxy'],
          ['proxy http:///', 'is no URL of a proxy'],
          ['proxy file:/no/such', '/no/such'],
-         ["proxy $via; proxy $via", '"proxy" of "chat_provider" is duplicate'],
+         ["proxy $via; proxy $via", '"proxy" is duplicate'],
          ['proxy', 'invalid number of arguments'],
-         ['trusted_certificate /no/such', '"trusted_certificate" of'],
-         ["trusted_certificate $good[1]", '"trusted_certificate" of'],
-         ['trusted_certificate ""', '"trusted_certificate" of'])
+         ['trusted_certificate /no/such', '"trusted_certificate" is not'],
+         ["trusted_certificate $good[1]", '"trusted_certificate" is not'],
+         ['trusted_certificate ""', '"trusted_certificate" is not'])
 {
     my ($words, $says) = @$_;
     my ($status, $said) = $test->test_conf(provider_lines => "$words;");

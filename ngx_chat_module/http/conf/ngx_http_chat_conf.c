@@ -2,10 +2,13 @@
 #include "ngx_http_chat_conf.h"
 
 
-#define NGX_HTTP_CHAT_QUESTION    "chat_question"
-#define NGX_HTTP_CHAT_MAX_ANSWER  (32 * 1024 * 1024)
+#define NGX_HTTP_CHAT_QUESTION         "chat_question"
+#define NGX_HTTP_CHAT_MAX_ANSWER       (32 * 1024 * 1024)
+#define NGX_HTTP_CHAT_MAX_CONCURRENCY  100000
 
 
+static ngx_int_t ngx_http_chat_check_loc_conf(ngx_conf_t *cf,
+    ngx_http_chat_loc_conf_t *chlcf);
 static ngx_uint_t ngx_http_chat_has_question(ngx_str_t *value);
 
 
@@ -79,7 +82,8 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
 
     if (chmcf->queue_timeout == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"chat_queue_timeout\" must not be 0");
+                      "\"chat_queue_timeout\" must not be 0, "
+                      "the default is 30s");
         return NGX_CONF_ERROR;
     }
 
@@ -186,21 +190,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->bypass = prev->bypass;
     }
 
-    if (conf->cache_ttl == 0 || conf->heartbeat == 0
-        || conf->max_question == 0 || conf->max_answer == 0)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"chat_cache_ttl\", \"chat_heartbeat\", "
-                      "\"chat_max_question\" and \"chat_max_answer\" "
-                      "must not be 0");
-        return NGX_CONF_ERROR;
-    }
-
-    /* an answer must fit into the largest reply that the Redis client reads */
-
-    if (conf->max_answer > NGX_HTTP_CHAT_MAX_ANSWER) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"chat_max_answer\" must not be above 32m");
+    if (ngx_http_chat_check_loc_conf(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -218,6 +208,44 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     *location = conf;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_check_loc_conf(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
+{
+    const char  *directive;
+
+    directive = NULL;
+
+    if (chlcf->cache_ttl == 0) {
+        directive = "chat_cache_ttl";
+
+    } else if (chlcf->heartbeat == 0) {
+        directive = "chat_heartbeat";
+
+    } else if (chlcf->max_question == 0) {
+        directive = "chat_max_question";
+
+    } else if (chlcf->max_answer == 0) {
+        directive = "chat_max_answer";
+    }
+
+    if (directive) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" must not be 0", directive);
+        return NGX_ERROR;
+    }
+
+    /* an answer must fit into the largest reply that the Redis client reads */
+
+    if (chlcf->max_answer > NGX_HTTP_CHAT_MAX_ANSWER) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"chat_max_answer\" must not be above 32m");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -305,7 +333,8 @@ ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strcmp(value[1].data, "full") != 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"chat_health\"",
+                               "\"chat_health\" has an invalid value "
+                               "\"%V\", it is \"full\" or nothing",
                                &value[1]);
             return NGX_CONF_ERROR;
         }
@@ -397,7 +426,8 @@ ngx_http_chat_bypass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         && ngx_strcmp(value[1].data, "off") != 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"chat_bypass\"",
+                           "\"chat_bypass\" has an invalid value \"%V\", "
+                           "it is \"on\", \"off\" or a variable",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -463,8 +493,9 @@ ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 invalid:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"chat_abandon\"",
-                       &value[n]);
+                       "\"chat_abandon\" has an invalid value \"%V\", it is "
+                       "\"finish\" or \"cancel\", and a \"grace=TIME\" "
+                       "after it", &value[n]);
 
     return NGX_CONF_ERROR;
 }
@@ -495,8 +526,8 @@ ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"chat_redis_down\"",
-                       &value[1]);
+                       "\"chat_redis_down\" has an invalid value \"%V\", "
+                       "it is \"direct\" or \"error\"", &value[1]);
 
     return NGX_CONF_ERROR;
 }
@@ -529,7 +560,7 @@ ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         } else if (ngx_strncmp(value[i].data, "concurrency=", 12) == 0) {
             prefix = 12;
             field = &chmcf->concurrency;
-            max = 100000;
+            max = NGX_HTTP_CHAT_MAX_CONCURRENCY;
 
         } else {
             goto invalid;
@@ -551,7 +582,10 @@ ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 invalid:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"chat_fill\"", &value[i]);
+                       "\"chat_fill\" has an invalid value \"%V\", it is "
+                       "\"processes=\" 1 to %d and \"concurrency=\" 1 to %d",
+                       &value[i], NGX_CHAT_SCOREBOARD_FILLERS,
+                       NGX_HTTP_CHAT_MAX_CONCURRENCY);
 
     return NGX_CONF_ERROR;
 }

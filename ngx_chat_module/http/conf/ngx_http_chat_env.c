@@ -47,6 +47,9 @@ ngx_http_chat_env(ngx_conf_t *cf, const char *name, ngx_uint_t secret,
     copy.len = len;
     copy.data = (u_char *) name;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, cf->log, 0,
+                   "chat environment variable \"%V\" is used", &copy);
+
     return ngx_http_chat_env_keep(cf, &copy, secret);
 }
 
@@ -135,8 +138,9 @@ ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
 
         if (rc == NGX_DECLINED) {
             ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "\"%V\": environment variable \"%s\" "
-                               "is not set%s", directive, text->data + 4,
+                               "chat directive \"%V\" has no value: "
+                               "environment variable \"%s\" is not set%s",
+                               directive, text->data + 4,
                                ngx_http_chat_env_whose());
             return NGX_OK;
         }
@@ -197,7 +201,8 @@ ngx_http_chat_read_file(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *path,
 
     if (file.fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "\"%V\": " ngx_open_file_n " \"%V\" failed",
+                           "chat directive \"%V\": " ngx_open_file_n
+                           " \"%V\" failed",
                            directive, path);
         return NGX_ERROR;
     }
@@ -206,7 +211,8 @@ ngx_http_chat_read_file(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *path,
 
     if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR || !ngx_is_file(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\": \"%V\" is not a regular file",
+                           "chat directive \"%V\": \"%V\" is not a regular "
+                           "file",
                            directive, path);
         goto done;
     }
@@ -215,7 +221,8 @@ ngx_http_chat_read_file(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *path,
 
     if (size > NGX_HTTP_CHAT_FILE_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\": \"%V\" is longer than 1 MB",
+                           "chat directive \"%V\": \"%V\" is longer than "
+                           "1 MB",
                            directive, path);
         goto done;
     }
@@ -229,13 +236,18 @@ ngx_http_chat_read_file(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *path,
 
     if (n != (ssize_t) size) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\": \"%V\" could not be read whole",
+                           "chat directive \"%V\": \"%V\" could not be read "
+                           "whole",
                            directive, path);
         goto done;
     }
 
     value->len = (size_t) size;
     value->data[size] = '\0';
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, cf->log, 0,
+                   "chat directive \"%V\" has %O bytes of \"%V\"",
+                   directive, size, path);
 
     rc = NGX_OK;
 
@@ -262,9 +274,9 @@ ngx_http_chat_check_secret(ngx_conf_t *cf, ngx_str_t *directive,
 
     if (mode & S_IROTH) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"%V\": \"%V\" can be read by all users, its mode "
-                      "is 0%ui%ui%ui", directive, path, mode >> 6,
-                      mode >> 3 & 7, mode & 7);
+                      "chat directive \"%V\": \"%V\" can be read by all "
+                      "users, its mode is 0%ui%ui%ui", directive, path,
+                      mode >> 6, mode >> 3 & 7, mode & 7);
     }
 }
 

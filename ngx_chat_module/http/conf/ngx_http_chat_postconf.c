@@ -119,7 +119,7 @@ ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
     if (seconds == NGX_ERROR || seconds == 0 || seconds > NGX_MAX_INT32_VALUE)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "CACHE_TTL_SECONDS, the default of \"chat_cache_ttl\", "
+                      "\"chat_cache_ttl\", by default CACHE_TTL_SECONDS, "
                       "is no number of seconds above 0: \"%V\"", &value);
         return NGX_ERROR;
     }
@@ -193,6 +193,10 @@ ngx_http_chat_postconf_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
 
     chlcf->provider_list.len = p - chlcf->provider_list.data;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, cf->log, 0,
+                   "chat location asks \"%V\", fingerprint %*s",
+                   &chlcf->provider_list, (size_t) NGX_CHAT_FP_LEN, chlcf->fp);
+
     return NGX_OK;
 }
 
@@ -252,7 +256,7 @@ ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
             }
 
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                          "two locations share \"chat_cache_key %V\" but "
+                          "chat locations share \"chat_cache_key %V\" but "
                           "differ in provider, model, system text or params: "
                           "their answers replace each other in the cache; "
                           "a \"chat_cache_scope\" of its own avoids that",

@@ -38,7 +38,8 @@ ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (!ngx_http_chat_token(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"chat_provider\" has an invalid name \"%V\"",
+                           "\"chat_provider\" has an invalid name \"%V\", "
+                           "letters, digits, \"-\", \"_\" and \".\" make one",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -52,7 +53,7 @@ ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate \"chat_provider\" \"%V\"",
+                               "\"chat_provider\" \"%V\" is duplicate",
                                &value[1]);
             return NGX_CONF_ERROR;
         }
@@ -103,7 +104,8 @@ ngx_http_chat_provider_find(ngx_conf_t *cf, ngx_str_t *name)
 
     if (name->len != 6 || ngx_strncmp(name->data, "openai", 6) != 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"chat\" names an unknown provider \"%V\"", name);
+                      "\"chat\" names an unknown provider \"%V\", "
+                      "no \"chat_provider\" has this name", name);
         return NULL;
     }
 
@@ -171,7 +173,7 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     if (pv->url.data == NULL) {
         pv->url = url;
 
-        if (ngx_http_chat_provider_check_url(cf, &pv->url) != NGX_CONF_OK) {
+        if (ngx_http_chat_provider_check_url(cf, pv) != NGX_CONF_OK) {
             return NGX_CONF_ERROR;
         }
     }
@@ -202,6 +204,10 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_ERROR;
     }
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, cf->log, 0,
+                   "chat provider \"%V\" is complete, fingerprint %*s",
+                   &pv->name, (size_t) NGX_CHAT_FP_LEN, pv->fp);
+
     return NGX_CONF_OK;
 }
 
@@ -225,8 +231,8 @@ ngx_http_chat_provider_default_model(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         || !ngx_http_chat_printable(&pv->model))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "OPENAI_MODEL is not valid UTF-8, "
-                      "or holds control characters");
+                      "chat provider \"%V\": OPENAI_MODEL is not valid "
+                      "UTF-8, or holds control characters", &pv->name);
         return NGX_CONF_ERROR;
     }
 
@@ -276,7 +282,8 @@ ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     if (!ngx_http_chat_printable(&pv->key)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "OPENAI_API_KEY holds control characters");
+                      "chat provider \"%V\": OPENAI_API_KEY holds control "
+                      "characters", &pv->name);
         return NGX_CONF_ERROR;
     }
 

@@ -40,6 +40,10 @@ static char *ngx_http_chat_provider_num(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
 
 
+static char *ngx_http_chat_provider_refuse(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, const char *reason);
+
+
 static ngx_http_chat_provider_word_t  ngx_http_chat_provider_directives[] = {
 
     { ngx_string("url"), 1, 0, ngx_http_chat_provider_url, 0 },
@@ -109,17 +113,13 @@ ngx_http_chat_provider_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
         }
 
         if (cf->args->nelts != word->args + 1) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\" "
-                               "of \"chat_provider\"", &value[0]);
-            return NGX_CONF_ERROR;
+            return ngx_http_chat_provider_refuse(cf, ctx->provider,
+                                    "has an invalid number of arguments");
         }
 
         if (!word->many && (ctx->seen & ((ngx_uint_t) 1 << i))) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" of \"chat_provider\" is duplicate",
-                               &value[0]);
-            return NGX_CONF_ERROR;
+            return ngx_http_chat_provider_refuse(cf, ctx->provider,
+                                                 "is duplicate");
         }
 
         ctx->seen |= (ngx_uint_t) 1 << i;
@@ -127,10 +127,8 @@ ngx_http_chat_provider_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
         return word->set(cf, ctx->provider, word);
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown \"%V\" in \"chat_provider\"", &value[0]);
-
-    return NGX_CONF_ERROR;
+    return ngx_http_chat_provider_refuse(cf, ctx->provider,
+                                         "is an unknown directive");
 }
 
 
@@ -144,7 +142,7 @@ ngx_http_chat_provider_url(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     pv->url = value[1];
 
-    return ngx_http_chat_provider_check_url(cf, &pv->url);
+    return ngx_http_chat_provider_check_url(cf, pv);
 }
 
 
@@ -170,7 +168,8 @@ ngx_http_chat_provider_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     }
 
     if (!ngx_http_chat_printable(&pv->key)) {
-        return "\"key\" of \"chat_provider\" holds control characters";
+        return ngx_http_chat_provider_refuse(cf, pv,
+                                             "holds control characters");
     }
 
     return NGX_CONF_OK;
@@ -198,18 +197,16 @@ ngx_http_chat_provider_text(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     }
 
     if (ngx_chat_utf8_check(field->data, field->len) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"chat_provider\" is not valid UTF-8",
-                           &value[0]);
-        return NGX_CONF_ERROR;
+        return ngx_http_chat_provider_refuse(cf, pv, "is not valid UTF-8");
     }
 
     if (field == &pv->model && field->len == 0) {
-        return "\"model\" of \"chat_provider\" is empty";
+        return ngx_http_chat_provider_refuse(cf, pv, "is empty");
     }
 
     if (field == &pv->model && !ngx_http_chat_printable(field)) {
-        return "\"model\" of \"chat_provider\" holds control characters";
+        return ngx_http_chat_provider_refuse(cf, pv,
+                                             "holds control characters");
     }
 
     return NGX_CONF_OK;
@@ -230,15 +227,15 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         || ngx_strcmp(value[1].data, "stream") == 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"param %V\" of \"chat_provider\" is set by "
-                           "the module itself", &value[1]);
+                           "chat provider \"%V\": \"param %V\" is set by the "
+                           "module itself", &pv->name, &value[1]);
         return NGX_CONF_ERROR;
     }
 
     if (value[1].len == 0
         || ngx_chat_utf8_check(value[1].data, value[1].len) != NGX_OK)
     {
-        return "\"param\" of \"chat_provider\" has an invalid name";
+        return ngx_http_chat_provider_refuse(cf, pv, "has an invalid name");
     }
 
     if (pv->params == NULL) {
@@ -256,8 +253,8 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
             && ngx_strncmp(kv[i].key.data, value[1].data, value[1].len) == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"param %V\" of \"chat_provider\" "
-                               "is duplicate", &value[1]);
+                               "chat provider \"%V\": \"param %V\" is "
+                               "duplicate", &pv->name, &value[1]);
             return NGX_CONF_ERROR;
         }
     }
@@ -277,9 +274,10 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     if (ngx_chat_json_check_value(kv->value.data, kv->value.len) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"param %V\" of \"chat_provider\" is not a JSON "
+                           "chat provider \"%V\": \"param %V\" is not a JSON "
                            "value; nginx itself resolves \\n, \\t and \\\\ "
-                           "in quotes, \"file:PATH\" avoids that", &value[1]);
+                           "in quotes, \"file:PATH\" avoids that", &pv->name,
+                           &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -303,8 +301,8 @@ ngx_http_chat_provider_usage(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"usage\" of \"chat_provider\" is \"on\" or "
-                           "\"off\", not \"%V\"", &value[1]);
+                           "chat provider \"%V\": \"usage\" is \"on\" or "
+                           "\"off\", not \"%V\"", &pv->name, &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -323,8 +321,8 @@ ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     if (!ngx_http_chat_token(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"header\" of \"chat_provider\" has an invalid "
-                           "name \"%V\"", &value[1]);
+                           "chat provider \"%V\": \"header\" has an invalid "
+                           "name \"%V\"", &pv->name, &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -339,7 +337,8 @@ ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     }
 
     if (!ngx_http_chat_printable(&text)) {
-        return "\"header\" of \"chat_provider\" holds control characters";
+        return ngx_http_chat_provider_refuse(cf, pv,
+                                             "holds control characters");
     }
 
     if (pv->headers == NULL) {
@@ -392,8 +391,9 @@ ngx_http_chat_provider_msec(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     if (ms == NGX_ERROR || ms == 0 || ms > 24 * 60 * 60 * 1000) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"chat_provider\" has an invalid time "
-                           "\"%V\"", &value[0], &value[1]);
+                           "chat provider \"%V\": \"%V\" has an invalid time "
+                           "\"%V\", from 1ms to 1d will do", &pv->name,
+                           &value[0], &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -416,8 +416,9 @@ ngx_http_chat_provider_num(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     if (n == NGX_ERROR || n > 100) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"chat_provider\" has an invalid number "
-                           "\"%V\"", &value[0], &value[1]);
+                           "chat provider \"%V\": \"%V\" has an invalid "
+                           "number \"%V\", from 0 to 100 will do", &pv->name,
+                           &value[0], &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -427,13 +428,31 @@ ngx_http_chat_provider_num(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 }
 
 
+/* the line that is being read is no good */
+
+static char *
+ngx_http_chat_provider_refuse(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+    const char *reason)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "chat provider \"%V\": \"%V\" %s",
+                       &pv->name, &value[0], reason);
+
+    return NGX_CONF_ERROR;
+}
+
+
 char *
-ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_str_t *url)
+ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     size_t      host;
     u_char     *p;
-    ngx_str_t   full;
+    ngx_str_t   full, *url;
 
+    url = &pv->url;
     full = *url;
 
     if (url->len > 8 && ngx_strncasecmp(url->data, (u_char *) "https://", 8)
@@ -481,15 +500,18 @@ private:
     /* not shown, as what is shown of a URL ends up in the log */
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"url\" of a chat provider holds a user or a "
-                       "password: \"key\" and \"header\" are for these");
+                       "chat provider \"%V\": \"url\" holds a user or a "
+                       "password: \"key\" and \"header\" are for these",
+                       &pv->name);
 
     return NGX_CONF_ERROR;
 
 invalid:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid \"url\" of a chat provider: \"%V\"", &full);
+                       "chat provider \"%V\": \"url\" is invalid: \"%V\", "
+                       "it is \"https://host/path\" or \"http://host/path\"",
+                       &pv->name, &full);
 
     return NGX_CONF_ERROR;
 }

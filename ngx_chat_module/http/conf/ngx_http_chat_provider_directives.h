@@ -24,7 +24,8 @@ char *ngx_http_chat_provider_line(ngx_conf_t *cf, ngx_command_t *dummy,
     void *conf);
 
 /* cuts slashes off its end */
-char *ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_str_t *url);
+char *ngx_http_chat_provider_check_url(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
 
 /* holds no control characters */
 ngx_uint_t ngx_http_chat_printable(ngx_str_t *s);

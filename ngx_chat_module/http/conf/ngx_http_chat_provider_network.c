@@ -63,8 +63,8 @@ ngx_http_chat_provider_set_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     if (!ngx_http_chat_provider_is_proxy(text)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%s of chat provider \"%V\" is no URL of a proxy, "
-                           "such as \"http://host:port\"", what, &pv->name);
+                           "chat provider \"%V\": %s is no URL of a proxy, "
+                           "such as \"http://host:port\"", &pv->name, what);
         return NGX_CONF_ERROR;
     }
 
@@ -81,7 +81,7 @@ ngx_http_chat_provider_set_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     host.len = last - host.data;
 
     ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
-                  "chat provider \"%V\": through the proxy \"%V\"",
+                  "chat provider \"%V\" is asked through the proxy \"%V\"",
                   &pv->name, &host);
 
     return NGX_CONF_OK;
@@ -182,6 +182,10 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     }
 
     if (ngx_http_chat_provider_no_proxy(cf, pv, &value)) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, cf->log, 0,
+                       "chat provider \"%V\" is asked without a proxy: its "
+                       "host is in no_proxy", &pv->name);
+
         ngx_str_set(&pv->proxy, "");
     }
 
@@ -421,8 +425,8 @@ ngx_http_chat_provider_trusted(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 failed:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"trusted_certificate\" of chat provider \"%V\" is "
-                       "not usable", &pv->name);
+                       "chat provider \"%V\": \"trusted_certificate\" is not "
+                       "usable, it is a file in PEM format", &pv->name);
 
     return NGX_CONF_ERROR;
 }

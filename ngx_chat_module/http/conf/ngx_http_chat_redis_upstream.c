@@ -44,16 +44,17 @@ ngx_http_chat_redis_upstream(ngx_conf_t *cf, ngx_str_t *host,
 
     if (!no_port) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "upstream \"%V\" may not have a port in %s", host,
-                      what);
+                      "%s may not give a port to the upstream \"%V\"", what,
+                      host);
         return NGX_ERROR;
     }
 
     if (!ngx_http_chat_redis_upstream_usable(cf, us)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "upstream \"%V\" in %s is balanced by a method that may "
-                      "need a request: only round robin, \"least_conn\" and "
-                      "\"random\" will do, without \"keepalive\"", host, what);
+                      "%s names the upstream \"%V\", which is balanced by a "
+                      "method that may need a request: only round robin, "
+                      "\"least_conn\" and \"random\" will do, without "
+                      "\"keepalive\"", what, host);
         return NGX_ERROR;
     }
 
@@ -64,6 +65,9 @@ ngx_http_chat_redis_upstream(ngx_conf_t *cf, ngx_str_t *host,
 
     (*group)->init = ngx_http_chat_redis_upstream_init;
     (*group)->data = us;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, cf->log, 0,
+                   "chat redis of %s is the upstream \"%V\"", what, host);
 
     return NGX_OK;
 }
@@ -226,6 +230,10 @@ ngx_http_chat_redis_upstream_init(void *data, ngx_peer_connection_t *pc,
     }
 
     *pc = round->upstream.peer;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, pc->log, 0,
+                   "chat redis: a round over the upstream \"%V\" begins",
+                   &us->host);
 
     return NGX_OK;
 }
