@@ -375,7 +375,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_chat_provider_upstreams(cf) != NGX_OK) {
+    if (ngx_http_chat_provider_upstreams_create(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -14,17 +14,18 @@
 #endif
 
 
-static ngx_int_t ngx_chat_provider_easy_options(CURL *easy,
+static ngx_int_t ngx_chat_provider_easy_set_options(CURL *easy,
     ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
-static int ngx_chat_provider_easy_socket(void *data, curl_socket_t s,
+static int ngx_chat_provider_easy_socket_handler(void *data, curl_socket_t s,
     curlsocktype purpose);
-static ngx_uint_t ngx_chat_provider_easy_network(CURL *easy,
+static ngx_uint_t ngx_chat_provider_easy_set_network(CURL *easy,
     ngx_chat_provider_t *pv);
-static ngx_int_t ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
-    ngx_chat_provider_t *pv, ngx_pool_t *pool);
-static ngx_int_t ngx_chat_provider_easy_default(ngx_chat_provider_easy_t *pe,
-    ngx_chat_provider_t *pv, ngx_keyval_t *kv, ngx_pool_t *pool);
-static ngx_int_t ngx_chat_provider_easy_header(ngx_chat_provider_easy_t *pe,
+static ngx_int_t ngx_chat_provider_easy_add_headers(
+    ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_provider_easy_add_default(
+    ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv, ngx_keyval_t *kv,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_chat_provider_easy_add_header(ngx_chat_provider_easy_t *pe,
     const char *format, ngx_keyval_t *kv, ngx_pool_t *pool);
 
 
@@ -74,7 +75,7 @@ ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
         return NGX_ERROR;
     }
 
-    if (ngx_chat_provider_easy_headers(pe, pv, pool) != NGX_OK) {
+    if (ngx_chat_provider_easy_add_headers(pe, pv, pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -84,7 +85,7 @@ ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
         return NGX_ERROR;
     }
 
-    return ngx_chat_provider_easy_options(pe->easy, pv, url, &body);
+    return ngx_chat_provider_easy_set_options(pe->easy, pv, url, &body);
 }
 
 
@@ -104,7 +105,8 @@ ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe)
 
 
 static ngx_int_t
-ngx_chat_provider_easy_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
+ngx_chat_provider_easy_set_options(CURL *easy, ngx_chat_provider_t *pv,
+    u_char *url,
     ngx_str_t *body)
 {
     ngx_uint_t  failed;
@@ -130,7 +132,7 @@ ngx_chat_provider_easy_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL,
                                NGX_CHAT_PROVIDER_PROBE);
     failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION,
-                               ngx_chat_provider_easy_socket);
+                               ngx_chat_provider_easy_socket_handler);
 
     /* libcurl would change the signals of the process for each call */
     failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -139,7 +141,7 @@ ngx_chat_provider_easy_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
     /* should libcurl look anything up, nobody waits for its thread */
     failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 
-    failed |= ngx_chat_provider_easy_network(easy, pv);
+    failed |= ngx_chat_provider_easy_set_network(easy, pv);
 
     /* refused by a libcurl that was built without HTTP/2 */
     (void) curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
@@ -155,7 +157,8 @@ ngx_chat_provider_easy_options(CURL *easy, ngx_chat_provider_t *pv, u_char *url,
  */
 
 static int
-ngx_chat_provider_easy_socket(void *data, curl_socket_t s, curlsocktype purpose)
+ngx_chat_provider_easy_socket_handler(void *data, curl_socket_t s,
+    curlsocktype purpose)
 {
     int  ms;
 
@@ -170,7 +173,7 @@ ngx_chat_provider_easy_socket(void *data, curl_socket_t s, curlsocktype purpose)
 
 
 static ngx_uint_t
-ngx_chat_provider_easy_network(CURL *easy, ngx_chat_provider_t *pv)
+ngx_chat_provider_easy_set_network(CURL *easy, ngx_chat_provider_t *pv)
 {
     ngx_uint_t        failed;
     struct curl_blob  blob;
@@ -203,7 +206,7 @@ ngx_chat_provider_easy_network(CURL *easy, ngx_chat_provider_t *pv)
 
 
 static ngx_int_t
-ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
+ngx_chat_provider_easy_add_headers(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_pool_t *pool)
 {
     u_char        *p;
@@ -214,11 +217,9 @@ ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_chat_provider_easy_default(pe, pv,
-                                           &ngx_chat_provider_easy_defaults[i],
-                                           pool)
-            != NGX_OK)
-        {
+        kv = &ngx_chat_provider_easy_defaults[i];
+
+        if (ngx_chat_provider_easy_add_default(pe, pv, kv, pool) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -235,7 +236,8 @@ ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
         p = ngx_cpymem(bearer.value.data, "Bearer ", sizeof("Bearer ") - 1);
         ngx_memcpy(p, pv->key.data, pv->key.len);
 
-        if (ngx_chat_provider_easy_default(pe, pv, &bearer, pool) != NGX_OK) {
+        if (ngx_chat_provider_easy_add_default(pe, pv, &bearer,
+                                               pool) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -250,9 +252,9 @@ ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
 
         /* "Name;" is how libcurl is told to send an empty value */
 
-        if (ngx_chat_provider_easy_header(pe, kv[i].value.len ? "%V: %V%Z"
+        if (ngx_chat_provider_easy_add_header(pe, kv[i].value.len ? "%V: %V%Z"
                                                          : "%V;%V%Z",
-                                          &kv[i], pool)
+                                              &kv[i], pool)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -266,7 +268,7 @@ ngx_chat_provider_easy_headers(ngx_chat_provider_easy_t *pe,
 /* a header that a configured one of the same name replaces */
 
 static ngx_int_t
-ngx_chat_provider_easy_default(ngx_chat_provider_easy_t *pe,
+ngx_chat_provider_easy_add_default(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_t *pv, ngx_keyval_t *kv, ngx_pool_t *pool)
 {
     ngx_uint_t     i;
@@ -289,14 +291,15 @@ ngx_chat_provider_easy_default(ngx_chat_provider_easy_t *pe,
 
     /* "Name:" keeps libcurl from sending its own */
 
-    return ngx_chat_provider_easy_header(pe, kv->value.len ? "%V: %V%Z"
+    return ngx_chat_provider_easy_add_header(pe, kv->value.len ? "%V: %V%Z"
                                                       : "%V:%V%Z",
-                                         kv, pool);
+                                             kv, pool);
 }
 
 
 static ngx_int_t
-ngx_chat_provider_easy_header(ngx_chat_provider_easy_t *pe, const char *format,
+ngx_chat_provider_easy_add_header(ngx_chat_provider_easy_t *pe,
+    const char *format,
     ngx_keyval_t *kv, ngx_pool_t *pool)
 {
     u_char             *p;
@@ -375,7 +378,7 @@ ngx_chat_provider_easy_fail(ngx_chat_provider_easy_t *pe,
                                 : NGX_CHAT_CALL_PROXY_REFUSED;
     }
 
-    f->detail = f->words[0] ? f->words : curl_easy_strerror(rc);
+    f->detail = f->errbuf[0] ? f->errbuf : curl_easy_strerror(rc);
 
     ngx_chat_provider_call_fail(call, fault);
 }

@@ -403,7 +403,7 @@ ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
     ctx->switched = 1;
     ctx->waited = ngx_current_msec - ctx->start;
 
-    ch = ngx_http_chat_direct(r, ctx, &e);
+    ch = ngx_http_chat_direct_start(r, ctx, &e);
 
     if (ch == NULL) {
         ctx->source = NGX_HTTP_CHAT_NOTHING;

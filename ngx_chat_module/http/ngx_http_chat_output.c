@@ -239,7 +239,7 @@ ngx_http_chat_output_switch(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     ctx->switched = 1;
 
-    ch = ngx_http_chat_direct(r, ctx, &e);
+    ch = ngx_http_chat_direct_start(r, ctx, &e);
     if (ch == NULL) {
         return;
     }

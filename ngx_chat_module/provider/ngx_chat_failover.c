@@ -8,7 +8,7 @@
 
 static ngx_chat_candidate_t *ngx_chat_failover_pick(ngx_chat_failover_t *c,
     ngx_uint_t usable);
-static ngx_int_t ngx_chat_failover_round(ngx_chat_failover_t *c,
+static ngx_int_t ngx_chat_failover_next_round(ngx_chat_failover_t *c,
     ngx_msec_t *delay);
 static ngx_msec_t ngx_chat_failover_wait(ngx_chat_candidate_t *candidate);
 
@@ -87,7 +87,7 @@ ngx_chat_failover_next(ngx_chat_failover_t *c, ngx_msec_t *delay)
     }
 
     if (candidate == NULL) {
-        return ngx_chat_failover_round(c, delay);
+        return ngx_chat_failover_next_round(c, delay);
     }
 
     if (c->candidate && c->candidate != candidate) {
@@ -103,7 +103,7 @@ ngx_chat_failover_next(ngx_chat_failover_t *c, ngx_msec_t *delay)
     c->candidate = candidate;
     c->started = ngx_current_msec;
 
-    ngx_chat_peer_asked(candidate->peer);
+    ngx_chat_peer_report_call(candidate->peer);
 
     return NGX_OK;
 }
@@ -121,7 +121,7 @@ ngx_chat_failover_pick(ngx_chat_failover_t *c, ngx_uint_t usable)
         if (candidate->out
             || candidate->round > c->round
             || ngx_chat_failover_wait(candidate) > 0
-            || (usable && !ngx_chat_peer_usable(candidate->peer)))
+            || (usable && !ngx_chat_peer_is_usable(candidate->peer)))
         {
             continue;
         }
@@ -134,7 +134,7 @@ ngx_chat_failover_pick(ngx_chat_failover_t *c, ngx_uint_t usable)
 
 
 static ngx_int_t
-ngx_chat_failover_round(ngx_chat_failover_t *c, ngx_msec_t *delay)
+ngx_chat_failover_next_round(ngx_chat_failover_t *c, ngx_msec_t *delay)
 {
     ngx_uint_t             i;
     ngx_msec_t             wait, least;
@@ -225,7 +225,7 @@ ngx_chat_failover_report(ngx_chat_failover_t *c, ngx_chat_outcome_t *outcome)
 
     if (outcome->answered) {
         peer->answers++;
-        ngx_chat_peer_works(peer, c->started);
+        ngx_chat_peer_report_success(peer, c->started);
         return;
     }
 
@@ -235,12 +235,12 @@ ngx_chat_failover_report(ngx_chat_failover_t *c, ngx_chat_outcome_t *outcome)
             c->candidates[i].out = 1;
         }
 
-        ngx_chat_peer_works(peer, c->started);
+        ngx_chat_peer_report_success(peer, c->started);
         return;
     }
 
     if (!outcome->local_fault) {
-        ngx_chat_peer_failed(peer, outcome->retry_after);
+        ngx_chat_peer_report_failure(peer, outcome->retry_after);
     }
 
     if (!outcome->retry || candidate->asked > peer->provider->retries) {

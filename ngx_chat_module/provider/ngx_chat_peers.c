@@ -6,7 +6,7 @@
 #define NGX_CHAT_PEER_RETRY_AFTER  (60 * 60 * 1000)
 
 
-static ngx_uint_t ngx_chat_peer_before(ngx_msec_t ms);
+static ngx_uint_t ngx_chat_peer_is_before(ngx_msec_t ms);
 static ngx_atomic_uint_t ngx_chat_peer_until(ngx_msec_t ms);
 
 
@@ -65,38 +65,38 @@ ngx_chat_peers_find(ngx_array_t *peers, ngx_str_t *name)
 
 
 static ngx_uint_t
-ngx_chat_peer_before(ngx_msec_t ms)
+ngx_chat_peer_is_before(ngx_msec_t ms)
 {
     return (ngx_msec_int_t) (ms - ngx_current_msec) > 0;
 }
 
 
 ngx_uint_t
-ngx_chat_peer_usable(ngx_chat_peer_t *peer)
+ngx_chat_peer_is_usable(ngx_chat_peer_t *peer)
 {
-    if (peer->limited && ngx_chat_peer_before(peer->limited_until)) {
+    if (peer->limited && ngx_chat_peer_is_before(peer->limited_until)) {
         return 0;
     }
 
-    return !peer->down || !ngx_chat_peer_before(peer->down_until);
+    return !peer->down || !ngx_chat_peer_is_before(peer->down_until);
 }
 
 
 void
-ngx_chat_peer_asked(ngx_chat_peer_t *peer)
+ngx_chat_peer_report_call(ngx_chat_peer_t *peer)
 {
-    if (peer->limited && !ngx_chat_peer_before(peer->limited_until)) {
+    if (peer->limited && !ngx_chat_peer_is_before(peer->limited_until)) {
         peer->limited = 0;
     }
 
-    if (peer->down && !ngx_chat_peer_before(peer->down_until)) {
+    if (peer->down && !ngx_chat_peer_is_before(peer->down_until)) {
         peer->down_until = ngx_current_msec + peer->provider->fail_timeout;
     }
 }
 
 
 void
-ngx_chat_peer_works(ngx_chat_peer_t *peer, ngx_msec_t started)
+ngx_chat_peer_report_success(ngx_chat_peer_t *peer, ngx_msec_t started)
 {
     /* a call begun before the latest failure says nothing about now */
 
@@ -112,7 +112,7 @@ ngx_chat_peer_works(ngx_chat_peer_t *peer, ngx_msec_t started)
 
 
 void
-ngx_chat_peer_failed(ngx_chat_peer_t *peer, ngx_msec_t retry_after)
+ngx_chat_peer_report_failure(ngx_chat_peer_t *peer, ngx_msec_t retry_after)
 {
     ngx_chat_provider_t  *pv;
 

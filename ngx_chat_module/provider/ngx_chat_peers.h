@@ -41,17 +41,18 @@ ngx_array_t *ngx_chat_peers_create(ngx_array_t *providers, ngx_pool_t *pool);
 ngx_chat_peer_t *ngx_chat_peers_find(ngx_array_t *peers, ngx_str_t *name);
 
 /* is the peer worth asking before others? */
-ngx_uint_t ngx_chat_peer_usable(ngx_chat_peer_t *peer);
+ngx_uint_t ngx_chat_peer_is_usable(ngx_chat_peer_t *peer);
 
 /* a call begins; to a peer that was down, a probe: it stays down meanwhile */
-void ngx_chat_peer_asked(ngx_chat_peer_t *peer);
+void ngx_chat_peer_report_call(ngx_chat_peer_t *peer);
 
 /*
  * A call begun at started has shown that it works, or that it does not.
  * retry_after: ms, 0: not said.
  */
-void ngx_chat_peer_works(ngx_chat_peer_t *peer, ngx_msec_t started);
-void ngx_chat_peer_failed(ngx_chat_peer_t *peer, ngx_msec_t retry_after);
+void ngx_chat_peer_report_success(ngx_chat_peer_t *peer, ngx_msec_t started);
+void ngx_chat_peer_report_failure(ngx_chat_peer_t *peer,
+    ngx_msec_t retry_after);
 
 /* as the health page has it */
 void ngx_chat_peer_show(ngx_chat_peer_t *peer,

@@ -218,7 +218,7 @@ ngx_chat_provider_call_fail(ngx_chat_provider_call_t *call,
 
     f = &ngx_chat_provider_call_faults[fault];
 
-    ngx_chat_provider_fault(&call->fault, f->error, f->retry, f->what);
+    ngx_chat_provider_fault_set(&call->fault, f->error, f->retry, f->what);
 }
 
 
@@ -293,7 +293,7 @@ ngx_chat_provider_call_total_handler(ngx_event_t *ev)
     if (!ngx_chat_provider_call_complete(call)) {
         f = &ngx_chat_provider_call_faults[NGX_CHAT_CALL_TOTAL];
 
-        ngx_chat_provider_fault(&call->fault, f->error, f->retry, f->what);
+        ngx_chat_provider_fault_set(&call->fault, f->error, f->retry, f->what);
     }
 
     call->expired(call, 0);

@@ -40,7 +40,8 @@ ngx_chat_provider_fault_free(ngx_chat_provider_fault_t *f)
 
 
 void
-ngx_chat_provider_fault(ngx_chat_provider_fault_t *f, ngx_chat_error_e error,
+ngx_chat_provider_fault_set(ngx_chat_provider_fault_t *f,
+    ngx_chat_error_e error,
     ngx_uint_t retry, const char *what)
 {
     if (f->error != NGX_CHAT_E_NONE) {
@@ -93,7 +94,7 @@ ngx_chat_provider_fault_status(ngx_chat_provider_fault_t *f,
         what = "wants a key, and none is configured";
     }
 
-    ngx_chat_provider_fault(f, error, retry, what);
+    ngx_chat_provider_fault_set(f, error, retry, what);
 }
 
 
@@ -129,8 +130,8 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
         retry = 1;
     }
 
-    ngx_chat_provider_fault(f, error, retry,
-                            "sent an error instead of an answer");
+    ngx_chat_provider_fault_set(f, error, retry,
+                                "sent an error instead of an answer");
 }
 
 

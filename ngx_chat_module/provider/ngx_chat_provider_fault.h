@@ -39,7 +39,7 @@ typedef struct {
     ngx_chat_provider_t   *provider;
 
     u_char                 room[NGX_CHAT_FAULT_MESSAGE];
-    char                   words[NGX_CHAT_FAULT_DETAIL];  /* for detail */
+    char                   errbuf[NGX_CHAT_FAULT_DETAIL]; /* for detail */
 } ngx_chat_provider_fault_t;
 
 
@@ -48,7 +48,7 @@ void ngx_chat_provider_fault_init(ngx_chat_provider_fault_t *f,
 void ngx_chat_provider_fault_free(ngx_chat_provider_fault_t *f);
 
 /* the first fault counts, those that follow from it do not */
-void ngx_chat_provider_fault(ngx_chat_provider_fault_t *f,
+void ngx_chat_provider_fault_set(ngx_chat_provider_fault_t *f,
     ngx_chat_error_e error, ngx_uint_t retry, const char *what);
 
 /* an HTTP status other than 200, with the body as far as it was read */

@@ -126,8 +126,8 @@ ngx_chat_provider_stream_read(ngx_chat_provider_stream_t *st, u_char *p,
     }
 
     if (text < last && !st->done) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent bytes that are no text");
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                    "sent bytes that are no text");
     }
 }
 
@@ -196,9 +196,10 @@ ngx_chat_provider_stream_detect_form(ngx_chat_provider_stream_t *st,
             st->form = NGX_CHAT_FORM_EVENTS;
 
             if (st->not_sse) {
-                ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN,
-                                        0, "sent something else than an "
-                                        "event stream");
+                ngx_chat_provider_fault_set(st->fault,
+                                            NGX_CHAT_E_PROVIDER_BROKEN,
+                                            0, "sent something else than an "
+                                            "event stream");
             }
 
             return;
@@ -212,8 +213,8 @@ ngx_chat_provider_stream_append_json(ngx_chat_provider_stream_t *st, u_char *p,
     size_t len)
 {
     if (ngx_chat_bytes_append(&st->sse.data, p, len) != NGX_OK) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent an answer that is too large");
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                    "sent an answer that is too large");
     }
 }
 
@@ -241,8 +242,9 @@ ngx_chat_provider_stream_read_events(ngx_chat_provider_stream_t *st, u_char *p,
         }
 
         if (rc != NGX_OK) {
-            ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                    "sent an event that is too large");
+            ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN,
+                                        0,
+                                        "sent an event that is too large");
             return;
         }
 
@@ -274,14 +276,14 @@ ngx_chat_provider_stream_end(ngx_chat_provider_stream_t *st)
     }
 
     if (st->not_sse && !st->has_event) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent something else than an event stream");
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                    "sent something else than an event stream");
         return;
     }
 
-    ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                            "closed the connection before the end "
-                            "of the answer");
+    ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                                "closed the connection before the end "
+                                "of the answer");
 }
 
 
@@ -329,12 +331,12 @@ ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st)
         ngx_chat_provider_stream_complete(st);
 
     } else if (rc == NGX_DECLINED) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
-                                "sent content of a type that is no text");
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 0,
+                                    "sent content of a type that is no text");
 
     } else if (rc != NGX_OK) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                "sent an event that is not valid JSON");
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                                    "sent an event that is not valid JSON");
 
     } else if (d.is_error) {
         ngx_chat_provider_fault_object(st->fault, &d, &data, st->temp);
@@ -486,8 +488,8 @@ ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
     ngx_chat_provider_stream_end_half(st);
 
     if (st->text_len == 0 && st->finish.len == 0) {
-        ngx_chat_provider_fault(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
-                                "ended the answer before it began");
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_PROVIDER_BROKEN, 1,
+                                    "ended the answer before it began");
     }
 }
 

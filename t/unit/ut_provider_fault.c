@@ -138,7 +138,8 @@ main(void)
                   "an answer (overloaded_error)"), "and its line");
 
     ngx_chat_provider_fault_init(&ut_f, &ut_pv);
-    ngx_chat_provider_fault(&ut_f, NGX_CHAT_E_PROVIDER_TIMEOUT, 1, "is slow");
+    ngx_chat_provider_fault_set(&ut_f, NGX_CHAT_E_PROVIDER_TIMEOUT, 1,
+                                "is slow");
     (void) ngx_chat_bytes_append(&ut_f.body, UT_CONTEXT,
                                  sizeof(UT_CONTEXT) - 1);
     ngx_chat_provider_fault_status(&ut_f, 400, ut_temp);

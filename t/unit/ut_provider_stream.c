@@ -394,8 +394,8 @@ ut_line(void)
     ngx_str_set(&pv.url, "http://host:81/secret/path");
 
     ngx_chat_provider_fault_init(&f, &pv);
-    ngx_chat_provider_fault(&f, NGX_CHAT_E_PROVIDER_REFUSED, 1, "is shut");
-    ngx_chat_provider_fault(&f, NGX_CHAT_E_INTERNAL, 0, "is open");
+    ngx_chat_provider_fault_set(&f, NGX_CHAT_E_PROVIDER_REFUSED, 1, "is shut");
+    ngx_chat_provider_fault_set(&f, NGX_CHAT_E_INTERNAL, 0, "is open");
 
     f.status = 503;
     f.detail = "why";

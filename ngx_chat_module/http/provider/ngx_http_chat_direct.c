@@ -105,7 +105,7 @@ ngx_http_chat_is_own(ngx_chat_channel_t *ch)
 
 
 ngx_chat_channel_t *
-ngx_http_chat_direct(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_error_e *e)
 {
     ngx_chat_channel_t         *ch;

@@ -23,7 +23,7 @@ ngx_uint_t ngx_http_chat_may_direct(ngx_http_request_t *r);
  * The channel of a generation that runs in this worker, if the question may
  * share one, or of a new one; to be attached to at once.  NULL: *e says why.
  */
-ngx_chat_channel_t *ngx_http_chat_direct(ngx_http_request_t *r,
+ngx_chat_channel_t *ngx_http_chat_direct_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e *e);
 
 /* does the worker itself make it? */

@@ -10,13 +10,13 @@
 #define NGX_HTTP_CHAT_PROVIDER_UPSTREAM_IDLE    "64"    /* connections kept */
 
 
-static ngx_http_chat_provider_upstream_t *ngx_http_chat_provider_upstream(
+static ngx_http_chat_provider_upstream_t *ngx_http_chat_provider_upstream_get(
     ngx_conf_t *cf, ngx_chat_provider_t *pv);
 static ngx_http_chat_provider_upstream_t *
     ngx_http_chat_provider_upstream_create(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_provider_upstream_parse(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t, ngx_url_t *u);
+    ngx_http_chat_provider_upstream_t *pu, ngx_url_t *u);
 static void ngx_http_chat_provider_upstream_group(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_provider_upstream_queued(ngx_conf_t *cf,
@@ -24,11 +24,11 @@ static ngx_uint_t ngx_http_chat_provider_upstream_queued(ngx_conf_t *cf,
 static ngx_uint_t ngx_http_chat_provider_upstream_named(
     ngx_http_chat_loc_conf_t *chlcf, ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_provider_upstream_resolve(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t, ngx_url_t *u);
+    ngx_http_chat_provider_upstream_t *pu, ngx_url_t *u);
 static ngx_uint_t ngx_http_chat_provider_upstream_resolver(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t);
+    ngx_http_chat_provider_upstream_t *pu);
 static ngx_int_t ngx_http_chat_provider_upstream_keepalive(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_chat_provider_upstream_wire(ngx_conf_t *cf,
@@ -45,11 +45,11 @@ static ngx_str_t  ngx_http_chat_provider_upstream_https =
 
 
 ngx_int_t
-ngx_http_chat_provider_upstreams(ngx_conf_t *cf)
+ngx_http_chat_provider_upstreams_create(ngx_conf_t *cf)
 {
     ngx_uint_t                           i, n;
     ngx_chat_provider_t                **pvp;
-    ngx_http_chat_provider_upstream_t  **target;
+    ngx_http_chat_provider_upstream_t  **pu;
     ngx_http_chat_loc_conf_t           **chlcf;
     ngx_http_chat_main_conf_t           *chmcf;
 
@@ -78,10 +78,10 @@ ngx_http_chat_provider_upstreams(ngx_conf_t *cf)
         }
 
         for ( /* void */ ; n; n--) {
-            target = ngx_array_push(chlcf[i]->upstreams);
+            pu = ngx_array_push(chlcf[i]->upstreams);
 
-            *target = ngx_http_chat_provider_upstream(cf, *pvp++);
-            if (*target == NULL) {
+            *pu = ngx_http_chat_provider_upstream_get(cf, *pvp++);
+            if (*pu == NULL) {
                 return NGX_ERROR;
             }
         }
@@ -91,81 +91,81 @@ ngx_http_chat_provider_upstreams(ngx_conf_t *cf)
 }
 
 
-/* a single target per provider, shared by the locations that name it */
+/* an upstream per provider, shared by the locations that name it */
 
 static ngx_http_chat_provider_upstream_t *
-ngx_http_chat_provider_upstream(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_upstream_get(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     ngx_url_t                           u;
     ngx_uint_t                          i;
-    ngx_http_chat_provider_upstream_t  *t, **tp;
+    ngx_http_chat_provider_upstream_t  *pu, **pup;
     ngx_http_chat_main_conf_t          *chmcf;
     ngx_http_upstream_srv_conf_t       *us;
 
     chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    tp = chmcf->upstreams.elts;
+    pup = chmcf->upstreams.elts;
 
     for (i = 0; i < chmcf->upstreams.nelts; i++) {
-        if (tp[i]->provider == pv) {
-            return tp[i];
+        if (pup[i]->provider == pv) {
+            return pup[i];
         }
     }
 
-    t = ngx_http_chat_provider_upstream_create(cf, pv);
+    pu = ngx_http_chat_provider_upstream_create(cf, pv);
 
-    if (t == NULL || ngx_http_chat_provider_upstream_parse(cf, t,
-                                                           &u) != NGX_OK) {
+    if (pu == NULL || ngx_http_chat_provider_upstream_parse(cf, pu,
+                                                            &u) != NGX_OK) {
         return NULL;
     }
 
     us = u.no_port ? ngx_http_chat_redis_upstream_find(cf, &u.host) : NULL;
 
     if (us) {
-        t->group = 1;
-        t->upstream.upstream = us;
+        pu->group = 1;
+        pu->upstream.upstream = us;
 
         ngx_http_chat_provider_upstream_group(cf, pv, &u);
 
-    } else if (ngx_http_chat_provider_upstream_resolve(cf, t, &u) != NGX_OK
-               || ngx_http_chat_provider_upstream_own(cf, t) != NGX_OK)
+    } else if (ngx_http_chat_provider_upstream_resolve(cf, pu, &u) != NGX_OK
+               || ngx_http_chat_provider_upstream_own(cf, pu) != NGX_OK)
     {
         return NULL;
     }
 
-    if (t->ssl && ngx_http_chat_provider_upstream_tls(cf, t) != NGX_OK) {
+    if (pu->ssl && ngx_http_chat_provider_upstream_init_tls(cf, pu) != NGX_OK) {
         return NULL;
     }
 
-    if (ngx_http_chat_provider_upstream_head(cf, t) != NGX_OK) {
+    if (ngx_http_chat_provider_upstream_create_head(cf, pu) != NGX_OK) {
         return NULL;
     }
 
-    tp = ngx_array_push(&chmcf->upstreams);
-    if (tp == NULL) {
+    pup = ngx_array_push(&chmcf->upstreams);
+    if (pup == NULL) {
         return NULL;
     }
 
-    *tp = t;
+    *pup = pu;
 
-    return t;
+    return pu;
 }
 
 
 static ngx_http_chat_provider_upstream_t *
 ngx_http_chat_provider_upstream_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
-    ngx_http_chat_provider_upstream_t  *t;
+    ngx_http_chat_provider_upstream_t  *pu;
     ngx_http_upstream_conf_t           *conf;
 
-    t = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_provider_upstream_t));
-    if (t == NULL) {
+    pu = ngx_pcalloc(cf->pool, sizeof(ngx_http_chat_provider_upstream_t));
+    if (pu == NULL) {
         return NULL;
     }
 
-    t->provider = pv;
+    pu->provider = pv;
 
-    conf = &t->upstream;
+    conf = &pu->upstream;
 
     conf->connect_timeout = pv->connect_timeout;
 
@@ -192,7 +192,7 @@ ngx_http_chat_provider_upstream_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
     ngx_str_set(&conf->module, "chat");
 
-    return t;
+    return pu;
 }
 
 
@@ -200,22 +200,22 @@ ngx_http_chat_provider_upstream_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
 static ngx_int_t
 ngx_http_chat_provider_upstream_parse(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t,
+    ngx_http_chat_provider_upstream_t *pu,
     ngx_url_t *u)
 {
     u_char     *p, *last;
     ngx_str_t  *url;
 
-    url = &t->provider->url;
+    url = &pu->provider->url;
     last = url->data + url->len;
 
-    t->ssl = (ngx_tolower(url->data[4]) == 's');
-    t->schema = t->ssl ? ngx_http_chat_provider_upstream_https
+    pu->ssl = (ngx_tolower(url->data[4]) == 's');
+    pu->schema = pu->ssl ? ngx_http_chat_provider_upstream_https
                        : ngx_http_chat_provider_upstream_http;
 
     ngx_memzero(u, sizeof(ngx_url_t));
 
-    u->url.data = url->data + t->schema.len;
+    u->url.data = url->data + pu->schema.len;
 
     p = ngx_strlchr(u->url.data, last, '/');
     if (p == NULL) {
@@ -223,30 +223,30 @@ ngx_http_chat_provider_upstream_parse(ngx_conf_t *cf,
     }
 
     u->url.len = p - u->url.data;
-    u->default_port = t->ssl ? 443 : 80;
+    u->default_port = pu->ssl ? 443 : 80;
     u->no_resolve = 1;
 
-    t->host = u->url;
+    pu->host = u->url;
 
-    t->uri.len = last - p + ngx_http_chat_provider_upstream_path.len;
-    t->uri.data = ngx_pnalloc(cf->pool, t->uri.len);
-    if (t->uri.data == NULL) {
+    pu->uri.len = last - p + ngx_http_chat_provider_upstream_path.len;
+    pu->uri.data = ngx_pnalloc(cf->pool, pu->uri.len);
+    if (pu->uri.data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(t->uri.data, p, last - p);
+    p = ngx_cpymem(pu->uri.data, p, last - p);
     ngx_memcpy(p, ngx_http_chat_provider_upstream_path.data,
                ngx_http_chat_provider_upstream_path.len);
 
     if (ngx_parse_url(cf->pool, u) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "%s in \"url\" of the chat provider \"%V\"",
-                      u->err ? u->err : "no memory", &t->provider->name);
+                      u->err ? u->err : "no memory", &pu->provider->name);
         return NGX_ERROR;
     }
 
-    t->name = u->host;
-    t->port = u->port;
+    pu->name = u->host;
+    pu->port = u->port;
 
     return NGX_OK;
 }
@@ -338,36 +338,36 @@ ngx_http_chat_provider_upstream_named(ngx_http_chat_loc_conf_t *chlcf,
 
 static ngx_int_t
 ngx_http_chat_provider_upstream_resolve(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t,
+    ngx_http_chat_provider_upstream_t *pu,
     ngx_url_t *u)
 {
     ngx_uint_t  i;
 
     if (u->naddrs) {
-        t->literal = 1;
+        pu->literal = 1;
 
-    } else if (ngx_http_chat_provider_upstream_resolver(cf, t->provider)) {
+    } else if (ngx_http_chat_provider_upstream_resolver(cf, pu->provider)) {
         return NGX_OK;
 
     } else if (ngx_inet_resolve_host(cf->pool, u) != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "%s for the chat provider \"%V\": without \"resolver\" "
                       "the direct path cannot reach \"%V\"",
-                      u->err ? u->err : "no address", &t->provider->name,
-                      &t->name);
+                      u->err ? u->err : "no address", &pu->provider->name,
+                      &pu->name);
         return NGX_OK;
     }
 
-    t->addrs = ngx_pcalloc(cf->pool, u->naddrs * sizeof(ngx_resolver_addr_t));
-    if (t->addrs == NULL) {
+    pu->addrs = ngx_pcalloc(cf->pool, u->naddrs * sizeof(ngx_resolver_addr_t));
+    if (pu->addrs == NULL) {
         return NGX_ERROR;
     }
 
-    t->naddrs = u->naddrs;
+    pu->naddrs = u->naddrs;
 
     for (i = 0; i < u->naddrs; i++) {
-        t->addrs[i].sockaddr = u->addrs[i].sockaddr;
-        t->addrs[i].socklen = u->addrs[i].socklen;
+        pu->addrs[i].sockaddr = u->addrs[i].sockaddr;
+        pu->addrs[i].socklen = u->addrs[i].socklen;
     }
 
     return NGX_OK;
@@ -405,7 +405,7 @@ ngx_http_chat_provider_upstream_resolver(ngx_conf_t *cf,
 
 static ngx_int_t
 ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t)
+    ngx_http_chat_provider_upstream_t *pu)
 {
     ngx_http_upstream_srv_conf_t  *us;
 
@@ -414,13 +414,13 @@ ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    us->host = t->name;
-    us->port = t->port;
+    us->host = pu->name;
+    us->port = pu->port;
     us->file_name = cf->conf_file->file.name.data;
     us->line = cf->conf_file->line;
     us->peer.init_upstream = ngx_http_chat_provider_upstream_init;
 
-    t->upstream.upstream = us;
+    pu->upstream.upstream = us;
 
     return ngx_http_chat_provider_upstream_keepalive(cf, us);
 }
@@ -555,7 +555,7 @@ static ngx_int_t
 ngx_http_chat_provider_upstream_init(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us)
 {
-    us->peer.init = ngx_http_chat_upstream_peer;
+    us->peer.init = ngx_http_chat_upstream_init_peer_handler;
 
     return NGX_OK;
 }

@@ -36,10 +36,10 @@ struct ngx_http_chat_provider_upstream_s {
 
 
 /*
- * After all locations are known: the targets of each that may ask directly.
- * NGX_OK, NGX_ERROR: logged.
+ * After all locations are known: the provider upstreams of each that may ask
+ * directly.  NGX_OK, NGX_ERROR: logged.
  */
-ngx_int_t ngx_http_chat_provider_upstreams(ngx_conf_t *cf);
+ngx_int_t ngx_http_chat_provider_upstreams_create(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_CHAT_PROVIDER_UPSTREAM_H_INCLUDED_ */

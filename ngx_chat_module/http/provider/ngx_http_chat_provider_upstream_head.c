@@ -30,8 +30,8 @@ static ngx_keyval_t  ngx_http_chat_provider_upstream_defaults[] = {
 
 
 ngx_int_t
-ngx_http_chat_provider_upstream_head(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t)
+ngx_http_chat_provider_upstream_create_head(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *pu)
 {
     size_t                len;
     u_char               *p;
@@ -40,7 +40,7 @@ ngx_http_chat_provider_upstream_head(ngx_conf_t *cf,
     ngx_keyval_t         *kv;
     ngx_chat_provider_t  *pv;
 
-    pv = t->provider;
+    pv = pu->provider;
     kv = ngx_http_chat_provider_upstream_defaults;
 
     bearer.len = sizeof("Bearer ") - 1 + pv->key.len;
@@ -53,7 +53,7 @@ ngx_http_chat_provider_upstream_head(ngx_conf_t *cf,
     ngx_memcpy(p, pv->key.data, pv->key.len);
 
     len = sizeof("POST  HTTP/1.1" CRLF "Host: " CRLF "Content-Length: ")
-          + t->uri.len + t->host.len
+          + pu->uri.len + pu->host.len
           + sizeof("Authorization: " CRLF) + bearer.len;
 
     for (i = 0; kv[i].key.len; i++) {
@@ -71,13 +71,13 @@ ngx_http_chat_provider_upstream_head(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    t->head.data = p;
+    pu->head.data = p;
 
-    p = ngx_sprintf(p, "POST %V HTTP/1.1" CRLF, &t->uri);
+    p = ngx_sprintf(p, "POST %V HTTP/1.1" CRLF, &pu->uri);
 
     if (!ngx_http_chat_provider_upstream_has(pv, &ngx_http_chat_host_name)) {
         p = ngx_http_chat_provider_upstream_line(p, &ngx_http_chat_host_name,
-                                                 &t->host);
+                                                 &pu->host);
     }
 
     kv = ngx_http_chat_provider_upstream_defaults;
@@ -107,7 +107,7 @@ ngx_http_chat_provider_upstream_head(ngx_conf_t *cf,
 
     p = ngx_cpymem(p, "Content-Length: ", sizeof("Content-Length: ") - 1);
 
-    t->head.len = p - t->head.data;
+    pu->head.len = p - pu->head.data;
 
     return NGX_OK;
 }

@@ -7,12 +7,12 @@
 
 
 static ngx_int_t ngx_http_chat_provider_upstream_verify(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t);
+    ngx_http_chat_provider_upstream_t *pu);
 
 
 ngx_int_t
-ngx_http_chat_provider_upstream_tls(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t)
+ngx_http_chat_provider_upstream_init_tls(ngx_conf_t *cf,
+    ngx_http_chat_provider_upstream_t *pu)
 {
     ngx_ssl_t           *ssl;
     ngx_str_t            ciphers;
@@ -46,29 +46,29 @@ ngx_http_chat_provider_upstream_tls(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    t->upstream.ssl = ssl;
-    t->upstream.ssl_server_name = 1;
-    t->upstream.ssl_verify = 1;
+    pu->upstream.ssl = ssl;
+    pu->upstream.ssl_server_name = 1;
+    pu->upstream.ssl_verify = 1;
 
-    return ngx_http_chat_provider_upstream_verify(cf, t);
+    return ngx_http_chat_provider_upstream_verify(cf, pu);
 }
 
 
 static ngx_int_t
 ngx_http_chat_provider_upstream_verify(ngx_conf_t *cf,
-    ngx_http_chat_provider_upstream_t *t)
+    ngx_http_chat_provider_upstream_t *pu)
 {
     u_char     *p;
     SSL_CTX    *ctx;
     ngx_str_t   file, address;
 
-    ctx = t->upstream.ssl->ctx;
+    ctx = pu->upstream.ssl->ctx;
 
-    file = t->provider->trusted_certificate;
+    file = pu->provider->trusted_certificate;
 
     if (file.len) {
 
-        if (ngx_ssl_trusted_certificate(cf, t->upstream.ssl, &file,
+        if (ngx_ssl_trusted_certificate(cf, pu->upstream.ssl, &file,
                                         NGX_HTTP_CHAT_PROVIDER_UPSTREAM_DEPTH)
             != NGX_OK)
         {
@@ -83,13 +83,13 @@ ngx_http_chat_provider_upstream_verify(ngx_conf_t *cf,
 
     SSL_CTX_set_verify_depth(ctx, NGX_HTTP_CHAT_PROVIDER_UPSTREAM_DEPTH);
 
-    if (!t->literal) {
+    if (!pu->literal) {
         return NGX_OK;
     }
 
     /* nginx compares names alone: the address of a certificate is OpenSSL's */
 
-    address = t->name;
+    address = pu->name;
 
     if (address.data[0] == '[') {
         address.data++;
@@ -113,7 +113,7 @@ ngx_http_chat_provider_upstream_verify(ngx_conf_t *cf,
 
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 
-    t->upstream.ssl_verify = 0;
+    pu->upstream.ssl_verify = 0;
 
     return NGX_OK;
 }

@@ -15,16 +15,17 @@ static void ngx_http_chat_upstream_process(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_locate(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_resolve(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_upstream_addrs(ngx_http_chat_upstream_t *up,
+static ngx_int_t ngx_http_chat_upstream_copy_addrs(ngx_http_chat_upstream_t *up,
     ngx_resolver_ctx_t *ctx);
 static void ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up);
-static ngx_int_t ngx_http_chat_upstream_create(ngx_http_request_t *r);
-static void ngx_http_chat_upstream_abort(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_upstream_create_request_handler(
+    ngx_http_request_t *r);
+static void ngx_http_chat_upstream_abort_handler(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up);
-static void ngx_http_chat_upstream_finalize(ngx_http_request_t *r,
+static void ngx_http_chat_upstream_finalize_handler(ngx_http_request_t *r,
     ngx_int_t rc);
-static void ngx_http_chat_upstream_over(ngx_http_chat_upstream_t *up);
-static void ngx_http_chat_upstream_failed(ngx_http_chat_upstream_t *up,
+static void ngx_http_chat_upstream_finish(ngx_http_chat_upstream_t *up);
+static void ngx_http_chat_upstream_fail(ngx_http_chat_upstream_t *up,
     ngx_int_t rc);
 static ngx_chat_provider_call_fault_e ngx_http_chat_upstream_unreachable(
     ngx_http_chat_upstream_t *up, ngx_int_t rc);
@@ -68,7 +69,7 @@ ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
     up->call.pool = pool;
 
     if (up->provider_upstream == NULL
-        || ngx_http_chat_upstream_request(up) != NGX_OK)
+        || ngx_http_chat_upstream_create_request(up) != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return NULL;
@@ -259,7 +260,7 @@ ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx)
 
     up->resolve = NULL;
 
-    rc = ngx_http_chat_upstream_addrs(up, ctx);
+    rc = ngx_http_chat_upstream_copy_addrs(up, ctx);
 
     ngx_resolve_name_done(ctx);
 
@@ -273,7 +274,7 @@ ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_chat_upstream_addrs(ngx_http_chat_upstream_t *up,
+ngx_http_chat_upstream_copy_addrs(ngx_http_chat_upstream_t *up,
     ngx_resolver_ctx_t *ctx)
 {
     char        *what;
@@ -282,11 +283,11 @@ ngx_http_chat_upstream_addrs(ngx_http_chat_upstream_t *up,
     if (ctx->state) {
         what = ngx_resolver_strerror(ctx->state);
 
-        (void) ngx_snprintf((u_char *) up->call.fault.words,
+        (void) ngx_snprintf((u_char *) up->call.fault.errbuf,
                             NGX_CHAT_FAULT_DETAIL - 1,
                             "%V: %s%Z", &ctx->name, what);
 
-        up->call.fault.detail = up->call.fault.words;
+        up->call.fault.detail = up->call.fault.errbuf;
         ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_UNRESOLVED);
         return NGX_ERROR;
     }
@@ -344,11 +345,11 @@ ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up)
     u->ssl = up->provider_upstream->ssl;
     u->output.tag = (ngx_buf_tag_t) &ngx_chat_module;
 
-    u->create_request = ngx_http_chat_upstream_create;
-    u->reinit_request = ngx_http_chat_upstream_reinit;
-    u->process_header = ngx_http_chat_upstream_status;
-    u->abort_request = ngx_http_chat_upstream_abort;
-    u->finalize_request = ngx_http_chat_upstream_finalize;
+    u->create_request = ngx_http_chat_upstream_create_request_handler;
+    u->reinit_request = ngx_http_chat_upstream_reinit_handler;
+    u->process_header = ngx_http_chat_upstream_status_handler;
+    u->abort_request = ngx_http_chat_upstream_abort_handler;
+    u->finalize_request = ngx_http_chat_upstream_finalize_handler;
     u->input_filter_ctx = up;
 
     ngx_http_upstream_init(r);
@@ -356,7 +357,7 @@ ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up)
 
 
 static ngx_int_t
-ngx_http_chat_upstream_create(ngx_http_request_t *r)
+ngx_http_chat_upstream_create_request_handler(ngx_http_request_t *r)
 {
     size_t                     len;
     ngx_buf_t                 *b;
@@ -398,7 +399,7 @@ ngx_http_chat_upstream_create(ngx_http_request_t *r)
 
 
 static void
-ngx_http_chat_upstream_abort(ngx_http_request_t *r)
+ngx_http_chat_upstream_abort_handler(ngx_http_request_t *r)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "http chat upstream abort");
@@ -424,7 +425,7 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
     u = r->upstream;
 
     if (u == NULL || u->cleanup == NULL) {
-        ngx_http_chat_upstream_over(up);
+        ngx_http_chat_upstream_finish(up);
         return;
     }
 
@@ -442,7 +443,7 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
 
 
 static void
-ngx_http_chat_upstream_finalize(ngx_http_request_t *r, ngx_int_t rc)
+ngx_http_chat_upstream_finalize_handler(ngx_http_request_t *r, ngx_int_t rc)
 {
     ngx_http_chat_upstream_t  *up;
 
@@ -452,17 +453,17 @@ ngx_http_chat_upstream_finalize(ngx_http_request_t *r, ngx_int_t rc)
                    "http chat upstream finalize: %i", rc);
 
     if (rc != NGX_DONE) {
-        ngx_http_chat_upstream_failed(up, rc);
+        ngx_http_chat_upstream_fail(up, rc);
     }
 
-    ngx_http_chat_upstream_over(up);
+    ngx_http_chat_upstream_finish(up);
 }
 
 
 /* the rest is done outside of what called us */
 
 static void
-ngx_http_chat_upstream_over(ngx_http_chat_upstream_t *up)
+ngx_http_chat_upstream_finish(ngx_http_chat_upstream_t *up)
 {
     up->closed = 1;
 
@@ -476,7 +477,7 @@ ngx_http_chat_upstream_over(ngx_http_chat_upstream_t *up)
 
 
 static void
-ngx_http_chat_upstream_failed(ngx_http_chat_upstream_t *up, ngx_int_t rc)
+ngx_http_chat_upstream_fail(ngx_http_chat_upstream_t *up, ngx_int_t rc)
 {
     ngx_http_upstream_t             *u;
     ngx_chat_provider_call_fault_e   fault;

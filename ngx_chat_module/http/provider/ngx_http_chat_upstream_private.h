@@ -50,18 +50,18 @@ struct ngx_http_chat_upstream_s {
 
 
 /* the request, and one way out of ngx_http_upstream for it */
-ngx_int_t ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up);
+ngx_int_t ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up);
 
 /* nothing of the asker is looked at any more, not even for a log */
 void ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up);
 
 /* for ngx_http_upstream_srv_conf_t: the addresses of the call */
-ngx_int_t ngx_http_chat_upstream_peer(ngx_http_request_t *r,
+ngx_int_t ngx_http_chat_upstream_init_peer_handler(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 
 /* ngx_http_upstream callbacks for the response, until its header is read */
-ngx_int_t ngx_http_chat_upstream_reinit(ngx_http_request_t *r);
-ngx_int_t ngx_http_chat_upstream_status(ngx_http_request_t *r);
+ngx_int_t ngx_http_chat_upstream_reinit_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_chat_upstream_status_handler(ngx_http_request_t *r);
 
 /* reads what is there of the body; NGX_AGAIN, NGX_DONE: no more is of use */
 ngx_int_t ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up);

@@ -6,33 +6,33 @@
 #define NGX_HTTP_CHAT_UPSTREAM_READS  16    /* of a buffer, at a time */
 
 
-static ngx_int_t ngx_http_chat_upstream_header(ngx_http_request_t *r);
-static void ngx_http_chat_upstream_field(ngx_http_chat_upstream_t *up);
-static void ngx_http_chat_upstream_after(ngx_http_chat_upstream_t *up,
-    ngx_str_t *value);
-static ngx_int_t ngx_http_chat_upstream_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_upstream_header_handler(ngx_http_request_t *r);
+static void ngx_http_chat_upstream_read_field(ngx_http_chat_upstream_t *up);
+static void ngx_http_chat_upstream_read_retry_after(
+    ngx_http_chat_upstream_t *up, ngx_str_t *value);
+static ngx_int_t ngx_http_chat_upstream_body_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_upstream_try_next(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_take_over(ngx_http_request_t *r);
 static ssize_t ngx_http_chat_upstream_no_recv(ngx_connection_t *c,
     u_char *buf, size_t size);
-static void ngx_http_chat_upstream_bytes(ngx_http_chat_upstream_t *up,
+static void ngx_http_chat_upstream_read_bytes(ngx_http_chat_upstream_t *up,
     u_char *p, size_t len);
-static void ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up,
+static void ngx_http_chat_upstream_read_chunks(ngx_http_chat_upstream_t *up,
     u_char *p, size_t len);
 static void ngx_http_chat_upstream_feed(ngx_http_chat_upstream_t *up,
     u_char *p, size_t len);
-static void ngx_http_chat_upstream_eof(ngx_http_chat_upstream_t *up);
+static void ngx_http_chat_upstream_read_eof(ngx_http_chat_upstream_t *up);
 
 
 ngx_int_t
-ngx_http_chat_upstream_reinit(ngx_http_request_t *r)
+ngx_http_chat_upstream_reinit_handler(ngx_http_request_t *r)
 {
     ngx_http_chat_upstream_t  *up;
 
     up = r->upstream->input_filter_ctx;
 
     r->state = 0;
-    r->upstream->process_header = ngx_http_chat_upstream_status;
+    r->upstream->process_header = ngx_http_chat_upstream_status_handler;
 
     ngx_memzero(&up->status, sizeof(ngx_http_status_t));
     ngx_memzero(&up->chunked, sizeof(ngx_http_chunked_t));
@@ -47,7 +47,7 @@ ngx_http_chat_upstream_reinit(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_chat_upstream_status(ngx_http_request_t *r)
+ngx_http_chat_upstream_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
     ngx_http_upstream_t       *u;
@@ -77,14 +77,14 @@ ngx_http_chat_upstream_status(ngx_http_request_t *r)
         up->close = 1;
     }
 
-    u->process_header = ngx_http_chat_upstream_header;
+    u->process_header = ngx_http_chat_upstream_header_handler;
 
-    return ngx_http_chat_upstream_header(r);
+    return ngx_http_chat_upstream_header_handler(r);
 }
 
 
 static ngx_int_t
-ngx_http_chat_upstream_header(ngx_http_request_t *r)
+ngx_http_chat_upstream_header_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
     ngx_http_upstream_t       *u;
@@ -101,7 +101,7 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
             break;
         }
 
-        ngx_http_chat_upstream_field(up);
+        ngx_http_chat_upstream_read_field(up);
     }
 
     if (rc == NGX_AGAIN) {
@@ -118,9 +118,9 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
 
         /* the response proper follows */
 
-        (void) ngx_http_chat_upstream_reinit(r);
+        (void) ngx_http_chat_upstream_reinit_handler(r);
 
-        return ngx_http_chat_upstream_status(r);
+        return ngx_http_chat_upstream_status_handler(r);
     }
 
     u->headers_in.status_n = up->status.code;
@@ -136,7 +136,7 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
 
     up->header = 1;
 
-    u->process_header = ngx_http_chat_upstream_body;
+    u->process_header = ngx_http_chat_upstream_body_handler;
 
     /* the answer has begun: nobody else is to be asked by this request */
 
@@ -145,12 +145,12 @@ ngx_http_chat_upstream_header(ngx_http_request_t *r)
 
     ngx_chat_provider_call_header(&up->call, up->status.code, &up->type);
 
-    return ngx_http_chat_upstream_body(r);
+    return ngx_http_chat_upstream_body_handler(r);
 }
 
 
 static void
-ngx_http_chat_upstream_field(ngx_http_chat_upstream_t *up)
+ngx_http_chat_upstream_read_field(ngx_http_chat_upstream_t *up)
 {
     u_char              *p;
     ngx_str_t            name, value;
@@ -195,13 +195,14 @@ ngx_http_chat_upstream_field(ngx_http_chat_upstream_t *up)
         }
 
     } else if (ngx_chat_str_is(&name, "retry-after")) {
-        ngx_http_chat_upstream_after(up, &value);
+        ngx_http_chat_upstream_read_retry_after(up, &value);
     }
 }
 
 
 static void
-ngx_http_chat_upstream_after(ngx_http_chat_upstream_t *up, ngx_str_t *value)
+ngx_http_chat_upstream_read_retry_after(ngx_http_chat_upstream_t *up,
+    ngx_str_t *value)
 {
     time_t  after;
 
@@ -247,7 +248,7 @@ ngx_http_chat_upstream_try_next(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_chat_upstream_body(ngx_http_request_t *r)
+ngx_http_chat_upstream_body_handler(ngx_http_request_t *r)
 {
     size_t                     len;
     u_char                    *p;
@@ -262,7 +263,7 @@ ngx_http_chat_upstream_body(ngx_http_request_t *r)
 
     ngx_http_chat_upstream_take_over(r);
 
-    ngx_http_chat_upstream_bytes(up, p, len);
+    ngx_http_chat_upstream_read_bytes(up, p, len);
 
     b->pos = b->start;
     b->last = b->start;
@@ -354,14 +355,14 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
             u->state->bytes_received += n;
             u->state->response_length += n;
 
-            ngx_http_chat_upstream_bytes(up, b->start, (size_t) n);
+            ngx_http_chat_upstream_read_bytes(up, b->start, (size_t) n);
             continue;
         }
 
         up->close = 1;
 
         if (n == 0 && !up->is_chunked && up->left == -1) {
-            ngx_http_chat_upstream_eof(up);
+            ngx_http_chat_upstream_read_eof(up);
             break;
         }
 
@@ -376,11 +377,11 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 /* bytes of the body, as they stand on the connection */
 
 static void
-ngx_http_chat_upstream_bytes(ngx_http_chat_upstream_t *up, u_char *p,
+ngx_http_chat_upstream_read_bytes(ngx_http_chat_upstream_t *up, u_char *p,
     size_t len)
 {
     if (up->is_chunked) {
-        ngx_http_chat_upstream_chunks(up, p, len);
+        ngx_http_chat_upstream_read_chunks(up, p, len);
         return;
     }
 
@@ -399,13 +400,13 @@ ngx_http_chat_upstream_bytes(ngx_http_chat_upstream_t *up, u_char *p,
     ngx_http_chat_upstream_feed(up, p, len);
 
     if (up->left == 0) {
-        ngx_http_chat_upstream_eof(up);
+        ngx_http_chat_upstream_read_eof(up);
     }
 }
 
 
 static void
-ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up, u_char *p,
+ngx_http_chat_upstream_read_chunks(ngx_http_chat_upstream_t *up, u_char *p,
     size_t len)
 {
     off_t      size;
@@ -444,14 +445,14 @@ ngx_http_chat_upstream_chunks(ngx_http_chat_upstream_t *up, u_char *p,
                 up->close = 1;
             }
 
-            ngx_http_chat_upstream_eof(up);
+            ngx_http_chat_upstream_read_eof(up);
             return;
         }
 
         up->close = 1;
 
         ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_BAD_CHUNKED);
-        ngx_http_chat_upstream_eof(up);
+        ngx_http_chat_upstream_read_eof(up);
 
         return;
     }
@@ -467,7 +468,7 @@ ngx_http_chat_upstream_feed(ngx_http_chat_upstream_t *up, u_char *p,
 
 
 static void
-ngx_http_chat_upstream_eof(ngx_http_chat_upstream_t *up)
+ngx_http_chat_upstream_read_eof(ngx_http_chat_upstream_t *up)
 {
     if (up->eof) {
         return;

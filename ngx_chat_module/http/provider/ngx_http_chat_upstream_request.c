@@ -6,7 +6,7 @@ static ngx_int_t ngx_http_chat_asker_copy(ngx_pool_t *pool, ngx_str_t *dst,
     ngx_str_t *src);
 static ngx_int_t ngx_http_chat_asker_sockaddr(ngx_pool_t *pool,
     struct sockaddr **dst, struct sockaddr *src, socklen_t len);
-static ngx_connection_t *ngx_http_chat_upstream_connection(
+static ngx_connection_t *ngx_http_chat_upstream_create_connection(
     ngx_http_chat_upstream_t *up);
 
 
@@ -98,10 +98,10 @@ ngx_http_chat_asker_sockaddr(ngx_pool_t *pool, struct sockaddr **dst,
  */
 
 ngx_int_t
-ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
+ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up)
 {
     ngx_pool_t                 *pool;
-    ngx_time_t                 *tp;
+    ngx_time_t                 *pup;
     ngx_http_request_t         *r;
     ngx_http_log_ctx_t         *ctx;
     ngx_http_chat_asker_t     *asker;
@@ -130,7 +130,7 @@ ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
-    r->connection = ngx_http_chat_upstream_connection(up);
+    r->connection = ngx_http_chat_upstream_create_connection(up);
     r->http_connection = ngx_pcalloc(pool, sizeof(ngx_http_connection_t));
     r->ctx = ngx_pcalloc(pool, sizeof(void *) * ngx_http_max_module);
     r->variables = ngx_pcalloc(pool, cmcf->variables.nelts
@@ -165,9 +165,9 @@ ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
     r->headers_out.content_length_n = -1;
     r->headers_out.last_modified_time = -1;
 
-    tp = ngx_timeofday();
-    r->start_sec = tp->sec;
-    r->start_msec = tp->msec;
+    pup = ngx_timeofday();
+    r->start_sec = pup->sec;
+    r->start_msec = pup->msec;
 
     if (ngx_list_init(&r->headers_in.headers, pool, 1,
                       sizeof(ngx_table_elt_t))
@@ -189,7 +189,7 @@ ngx_http_chat_upstream_request(ngx_http_chat_upstream_t *up)
 /* without a socket: no event of it will ever come */
 
 static ngx_connection_t *
-ngx_http_chat_upstream_connection(ngx_http_chat_upstream_t *up)
+ngx_http_chat_upstream_create_connection(ngx_http_chat_upstream_t *up)
 {
     ngx_log_t               *log;
     ngx_pool_t              *pool;
@@ -281,23 +281,23 @@ ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
 /* each call tries the addresses in their order */
 
 ngx_int_t
-ngx_http_chat_upstream_peer(ngx_http_request_t *r,
+ngx_http_chat_upstream_init_peer_handler(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_http_chat_provider_upstream_t  *t;
+    ngx_http_chat_provider_upstream_t  *pu;
     ngx_http_chat_upstream_t           *up;
     ngx_http_upstream_resolved_t       *ur;
 
     up = r->upstream->input_filter_ctx;
-    t = up->provider_upstream;
+    pu = up->provider_upstream;
 
     ur = ngx_pcalloc(r->pool, sizeof(ngx_http_upstream_resolved_t));
     if (ur == NULL) {
         return NGX_ERROR;
     }
 
-    ur->host = t->name;
-    ur->port = t->port;
+    ur->host = pu->name;
+    ur->port = pu->port;
     ur->addrs = up->addrs;
     ur->naddrs = up->naddrs;
 
