@@ -1,413 +1,242 @@
 #!/usr/bin/perl
 
-# What directives do while nginx runs, where no other test shows it: how long
-# answers are kept, what providers are sent, how many fillers there are, how
-# far a request is from Redis, and what clients cost.
+# What directives do, where no other test shows it, request by request: how long
+# answers are kept, what providers are sent, real_ip, limits, and a disk that is
+# full.  What needs time, processes or clients is in settings_processes.t.
 
 use warnings;
 use strict;
 
 use lib 't/lib';
-use Chat::Test;
-use Chat::Life;
+use Test::Nginx::Socket 'no_plan';
+use Chat::Blocks;
+use Chat::Test ();
+use JSON::PP ();
 
-use IO::Socket::INET;
-use Socket qw(SOL_SOCKET SO_RCVBUF);
-use Time::HiRes qw(sleep time);
+my $dir = Chat::Test::test_dir();
+my %file = ('system.txt' => "Answer \"well\".\nAlways: \xe2\x82\xac\n",
+            'format.json' => "{\"type\": \"text\",\n \"n\": [1]}\n",
+            secret => "from-a-file\n");
 
-# a filler raises its soft limit of open files; this test has a low one
-
-system("prlimit --pid $$ --nofile=1024:") == 0 or die "prlimit: $?\n";
-
-my $dir = test_dir();
-
-system('openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1'
-       . " -keyout $dir/key.pem -out $dir/cert.pem >$dir/openssl 2>&1") == 0
-    or die "openssl: " . read_file("$dir/openssl");
-
-my $redis = start_redis();
-my $provider = start_provider(chunks => 4);
-my $url = 'http://127.0.0.1:' . $provider->port . '/v1';
-
-
-sub write_file {
-    my ($name, $text) = @_;
-
-    open(my $file, '>:raw', "$dir/$name") or die "$dir/$name: $!\n";
-    print $file $text;
-    close($file);
-
-    return "$dir/$name";
+foreach my $name (sort keys %file) {
+    open(my $out, '>:raw', "$dir/$name") or die "$dir/$name: $!\n";
+    print $out $file{$name};
+    close($out);
+    chmod(0600, "$dir/$name");
 }
 
+$ENV{TEST_NGINX_CHAT_FILES} = $dir;
 
-my $system = write_file('system.txt',
-                        "Answer \"well\".\nAlways: \xe2\x82\xac\n");
-my $format = write_file('format.json', "{\"type\": \"text\",\n \"n\": [1]}\n");
-my $secret = write_file('secret', "from-a-file\n");
+# "--- sent_headers": lines that the provider got, or with "not" before them it
+# did not; "--- sent": the body, as JSON
 
-my $nginx = start_nginx(redis => $redis, provider => $provider,
-    http => <<"EOT", server => <<"EOT");
-    chat_cache_ttl 5m;
+add_response_body_check(sub {
+    my ($block) = @_;
+    my $stats = Chat::Test::provider_stats(chat_provider);
+    my $name = $block->name;
 
-    chat_provider full {
-        url $url;
-        key sk-full;
-        model full;
-        system file:$system;
-        param temperature 0.25;
-        param stop '["a", "b"]';
-        param response_format file:$format;
-        header X-Title "a title";
-        header X-Secret file:$secret;
+    foreach my $line (split(/\n/, $block->sent_headers // '')) {
+        my ($not, $pattern) = $line =~ /^(not )?(.*)$/ or next;
+
+        next unless length $pattern;
+
+        if ($not) {
+            Test::More::unlike($stats->{last_headers}, qr/^$pattern/mi,
+                               "$name - the provider got no $pattern");
+
+        } else {
+            Test::More::like($stats->{last_headers}, qr/^\Q$pattern\E\r?$/m,
+                             "$name - the provider got $pattern");
+        }
     }
 
-    chat_provider unsafe {
-        url https://127.0.0.1:%%PORT_1%%/v1;
-        key sk-unsafe;
-        model m;
+    if (defined $block->sent) {
+        my $json = JSON::PP->new->utf8;
+        my $request = $stats->{last_request};
+
+        utf8::encode($request);
+        Test::More::is_deeply($json->decode($request),
+                              $json->decode($block->sent),
+                              "$name - the provider got this body");
     }
+});
 
-    chat_provider text {
-        url $url/;
-        key "";
-        model m;
-        system "You are a test.";
-        usage off;
-    }
-EOT
-        listen 127.0.0.1:%%PORT_1%% ssl;
-        ssl_certificate $dir/cert.pem;
-        ssl_certificate_key $dir/key.pem;
-        chat_cache_ttl 2m;
-        location / { return 200 "not safe"; }
-        location = /unsafe { chat unsafe; chat_cache_scope unsafe; }
-        location = /real { chat; set_real_ip_from 127.0.0.1;
-                           real_ip_header X-Real;
-                           add_header X-From \$remote_addr; deny 192.0.2.2; }
-        location = /short { chat; chat_cache_ttl 2s; }
-        location = /full { chat full; chat_cache_scope full; }
-        location = /text { chat text; chat_cache_scope text; }
-        location = /bare { chat text; chat_cache off; }
-        location = /disk { chat; client_body_in_file_only clean;
-                           client_body_temp_path %%DIR%%/gone; }
-        location = /page { chat; error_page 500 =503 \@page;
-                           client_body_in_file_only clean;
-                           client_body_temp_path %%DIR%%/gone; }
-        location \@page { return 503 "a page"; }
-EOT
+no_shuffle();
+no_long_string();
+chat_blocks(chunks => 3);
+run_tests();
 
-# chat_cache_ttl: that of the innermost level, from the completion on
+__DATA__
 
-my $question = 'How long? {{gap=300}}';
+=== chat_cache_ttl is that of the innermost level
+--- more_http
+chat_cache_ttl 5m;
+--- config
+chat_cache_ttl 2m;
+location = /chat { chat; }
+--- asks
+How long?
+How long?
+--- told: - -
+--- response_headers_like eval
+['Cache-Status: ngx_chat; fwd=miss',
+ 'Cache-Status: ngx_chat; hit; ttl=(?:11[5-9]|120)']
 
-stream_ok(scalar ask($nginx, { question => $question }),
-          'chat_cache_ttl: an answer');
 
-my $ttl = $redis->cmd('PTTL', stream_key($question));
 
-ok($ttl > 115_000 && $ttl <= 120_000,
-   'chat_cache_ttl: two minutes from its end') or diag($ttl);
-stream_ok(scalar ask($nginx, { question => $question }),
-          'chat_cache_ttl: a hit',
-          cache => qr/^ngx_chat; hit; ttl=(?:11[5-9]|120)$/);
-
-$question = 'How short?';
-stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
-          'chat_cache_ttl 2s: an answer');
-stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
-          'chat_cache_ttl 2s: a hit within it', cache => qr/; hit; ttl=[0-2]$/);
-sleep(2.2);
-stream_ok(scalar ask($nginx, { question => $question, path => '/short' }),
-          'chat_cache_ttl 2s: a miss after it', cache => qr/fwd=miss$/);
-is(provider_stats($provider, $question), 2, 'chat_cache_ttl 2s: two calls');
-
-# system, param, header
-
-stream_ok(scalar ask($nginx, { question => $question, path => '/full' }),
-          'a provider with everything: an answer');
-
-my $stats = provider_stats($provider);
-my $request = $stats->{last_request};
-
-utf8::encode($request);
-is_deeply(parse_json($request), { model => 'full',
-    messages => [
-        { role => 'system',
-          content => "Answer \"well\".\nAlways: \x{20ac}\n" },
-        { role => 'user', content => $question } ],
-    stream => JSON::PP::true(),
-    stream_options => { include_usage => JSON::PP::true() },
-    temperature => 0.25, stop => [ 'a', 'b' ],
-    response_format => { type => 'text', n => [ 1 ] } },
-    'a provider with everything: the request')
-    or diag($request);
-like($stats->{last_headers}, qr/^$_\r$/m, "a provider with everything: $_")
-    foreach 'Authorization: Bearer sk-full', 'X-Title: a title',
-            'X-Secret: from-a-file', 'Content-Type: application/json';
-
-stream_ok(scalar ask($nginx, { question => $question, path => '/text' }),
-          'another provider: an answer');
-$stats = provider_stats($provider);
-is(parse_json($stats->{last_request})->{messages}[0]{content},
-   'You are a test.', 'another provider: a system text');
-unlike($stats->{last_headers}, qr/^Authorization/mi,
-       'another provider: an empty key is none');
-like($stats->{last_headers}, qr/^POST \/v1\/chat\/completions /,
-     'another provider: a slash at the end of the URL');
-is_deeply([ sort keys %{ parse_json($stats->{last_request}) } ],
-          [ qw(messages model stream) ],
-          'another provider: no usage is asked for');
-
-stream_ok(scalar ask($nginx, { question => $question, path => '/bare' }),
-          'another provider, directly: an answer', cache => qr/fwd=bypass/);
-is_deeply([ sort keys %{ parse_json(provider_stats($provider)
-                                    ->{last_request}) } ],
-          [ qw(messages model stream) ],
-          'another provider, directly: no usage is asked for');
-
-# real_ip, as in front of any other handler
-
-foreach my $address ('192.0.2.1', '192.0.2.2') {
-    my $q = ask($nginx, { question => 'From where?', path => '/real',
-                          headers => { 'X-Real' => $address } });
-
-    is($q->{status}, $address =~ /1$/ ? 200 : 403, "real_ip: $address");
-    is($q->{headers}{'x-from'}, $address,
-       "real_ip: $address is known") if $q->{status} == 200;
+=== a provider with everything: system, param and header from files
+--- http_config
+chat_redis $TEST_NGINX_CHAT_REDIS;
+chat_provider full {
+    url $TEST_NGINX_CHAT_PROVIDER;
+    key sk-full;
+    model full;
+    system file:$TEST_NGINX_CHAT_FILES/system.txt;
+    param temperature 0.25;
+    param stop '["a", "b"]';
+    param response_format file:$TEST_NGINX_CHAT_FILES/format.json;
+    header X-Title "a title";
+    header X-Secret file:$TEST_NGINX_CHAT_FILES/secret;
 }
-
-# a certificate that nobody vouches for: told at once, and sent nothing
-
-my $unsafe = ask($nginx, { question => $question, path => '/unsafe' });
-
-stream_ok($unsafe, 'a certificate of nobody: an error',
-          error => 'provider_refused', restarts => 0);
-unlike($nginx->error_log, qr/"unsafe" is asked again/,
-       'a certificate of nobody: not asked again');
-like($nginx->error_log, qr/"unsafe".* cannot be connected to safely/,
-     'a certificate of nobody: the log says why');
-unlike($nginx->access_log, qr/completions/,
-       'a certificate of nobody: nothing was sent');
-
-# chat_max_answer is 2m
-
-$question = 'How much? {{chunks=2200;bytes=1000;gap=0}}';
-stream_ok(scalar ask($nginx, { question => $question }),
-          'chat_max_answer: more than two MB',
-          error => 'answer_too_long', restarts => 0);
-is($redis->cmd('EXISTS', stream_key($question)), 0,
-   'chat_max_answer: nothing is cached');
-
-# bodies have no place on the disk
-
-rmdir($nginx->dir . '/gone') or die $nginx->dir . "/gone: $!\n";
-
-my $q = ask($nginx, { question => $question, path => '/disk' });
-
-is($q->{status}, 500, 'a disk that is full: status 500');
-is($q->{body}, '{"status": "error", "message": "An internal error occurred.",'
-   . ' "code": "internal"}', 'a disk that is full: told as JSON');
-is($q->{headers}{'content-type'}, 'application/json',
-   'a disk that is full: with its type');
-$q = ask($nginx, { question => $question, path => '/page' });
-is("$q->{status} $q->{body}", '503 a page',
-   'a disk that is full: error_page goes first');
-
-# open files: all that it may have
-
-my ($pid) = $nginx->filler_pids;
-my ($soft, $hard) = read_file("/proc/$pid/limits")
-    =~ /^Max open files\s+(\S+)\s+(\S+)/m;
-
-is($soft, $hard, 'open files: a filler may open as many as it can');
-isnt($soft, 1024, 'open files: more than before');
-ok($nginx->stop, 'the first instance: it ends');
-
-
-# chat_fill: two fillers, each with one generation at once
-
-$nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
-                     http => 'chat_fill processes=2 concurrency=1;');
-$nginx->allow_log(qr/exited on signal 9/);
-
-
-# the fillers: pids, and their parents
-
-sub fillers {
-    my @pids;
-
-    wait_for { (@pids = $nginx->filler_pids) == 2 } 10, 'two fillers';
-
-    return @pids;
+--- config
+location = /chat { chat full; }
+--- asks: How full?
+--- told: -
+--- sent_headers
+Authorization: Bearer sk-full
+X-Title: a title
+X-Secret: from-a-file
+Content-Type: application/json
+--- sent
+{
+    "model": "full",
+    "messages": [
+        {"role": "system", "content": "Answer \"well\".\nAlways: \u20ac\n"},
+        {"role": "user", "content": "How full?"}
+    ],
+    "stream": true,
+    "stream_options": {"include_usage": true},
+    "temperature": 0.25,
+    "stop": ["a", "b"],
+    "response_format": {"type": "text", "n": [1]}
 }
 
 
-# three questions, of which two are answered at once
 
-sub two_at_once {
-    my ($name) = @_;
-
-    provider_reset($provider);
-
-    my @all = ask($nginx, map { { question => "$name $_? {{gap=60}}" } }
-                  1 .. 3);
-
-    stream_ok($all[$_], "$name: answer $_", restarts => 0) foreach 0 .. 2;
-    is(provider_stats($provider)->{max_active}, 2, "$name: two at once");
+=== a provider with little: no key, no usage, a slash at the end of its URL
+--- http_config
+chat_redis $TEST_NGINX_CHAT_REDIS;
+chat_provider text {
+    url $TEST_NGINX_CHAT_PROVIDER/;
+    key "";
+    model m;
+    system "You are a test.";
+    usage off;
+}
+--- config
+location = /chat { chat text; }
+--- asks: How little?
+--- told: -
+--- sent_headers
+POST /v1/chat/completions HTTP/1.1
+not Authorization
+--- sent
+{
+    "model": "m",
+    "messages": [
+        {"role": "system", "content": "You are a test."},
+        {"role": "user", "content": "How little?"}
+    ],
+    "stream": true
 }
 
 
-my @pids = fillers();
-my @parents = map { Chat::Nginx::parent($_) } @pids;
 
-is(scalar(@pids), 2, 'chat_fill: two fillers');
-is($parents[0], $parents[1], 'chat_fill: of one worker');
-
-ok(wait_for(sub { get($nginx, '/')->{body} =~ /"ok"/ }, 10, 'health'),
-   'chat_fill: health is ok');
-
-my $health = parse_json(get($nginx, '/')->{body});
-
-is_deeply([ sort { $a <=> $b } map { $_->{pid} } @{ $health->{fillers} } ],
-          [ sort { $a <=> $b } @pids ], 'chat_fill: health knows both');
-two_at_once('two fillers');
-
-# who has to wait is counted
-
-my $later = ask_later($nginx,
-    (map { { question => "Run $_? {{gap=1700}}" } } 1, 2),
-    (map { { question => "Wait $_?", delay => 0.3 } } 1 .. 3));
-
-ok(wait_for(sub {
-    $health = parse_json(get($nginx, '/')->{body});
-    $health->{queue} == 3 && $health->{live} == 5
-        && 2 == grep { $_->{running} == 1 } @{ $health->{fillers} };
-}, 4.5), 'health: two run, three wait') or diag(explain($health));
-is($health->{live}, 5, 'health: five are followed');
-results($later);
-
-# one of them is killed: the other one stays, and there are two again
-
-kill('KILL', $pids[0]);
-wait_for { !grep { $_ == $pids[0] } $nginx->filler_pids } 5, 'its end';
-
-my @now = fillers();
-
-is(scalar(@now), 2, 'after a death: two fillers again');
-ok(scalar(grep { $_ == $pids[1] } @now),
-   'after a death: the other one is the same');
-two_at_once('after a death');
-
-# a reload replaces both
-
-ok($nginx->reload, 'after a reload: it has succeeded');
-wait_for {
-    my %now = map { $_ => 1 } $nginx->filler_pids;
-
-    keys(%now) == 2 && !grep { $now{$_} } @now;
-} 10, 'the old fillers';
-two_at_once('after a reload');
-ok($nginx->stop, 'chat_fill: it ends');
-
-
-# A Redis that is far away: a hit takes one round trip, a miss and a join at
-# most three until "processing", whatever the provider takes.
-
-my $latency = 0.1;
-my $trip = 2 * $latency;
-my $proxy = start_proxy($redis, latency => $latency * 1000);
-
-$nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
-    provider => $provider, workers => 1);
-
-ask($nginx, { question => 'Near? {{chunks=1}}' });
-
-my (@all, @best, @late);
-my @names = ('a miss', 'a refresh', 'a hit');
-my @trips = (3, 3, 1);
-
-# the quickest of several tries: a machine adds to trips, and takes none away
-
-foreach my $try (1 .. 5) {
-    @all = ask($nginx, { question => "Far $try? {{first=1500}}" },
-        { question => "Far afresh $try? {{first=1500}}", use_cache => 0 },
-        { question => 'Near? {{chunks=1}}' });
-
-    foreach my $i (0 .. 2) {
-        my $first = $all[$i]{events}[0] or next;
-        my $took = $first->{at} - $all[$i]{started};
-        my $behind = abs($first->{at} - $all[$i]{header_at});
-
-        $best[$i] = $took if $took < ($best[$i] // 60);
-        $late[$i] = $behind if $behind < ($late[$i] // 60);
-    }
-
-    last unless grep {
-        $best[$_] > $trips[$_] * $trip + 0.1 || $late[$_] > 0.03
-    } 0 .. 2;
+=== the same from the worker itself
+--- http_config
+chat_redis $TEST_NGINX_CHAT_REDIS;
+chat_provider text {
+    url $TEST_NGINX_CHAT_PROVIDER/;
+    key "";
+    model m;
+    usage off;
 }
-
-foreach my $i (0 .. 2) {
-    stream_ok($all[$i], "far away: $names[$i]");
-    cmp_ok($best[$i], '<', $trips[$i] * $trip + 0.15,
-           "far away: $names[$i]: processing in time");
-    cmp_ok($late[$i], '<', 0.05, "far away: $names[$i]: with the headers");
-}
-
-ok($nginx->stop, 'far away: nginx ends');
-$proxy->stop;
-
-
-# Clients of one answer share its memory: 150 that do not read.
-
-sub memory {
-    my ($worker) = $nginx->worker_pids;
-
-    return (read_file("/proc/$worker/status") =~ /^VmRSS:\s+(\d+)/m)[0];
+--- config
+location = /chat { chat text; chat_cache off; }
+--- asks: How direct?
+--- told: -
+--- response_headers
+Cache-Status: ngx_chat; fwd=bypass
+--- sent_headers
+not Authorization
+--- sent
+{
+    "model": "m",
+    "messages": [{"role": "user", "content": "How direct?"}],
+    "stream": true
 }
 
 
-$nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
-                     listen => 'sndbuf=16k');
 
-my $size = 'chunks=1000;bytes=1000;gap=0';
+=== real_ip, as in front of any other handler
+--- config
+location = /chat {
+    chat;
+    set_real_ip_from 127.0.0.1;
+    real_ip_header X-Real;
+    add_header X-From $remote_addr;
+    deny 192.0.2.2;
+}
+--- asks
+From where?
+From where?
+--- more_headers eval
+[map { "Content-Type: application/json\nX-Real: 192.0.2.$_" } 1, 2]
+--- told: - denied
+--- response_headers eval
+['X-From: 192.0.2.1', 'X-From:']
 
-stream_ok(scalar ask($nginx, { question => "One? {{$size}}" }),
-          'shared memory: a long answer');
 
-my $before = memory();
 
-$question = "Who shares? {{$size;first=3000}}";
+=== chat_max_answer is 2m, and what is longer is not cached
+--- timeout: 20
+--- asks
+How much? {{chunks=2200;bytes=1000;gap=0}}
+How much? {{chunks=2200;bytes=1000;gap=0}}
+--- response_headers eval
+[('Cache-Status: ngx_chat; fwd=miss') x 2]
+--- response_body_like eval
+[('"code": "answer_too_long"\}\n\n\z') x 2]
 
-my $body = '{"question": ' . json_string($question) . '}';
-my @socks = map {
-    my $sock = IO::Socket::INET->new(Proto => 'tcp', PeerAddr => '127.0.0.1',
-        PeerPort => $nginx->port) or die "connect: $!\n";
 
-    setsockopt($sock, SOL_SOCKET, SO_RCVBUF, 8192);
-    print $sock "POST /chat HTTP/1.1\r\nHost: localhost\r\n"
-        . "Content-Type: application/json\r\nContent-Length: "
-        . length($body) . "\r\n\r\n$body";
-    $sock->flush;
-    $sock;
-} 1 .. 150;
 
-stream_ok(scalar ask($nginx, { question => $question }),
-          'shared memory: one who reads',
-          cache => qr/collapsed$/);
-sleep(0.3);
+=== bodies have no place on the disk
+--- config
+location = /chat {
+    chat;
+    client_body_in_file_only clean;
+    client_body_temp_path gone;
+}
+--- init
+rmdir(server_root() . '/gone') or die "gone: $!\n";
+--- asks: Where is a place?
+--- told: fault
+--- response_headers
+Content-Type: application/json
 
-my $after = memory();
 
-note("kB of the worker: $before, with 150 clients $after");
 
-# 2 MB for each would be 300; the sanitizers have their own ways
-
-ok($ENV{CHAT_NGINX} || $after - $before < 60_000,
-   'shared memory: a client costs little')
-    or diag("$before kB, then $after kB");
-is(provider_stats($provider, $question), 1, 'shared memory: one call');
-close($_) foreach @socks;
-
-done();
+=== bodies have no place on the disk, and error_page goes first
+--- config
+location = /chat {
+    chat;
+    error_page 500 =503 @page;
+    client_body_in_file_only clean;
+    client_body_temp_path gone;
+}
+location @page { return 503 "a page"; }
+--- init
+rmdir(server_root() . '/gone') or die "gone: $!\n";
+--- asks: Where is a place?
+--- error_code: 503
+--- response_body: a page

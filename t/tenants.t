@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # What makes the key of an answer: chat_cache_key, chat_cache_scope, and that
-# a look at the variables before there is a body changes nothing.
+# a look at the variables before there is a body changes nothing.  Several
+# clients without a tenant are in tenants_clients.t.
 
 use warnings;
 use strict;
@@ -9,86 +10,16 @@ use strict;
 use Digest::SHA qw(sha256 sha256_hex);
 
 use lib 't/lib';
-use Chat::Test;
+use Test::Nginx::Socket 'no_plan';
+use Chat::Blocks;
+use Chat::Client ();
+use Chat::Test ();
 
-my $redis = start_redis();
-my $provider = start_provider(chunks => 4, unique => 1);
-my $nginx = start_nginx(redis => $redis, provider => $provider,
-    http => 'large_client_header_buffers 4 64k;', servers => <<'EOT');
-    limit_req_zone $chat_question zone=question:1m rate=1r/m;
 
-    map $chat_question $mapped {
-        ""       early;
-        default  late;
-    }
+# keys: of a question alone, of one in a scope, of what chat_cache_key came to
 
-    server {
-        listen 127.0.0.1:%%PORT%%;
-
-        location = /chat {
-            chat;
-        }
-
-        location = /scope {
-            chat;
-            chat_cache_scope $http_x_tenant;
-        }
-
-        location = /key {
-            chat;
-            chat_cache_key "$http_x_language:$chat_question";
-        }
-
-        location = /client_key {
-            chat;
-            chat_cache_key "$http_accept_language$chat_question";
-        }
-
-        location = /braces {
-            chat;
-            chat_cache_key "${chat_question}";
-        }
-
-        location = /both {
-            chat;
-            chat_cache_key "$http_x_language:$chat_question";
-            chat_cache_scope $http_x_tenant;
-        }
-
-        location = /question_scope {
-            chat;
-            chat_cache_scope $chat_question;
-        }
-
-        location = /limit {
-            chat;
-            limit_req zone=question;
-        }
-
-        location = /early {
-            set $seen "$chat_question$chat_key$chat_cache_status$mapped";
-
-            if ($chat_question = "") {
-                set $seen "$chat_generation$chat_status$chat_error";
-            }
-
-            add_header X-Key $chat_key;
-            add_header X-Status $chat_cache_status;
-
-            chat;
-            limit_req zone=question;
-        }
-
-        location = /early_key {
-            if ($chat_question) {
-                return 500;
-            }
-
-            chat;
-            chat_cache_key "x$chat_question";
-        }
-    }
-EOT
+sub key    { return Chat::Test::key_of($_[0]) }
+sub custom { return Chat::Test::custom_key_of($_[0]) }
 
 
 sub scoped {
@@ -98,146 +29,48 @@ sub scoped {
 }
 
 
-# ask_as($path, $question, headers): one question
+sub post {
+    my ($path, $question) = @_;
 
-sub ask_as {
-    my ($path, $question, %headers) = @_;
-
-    return scalar ask($nginx, { question => $question, path => $path,
-                                headers => \%headers });
+    return "POST $path\n" . '{"question": '
+        . Chat::Client::json_string($question) . '}';
 }
 
 
-sub key_in {
-    my ($q) = @_;
+sub with { return "Content-Type: application/json\n$_[0]" }
 
-    return ($q->{headers}{'x-chat-generation'} =~ /\.(\w+)$/)[0];
+
+# headers of an answer: where it comes from, and its key
+
+sub from {
+    my ($source, $key) = @_;
+
+    return "Cache-Status: ngx_chat; $source\n"
+        . "X-Chat-Generation: [0-9a-f]{32}\\.$key";
 }
 
 
-sub stored {
-    my ($h) = @_;
+our ($hit, $miss, $bypass) = ('hit; ttl=\d+', 'fwd=miss', 'fwd=bypass');
 
-    return $redis->cmd('EXISTS', "chat:stream:$h");
-}
+# the provider numbers its answers to a question
 
-my ($hit, $miss, $bypass) = (qr/hit/, qr/fwd=miss$/, qr/fwd=bypass$/);
+sub answer { return stream_of($_[0], unique => 1, number => $_[1] || 1) }
 
-# two tenants, and those without any
-
-my $question = 'What is our secret?';
-my %a = ('X-Tenant' => 'a');
-my %b = ('X-Tenant' => 'b');
-
-my $first = ask_as('/scope', $question, %a);
-
-stream_ok($first, 'tenant a: a miss', cache => $miss);
-stream_ok(ask_as('/scope', $question, %b), 'tenant b: asks anew',
-          cache => $miss, text => "#2 " . text_of($question, chunks => 4));
-stream_ok(ask_as('/chat', $question), 'no tenant: everybody else asks anew',
-          cache => $miss);
-stream_ok(ask_as('/scope', $question, %a), 'tenant a: a hit', cache => $hit,
-          text => $first->{text});
-is(key_in($first), scoped('a', $question),
-   'tenant a: the key is made of both hashes');
-is(stored(scoped($_, $question)), 1, "tenant $_: the answer is stored")
-    foreach 'a', 'b';
-is(stored(key_of($question)), 1, 'no tenant: the answer is stored for all');
-
-# an empty scope: nothing looked up, joined or stored
-
-my $before = join(' ', sort @{ $redis->cmd('KEYS', 'chat:stream:*') });
-
-foreach my $headers ({}, { 'X-Tenant' => '' }) {
-    my @all = ask($nginx, map {
-        { question => "$question {{first=300}}", path => '/scope',
-          headers => $headers, use_cache => $_ }
-    } 1, 1, 1, 0);
-
-    my $name = %$headers ? 'an empty tenant' : 'no tenant';
-
-    stream_ok($all[$_], "$name: client $_ bypasses", cache => $bypass)
-        foreach 0 .. 3;
-
-    my %texts = map { $_->{text} => 1 } @all;
-
-    is(scalar(keys %texts), 4, "$name: each an answer of its own");
-}
-
-stream_ok(ask_as('/scope', $question),
-          'an empty scope: what others have stored is not seen',
-          cache => $bypass);
-is(join(' ', sort @{ $redis->cmd('KEYS', 'chat:stream:*') }), $before,
-   'an empty scope: nothing was stored');
-is_deeply($redis->cmd('KEYS', '*:live:*'), [],
-          'an empty scope: nothing is announced');
+our $secret = 'What is our secret?';
 
 # questions that want another tenant's answer
 
-my @hex = map { sha256_hex($_) } 'a', $question;
-my $bytes = "\xff" . sha256('a') . sha256($question);
+my $bytes = "\xff" . sha256('a') . sha256($secret);
 my $latin = $bytes;
+my @hex = map { sha256_hex($_) } 'a', $secret;
 
 utf8::upgrade($latin);
 utf8::encode($latin);
 
-foreach my $crafted ("a$question", "a\x00$question", "a:$question",
-                     "$hex[0]$hex[1]", "\xc3\xbf$hex[0]$hex[1]", $latin,
-                     scoped('a', $question), stream_of('a', $question))
-{
-    my $name = $crafted =~ s/[^ -~]/./gr;
+our @crafted = ("a$secret", "a\x00$secret", "a:$secret", "$hex[0]$hex[1]",
+    "\xc3\xbf$hex[0]$hex[1]", $latin, scoped('a', $secret),
+    'chat:stream:' . scoped('a', $secret));
 
-    foreach my $case (['/chat'], ['/scope', %b], ['/scope', 'X-Tenant' => '0'])
-    {
-        my ($path, %headers) = @$case;
-        my $who = $path
-            . (%headers ? ", tenant $headers{'X-Tenant'}" : '');
-        my $q = ask_as($path, $crafted, %headers);
-
-        unlike($q->{text} // '', qr/\Q$first->{text}\E/,
-               "$who, $name: not the answer of a");
-        ok($q->{status} == 200 && $q->{headers}{'cache-status'} =~ $miss,
-           "$who, $name: a question of its own");
-    }
-}
-
-sub stream_of { return 'chat:stream:' . scoped(@_) }
-
-is(scalar ask($nginx, { body => "{\"question\": \"$bytes\"}" })->{status}, 400,
-   'the very bytes: no question');
-
-my $q = ask_as('/scope', 'bc', 'X-Tenant' => 'a');
-my $r = ask_as('/scope', 'c', 'X-Tenant' => 'ab');
-
-isnt(key_in($q), key_in($r), 'the scope: its end cannot be moved');
-is(key_in(ask_as('/question_scope', 'self')), scoped('self', 'self'),
-   'the scope: made of the question');
-
-# another key
-
-$question = 'What do you say?';
-
-foreach my $language ('en', 'de', '') {
-    my %headers = ('X-Language' => $language);
-
-    $q = ask_as('/key', $question, %headers);
-    stream_ok($q, "language '$language': a miss", cache => $miss);
-    is(key_in($q), custom_key_of("$language:$question"),
-       "language '$language': its key");
-    stream_ok(ask_as('/key', $question, %headers),
-              "language '$language': a hit",
-              cache => $hit, text => $q->{text});
-}
-
-stream_ok(ask_as('/chat', ":$question"),
-          'chat_cache_key: a question of the same bytes',
-          cache => $miss);
-stream_ok(ask_as('/braces', $question),
-          'chat_cache_key: the question alone, in braces',
-          cache => $miss);
-is(stored(key_of($question)), 1, 'chat_cache_key: in braces it is the default');
-is(key_in(ask_as('/both', $question, %a, 'X-Language' => 'en')),
-   scoped('a', "en:$question"), 'chat_cache_key: a key and a scope');
 
 # A key that the client begins: neither is read with it what another kind of
 # key stands for, nor an answer put there.  What is hashed for a scope becomes
@@ -257,59 +90,276 @@ sub forged {
     die "no question has such a hash\n";
 }
 
-my ($read, $planted) = map { forged($_) } 'read', 'planted';
 
-sub forge {
-    my ($case) = @_;
+our ($read, $planted) = map { forged($_) } 'read', 'planted';
 
-    return ask_as('/client_key', $case->[2], 'Accept-Language' => $case->[1]);
-}
+# "--- stored": keys that have an answer in the end, or with "not" have none
 
-$first = ask_as('/scope', $read->[0], %a);
-stream_ok($first, 'a forged key: the secret', cache => $miss);
+add_response_body_check(sub {
+    my ($block, undef, $index) = @_;
+    my $requests = ref $block->request ? @{ $block->request } : 1;
 
-$q = forge($read);
-stream_ok($q, 'a forged key: the bytes of the secret', cache => $miss);
-unlike($q->{text}, qr/\Q$first->{text}\E/,
-       'a forged key: not answered by the secret');
-isnt(key_in($q), key_in($first), 'a forged key: not kept at its place');
+    return if !defined $block->stored || $index != $requests - 1;
 
-$q = forge($planted);
-stream_ok($q, 'a planted key: a miss', cache => $miss);
-is(stored(scoped('a', $planted->[0])), 0, 'a planted key: plants nothing');
-stream_ok(ask_as('/scope', $planted->[0], %a),
-          'a planted key: the tenant asks anew',
-          cache => $miss);
+    foreach (@{ $block->stored }) {
+        my ($not, $key) = /^(not )?(\w+)$/;
 
-# an early look fixes nothing
-
-my @questions = ('The first early one?', 'The second early one?');
-
-foreach my $path ('/limit', '/early') {
-    foreach my $ask (@questions) {
-        $q = ask_as($path, $ask);
-        stream_ok($q, "$path: \"$ask\"",
-                  cache => $path eq '/limit' ? $miss : $hit);
-        is(key_in($q), key_of($ask), "$path, $ask: its own key");
-
-        next unless $path eq '/early';
-
-        is($q->{headers}{'x-key'}, key_of($ask),
-           "$path, $ask: \$chat_key afterwards");
-        is($q->{headers}{'x-status'}, 'HIT',
-           "$path, $ask: \$chat_cache_status afterwards");
+        Test::More::is(chat_redis->cmd('EXISTS', "chat:stream:$key"),
+                       $not ? 0 : 1, $block->name . " - stored: $_");
     }
+});
+
+no_shuffle();
+no_long_string();
+chat_blocks(unique => 1);
+run_tests();
+
+__DATA__
+
+=== tenants have answers of their own, and so has everybody else
+--- config
+location = /chat  { chat; }
+location = /scope { chat; chat_cache_scope $http_x_tenant; }
+--- request eval
+[map { ::post($_, $::secret) } '/scope', '/scope', '/chat', '/scope']
+--- more_headers eval
+[map { ::with($_) } 'X-Tenant: a', 'X-Tenant: b', '', 'X-Tenant: a']
+--- response_headers_like eval
+[::from($::miss, ::scoped('a', $::secret)),
+ ::from($::miss, ::scoped('b', $::secret)),
+ ::from($::miss, ::key($::secret)),
+ ::from($::hit, ::scoped('a', $::secret))]
+--- response_body eval
+[map { ::answer($::secret, $_) } 1, 2, 3, 1]
+--- stored eval
+[::scoped('a', $::secret), ::scoped('b', $::secret), ::key($::secret)]
+
+
+
+=== without a tenant nothing is looked up
+--- config
+location = /scope { chat; chat_cache_scope $http_x_tenant; }
+--- request eval
+[(::post('/scope', $::secret)) x 2,
+ "POST /scope\n" . '{"question": "What is our secret?", "use_cache": false}']
+--- more_headers eval
+[map { ::with($_) } '', 'X-Tenant:', '']
+--- response_headers eval
+[('Cache-Status: ngx_chat; fwd=bypass') x 3]
+--- response_body eval
+[map { ::answer($::secret, $_) } 4, 5, 6]
+
+
+
+=== questions that want another tenant's answer are questions of their own
+--- config
+location = /chat  { chat; }
+location = /scope { chat; chat_cache_scope $http_x_tenant; }
+--- request eval
+[map { (::post('/chat', $_), ::post('/scope', $_), ::post('/scope', $_)) }
+ @::crafted]
+--- more_headers eval
+[map { (::with(''), ::with('X-Tenant: b'), ::with('X-Tenant: 0')) }
+ @::crafted]
+--- response_headers eval
+[('Cache-Status: ngx_chat; fwd=miss') x (3 * @::crafted)]
+--- response_body eval
+[map { my $q = $_; map { ::answer($q, $_) } 1 .. 3 } @::crafted]
+
+
+
+=== the very bytes are no question
+--- request eval
+use Digest::SHA qw(sha256);
+"POST /chat\n" . '{"question": "' . "\xff" . sha256('a') . sha256($::secret)
+    . '"}'
+--- told: json
+
+
+
+=== where the scope ends cannot be moved
+--- config
+location = /scope { chat; chat_cache_scope $http_x_tenant; }
+--- request eval
+[::post('/scope', 'bcd'), ::post('/scope', 'cd')]
+--- more_headers eval
+[::with('X-Tenant: a'), ::with('X-Tenant: ab')]
+--- response_headers_like eval
+[::from($::miss, ::scoped('a', 'bcd')), ::from($::miss, ::scoped('ab', 'cd'))]
+
+
+
+=== a scope made of the question
+--- config
+location = /scope { chat; chat_cache_scope $chat_question; }
+--- request eval
+::post('/scope', 'self')
+--- response_headers_like eval
+::from($::miss, ::scoped('self', 'self'))
+
+
+
+=== a key with a language
+--- config
+location = /chat { chat; chat_cache_key "$http_x_language:$chat_question"; }
+--- request eval
+[(::post('/chat', 'What do you say?')) x 6]
+--- more_headers eval
+[map { (::with("X-Language: $_")) x 2 } 'en', 'de', '']
+--- response_headers_like eval
+[map { my $key = ::custom("$_:What do you say?");
+       (::from($::miss, $key), ::from($::hit, $key)) } 'en', 'de', '']
+--- response_body eval
+[map { ::answer('What do you say?', $_) } 1, 1, 2, 2, 3, 3]
+
+
+
+=== a question of the same bytes has another key
+--- request eval
+::post('/chat', ':What do you say?')
+--- response_headers_like eval
+::from($::miss, ::key(':What do you say?'))
+
+
+
+=== the question alone, in braces, is the default
+--- config
+location = /braces { chat; chat_cache_key "${chat_question}"; }
+location = /chat   { chat; }
+--- request eval
+[::post('/braces', 'What do you say?'), ::post('/chat', 'What do you say?')]
+--- response_headers_like eval
+[::from($::miss, ::key('What do you say?')),
+ ::from($::hit, ::key('What do you say?'))]
+--- stored eval
+[::key('What do you say?')]
+
+
+
+=== a key and a scope
+--- config
+location = /chat {
+    chat;
+    chat_cache_key "$http_x_language:$chat_question";
+    chat_cache_scope $http_x_tenant;
 }
+--- request eval
+::post('/chat', 'What do you say?')
+--- more_headers
+Content-Type: application/json
+X-Tenant: a
+X-Language: en
+--- response_headers_like eval
+::from($::miss, ::scoped('a', 'en:What do you say?'))
 
-is(stored(key_of($_)), 1,
-   "an early look: $_ is stored there") foreach @questions;
-is(stored(key_of('')), 0, 'an early look: an empty question has no key');
-is(key_in(ask_as('/early_key', $questions[0])), custom_key_of("x$questions[0]"),
-   'an early look: at a key');
 
-# limit_req sees an empty value, which it does not count
 
-is(ask_as('/limit', $questions[0])->{status}, 200,
-   'an early look: limit_req lets it pass');
+=== a key that the client begins reads no other
+--- more_http
+large_client_header_buffers 4 64k;
+--- config
+location = /scope { chat; chat_cache_scope $http_x_tenant; }
+location = /key {
+    chat;
+    chat_cache_key "$http_accept_language$chat_question";
+}
+--- request eval
+[::post('/scope', $::read->[0]), ::post('/key', $::read->[2])]
+--- more_headers eval
+[::with('X-Tenant: a'), ::with("Accept-Language: $::read->[1]")]
+--- response_headers_like eval
+[::from($::miss, ::scoped('a', $::read->[0])),
+ ::from($::miss, ::custom("$::read->[1]$::read->[2]"))]
+--- response_body eval
+[::answer($::read->[0]), ::answer($::read->[2])]
 
-done();
+
+
+=== nor plants an answer
+--- more_http
+large_client_header_buffers 4 64k;
+--- config
+location = /key {
+    chat;
+    chat_cache_key "$http_accept_language$chat_question";
+}
+--- request eval
+::post('/key', $::planted->[2])
+--- more_headers eval
+::with("Accept-Language: $::planted->[1]")
+--- response_headers_like eval
+::from($::miss, ::custom("$::planted->[1]$::planted->[2]"))
+--- stored eval
+['not ' . ::scoped('a', $::planted->[0])]
+
+
+
+=== the tenant asks for that anew
+--- config
+location = /scope { chat; chat_cache_scope $http_x_tenant; }
+--- request eval
+::post('/scope', $::planted->[0])
+--- more_headers
+Content-Type: application/json
+X-Tenant: a
+--- response_headers_like eval
+::from($::miss, ::scoped('a', $::planted->[0]))
+
+
+
+=== limit_req sees no question, and does not count it
+--- more_http
+limit_req_zone $chat_question zone=question:1m rate=1r/m;
+--- config
+location = /chat { chat; limit_req zone=question; }
+--- request eval
+[map { ::post('/chat', $_) } 'The first early one?', 'The second early one?',
+ 'The first early one?']
+--- response_headers_like eval
+[::from($::miss, ::key('The first early one?')),
+ ::from($::miss, ::key('The second early one?')),
+ ::from($::hit, ::key('The first early one?'))]
+--- stored eval
+[::key('The first early one?'), ::key('The second early one?'),
+ 'not ' . ::key('')]
+
+
+
+=== an early look at the variables fixes nothing
+--- more_http
+limit_req_zone $chat_question zone=question:1m rate=1r/m;
+map $chat_question $mapped { "" early; default late; }
+--- config
+location = /chat {
+    set $seen "$chat_question$chat_key$chat_cache_status$mapped";
+
+    if ($chat_question = "") {
+        set $seen "$chat_generation$chat_status$chat_error";
+    }
+
+    add_header X-Key $chat_key;
+    add_header X-Status $chat_cache_status;
+
+    chat;
+    limit_req zone=question;
+}
+--- request eval
+[map { ::post('/chat', $_) } 'The first early one?', 'The second early one?']
+--- response_headers_like eval
+[map { ::from($::hit, ::key($_)) . "\nX-Key: " . ::key($_)
+       . "\nX-Status: HIT" } 'The first early one?', 'The second early one?']
+
+
+
+=== a key that was looked at early
+--- config
+location = /chat {
+    if ($chat_question) { return 500; }
+
+    chat;
+    chat_cache_key "x$chat_question";
+}
+--- request eval
+::post('/chat', 'The first early one?')
+--- response_headers_like eval
+::from($::miss, ::custom('xThe first early one?'))

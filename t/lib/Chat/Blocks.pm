@@ -37,6 +37,7 @@ use strict;
 use Exporter qw(import);
 use Test::Nginx::Socket;
 
+use Chat::Answer ();
 use Chat::Client ();
 use Chat::Test ();
 
@@ -131,11 +132,14 @@ sub told_bodies { return [ map { told_body($_) } @_ ] }
 sub told_codes  { return [ map { defined $_ ? $told{$_}[0] : 200 } @_ ] }
 
 
-# the exact stream of the answer to a question
+# the exact stream of the answer to a question: stream_of($question, number =>
+# of the call, where the provider's are unique, and other options)
 
 sub stream_of {
     my ($question, %opt) = @_;
-    my @pieces = Chat::Test::pieces_of($question, chunks => 3, %opt);
+    my $number = delete $opt{number} || 1;
+    my @pieces = Chat::Answer::pieces_of($question, Chat::Answer::options_of(
+        { chunks => 3, %opt }, '', $question), $number);
     my $json = \&Chat::Client::json_string;
 
     return join('', map { "data: {\"status\": $_}\n\n" } '"processing"',
