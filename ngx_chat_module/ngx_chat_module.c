@@ -72,28 +72,28 @@ static ngx_command_t  ngx_chat_commands[] = {
 
     { ngx_string("chat_redis"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_chat_redis_directive,
+      ngx_chat_module_redis_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("chat_redis_password"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_chat_password_directive,
+      ngx_chat_module_redis_password_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_chat_main_conf_t, password),
       NULL },
 
     { ngx_string("chat_redis_sentinel_password"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_chat_password_directive,
+      ngx_chat_module_redis_password_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_chat_main_conf_t, sentinel_password),
       NULL },
 
     { ngx_string("chat_broker"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_chat_broker_directive,
+      ngx_chat_module_redis_broker_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -149,7 +149,7 @@ static ngx_command_t  ngx_chat_commands[] = {
 
     { ngx_string("chat_provider"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
-      ngx_http_chat_provider_block,
+      ngx_http_chat_provider_conf_block,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -368,10 +368,10 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    chmcf->resolver = ngx_http_chat_postconf_resolver(cf, &timeout);
+    chmcf->resolver = ngx_http_chat_postconf_get_resolver(cf, &timeout);
 
-    if (!chmcf->redis_off && ngx_chat_redis_directives_init(cf,
-                                                            chmcf) != NGX_OK) {
+    if (!chmcf->redis_off && ngx_chat_module_redis_init(cf,
+                                                        chmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -405,7 +405,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_chat_env_drop(&chmcf->secrets);
+    ngx_http_chat_env_drop_secrets(&chmcf->secrets);
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {

@@ -1,35 +1,36 @@
 
 #include "ngx_chat_module_redis.h"
+#include "http/conf/ngx_http_chat_conf.h"
 #include "http/conf/ngx_http_chat_env.h"
 #include "http/conf/ngx_http_chat_redis_upstream.h"
 #include "redis/ngx_chat_redis_tls.h"
 #include "redis/ngx_chat_redis_url.h"
 
 
-static ngx_int_t ngx_chat_init_cache(ngx_conf_t *cf,
+static ngx_int_t ngx_chat_module_redis_init_cache(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
-static ngx_int_t ngx_chat_init_broker(ngx_conf_t *cf,
+static ngx_int_t ngx_chat_module_redis_init_broker(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
-static ngx_int_t ngx_chat_init_tls(ngx_conf_t *cf,
+static ngx_int_t ngx_chat_module_redis_init_tls(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
-static ngx_int_t ngx_chat_use_tls(ngx_conf_t *cf,
+static ngx_int_t ngx_chat_module_redis_create_tls(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf, ngx_chat_redis_conf_t *rcf,
     const char *variable);
-static void ngx_chat_tls_args(ngx_chat_tls_t *tls,
+static void ngx_chat_module_redis_merge_tls_args(ngx_chat_tls_t *tls,
     ngx_chat_redis_args_t *args);
-static ngx_chat_redis_conf_t *ngx_chat_parse_url(ngx_conf_t *cf,
+static ngx_chat_redis_conf_t *ngx_chat_module_redis_parse_url(ngx_conf_t *cf,
     ngx_str_t *url, ngx_uint_t env, const char *what);
-static ngx_int_t ngx_chat_locate(ngx_conf_t *cf,
+static ngx_int_t ngx_chat_module_redis_init_conf(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf, ngx_chat_redis_conf_t *rcf,
     const char *what);
 
 
-static ngx_str_t  ngx_chat_ssl_certificate_key =
+static ngx_str_t  ngx_chat_module_redis_certificate_key =
     ngx_string("chat_redis_ssl_certificate_key");
 
 
 char *
-ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_chat_module_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_main_conf_t  *chmcf = conf;
 
@@ -46,14 +47,16 @@ ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    chmcf->redis = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_redis\"");
+    chmcf->redis = ngx_chat_module_redis_parse_url(cf, &value[1], 0,
+                                                   "\"chat_redis\"");
 
     return chmcf->redis ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
 char *
-ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_chat_module_redis_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_chat_main_conf_t  *chmcf = conf;
 
@@ -65,14 +68,16 @@ ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    chmcf->broker = ngx_chat_parse_url(cf, &value[1], 0, "\"chat_broker\"");
+    chmcf->broker = ngx_chat_module_redis_parse_url(cf, &value[1], 0,
+                                                    "\"chat_broker\"");
 
     return chmcf->broker ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
 char *
-ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_chat_module_redis_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     char  *p = conf;
 
@@ -86,7 +91,7 @@ ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1], password)
+    if (ngx_http_chat_env_read_value(cf, &value[0], 1, 1, &value[1], password)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -101,20 +106,21 @@ ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_chat_redis_directives_init(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+ngx_chat_module_redis_init(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
-    if (ngx_chat_init_cache(cf, chmcf) != NGX_OK
-        || ngx_chat_init_broker(cf, chmcf) != NGX_OK)
+    if (ngx_chat_module_redis_init_cache(cf, chmcf) != NGX_OK
+        || ngx_chat_module_redis_init_broker(cf, chmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_chat_init_tls(cf, chmcf);
+    return ngx_chat_module_redis_init_tls(cf, chmcf);
 }
 
 
 static ngx_int_t
-ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+ngx_chat_module_redis_init_cache(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_int_t  rc;
     ngx_str_t  url;
@@ -123,7 +129,7 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 
         /* secret: the URL may hold a password */
 
-        rc = ngx_http_chat_env(cf, "REDIS_URL", 1, &url);
+        rc = ngx_http_chat_env_get(cf, "REDIS_URL", 1, &url);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -133,7 +139,7 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
             ngx_str_set(&url, "redis://127.0.0.1:6379/0");
         }
 
-        chmcf->redis = ngx_chat_parse_url(cf, &url, 1,
+        chmcf->redis = ngx_chat_module_redis_parse_url(cf, &url, 1,
                           "\"chat_redis\", by default REDIS_URL,");
         if (chmcf->redis == NULL) {
             return NGX_ERROR;
@@ -144,19 +150,21 @@ ngx_chat_init_cache(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
         chmcf->redis->password = chmcf->password;
     }
 
-    return ngx_chat_locate(cf, chmcf, chmcf->redis, "\"chat_redis\"");
+    return ngx_chat_module_redis_init_conf(cf, chmcf, chmcf->redis,
+                                           "\"chat_redis\"");
 }
 
 
 static ngx_int_t
-ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+ngx_chat_module_redis_init_broker(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_int_t  rc;
     ngx_str_t  url;
 
     if (chmcf->broker == NULL) {
 
-        rc = ngx_http_chat_env(cf, "CELERY_BROKER_URL", 1, &url);
+        rc = ngx_http_chat_env_get(cf, "CELERY_BROKER_URL", 1, &url);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -177,14 +185,15 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
             return NGX_OK;
         }
 
-        chmcf->broker = ngx_chat_parse_url(cf, &url, 1,
+        chmcf->broker = ngx_chat_module_redis_parse_url(cf, &url, 1,
                            "\"chat_broker\", by default CELERY_BROKER_URL,");
         if (chmcf->broker == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (ngx_chat_locate(cf, chmcf, chmcf->broker, "\"chat_broker\"")
+    if (ngx_chat_module_redis_init_conf(cf, chmcf, chmcf->broker,
+                                        "\"chat_broker\"")
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -204,7 +213,7 @@ ngx_chat_init_broker(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 
 
 static ngx_int_t
-ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+ngx_chat_module_redis_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_chat_redis_conf_t  *redis, *broker;
 
@@ -212,7 +221,8 @@ ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
     broker = chmcf->broker;
 
     if (redis->tls
-        && ngx_chat_use_tls(cf, chmcf, redis, "REDIS_URL") != NGX_OK)
+        && ngx_chat_module_redis_create_tls(cf, chmcf, redis,
+                                            "REDIS_URL") != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -226,12 +236,14 @@ ngx_chat_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
         return NGX_OK;
     }
 
-    return ngx_chat_use_tls(cf, chmcf, broker, "CELERY_BROKER_URL");
+    return ngx_chat_module_redis_create_tls(cf, chmcf, broker,
+                                            "CELERY_BROKER_URL");
 }
 
 
 static ngx_int_t
-ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
+ngx_chat_module_redis_create_tls(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *chmcf,
     ngx_chat_redis_conf_t *rcf, const char *variable)
 {
     ngx_ssl_t       *ssl;
@@ -240,7 +252,7 @@ ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
     tls = chmcf->redis_ssl;
 
     if (rcf->args) {
-        ngx_chat_tls_args(&tls, rcf->args);
+        ngx_chat_module_redis_merge_tls_args(&tls, rcf->args);
     }
 
     ngx_conf_init_value(tls.verify, 1);
@@ -267,8 +279,8 @@ ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
                    tls.verify, tls.certificate.len != 0);
 
     if (tls.certificate_key.len) {
-        ngx_http_chat_check_secret(cf, &ngx_chat_ssl_certificate_key,
-                                   &tls.certificate_key);
+        ngx_http_chat_env_check_mode(cf, &ngx_chat_module_redis_certificate_key,
+                                     &tls.certificate_key);
     }
 
     return NGX_OK;
@@ -278,7 +290,8 @@ ngx_chat_use_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
 /* where directives say nothing */
 
 static void
-ngx_chat_tls_args(ngx_chat_tls_t *tls, ngx_chat_redis_args_t *args)
+ngx_chat_module_redis_merge_tls_args(ngx_chat_tls_t *tls,
+    ngx_chat_redis_args_t *args)
 {
     if (tls->trusted_certificate.len == 0) {
         tls->trusted_certificate = args->tls.trusted_certificate;
@@ -304,7 +317,7 @@ ngx_chat_tls_args(ngx_chat_tls_t *tls, ngx_chat_redis_args_t *args)
 
 
 static ngx_chat_redis_conf_t *
-ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, ngx_uint_t env,
+ngx_chat_module_redis_parse_url(ngx_conf_t *cf, ngx_str_t *url, ngx_uint_t env,
     const char *what)
 {
     char                   *err;
@@ -349,7 +362,8 @@ ngx_chat_parse_url(ngx_conf_t *cf, ngx_str_t *url, ngx_uint_t env,
 
 
 static ngx_int_t
-ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
+ngx_chat_module_redis_init_conf(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *chmcf,
     ngx_chat_redis_conf_t *rcf, const char *what)
 {
     char                       *err;
@@ -362,8 +376,9 @@ ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
     timeout = 0;
 
     if (rcf->sentinel == NULL
-        && ngx_http_chat_redis_upstream(cf, &rcf->host, rcf->no_port, what,
-                                        &group)
+        && ngx_http_chat_redis_upstream_create(cf, &rcf->host, rcf->no_port,
+                                               what,
+                                               &group)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -373,7 +388,7 @@ ngx_chat_locate(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf,
         rcf->sentinel->password = chmcf->sentinel_password;
     }
 
-    resolver = ngx_http_chat_postconf_resolver(cf, &timeout);
+    resolver = ngx_http_chat_postconf_get_resolver(cf, &timeout);
 
     if (ngx_chat_redis_conf_init(cf->pool, rcf, group, resolver, timeout,
                                  &err, &name)

@@ -13,18 +13,19 @@
 
 
 /* chat_redis, chat_broker, and those of passwords by their offset */
-char *ngx_chat_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_chat_module_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_chat_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_chat_module_redis_broker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_chat_password_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_chat_module_redis_password_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd,
     void *conf);
 
 /*
  * Once all is read, unless "chat_redis off": fills chmcf->redis and broker.
  * NGX_ERROR: refused, logged.
  */
-ngx_int_t ngx_chat_redis_directives_init(ngx_conf_t *cf,
+ngx_int_t ngx_chat_module_redis_init(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
 
 

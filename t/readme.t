@@ -73,7 +73,7 @@ my %said = map { $_ => 1 }
 delete @said{qw(question use_cache)};
 same('codes', [ keys %codes ], [ keys %said ]);
 
-same('environment', [ $sources =~ /_env\(cf, "(\w+)"/g ],
+same('environment', [ $sources =~ /_env_get\(cf, "(\w+)"/g ],
      [ grep { $_ ne 'NAME' } part($reference, 'Environment variables')
        =~ /`(?:env:)?([A-Z_]+|[a-z]+_proxy)`/g ]);
 

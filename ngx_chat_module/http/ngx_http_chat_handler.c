@@ -228,7 +228,7 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     qn->grace = chlcf->grace;
 
     if (chlcf->miss_limit) {
-        return ngx_http_chat_limit(r, chlcf->miss_limit, &qn->limit);
+        return ngx_http_chat_limit_get(r, chlcf->miss_limit, &qn->limit);
     }
 
     return NGX_OK;

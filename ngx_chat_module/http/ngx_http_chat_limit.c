@@ -9,8 +9,8 @@
 #define NGX_HTTP_CHAT_LIMIT_YEAR  ((uint64_t) 365 * 86400 * 1000000)
 
 
-static uint64_t ngx_http_chat_limit_interval(ngx_str_t *value);
-static ngx_int_t ngx_http_chat_limit_name(ngx_conf_t *cf,
+static uint64_t ngx_http_chat_limit_parse_interval(ngx_str_t *value);
+static ngx_int_t ngx_http_chat_limit_set_name(ngx_conf_t *cf,
     ngx_http_chat_limit_t *hl, ngx_str_t *key);
 
 
@@ -50,7 +50,7 @@ ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     n = 2;
 
-    hl->interval = ngx_http_chat_limit_interval(&value[n]);
+    hl->interval = ngx_http_chat_limit_parse_interval(&value[n]);
 
     if (hl->interval == 0) {
         goto invalid;
@@ -82,7 +82,7 @@ ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ccv.complex_value = &hl->key;
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK
-        || ngx_http_chat_limit_name(cf, hl, &value[1]) != NGX_OK)
+        || ngx_http_chat_limit_set_name(cf, hl, &value[1]) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -104,7 +104,7 @@ invalid:
 /* "rate=10r/m": us between two; 0: it is no rate */
 
 static uint64_t
-ngx_http_chat_limit_interval(ngx_str_t *value)
+ngx_http_chat_limit_parse_interval(ngx_str_t *value)
 {
     u_char     *p, *last;
     uint64_t    period;
@@ -158,7 +158,7 @@ ngx_http_chat_limit_interval(ngx_str_t *value)
 /* limits of the same settings count together, wherever they stand */
 
 static ngx_int_t
-ngx_http_chat_limit_name(ngx_conf_t *cf, ngx_http_chat_limit_t *hl,
+ngx_http_chat_limit_set_name(ngx_conf_t *cf, ngx_http_chat_limit_t *hl,
     ngx_str_t *key)
 {
     u_char  *p;
@@ -179,7 +179,7 @@ ngx_http_chat_limit_name(ngx_conf_t *cf, ngx_http_chat_limit_t *hl,
 
 
 ngx_int_t
-ngx_http_chat_limit(ngx_http_request_t *r, ngx_http_chat_limit_t *hl,
+ngx_http_chat_limit_get(ngx_http_request_t *r, ngx_http_chat_limit_t *hl,
     ngx_chat_limit_t *limit)
 {
     ngx_str_t  parts[2];

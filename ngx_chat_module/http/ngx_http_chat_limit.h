@@ -20,7 +20,7 @@ char *ngx_http_chat_miss_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
  * Fills in limit for this request; it stays as it is, without an interval, if
  * the key is empty.  NGX_OK, NGX_ERROR.
  */
-ngx_int_t ngx_http_chat_limit(ngx_http_request_t *r,
+ngx_int_t ngx_http_chat_limit_get(ngx_http_request_t *r,
     ngx_http_chat_limit_t *hl, ngx_chat_limit_t *limit);
 
 

@@ -7,9 +7,9 @@
 #define NGX_HTTP_CHAT_MAX_CONCURRENCY  100000
 
 
-static ngx_int_t ngx_http_chat_check_loc_conf(ngx_conf_t *cf,
+static ngx_int_t ngx_http_chat_conf_check_loc(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *chlcf);
-static ngx_uint_t ngx_http_chat_has_question(ngx_str_t *value);
+static ngx_uint_t ngx_http_chat_conf_has_question(ngx_str_t *value);
 
 
 void *
@@ -190,7 +190,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->bypass = prev->bypass;
     }
 
-    if (ngx_http_chat_check_loc_conf(cf, conf) != NGX_OK) {
+    if (ngx_http_chat_conf_check_loc(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -212,7 +212,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 static ngx_int_t
-ngx_http_chat_check_loc_conf(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
+ngx_http_chat_conf_check_loc(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
 {
     const char  *directive;
 
@@ -359,7 +359,7 @@ ngx_http_chat_cache_key_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (!ngx_http_chat_has_question(&value[1])) {
+    if (!ngx_http_chat_conf_has_question(&value[1])) {
         return "must contain $chat_question: answers to different questions "
                "would share a key";
     }
@@ -369,7 +369,7 @@ ngx_http_chat_cache_key_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static ngx_uint_t
-ngx_http_chat_has_question(ngx_str_t *value)
+ngx_http_chat_conf_has_question(ngx_str_t *value)
 {
     size_t   len;
     u_char  *p, *last, *end;

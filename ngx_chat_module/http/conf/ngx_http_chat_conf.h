@@ -38,5 +38,9 @@ char *ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd,
  */
 ngx_int_t ngx_http_chat_postconf_providers(ngx_conf_t *cf);
 
+/* NULL: http{} has none */
+ngx_resolver_t *ngx_http_chat_postconf_get_resolver(ngx_conf_t *cf,
+    ngx_msec_t *timeout);
+
 
 #endif /* _NGX_HTTP_CHAT_CONF_H_INCLUDED_ */

@@ -7,12 +7,13 @@
 
 static ngx_int_t ngx_http_chat_env_keep(ngx_conf_t *cf, ngx_str_t *name,
     ngx_uint_t secret);
-static ngx_int_t ngx_http_chat_read_file(ngx_conf_t *cf, ngx_str_t *directive,
+static ngx_int_t ngx_http_chat_env_read_file(ngx_conf_t *cf,
+    ngx_str_t *directive,
     ngx_str_t *path, ngx_str_t *value);
 
 
 ngx_int_t
-ngx_http_chat_env(ngx_conf_t *cf, const char *name, ngx_uint_t secret,
+ngx_http_chat_env_get(ngx_conf_t *cf, const char *name, ngx_uint_t secret,
     ngx_str_t *value)
 {
     char       **p;
@@ -114,7 +115,7 @@ ngx_http_chat_env_keep(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t secret)
 
 
 const char *
-ngx_http_chat_env_whose(void)
+ngx_http_chat_env_get_hint(void)
 {
     if (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER) {
         return " in the environment of this command; "
@@ -126,7 +127,8 @@ ngx_http_chat_env_whose(void)
 
 
 ngx_int_t
-ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
+ngx_http_chat_env_read_value(ngx_conf_t *cf, ngx_str_t *directive,
+    ngx_uint_t env,
     ngx_uint_t secret, ngx_str_t *text, ngx_str_t *value)
 {
     ngx_int_t  rc;
@@ -134,14 +136,14 @@ ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
 
     if (env && text->len > 4 && ngx_strncmp(text->data, "env:", 4) == 0) {
 
-        rc = ngx_http_chat_env(cf, (char *) text->data + 4, secret, value);
+        rc = ngx_http_chat_env_get(cf, (char *) text->data + 4, secret, value);
 
         if (rc == NGX_DECLINED) {
             ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                                "chat directive \"%V\" has no value: "
                                "environment variable \"%s\" is not set%s",
                                directive, text->data + 4,
-                               ngx_http_chat_env_whose());
+                               ngx_http_chat_env_get_hint());
             return NGX_OK;
         }
 
@@ -153,12 +155,13 @@ ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
         path.len = text->len - 5;
         path.data = text->data + 5;
 
-        if (ngx_http_chat_read_file(cf, directive, &path, value) != NGX_OK) {
+        if (ngx_http_chat_env_read_file(cf, directive, &path,
+                                        value) != NGX_OK) {
             return NGX_ERROR;
         }
 
         if (secret) {
-            ngx_http_chat_check_secret(cf, directive, &path);
+            ngx_http_chat_env_check_mode(cf, directive, &path);
         }
 
         if (secret && value->len && value->data[value->len - 1] == LF) {
@@ -179,7 +182,8 @@ ngx_http_chat_indirect(ngx_conf_t *cf, ngx_str_t *directive, ngx_uint_t env,
 
 
 static ngx_int_t
-ngx_http_chat_read_file(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *path,
+ngx_http_chat_env_read_file(ngx_conf_t *cf, ngx_str_t *directive,
+    ngx_str_t *path,
     ngx_str_t *value)
 {
     off_t            size;
@@ -260,7 +264,7 @@ done:
 
 
 void
-ngx_http_chat_check_secret(ngx_conf_t *cf, ngx_str_t *directive,
+ngx_http_chat_env_check_mode(ngx_conf_t *cf, ngx_str_t *directive,
     ngx_str_t *path)
 {
     ngx_uint_t       mode;
@@ -282,7 +286,7 @@ ngx_http_chat_check_secret(ngx_conf_t *cf, ngx_str_t *directive,
 
 
 void
-ngx_http_chat_env_drop(ngx_array_t *secrets)
+ngx_http_chat_env_drop_secrets(ngx_array_t *secrets)
 {
     char       **p, **q;
     ngx_str_t   *name;

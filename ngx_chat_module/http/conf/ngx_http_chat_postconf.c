@@ -5,19 +5,20 @@
 #include "../../codec/ngx_chat_key.h"
 
 
-static ngx_uint_t ngx_http_chat_is_question(ngx_str_t *value);
-static ngx_int_t ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl);
-static ngx_int_t ngx_http_chat_postconf_location(ngx_conf_t *cf,
+static ngx_uint_t ngx_http_chat_postconf_is_question(ngx_str_t *value);
+static ngx_int_t ngx_http_chat_postconf_get_ttl(ngx_conf_t *cf,
+    ngx_msec_t *ttl);
+static ngx_int_t ngx_http_chat_postconf_init_location(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *chlcf);
-static void ngx_http_chat_warn_limits(ngx_conf_t *cf,
+static void ngx_http_chat_postconf_warn_limits(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
-static void ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
+static void ngx_http_chat_postconf_warn_keys(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
-static ngx_uint_t ngx_http_chat_same_value(ngx_http_complex_value_t *a,
+static ngx_uint_t ngx_http_chat_postconf_is_same(ngx_http_complex_value_t *a,
     ngx_http_complex_value_t *b);
 
 
-static ngx_str_t  ngx_http_chat_alone[] = {
+static ngx_str_t  ngx_http_chat_postconf_question[] = {
     ngx_string("$chat_question"),
     ngx_string("${chat_question}")
 };
@@ -44,21 +45,22 @@ ngx_http_chat_postconf_providers(ngx_conf_t *cf)
     for (i = 0; i < chmcf->locations.nelts; i++) {
 
         if (chlcf[i]->cache_key
-            && ngx_http_chat_is_question(&chlcf[i]->cache_key->value))
+            && ngx_http_chat_postconf_is_question(&chlcf[i]->cache_key->value))
         {
             chlcf[i]->cache_key = NULL;
         }
 
         if (chlcf[i]->cache_ttl == NGX_CONF_UNSET_MSEC) {
 
-            if (ttl == 0 && ngx_http_chat_default_ttl(cf, &ttl) != NGX_OK) {
+            if (ttl == 0 && ngx_http_chat_postconf_get_ttl(cf,
+                                                           &ttl) != NGX_OK) {
                 return NGX_ERROR;
             }
 
             chlcf[i]->cache_ttl = ttl;
         }
 
-        if (ngx_http_chat_postconf_location(cf, chlcf[i]) != NGX_OK) {
+        if (ngx_http_chat_postconf_init_location(cf, chlcf[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -71,8 +73,8 @@ ngx_http_chat_postconf_providers(ngx_conf_t *cf)
                       &pvp[i]->name, &pvp[i]->model, &pvp[i]->url);
     }
 
-    ngx_http_chat_warn_limits(cf, chmcf);
-    ngx_http_chat_warn_shared_keys(cf, chmcf);
+    ngx_http_chat_postconf_warn_limits(cf, chmcf);
+    ngx_http_chat_postconf_warn_keys(cf, chmcf);
 
     return NGX_OK;
 }
@@ -81,14 +83,15 @@ ngx_http_chat_postconf_providers(ngx_conf_t *cf)
 /* the question alone, as it is by default */
 
 static ngx_uint_t
-ngx_http_chat_is_question(ngx_str_t *value)
+ngx_http_chat_postconf_is_question(ngx_str_t *value)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < 2; i++) {
 
-        if (value->len == ngx_http_chat_alone[i].len
-            && ngx_strncasecmp(value->data, ngx_http_chat_alone[i].data,
+        if (value->len == ngx_http_chat_postconf_question[i].len
+            && ngx_strncasecmp(value->data,
+                               ngx_http_chat_postconf_question[i].data,
                                value->len)
                == 0)
         {
@@ -101,14 +104,14 @@ ngx_http_chat_is_question(ngx_str_t *value)
 
 
 static ngx_int_t
-ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
+ngx_http_chat_postconf_get_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
 {
     ngx_int_t  rc, seconds;
     ngx_str_t  value;
 
     *ttl = 900000;
 
-    rc = ngx_http_chat_env(cf, "CACHE_TTL_SECONDS", 0, &value);
+    rc = ngx_http_chat_env_get(cf, "CACHE_TTL_SECONDS", 0, &value);
 
     if (rc != NGX_OK) {
         return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
@@ -131,7 +134,8 @@ ngx_http_chat_default_ttl(ngx_conf_t *cf, ngx_msec_t *ttl)
 
 
 static ngx_int_t
-ngx_http_chat_postconf_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
+ngx_http_chat_postconf_init_location(ngx_conf_t *cf,
+    ngx_http_chat_loc_conf_t *chlcf)
 {
     size_t                 len;
     u_char                *p;
@@ -152,7 +156,7 @@ ngx_http_chat_postconf_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
     }
 
     for (i = 0; i < n; i++) {
-        pv = ngx_http_chat_provider_find(cf, &name[i]);
+        pv = ngx_http_chat_provider_conf_find(cf, &name[i]);
         if (pv == NULL) {
             return NGX_ERROR;
         }
@@ -204,7 +208,8 @@ ngx_http_chat_postconf_location(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
 /* misses are counted by Redis: without it nothing is limited */
 
 static void
-ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+ngx_http_chat_postconf_warn_limits(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_uint_t                  i;
     ngx_http_chat_loc_conf_t  **chlcf;
@@ -233,7 +238,7 @@ ngx_http_chat_warn_limits(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
  */
 
 static void
-ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
+ngx_http_chat_postconf_warn_keys(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf)
 {
     ngx_uint_t                  i, n;
@@ -247,10 +252,10 @@ ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
 
             if (!chlcf[i]->cache || !chlcf[n]->cache
                 || ngx_memcmp(chlcf[i]->fp, chlcf[n]->fp, NGX_CHAT_FP_LEN) == 0
-                || !ngx_http_chat_same_value(chlcf[i]->cache_key,
-                                             chlcf[n]->cache_key)
-                || !ngx_http_chat_same_value(chlcf[i]->cache_scope,
-                                             chlcf[n]->cache_scope))
+                || !ngx_http_chat_postconf_is_same(chlcf[i]->cache_key,
+                                                   chlcf[n]->cache_key)
+                || !ngx_http_chat_postconf_is_same(chlcf[i]->cache_scope,
+                                                   chlcf[n]->cache_scope))
             {
                 continue;
             }
@@ -260,8 +265,9 @@ ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
                           "differ in provider, model, system text or params: "
                           "their answers replace each other in the cache; "
                           "a \"chat_cache_scope\" of its own avoids that",
-                          chlcf[i]->cache_key ? &chlcf[i]->cache_key->value
-                                             : &ngx_http_chat_alone[0]);
+                          chlcf[i]->cache_key
+                          ? &chlcf[i]->cache_key->value
+                          : &ngx_http_chat_postconf_question[0]);
             return;
         }
     }
@@ -269,7 +275,7 @@ ngx_http_chat_warn_shared_keys(ngx_conf_t *cf,
 
 
 static ngx_uint_t
-ngx_http_chat_same_value(ngx_http_complex_value_t *a,
+ngx_http_chat_postconf_is_same(ngx_http_complex_value_t *a,
     ngx_http_complex_value_t *b)
 {
     if (a == NULL || b == NULL) {
@@ -278,4 +284,24 @@ ngx_http_chat_same_value(ngx_http_complex_value_t *a,
 
     return a->value.len == b->value.len
            && ngx_memcmp(a->value.data, b->value.data, a->value.len) == 0;
+}
+
+
+ngx_resolver_t *
+ngx_http_chat_postconf_get_resolver(ngx_conf_t *cf, ngx_msec_t *timeout)
+{
+    ngx_http_core_loc_conf_t  *core;
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* nginx's dummy resolver, where none is configured, has no servers */
+
+    if (core->resolver == NULL || core->resolver->connections.nelts == 0) {
+        return NULL;
+    }
+
+    *timeout = (core->resolver_timeout == NGX_CONF_UNSET_MSEC)
+               ? 30000 : core->resolver_timeout;
+
+    return core->resolver;
 }

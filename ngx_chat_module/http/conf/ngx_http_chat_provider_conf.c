@@ -11,19 +11,20 @@
 #define NGX_HTTP_CHAT_DEFAULT_MODEL  "gpt-4o-mini"
 
 
-static ngx_chat_provider_t *ngx_http_chat_provider_create(ngx_conf_t *cf,
+static ngx_chat_provider_t *ngx_http_chat_provider_conf_create(ngx_conf_t *cf,
     ngx_str_t *name);
-static char *ngx_http_chat_provider_finish(ngx_conf_t *cf,
+static char *ngx_http_chat_provider_conf_finish(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
-static char *ngx_http_chat_provider_default_model(ngx_conf_t *cf,
+static char *ngx_http_chat_provider_conf_set_model(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
-static char *ngx_http_chat_provider_default_key(ngx_conf_t *cf,
+static char *ngx_http_chat_provider_conf_set_key(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_str_t *url);
-static ngx_uint_t ngx_http_chat_provider_is_plain(ngx_str_t *url);
+static ngx_uint_t ngx_http_chat_provider_conf_is_plain(ngx_str_t *url);
 
 
 char *
-ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_chat_provider_conf_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_chat_main_conf_t  *chmcf = conf;
 
@@ -36,7 +37,7 @@ ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_chat_token(&value[1])) {
+    if (!ngx_http_chat_provider_directives_is_token(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"chat_provider\" has an invalid name \"%V\", "
                            "letters, digits, \"-\", \"_\" and \".\" make one",
@@ -60,14 +61,14 @@ ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     ctx.seen = 0;
-    ctx.provider = ngx_http_chat_provider_create(cf, &value[1]);
+    ctx.provider = ngx_http_chat_provider_conf_create(cf, &value[1]);
     if (ctx.provider == NULL) {
         return NGX_CONF_ERROR;
     }
 
     save = *cf;
 
-    cf->handler = ngx_http_chat_provider_line;
+    cf->handler = ngx_http_chat_provider_directives_handler;
     cf->handler_conf = (char *) &ctx;
 
     rv = ngx_conf_parse(cf, NULL);
@@ -78,12 +79,12 @@ ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    return ngx_http_chat_provider_finish(cf, ctx.provider);
+    return ngx_http_chat_provider_conf_finish(cf, ctx.provider);
 }
 
 
 ngx_chat_provider_t *
-ngx_http_chat_provider_find(ngx_conf_t *cf, ngx_str_t *name)
+ngx_http_chat_provider_conf_find(ngx_conf_t *cf, ngx_str_t *name)
 {
     ngx_uint_t                   i;
     ngx_chat_provider_t         *pv, **pvp;
@@ -109,9 +110,10 @@ ngx_http_chat_provider_find(ngx_conf_t *cf, ngx_str_t *name)
         return NULL;
     }
 
-    pv = ngx_http_chat_provider_create(cf, name);
+    pv = ngx_http_chat_provider_conf_create(cf, name);
 
-    if (pv == NULL || ngx_http_chat_provider_finish(cf, pv) != NGX_CONF_OK) {
+    if (pv == NULL || ngx_http_chat_provider_conf_finish(cf,
+                                                         pv) != NGX_CONF_OK) {
         return NULL;
     }
 
@@ -120,7 +122,7 @@ ngx_http_chat_provider_find(ngx_conf_t *cf, ngx_str_t *name)
 
 
 static ngx_chat_provider_t *
-ngx_http_chat_provider_create(ngx_conf_t *cf, ngx_str_t *name)
+ngx_http_chat_provider_conf_create(ngx_conf_t *cf, ngx_str_t *name)
 {
     ngx_chat_provider_t         *pv, **pvp;
     ngx_http_chat_main_conf_t   *chmcf;
@@ -155,12 +157,12 @@ ngx_http_chat_provider_create(ngx_conf_t *cf, ngx_str_t *name)
 /* values missing from the block come from the environment */
 
 static char *
-ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_conf_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     ngx_int_t  rc;
     ngx_str_t  url;
 
-    rc = ngx_http_chat_env(cf, "OPENAI_BASE_URL", 0, &url);
+    rc = ngx_http_chat_env_get(cf, "OPENAI_BASE_URL", 0, &url);
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -173,30 +175,31 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     if (pv->url.data == NULL) {
         pv->url = url;
 
-        if (ngx_http_chat_provider_check_url(cf, pv) != NGX_CONF_OK) {
+        if (ngx_http_chat_provider_directives_check_url(cf,
+                                                        pv) != NGX_CONF_OK) {
             return NGX_CONF_ERROR;
         }
     }
 
     if (pv->model.data == NULL
-        && ngx_http_chat_provider_default_model(cf, pv) != NGX_CONF_OK)
+        && ngx_http_chat_provider_conf_set_model(cf, pv) != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     if (pv->key.data == NULL
-        && ngx_http_chat_provider_default_key(cf, pv, &url) != NGX_CONF_OK)
+        && ngx_http_chat_provider_conf_set_key(cf, pv, &url) != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (pv->key.len && ngx_http_chat_provider_is_plain(&pv->url)) {
+    if (pv->key.len && ngx_http_chat_provider_conf_is_plain(&pv->url)) {
         ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
                       "chat provider \"%V\": its key goes to \"%V\" "
                       "unencrypted", &pv->name, &pv->url);
     }
 
-    if (ngx_http_chat_provider_default_proxy(cf, pv) != NGX_CONF_OK) {
+    if (ngx_http_chat_provider_network_init_proxy(cf, pv) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -213,11 +216,11 @@ ngx_http_chat_provider_finish(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
 
 static char *
-ngx_http_chat_provider_default_model(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_conf_set_model(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_chat_env(cf, "OPENAI_MODEL", 0, &pv->model);
+    rc = ngx_http_chat_env_get(cf, "OPENAI_MODEL", 0, &pv->model);
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -228,7 +231,7 @@ ngx_http_chat_provider_default_model(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     }
 
     if (ngx_chat_utf8_check(pv->model.data, pv->model.len) != NGX_OK
-        || !ngx_http_chat_printable(&pv->model))
+        || !ngx_http_chat_provider_directives_is_printable(&pv->model))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "chat provider \"%V\": OPENAI_MODEL is not valid "
@@ -247,7 +250,7 @@ ngx_http_chat_provider_default_model(ngx_conf_t *cf, ngx_chat_provider_t *pv)
  */
 
 static char *
-ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+ngx_http_chat_provider_conf_set_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     ngx_str_t *url)
 {
     size_t     len;
@@ -268,7 +271,7 @@ ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         return NGX_CONF_OK;
     }
 
-    rc = ngx_http_chat_env(cf, "OPENAI_API_KEY", 1, &pv->key);
+    rc = ngx_http_chat_env_get(cf, "OPENAI_API_KEY", 1, &pv->key);
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -277,10 +280,10 @@ ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "chat provider \"%V\" has no key: OPENAI_API_KEY "
-                      "is not set%s", &pv->name, ngx_http_chat_env_whose());
+                      "is not set%s", &pv->name, ngx_http_chat_env_get_hint());
     }
 
-    if (!ngx_http_chat_printable(&pv->key)) {
+    if (!ngx_http_chat_provider_directives_is_printable(&pv->key)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "chat provider \"%V\": OPENAI_API_KEY holds control "
                       "characters", &pv->name);
@@ -294,7 +297,7 @@ ngx_http_chat_provider_default_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 /* is a key for this URL sent in cleartext beyond this machine? */
 
 static ngx_uint_t
-ngx_http_chat_provider_is_plain(ngx_str_t *url)
+ngx_http_chat_provider_conf_is_plain(ngx_str_t *url)
 {
     u_char     *p, *last;
     ngx_str_t   host;

@@ -11,14 +11,14 @@
 #include "../ngx_http_chat.h"
 
 
-char *ngx_http_chat_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_chat_provider_conf_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
  * The provider of that name; "openai" is made if the configuration has none.
  * NULL: logged.
  */
-ngx_chat_provider_t *ngx_http_chat_provider_find(ngx_conf_t *cf,
+ngx_chat_provider_t *ngx_http_chat_provider_conf_find(ngx_conf_t *cf,
     ngx_str_t *name);
 
 

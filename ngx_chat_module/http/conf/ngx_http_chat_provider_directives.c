@@ -6,86 +6,97 @@
 #include "../../codec/ngx_chat_utf8.h"
 
 
-typedef struct ngx_http_chat_provider_word_s  ngx_http_chat_provider_word_t;
+typedef struct ngx_http_chat_provider_directive_s
+    ngx_http_chat_provider_directive_t;
 
-struct ngx_http_chat_provider_word_s {
+struct ngx_http_chat_provider_directive_s {
     ngx_str_t              name;
     ngx_uint_t             args;
-    ngx_uint_t             many;       /* may be repeated */
+    ngx_uint_t             repeatable;
     char                *(*set)(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-                                ngx_http_chat_provider_word_t *word);
+                                ngx_http_chat_provider_directive_t *cmd);
     size_t                 offset;
 };
 
 
-static char *ngx_http_chat_provider_url(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_key(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_text(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_param(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_usage(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_header(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_proxy_word(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_trusted_word(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_msec(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
-static char *ngx_http_chat_provider_num(ngx_conf_t *cf,
-    ngx_chat_provider_t *pv, ngx_http_chat_provider_word_t *word);
+static char *ngx_http_chat_provider_directives_set_url(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_key(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_text(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_param(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_usage(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_header(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_trust(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_msec(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_num(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
 
 
-static char *ngx_http_chat_provider_refuse(ngx_conf_t *cf,
+static char *ngx_http_chat_provider_directives_refuse(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, const char *reason);
 
 
-static ngx_http_chat_provider_word_t  ngx_http_chat_provider_directives[] = {
+static ngx_http_chat_provider_directive_t
+    ngx_http_chat_provider_directives[] = {
 
-    { ngx_string("url"), 1, 0, ngx_http_chat_provider_url, 0 },
+    { ngx_string("url"), 1, 0, ngx_http_chat_provider_directives_set_url, 0 },
 
-    { ngx_string("key"), 1, 0, ngx_http_chat_provider_key, 0 },
+    { ngx_string("key"), 1, 0, ngx_http_chat_provider_directives_set_key, 0 },
 
-    { ngx_string("model"), 1, 0, ngx_http_chat_provider_text,
+    { ngx_string("model"), 1, 0, ngx_http_chat_provider_directives_set_text,
       offsetof(ngx_chat_provider_t, model) },
 
-    { ngx_string("system"), 1, 0, ngx_http_chat_provider_text,
+    { ngx_string("system"), 1, 0, ngx_http_chat_provider_directives_set_text,
       offsetof(ngx_chat_provider_t, system) },
 
-    { ngx_string("param"), 2, 1, ngx_http_chat_provider_param, 0 },
+    { ngx_string("param"), 2, 1, ngx_http_chat_provider_directives_set_param,
+    0 },
 
-    { ngx_string("usage"), 1, 0, ngx_http_chat_provider_usage, 0 },
+    { ngx_string("usage"), 1, 0, ngx_http_chat_provider_directives_set_usage,
+    0 },
 
-    { ngx_string("header"), 2, 1, ngx_http_chat_provider_header, 0 },
+    { ngx_string("header"), 2, 1, ngx_http_chat_provider_directives_set_header,
+    0 },
 
-    { ngx_string("proxy"), 1, 0, ngx_http_chat_provider_proxy_word, 0 },
+    { ngx_string("proxy"), 1, 0, ngx_http_chat_provider_directives_set_proxy,
+    0 },
 
     { ngx_string("trusted_certificate"), 1, 0,
-      ngx_http_chat_provider_trusted_word, 0 },
+      ngx_http_chat_provider_directives_set_trust, 0 },
 
-    { ngx_string("connect_timeout"), 1, 0, ngx_http_chat_provider_msec,
+    { ngx_string("connect_timeout"), 1, 0,
+    ngx_http_chat_provider_directives_set_msec,
       offsetof(ngx_chat_provider_t, connect_timeout) },
 
-    { ngx_string("first_token_timeout"), 1, 0, ngx_http_chat_provider_msec,
+    { ngx_string("first_token_timeout"), 1, 0,
+    ngx_http_chat_provider_directives_set_msec,
       offsetof(ngx_chat_provider_t, first_token_timeout) },
 
-    { ngx_string("idle_timeout"), 1, 0, ngx_http_chat_provider_msec,
+    { ngx_string("idle_timeout"), 1, 0,
+    ngx_http_chat_provider_directives_set_msec,
       offsetof(ngx_chat_provider_t, idle_timeout) },
 
-    { ngx_string("total_timeout"), 1, 0, ngx_http_chat_provider_msec,
+    { ngx_string("total_timeout"), 1, 0,
+    ngx_http_chat_provider_directives_set_msec,
       offsetof(ngx_chat_provider_t, total_timeout) },
 
-    { ngx_string("retries"), 1, 0, ngx_http_chat_provider_num,
+    { ngx_string("retries"), 1, 0, ngx_http_chat_provider_directives_set_num,
       offsetof(ngx_chat_provider_t, retries) },
 
-    { ngx_string("max_fails"), 1, 0, ngx_http_chat_provider_num,
+    { ngx_string("max_fails"), 1, 0, ngx_http_chat_provider_directives_set_num,
       offsetof(ngx_chat_provider_t, max_fails) },
 
-    { ngx_string("fail_timeout"), 1, 0, ngx_http_chat_provider_msec,
+    { ngx_string("fail_timeout"), 1, 0,
+    ngx_http_chat_provider_directives_set_msec,
       offsetof(ngx_chat_provider_t, fail_timeout) },
 
     { ngx_null_string, 0, 0, NULL, 0 }
@@ -93,48 +104,50 @@ static ngx_http_chat_provider_word_t  ngx_http_chat_provider_directives[] = {
 
 
 char *
-ngx_http_chat_provider_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+ngx_http_chat_provider_directives_handler(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf)
 {
     ngx_http_chat_provider_ctx_t  *ctx = conf;
 
-    ngx_str_t                      *value;
-    ngx_uint_t                      i;
-    ngx_http_chat_provider_word_t  *word;
+    ngx_str_t                           *value;
+    ngx_uint_t                           i;
+    ngx_http_chat_provider_directive_t  *cmd;
 
     value = cf->args->elts;
 
     for (i = 0; ngx_http_chat_provider_directives[i].name.len; i++) {
-        word = &ngx_http_chat_provider_directives[i];
+        cmd = &ngx_http_chat_provider_directives[i];
 
-        if (word->name.len != value[0].len
-            || ngx_strncmp(word->name.data, value[0].data, value[0].len) != 0)
+        if (cmd->name.len != value[0].len
+            || ngx_strncmp(cmd->name.data, value[0].data, value[0].len) != 0)
         {
             continue;
         }
 
-        if (cf->args->nelts != word->args + 1) {
-            return ngx_http_chat_provider_refuse(cf, ctx->provider,
+        if (cf->args->nelts != cmd->args + 1) {
+            return ngx_http_chat_provider_directives_refuse(cf, ctx->provider,
                                     "has an invalid number of arguments");
         }
 
-        if (!word->many && (ctx->seen & ((ngx_uint_t) 1 << i))) {
-            return ngx_http_chat_provider_refuse(cf, ctx->provider,
-                                                 "is duplicate");
+        if (!cmd->repeatable && (ctx->seen & ((ngx_uint_t) 1 << i))) {
+            return ngx_http_chat_provider_directives_refuse(cf, ctx->provider,
+                                                            "is duplicate");
         }
 
         ctx->seen |= (ngx_uint_t) 1 << i;
 
-        return word->set(cf, ctx->provider, word);
+        return cmd->set(cf, ctx->provider, cmd);
     }
 
-    return ngx_http_chat_provider_refuse(cf, ctx->provider,
-                                         "is an unknown directive");
+    return ngx_http_chat_provider_directives_refuse(cf, ctx->provider,
+                                                    "is an unknown directive");
 }
 
 
 static char *
-ngx_http_chat_provider_url(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_url(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_str_t  *value;
 
@@ -142,19 +155,20 @@ ngx_http_chat_provider_url(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     pv->url = value[1];
 
-    return ngx_http_chat_provider_check_url(cf, pv);
+    return ngx_http_chat_provider_directives_check_url(cf, pv);
 }
 
 
 static char *
-ngx_http_chat_provider_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_key(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1], &pv->key)
+    if (ngx_http_chat_env_read_value(cf, &value[0], 1, 1, &value[1], &pv->key)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -167,9 +181,9 @@ ngx_http_chat_provider_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         pv->key.data = (u_char *) "";
     }
 
-    if (!ngx_http_chat_printable(&pv->key)) {
-        return ngx_http_chat_provider_refuse(cf, pv,
-                                             "holds control characters");
+    if (!ngx_http_chat_provider_directives_is_printable(&pv->key)) {
+        return ngx_http_chat_provider_directives_refuse(cf, pv,
+                                            "holds control characters");
     }
 
     return NGX_CONF_OK;
@@ -177,36 +191,41 @@ ngx_http_chat_provider_key(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static char *
-ngx_http_chat_provider_text(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_text(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_str_t  *value, *field;
 
     value = cf->args->elts;
-    field = (ngx_str_t *) ((char *) pv + word->offset);
+    field = (ngx_str_t *) ((char *) pv + cmd->offset);
 
     /* a model's name is not long enough to stand in a file */
 
     if (field == &pv->model) {
         *field = value[1];
 
-    } else if (ngx_http_chat_indirect(cf, &value[0], 0, 0, &value[1], field)
+    } else if (ngx_http_chat_env_read_value(cf, &value[0], 0, 0, &value[1],
+                                            field)
                != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     if (ngx_chat_utf8_check(field->data, field->len) != NGX_OK) {
-        return ngx_http_chat_provider_refuse(cf, pv, "is not valid UTF-8");
+        return ngx_http_chat_provider_directives_refuse(cf, pv,
+                                                        "is not valid UTF-8");
     }
 
     if (field == &pv->model && field->len == 0) {
-        return ngx_http_chat_provider_refuse(cf, pv, "is empty");
+        return ngx_http_chat_provider_directives_refuse(cf, pv, "is empty");
     }
 
-    if (field == &pv->model && !ngx_http_chat_printable(field)) {
-        return ngx_http_chat_provider_refuse(cf, pv,
-                                             "holds control characters");
+    if (field == &pv->model
+        && !ngx_http_chat_provider_directives_is_printable(field))
+    {
+        return ngx_http_chat_provider_directives_refuse(cf, pv,
+                                            "holds control characters");
     }
 
     return NGX_CONF_OK;
@@ -214,8 +233,9 @@ ngx_http_chat_provider_text(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static char *
-ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_param(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_str_t     *value;
     ngx_uint_t     i;
@@ -235,7 +255,8 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
     if (value[1].len == 0
         || ngx_chat_utf8_check(value[1].data, value[1].len) != NGX_OK)
     {
-        return ngx_http_chat_provider_refuse(cf, pv, "has an invalid name");
+        return ngx_http_chat_provider_directives_refuse(cf, pv,
+                                                        "has an invalid name");
     }
 
     if (pv->params == NULL) {
@@ -266,7 +287,7 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     kv->key = value[1];
 
-    if (ngx_http_chat_indirect(cf, &value[0], 0, 0, &value[2], &kv->value)
+    if (ngx_http_chat_env_read_value(cf, &value[0], 0, 0, &value[2], &kv->value)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -286,8 +307,9 @@ ngx_http_chat_provider_param(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static char *
-ngx_http_chat_provider_usage(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_usage(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_str_t  *value;
 
@@ -311,22 +333,23 @@ ngx_http_chat_provider_usage(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static char *
-ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_header(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_str_t     *value, text;
     ngx_keyval_t  *kv;
 
     value = cf->args->elts;
 
-    if (!ngx_http_chat_token(&value[1])) {
+    if (!ngx_http_chat_provider_directives_is_token(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "chat provider \"%V\": \"header\" has an invalid "
                            "name \"%V\"", &pv->name, &value[1]);
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[2], &text)
+    if (ngx_http_chat_env_read_value(cf, &value[0], 1, 1, &value[2], &text)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -336,9 +359,9 @@ ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         return NGX_CONF_OK;
     }
 
-    if (!ngx_http_chat_printable(&text)) {
-        return ngx_http_chat_provider_refuse(cf, pv,
-                                             "holds control characters");
+    if (!ngx_http_chat_provider_directives_is_printable(&text)) {
+        return ngx_http_chat_provider_directives_refuse(cf, pv,
+                                            "holds control characters");
     }
 
     if (pv->headers == NULL) {
@@ -361,24 +384,27 @@ ngx_http_chat_provider_header(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static char *
-ngx_http_chat_provider_proxy_word(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
-    return ngx_http_chat_provider_proxy(cf, pv);
+    return ngx_http_chat_provider_network_read_proxy(cf, pv);
 }
 
 
 static char *
-ngx_http_chat_provider_trusted_word(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_trust(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
-    return ngx_http_chat_provider_trusted(cf, pv);
+    return ngx_http_chat_provider_network_read_trust(cf, pv);
 }
 
 
 static char *
-ngx_http_chat_provider_msec(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_msec(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_int_t   ms;
     ngx_str_t  *value;
@@ -397,15 +423,16 @@ ngx_http_chat_provider_msec(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         return NGX_CONF_ERROR;
     }
 
-    *(ngx_msec_t *) ((char *) pv + word->offset) = (ngx_msec_t) ms;
+    *(ngx_msec_t *) ((char *) pv + cmd->offset) = (ngx_msec_t) ms;
 
     return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_chat_provider_num(ngx_conf_t *cf, ngx_chat_provider_t *pv,
-    ngx_http_chat_provider_word_t *word)
+ngx_http_chat_provider_directives_set_num(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
 {
     ngx_int_t   n;
     ngx_str_t  *value;
@@ -422,7 +449,7 @@ ngx_http_chat_provider_num(ngx_conf_t *cf, ngx_chat_provider_t *pv,
         return NGX_CONF_ERROR;
     }
 
-    *(ngx_uint_t *) ((char *) pv + word->offset) = (ngx_uint_t) n;
+    *(ngx_uint_t *) ((char *) pv + cmd->offset) = (ngx_uint_t) n;
 
     return NGX_CONF_OK;
 }
@@ -431,7 +458,8 @@ ngx_http_chat_provider_num(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 /* the line that is being read is no good */
 
 static char *
-ngx_http_chat_provider_refuse(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+ngx_http_chat_provider_directives_refuse(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
     const char *reason)
 {
     ngx_str_t  *value;
@@ -446,7 +474,8 @@ ngx_http_chat_provider_refuse(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 char *
-ngx_http_chat_provider_check_url(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_directives_check_url(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv)
 {
     size_t      host;
     u_char     *p;
@@ -518,7 +547,7 @@ invalid:
 
 
 ngx_uint_t
-ngx_http_chat_printable(ngx_str_t *s)
+ngx_http_chat_provider_directives_is_printable(ngx_str_t *s)
 {
     u_char  *p;
 
@@ -534,7 +563,7 @@ ngx_http_chat_printable(ngx_str_t *s)
 
 
 ngx_uint_t
-ngx_http_chat_token(ngx_str_t *s)
+ngx_http_chat_provider_directives_is_token(ngx_str_t *s)
 {
     u_char  *p;
 

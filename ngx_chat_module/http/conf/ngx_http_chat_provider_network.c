@@ -3,27 +3,30 @@
 #include "ngx_http_chat_env.h"
 
 
-static char *ngx_http_chat_provider_set_proxy(ngx_conf_t *cf,
+static char *ngx_http_chat_provider_network_set_proxy(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_str_t *text, const char *what);
-static ngx_uint_t ngx_http_chat_provider_is_proxy(ngx_str_t *text);
-static ngx_int_t ngx_http_chat_provider_env_proxy(ngx_conf_t *cf,
+static ngx_uint_t ngx_http_chat_provider_network_is_proxy(ngx_str_t *text);
+static ngx_int_t ngx_http_chat_provider_network_get_proxy(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_str_t *value);
-static ngx_int_t ngx_http_chat_provider_env_no_proxy(ngx_conf_t *cf,
+static ngx_int_t ngx_http_chat_provider_network_get_no_proxy(ngx_conf_t *cf,
     ngx_str_t *value);
-static ngx_uint_t ngx_http_chat_provider_no_proxy(ngx_conf_t *cf,
+static ngx_uint_t ngx_http_chat_provider_network_is_direct(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_str_t *list);
-static ngx_uint_t ngx_http_chat_provider_is_in(ngx_url_t *u, ngx_str_t *item);
-static ngx_int_t ngx_http_chat_provider_copy(ngx_conf_t *cf, ngx_str_t *dst,
+static ngx_uint_t ngx_http_chat_provider_network_matches(ngx_url_t *u,
+    ngx_str_t *item);
+static ngx_int_t ngx_http_chat_provider_network_copy(ngx_conf_t *cf,
+    ngx_str_t *dst,
     ngx_str_t *src);
 
 
-static const char  *ngx_http_chat_proxy_schemes[] = {
+static const char  *ngx_http_chat_provider_network_schemes[] = {
     "http", "https", "socks4", "socks4a", "socks5", "socks5h", NULL
 };
 
 
 char *
-ngx_http_chat_provider_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_network_read_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv)
 {
     ngx_str_t  *value, text;
 
@@ -32,7 +35,7 @@ ngx_http_chat_provider_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     ngx_str_null(&text);
 
     if (ngx_strcmp(value[1].data, "off") != 0
-        && ngx_http_chat_indirect(cf, &value[0], 1, 1, &value[1], &text)
+        && ngx_http_chat_env_read_value(cf, &value[0], 1, 1, &value[1], &text)
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -40,18 +43,19 @@ ngx_http_chat_provider_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
     /* an explicit proxy is for all hosts: no_proxy does not apply */
 
-    return ngx_http_chat_provider_set_proxy(cf, pv, &text, "\"proxy\"");
+    return ngx_http_chat_provider_network_set_proxy(cf, pv, &text, "\"proxy\"");
 }
 
 
 static char *
-ngx_http_chat_provider_set_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+ngx_http_chat_provider_network_set_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
     ngx_str_t *text, const char *what)
 {
     u_char      *p, *last;
     ngx_str_t    host;
 
-    if (ngx_http_chat_provider_copy(cf, &pv->proxy, text) != NGX_OK) {
+    if (ngx_http_chat_provider_network_copy(cf, &pv->proxy, text) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -61,7 +65,7 @@ ngx_http_chat_provider_set_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
     /* without the URL itself, which may hold a password */
 
-    if (!ngx_http_chat_provider_is_proxy(text)) {
+    if (!ngx_http_chat_provider_network_is_proxy(text)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "chat provider \"%V\": %s is no URL of a proxy, "
                            "such as \"http://host:port\"", &pv->name, what);
@@ -91,7 +95,7 @@ ngx_http_chat_provider_set_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 /* [scheme://][user:password@]host[:port][/] */
 
 static ngx_uint_t
-ngx_http_chat_provider_is_proxy(ngx_str_t *text)
+ngx_http_chat_provider_network_is_proxy(ngx_str_t *text)
 {
     u_char       *p, *last, *host;
     size_t        len;
@@ -115,7 +119,7 @@ ngx_http_chat_provider_is_proxy(ngx_str_t *text)
         len = p - text->data;
 
         for (i = 0; /* void */ ; i++) {
-            scheme = ngx_http_chat_proxy_schemes[i];
+            scheme = ngx_http_chat_provider_network_schemes[i];
 
             if (scheme == NULL) {
                 return 0;
@@ -144,7 +148,8 @@ ngx_http_chat_provider_is_proxy(ngx_str_t *text)
 
 
 char *
-ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_network_init_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv)
 {
     ngx_int_t  rc;
     ngx_str_t  value;
@@ -153,7 +158,7 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_OK;
     }
 
-    rc = ngx_http_chat_provider_env_proxy(cf, pv, &value);
+    rc = ngx_http_chat_provider_network_get_proxy(cf, pv, &value);
 
     if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
@@ -164,14 +169,14 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_OK;
     }
 
-    if (ngx_http_chat_provider_set_proxy(cf, pv, &value,
-                                         "the environment's proxy")
+    if (ngx_http_chat_provider_network_set_proxy(cf, pv, &value,
+                                                 "the environment's proxy")
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    rc = ngx_http_chat_provider_env_no_proxy(cf, &value);
+    rc = ngx_http_chat_provider_network_get_no_proxy(cf, &value);
 
     if (rc == NGX_DECLINED) {
         return NGX_CONF_OK;
@@ -181,7 +186,7 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_chat_provider_no_proxy(cf, pv, &value)) {
+    if (ngx_http_chat_provider_network_is_direct(cf, pv, &value)) {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, cf->log, 0,
                        "chat provider \"%V\" is asked without a proxy: its "
                        "host is in no_proxy", &pv->name);
@@ -200,28 +205,29 @@ ngx_http_chat_provider_default_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv)
  */
 
 static ngx_int_t
-ngx_http_chat_provider_env_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+ngx_http_chat_provider_network_get_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
     ngx_str_t *value)
 {
     ngx_int_t  rc;
 
     if (ngx_strncasecmp(pv->url.data, (u_char *) "https:", 6) == 0) {
-        rc = ngx_http_chat_env(cf, "https_proxy", 1, value);
+        rc = ngx_http_chat_env_get(cf, "https_proxy", 1, value);
 
         if (rc == NGX_DECLINED) {
-            rc = ngx_http_chat_env(cf, "HTTPS_PROXY", 1, value);
+            rc = ngx_http_chat_env_get(cf, "HTTPS_PROXY", 1, value);
         }
 
     } else {
-        rc = ngx_http_chat_env(cf, "http_proxy", 1, value);
+        rc = ngx_http_chat_env_get(cf, "http_proxy", 1, value);
     }
 
     if (rc == NGX_DECLINED) {
-        rc = ngx_http_chat_env(cf, "all_proxy", 1, value);
+        rc = ngx_http_chat_env_get(cf, "all_proxy", 1, value);
     }
 
     if (rc == NGX_DECLINED) {
-        rc = ngx_http_chat_env(cf, "ALL_PROXY", 1, value);
+        rc = ngx_http_chat_env_get(cf, "ALL_PROXY", 1, value);
     }
 
     return rc;
@@ -229,14 +235,14 @@ ngx_http_chat_provider_env_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static ngx_int_t
-ngx_http_chat_provider_env_no_proxy(ngx_conf_t *cf, ngx_str_t *value)
+ngx_http_chat_provider_network_get_no_proxy(ngx_conf_t *cf, ngx_str_t *value)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_chat_env(cf, "no_proxy", 0, value);
+    rc = ngx_http_chat_env_get(cf, "no_proxy", 0, value);
 
     if (rc == NGX_DECLINED) {
-        rc = ngx_http_chat_env(cf, "NO_PROXY", 0, value);
+        rc = ngx_http_chat_env_get(cf, "NO_PROXY", 0, value);
     }
 
     return rc;
@@ -249,7 +255,8 @@ ngx_http_chat_provider_env_no_proxy(ngx_conf_t *cf, ngx_str_t *value)
  */
 
 static ngx_uint_t
-ngx_http_chat_provider_no_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
+ngx_http_chat_provider_network_is_direct(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
     ngx_str_t *list)
 {
     u_char     *p, *last;
@@ -289,7 +296,7 @@ ngx_http_chat_provider_no_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
         item.len = p - item.data;
 
-        if (item.len && ngx_http_chat_provider_is_in(&u, &item)) {
+        if (item.len && ngx_http_chat_provider_network_matches(&u, &item)) {
             return 1;
         }
 
@@ -301,7 +308,7 @@ ngx_http_chat_provider_no_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv,
 
 
 static ngx_uint_t
-ngx_http_chat_provider_is_in(ngx_url_t *u, ngx_str_t *item)
+ngx_http_chat_provider_network_matches(ngx_url_t *u, ngx_str_t *item)
 {
     u_char       *end;
     ngx_str_t     host, name;
@@ -350,7 +357,8 @@ ngx_http_chat_provider_is_in(ngx_url_t *u, ngx_str_t *item)
 /* with a zero behind it */
 
 static ngx_int_t
-ngx_http_chat_provider_copy(ngx_conf_t *cf, ngx_str_t *dst, ngx_str_t *src)
+ngx_http_chat_provider_network_copy(ngx_conf_t *cf, ngx_str_t *dst,
+    ngx_str_t *src)
 {
     u_char  *p;
 
@@ -369,7 +377,8 @@ ngx_http_chat_provider_copy(ngx_conf_t *cf, ngx_str_t *dst, ngx_str_t *src)
 
 
 char *
-ngx_http_chat_provider_trusted(ngx_conf_t *cf, ngx_chat_provider_t *pv)
+ngx_http_chat_provider_network_read_trust(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv)
 {
     u_char      *p;
     ngx_int_t    rc;
@@ -414,7 +423,7 @@ ngx_http_chat_provider_trusted(ngx_conf_t *cf, ngx_chat_provider_t *pv)
 
     /* contents are kept: the filler may not be allowed to read the file */
 
-    if (ngx_http_chat_indirect(cf, &value[0], 0, 0, &text, &pv->trusted)
+    if (ngx_http_chat_env_read_value(cf, &value[0], 0, 0, &text, &pv->trusted)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;

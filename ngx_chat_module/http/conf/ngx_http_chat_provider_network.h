@@ -13,11 +13,13 @@
 
 
 /* the words "proxy" and "trusted_certificate" of a block: cf->args */
-char *ngx_http_chat_provider_proxy(ngx_conf_t *cf, ngx_chat_provider_t *pv);
-char *ngx_http_chat_provider_trusted(ngx_conf_t *cf, ngx_chat_provider_t *pv);
+char *ngx_http_chat_provider_network_read_proxy(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
+char *ngx_http_chat_provider_network_read_trust(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv);
 
 /* once the block is read: a proxy that it does not name, as libcurl does */
-char *ngx_http_chat_provider_default_proxy(ngx_conf_t *cf,
+char *ngx_http_chat_provider_network_init_proxy(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
 
 

@@ -17,18 +17,18 @@ typedef struct {
 } ngx_http_chat_redis_upstream_round_t;
 
 
-static ngx_uint_t ngx_http_chat_redis_upstream_usable(ngx_conf_t *cf,
+static ngx_uint_t ngx_http_chat_redis_upstream_is_usable(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
-static ngx_http_upstream_init_pt ngx_http_chat_redis_upstream_method(
+static ngx_http_upstream_init_pt ngx_http_chat_redis_upstream_find_method(
     ngx_conf_t *cf, const char *name);
-static ngx_command_t *ngx_http_chat_redis_upstream_directive(ngx_conf_t *cf,
-    ngx_str_t *name);
-static ngx_int_t ngx_http_chat_redis_upstream_init(void *data,
+static ngx_command_t *ngx_http_chat_redis_upstream_find_directive(
+    ngx_conf_t *cf, ngx_str_t *name);
+static ngx_int_t ngx_http_chat_redis_upstream_init_handler(void *data,
     ngx_peer_connection_t *pc, ngx_pool_t *pool);
 
 
 ngx_int_t
-ngx_http_chat_redis_upstream(ngx_conf_t *cf, ngx_str_t *host,
+ngx_http_chat_redis_upstream_create(ngx_conf_t *cf, ngx_str_t *host,
     ngx_uint_t no_port,
     const char *what, ngx_chat_redis_upstream_t **group)
 {
@@ -49,7 +49,7 @@ ngx_http_chat_redis_upstream(ngx_conf_t *cf, ngx_str_t *host,
         return NGX_ERROR;
     }
 
-    if (!ngx_http_chat_redis_upstream_usable(cf, us)) {
+    if (!ngx_http_chat_redis_upstream_is_usable(cf, us)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "%s names the upstream \"%V\", which is balanced by a "
                       "method that may need a request: only round robin, "
@@ -63,7 +63,7 @@ ngx_http_chat_redis_upstream(ngx_conf_t *cf, ngx_str_t *host,
         return NGX_ERROR;
     }
 
-    (*group)->init = ngx_http_chat_redis_upstream_init;
+    (*group)->init = ngx_http_chat_redis_upstream_init_handler;
     (*group)->data = us;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, cf->log, 0,
@@ -101,7 +101,7 @@ ngx_http_chat_redis_upstream_find(ngx_conf_t *cf, ngx_str_t *host)
 
 
 static ngx_uint_t
-ngx_http_chat_redis_upstream_usable(ngx_conf_t *cf,
+ngx_http_chat_redis_upstream_is_usable(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us)
 {
     ngx_http_upstream_init_pt  init;
@@ -110,8 +110,8 @@ ngx_http_chat_redis_upstream_usable(ngx_conf_t *cf,
 
     return init == NULL
            || init == ngx_http_upstream_init_round_robin
-           || init == ngx_http_chat_redis_upstream_method(cf, "least_conn")
-           || init == ngx_http_chat_redis_upstream_method(cf, "random");
+           || init == ngx_http_chat_redis_upstream_find_method(cf, "least_conn")
+           || init == ngx_http_chat_redis_upstream_find_method(cf, "random");
 }
 
 
@@ -121,7 +121,7 @@ ngx_http_chat_redis_upstream_usable(ngx_conf_t *cf,
  */
 
 static ngx_http_upstream_init_pt
-ngx_http_chat_redis_upstream_method(ngx_conf_t *cf, const char *name)
+ngx_http_chat_redis_upstream_find_method(ngx_conf_t *cf, const char *name)
 {
     void                          **srv_conf, *conf;
     ngx_str_t                       word;
@@ -134,7 +134,7 @@ ngx_http_chat_redis_upstream_method(ngx_conf_t *cf, const char *name)
     word.len = ngx_strlen(name);
     word.data = (u_char *) name;
 
-    cmd = ngx_http_chat_redis_upstream_directive(cf, &word);
+    cmd = ngx_http_chat_redis_upstream_find_directive(cf, &word);
 
     conf = ngx_pcalloc(cf->temp_pool, NGX_HTTP_CHAT_REDIS_UPSTREAM_CONF);
     srv_conf = ngx_pcalloc(cf->temp_pool,
@@ -169,7 +169,7 @@ ngx_http_chat_redis_upstream_method(ngx_conf_t *cf, const char *name)
 
 
 static ngx_command_t *
-ngx_http_chat_redis_upstream_directive(ngx_conf_t *cf, ngx_str_t *name)
+ngx_http_chat_redis_upstream_find_directive(ngx_conf_t *cf, ngx_str_t *name)
 {
     ngx_uint_t      i;
     ngx_command_t  *cmd;
@@ -198,7 +198,7 @@ ngx_http_chat_redis_upstream_directive(ngx_conf_t *cf, ngx_str_t *name)
 
 
 static ngx_int_t
-ngx_http_chat_redis_upstream_init(void *data, ngx_peer_connection_t *pc,
+ngx_http_chat_redis_upstream_init_handler(void *data, ngx_peer_connection_t *pc,
     ngx_pool_t *pool)
 {
     ngx_http_upstream_srv_conf_t *us = data;
@@ -236,24 +236,4 @@ ngx_http_chat_redis_upstream_init(void *data, ngx_peer_connection_t *pc,
                    &us->host);
 
     return NGX_OK;
-}
-
-
-ngx_resolver_t *
-ngx_http_chat_postconf_resolver(ngx_conf_t *cf, ngx_msec_t *timeout)
-{
-    ngx_http_core_loc_conf_t  *core;
-
-    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* nginx's dummy resolver, where none is configured, has no servers */
-
-    if (core->resolver == NULL || core->resolver->connections.nelts == 0) {
-        return NULL;
-    }
-
-    *timeout = (core->resolver_timeout == NGX_CONF_UNSET_MSEC)
-               ? 30000 : core->resolver_timeout;
-
-    return core->resolver;
 }
