@@ -13,12 +13,16 @@ PROVIDER_UTS = $(BUILD)/ut_provider_fault $(BUILD)/ut_provider_json \
 FAILOVER_OBJS = $(BUILD)/ngx_chat_failover.o $(BUILD)/ngx_chat_peers.o \
                 $(BUILD)/fake_loop.o
 
-TESTS += $(BUILD)/ut_failover $(PROVIDER_UTS)
+TESTS += $(BUILD)/ut_failover $(BUILD)/ut_conversation $(PROVIDER_UTS)
 
 
 $(PROVIDER_UTS): $(BUILD)/ut_%: $(BUILD)/ut_%.o $(PROVIDER_OBJS) $(UT_OBJS) \
                                 $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ut_conversation: $(BUILD)/ut_conversation.o $(FAILOVER_OBJS) \
+                          $(BUILD)/ngx_chat_conversation.o $(UT_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/ut_failover: $(BUILD)/ut_failover.o $(FAILOVER_OBJS) $(UT_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^
