@@ -478,6 +478,10 @@ ngx_chat_job_set_abandoned(ngx_chat_job_t *job)
     job->no_subscribers = 1;
     job->abandoned = ngx_current_msec;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat job has no subscribers, cancel:%ui",
+                   (ngx_uint_t) job->task.cancel);
+
     ngx_chat_job_advance_renewal(job);
 }
 
@@ -552,6 +556,9 @@ ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs)
         ngx_chat_job_stop_asking(job);
 
         job->give_back = 1;
+
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                       "chat job is given back");
 
         ngx_chat_job_write(job);
     }

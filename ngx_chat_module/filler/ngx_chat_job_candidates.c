@@ -78,6 +78,9 @@ ngx_chat_job_add_candidate(ngx_chat_job_t *job, ngx_str_t *name, ngx_str_t *fp)
         return;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat candidate \"%V\"", name);
+
     pv = peer->provider;
 
     if (fp->len == NGX_CHAT_FP_LEN

@@ -99,7 +99,7 @@ struct ngx_chat_job_s {
     unsigned                   restart:1;  /* the next chunk starts over */
     unsigned                   sent_any:1;  /* chunks were sent since then */
     unsigned                   renew:1;    /* the lease is due */
-    unsigned                   no_subscribers:1;  /* no listeners */
+    unsigned                   no_subscribers:1;  /* of the last append */
     unsigned                   cancel:1;   /* to be asked about that */
     unsigned                   give_back:1;
     unsigned                   lost:1;     /* once already */

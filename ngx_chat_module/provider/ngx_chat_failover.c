@@ -103,6 +103,11 @@ ngx_chat_failover_next(ngx_chat_failover_t *c, ngx_msec_t *delay)
     c->candidate = candidate;
     c->started = ngx_current_msec;
 
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, c->log, 0,
+                   "chat failover asks \"%V\", round:%ui fails:%ui down:%d",
+                   &candidate->peer->provider->name, c->round,
+                   candidate->peer->fails, (int) candidate->peer->down);
+
     ngx_chat_peer_report_call(candidate->peer);
 
     return NGX_OK;
@@ -222,6 +227,12 @@ ngx_chat_failover_report(ngx_chat_failover_t *c, ngx_chat_outcome_t *outcome)
 
     candidate = c->candidate;
     peer = candidate->peer;
+
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, c->log, 0,
+                   "chat failover report \"%V\", answered:%d final:%d "
+                   "retry:%d", &peer->provider->name,
+                   (int) outcome->answered, (int) outcome->final,
+                   (int) outcome->retry);
 
     if (outcome->answered) {
         peer->answers++;

@@ -127,8 +127,9 @@ ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     if (ngx_http_chat_direct_n >= chmcf->direct_limit) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "%ui questions are asked directly already: "
-                      "chat_direct_limit", chmcf->direct_limit);
+                      "chat question is refused: %ui questions are asked "
+                      "directly already: chat_direct_limit",
+                      chmcf->direct_limit);
 
         *e = ngx_http_chat_is_direct(r) ? NGX_CHAT_E_QUEUE_FULL
                                         : NGX_CHAT_E_REDIS_DOWN;
@@ -153,6 +154,10 @@ ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     d->channel = ch;
 
     ngx_http_chat_direct_n++;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat direct start, providers:%ui running:%ui",
+                   d->conversation.failover.n, ngx_http_chat_direct_n);
 
     ngx_chat_conversation_start(&d->conversation);
 
@@ -326,6 +331,9 @@ ngx_http_chat_direct_abandoned_handler(void *data)
 {
     ngx_http_chat_direct_t *d = data;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &d->log, 0,
+                   "chat direct abandoned, cancel:%d", (int) d->cancel);
+
     d->left = ngx_current_msec;
 
     if (ngx_exiting) {
@@ -384,6 +392,9 @@ static void
 ngx_http_chat_direct_fail(ngx_http_chat_direct_t *d, ngx_chat_error_e e)
 {
     ngx_chat_event_t  ev;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &d->log, 0,
+                   "chat direct failed, error:%ui", (ngx_uint_t) e);
 
     ngx_chat_error_event(&ev, e);
 

@@ -237,6 +237,9 @@ ngx_http_chat_upstream_resolve(ngx_http_chat_upstream_t *up)
 
     up->resolve = ctx;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, up->request->connection->log, 0,
+                   "chat upstream resolve \"%V\"", &ctx->name);
+
     if (ngx_resolve_name(ctx) == NGX_OK) {
         return;
     }
@@ -331,6 +334,10 @@ ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up)
 
     r = up->request;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat upstream connect \"%V\", addresses:%ui",
+                   &up->provider_upstream->name, up->naddrs);
+
     if (ngx_http_upstream_create(r) != NGX_OK) {
         ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_LOCAL);
         ngx_http_chat_upstream_close(up);
@@ -402,7 +409,7 @@ static void
 ngx_http_chat_upstream_abort_handler(ngx_http_request_t *r)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "http chat upstream abort");
+                   "chat upstream abort");
 }
 
 
@@ -438,6 +445,10 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
     u->keepalive = (up->eof && !up->close
                     && up->call.fault.error == NGX_CHAT_E_NONE) ? 1 : 0;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat upstream close, eof:%d keepalive:%d",
+                   (int) up->eof, (int) u->keepalive);
+
     (*u->cleanup)(r);
 }
 
@@ -450,7 +461,7 @@ ngx_http_chat_upstream_finalize_handler(ngx_http_request_t *r, ngx_int_t rc)
     up = r->upstream->input_filter_ctx;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "http chat upstream finalize: %i", rc);
+                   "chat upstream finalize rc:%i", rc);
 
     if (rc != NGX_DONE) {
         ngx_http_chat_upstream_fail(up, rc);

@@ -64,12 +64,13 @@ ngx_http_chat_upstream_status_handler(ngx_http_request_t *r)
 
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "upstream sent no valid HTTP/1.0 header");
+                      "chat provider \"%V\" sent no valid HTTP header",
+                      &up->call.provider->name);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "http chat upstream status %ui", up->status.code);
+                   "chat upstream status:%ui", up->status.code);
 
     up->left = -1;
 
@@ -110,7 +111,8 @@ ngx_http_chat_upstream_header_handler(ngx_http_request_t *r)
 
     if (rc != NGX_HTTP_PARSE_HEADER_DONE) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "upstream sent invalid header");
+                      "chat provider \"%V\" sent an invalid header",
+                      &up->call.provider->name);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
