@@ -3,7 +3,7 @@
 # What nobody shall learn, wherever it is looked for: keys and passwords.  What
 # nobody shall be able to write: headers and events.  What a filler is and
 # has.  (Logs at other levels are in logs.t, the environment that a child would
-# inherit in environment.t, rights in Redis in acl.t.)
+# inherit in environment_processes.t, privileges in Redis in acl.t.)
 
 use warnings;
 use strict;

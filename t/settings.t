@@ -11,7 +11,6 @@ use lib 't/lib';
 use Test::Nginx::Socket 'no_plan';
 use Chat::Blocks;
 use Chat::Test ();
-use JSON::PP ();
 
 my $dir = Chat::Test::test_dir();
 my %file = ('system.txt' => "Answer \"well\".\nAlways: \xe2\x82\xac\n",
@@ -26,40 +25,6 @@ foreach my $name (sort keys %file) {
 }
 
 $ENV{TEST_NGINX_CHAT_FILES} = $dir;
-
-# "--- sent_headers": lines that the provider got, or with "not" before them it
-# did not; "--- sent": the body, as JSON
-
-add_response_body_check(sub {
-    my ($block) = @_;
-    my $stats = Chat::Test::provider_stats(chat_provider);
-    my $name = $block->name;
-
-    foreach my $line (split(/\n/, $block->sent_headers // '')) {
-        my ($not, $pattern) = $line =~ /^(not )?(.*)$/ or next;
-
-        next unless length $pattern;
-
-        if ($not) {
-            Test::More::unlike($stats->{last_headers}, qr/^$pattern/mi,
-                               "$name - the provider got no $pattern");
-
-        } else {
-            Test::More::like($stats->{last_headers}, qr/^\Q$pattern\E\r?$/m,
-                             "$name - the provider got $pattern");
-        }
-    }
-
-    if (defined $block->sent) {
-        my $json = JSON::PP->new->utf8;
-        my $request = $stats->{last_request};
-
-        utf8::encode($request);
-        Test::More::is_deeply($json->decode($request),
-                              $json->decode($block->sent),
-                              "$name - the provider got this body");
-    }
-});
 
 no_shuffle();
 no_long_string();

@@ -29,12 +29,18 @@ package Chat::Blocks;
 #                            "-" is a stream of three chunks
 #     --- asks: question     POST /chat with this question; one a line
 #     --- init               before the requests: perl, which may block_ask()
+#     --- sent_headers       lines of what the provider got last, or with "not"
+#                            before it what was nowhere in them
+#     --- sent               its body, as JSON
+#     --- env                NAME=value: the environment of this block
 #     --- alerts_allowed     leaves out the check of the log
 
 use warnings;
 use strict;
 
 use Exporter qw(import);
+use JSON::PP ();
+use Test::More ();
 use Test::Nginx::Socket;
 
 use Chat::Answer ();
@@ -110,6 +116,7 @@ sub chat_blocks {
     # behind those of the file, which may set what a section stands for
 
     push(@Test::Nginx::Util::BlockPreprocessors, \&_prepare);
+    add_response_body_check(\&_check_sent);
 }
 
 
@@ -161,9 +168,60 @@ sub block_ask {
 sub block_get { return block_ask(method => 'GET', path => @_) }
 
 
+# what the module reads is no concern of a block that does not say so
+
+sub _prepare_env {
+    my ($block) = @_;
+
+    delete @ENV{grep { /^(?:OPENAI_|REDIS_URL|CELERY_|CACHE_TTL|CHAT_ENV_)/ }
+                keys %ENV};
+
+    foreach (split(/\n/, $block->env // '')) {
+        my ($name, $value) = /^(\w+)=(.*)$/ or next;
+
+        $value =~ s/\$(TEST_NGINX_\w+)/$ENV{$1}/g;
+        $ENV{$name} = $value;
+    }
+}
+
+
+sub _check_sent {
+    my ($block) = @_;
+
+    return unless defined $block->sent_headers || defined $block->sent;
+
+    my $stats = Chat::Test::provider_stats($provider);
+    my $name = $block->name;
+
+    foreach my $line (split(/\n/, $block->sent_headers // '')) {
+        my ($not, $text) = $line =~ /^(not )?(.+)$/ or next;
+
+        if ($not) {
+            Test::More::unlike($stats->{last_headers}, qr/\Q$text\E/i,
+                               "$name - the provider got no $text");
+
+        } else {
+            Test::More::like($stats->{last_headers}, qr/^\Q$text\E\r?$/m,
+                             "$name - the provider got $text");
+        }
+    }
+
+    if (defined $block->sent) {
+        my $json = JSON::PP->new->utf8;
+        my $request = $stats->{last_request};
+
+        utf8::encode($request);
+        Test::More::is_deeply($json->decode($request),
+                              $json->decode($block->sent),
+                              "$name - the provider got this body");
+    }
+}
+
+
 sub _prepare {
     my ($block) = @_;
 
+    _prepare_env($block);
     _prepare_conf($block);
 
     if (defined $block->asks) {
