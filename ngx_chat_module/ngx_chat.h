@@ -1,6 +1,6 @@
 
 /*
- * Definitions shared by all floors: the record of one event of a generation,
+ * Definitions shared by all layers: the record of one event of a generation,
  * the lengths of the names it travels under, and forward typedefs.
  *
  * A generation is one provider call and the answer it makes.  Its events are

@@ -67,7 +67,7 @@ __DATA__
 --- response_headers_like eval
 "$::limit(?:5\\d\\d|600)"
 --- error_log
-question was not accepted: miss_limit
+was not accepted: miss_limit
 
 
 

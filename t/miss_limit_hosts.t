@@ -92,7 +92,7 @@ is(provider_stats($provider, $second->{question}), 0,
 is(scalar(grep { /\Q@{[ key_of($second->{question}) ]}\E/ }
           @{ $redis->cmd('KEYS', '*') }), 0,
           'the second one: nothing is opened');
-like($nginx->error_log, qr/question was not accepted: miss_limit/,
+like($nginx->error_log, qr/was not accepted: miss_limit/,
      'the second one: logged with its code');
 
 # hits are free, on both

@@ -37,7 +37,7 @@ static ngx_chat_error_t  ngx_chat_errors[] = {
                    "Please try again later.")
     },
 
-    [NGX_CHAT_E_PROVIDER_AWAY] = {
+    [NGX_CHAT_E_PROVIDER_UNREACHABLE] = {
         500, ngx_string("provider_refused"),
         ngx_string("The provider cannot be reached. Please try again later.")
     },

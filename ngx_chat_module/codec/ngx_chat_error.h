@@ -21,8 +21,8 @@ typedef enum {
     NGX_CHAT_E_QUEUE_FULL,
     NGX_CHAT_E_QUEUE_TIMEOUT,
     NGX_CHAT_E_PROVIDER_REFUSED,
-    NGX_CHAT_E_PROVIDER_AWAY,         /* provider_refused too, but for its */
-    NGX_CHAT_E_QUESTION_REFUSED,      /* message, and so is this */
+    NGX_CHAT_E_PROVIDER_UNREACHABLE,  /* provider_refused, another message */
+    NGX_CHAT_E_QUESTION_REFUSED,      /* likewise */
     NGX_CHAT_E_PROVIDER_RATE_LIMITED,
     NGX_CHAT_E_PROVIDER_TIMEOUT,
     NGX_CHAT_E_PROVIDER_BROKEN,

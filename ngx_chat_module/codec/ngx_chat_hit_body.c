@@ -3,89 +3,87 @@
 #include "ngx_chat_json.h"
 
 
-static void ngx_chat_hit_body_frame(ngx_chat_hit_body_t *rp);
-static u_char *ngx_chat_hit_body_part(ngx_chat_sse_event_part_t *part,
-    u_char *p,
-    u_char *last);
+static void ngx_chat_hit_body_next_event(ngx_chat_hit_body_t *hb);
+static u_char *ngx_chat_hit_body_write_part(
+    ngx_chat_sse_event_part_t *part, u_char *p, u_char *last);
 
 
 void
-ngx_chat_hit_body_init(ngx_chat_hit_body_t *rp, ngx_chat_answer_t *answer)
+ngx_chat_hit_body_init(ngx_chat_hit_body_t *hb, ngx_chat_answer_t *answer)
 {
-    ngx_memzero(rp, sizeof(ngx_chat_hit_body_t));
+    ngx_memzero(hb, sizeof(ngx_chat_hit_body_t));
 
-    rp->answer = answer;
-    rp->chunk_lens = answer->chunk_lens;
-    rp->text = answer->text.data;
+    hb->answer = answer;
+    hb->chunk_lens = answer->chunk_lens;
+    hb->text = answer->text.data;
 }
 
 
 u_char *
-ngx_chat_hit_body_write(ngx_chat_hit_body_t *rp, u_char *p, u_char *last)
+ngx_chat_hit_body_write(ngx_chat_hit_body_t *hb, u_char *p, u_char *last)
 {
-    if (rp->nparts == 0) {
-        ngx_chat_hit_body_frame(rp);
+    if (hb->nparts == 0) {
+        ngx_chat_hit_body_next_event(hb);
     }
 
-    while (!rp->done) {
+    while (!hb->done) {
 
-        p = ngx_chat_hit_body_part(&rp->parts[rp->part], p, last);
+        p = ngx_chat_hit_body_write_part(&hb->parts[hb->part], p, last);
 
-        if (rp->parts[rp->part].bytes.len) {
+        if (hb->parts[hb->part].bytes.len) {
             break;
         }
 
-        if (++rp->part < rp->nparts) {
+        if (++hb->part < hb->nparts) {
             continue;
         }
 
-        if (rp->status == NGX_CHAT_COMPLETED) {
-            rp->done = 1;
+        if (hb->status == NGX_CHAT_COMPLETED) {
+            hb->done = 1;
             break;
         }
 
-        rp->chunks++;
+        hb->chunks++;
 
-        ngx_chat_hit_body_frame(rp);
+        ngx_chat_hit_body_next_event(hb);
     }
 
     return p;
 }
 
 
-/* the next one */
-
 static void
-ngx_chat_hit_body_frame(ngx_chat_hit_body_t *rp)
+ngx_chat_hit_body_next_event(ngx_chat_hit_body_t *hb)
 {
     size_t             len;
     ngx_chat_event_t   ev;
 
     ngx_memzero(&ev, sizeof(ngx_chat_event_t));
 
-    if (ngx_chat_answer_next_len(&rp->chunk_lens, &len) == NGX_OK) {
+    if (ngx_chat_answer_next_len(&hb->chunk_lens, &len) == NGX_OK) {
         ev.status = NGX_CHAT_STREAMING;
         ev.text.len = len;
-        ev.text.data = rp->text;
+        ev.text.data = hb->text;
 
-        rp->text += len;
+        hb->text += len;
 
     } else {
         ev.status = NGX_CHAT_COMPLETED;
-        ev.text = rp->answer->text;
-        ev.code = rp->answer->finish;
+        ev.text = hb->answer->text;
+        ev.code = hb->answer->finish;
     }
 
-    rp->status = ev.status;
-    rp->part = 0;
-    rp->nparts = ngx_chat_sse_event_parts(rp->parts, &ev);
+    hb->status = ev.status;
+    hb->part = 0;
+    hb->nparts = ngx_chat_sse_event_parts(hb->parts, &ev);
 }
 
 
 /* takes what it writes off the part; a byte may need six when escaped */
 
 static u_char *
-ngx_chat_hit_body_part(ngx_chat_sse_event_part_t *part, u_char *p, u_char *last)
+ngx_chat_hit_body_write_part(ngx_chat_sse_event_part_t *part, u_char *p,
+    u_char *last)
 {
     size_t  n;
 

@@ -1,7 +1,8 @@
 
 /*
- * A cached answer as the frames that made it, behind the first "processing",
- * in pieces of any size: a frame may begin in one and end in another.
+ * The body of a hit: a cached answer as the events that made it, behind the
+ * first "processing", in pieces of any size: an event may begin in one piece
+ * and end in another.
  */
 
 
@@ -14,7 +15,7 @@
 #include "ngx_chat_sse_event.h"
 
 
-/* the least room in which a replay gets on */
+/* the least room that lets a write get on: one byte, escaped */
 #define NGX_CHAT_HIT_BODY_ROOM  6
 
 
@@ -24,21 +25,21 @@ typedef struct {
     u_char                    *text;   /* and where these begin */
     ngx_uint_t                 chunks;  /* written to the end */
 
-    /* the frame that is being written: parts[part] and what follows it */
+    /* the event that is being written: parts[part] and what follows it */
     ngx_chat_sse_event_part_t  parts[NGX_CHAT_SSE_EVENT_PARTS];
     ngx_uint_t                 part;
     ngx_uint_t                 nparts;
     ngx_chat_status_e          status;
 
-    unsigned                   done:1;  /* the last frame has ended */
+    unsigned                   done:1;  /* the last event has ended */
 } ngx_chat_hit_body_t;
 
 
 /* the answer was checked, and must last */
-void ngx_chat_hit_body_init(ngx_chat_hit_body_t *rp, ngx_chat_answer_t *answer);
+void ngx_chat_hit_body_init(ngx_chat_hit_body_t *hb, ngx_chat_answer_t *answer);
 
 /* writes on from where it was, to last at most; returns where it ends */
-u_char *ngx_chat_hit_body_write(ngx_chat_hit_body_t *rp, u_char *p,
+u_char *ngx_chat_hit_body_write(ngx_chat_hit_body_t *hb, u_char *p,
     u_char *last);
 
 

@@ -24,7 +24,7 @@ typedef struct {
 /*
  * NGX_OK        rq is filled in; question is allocated in pool
  * NGX_DECLINED  JSON, but a field is missing or wrong (422): error names it
- * NGX_ABORT     not JSON as the contract wants it (400): error says why
+ * NGX_ABORT     not JSON as the README wants it (400): error says why
  * NGX_ERROR     no memory
  *
  * max_question counts decoded bytes.  What is wrong with the JSON goes before

@@ -15,15 +15,15 @@
 
 
 /*
- * The event in the contract's exact form.  "finish_reason" follows the chunk
+ * The event in the exact form of the README.  "finish_reason" follows the chunk
  * of a completed event whose code is neither empty nor "stop".
  */
 size_t ngx_chat_sse_event_len(ngx_chat_event_t *ev);
 u_char *ngx_chat_sse_event_write(u_char *p, ngx_chat_event_t *ev);
 
 /*
- * The same in parts that follow each other, for whoever writes a long frame
- * piece by piece; what is marked is to be escaped.  Returns their number.
+ * The same in parts that follow each other, for a caller that writes a long
+ * event piece by piece; what is marked is to be escaped.  Returns their number.
  */
 typedef struct {
     ngx_str_t        bytes;

@@ -1,7 +1,8 @@
 
 /*
- * Declarations shared by the files of the http floor: configuration and the
- * request's context.
+ * Declarations shared by the files of http/, http/conf and http/provider: the
+ * configuration, read-only at run time, and the context of a request, which
+ * lives in the pool of the request.
  */
 
 
@@ -76,8 +77,7 @@ typedef struct {
     ngx_array_t             *names;          /* of ngx_str_t: "chat a b" */
     ngx_array_t             *providers;      /* of ngx_chat_provider_t *, in
                                                 the same order */
-    ngx_array_t             *upstreams;      /* of providers,
-                                                likewise */
+    ngx_array_t             *upstreams;      /* of providers, likewise */
     ngx_str_t                provider_list;  /* "name=fp name=fp" */
     u_char                   fp[NGX_CHAT_FP_LEN];
 
@@ -118,7 +118,7 @@ typedef struct {
     ngx_http_chat_source_e   source;
     int64_t                  ttl;            /* of a hit, seconds */
 
-    /* an error before the stream: what the filter makes a body of */
+    /* an error before the stream: what the error filter makes a body of */
     ngx_chat_error_e         error;
     ngx_str_t                message;        /* empty: the code's own */
 
@@ -148,8 +148,8 @@ typedef struct {
     unsigned                 has_result:1;
     unsigned                 switched:1;     /* to the direct path, or tried */
     unsigned                 has_first_chunk:1;
-    unsigned                 terminal:1;     /* the last frame is in out */
-    unsigned                 replace:1;      /* the body filter is to act */
+    unsigned                 terminal:1;     /* the last event is in out */
+    unsigned                 replace:1;      /* the error filter is to act */
     unsigned                 finalized:1;
 } ngx_http_chat_ctx_t;
 

@@ -213,7 +213,7 @@ ngx_http_chat_body_copy(ngx_http_request_t *r, u_char *p)
 
         if ((size_t) n != size) {
             ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                          "request body in \"%V\" is truncated: "
+                          "chat request body in \"%V\" is truncated: "
                           "%z bytes read of %uz", &b->file->name, n, size);
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }

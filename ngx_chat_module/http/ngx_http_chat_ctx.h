@@ -4,7 +4,7 @@
  *
  * What a request leaves behind goes in two steps, each once.  As soon as it
  * is finalized, or nginx ends it, stop(): it asks, waits and times no more.
- * With the request's pool the subscription: the bytes of its frames live as
+ * With the request's pool the subscription: the bytes of its events live as
  * long as any buffer that points to them.
  */
 

@@ -1,9 +1,9 @@
 
 /*
  * Errors before the stream as JSON: where nginx would send its own page from
- * a location of ours, for a status of our handler or for one that nginx found
- * itself, the page becomes {"status": "error", ...}.  What an error page, a
- * "return" with a text or another module sends is left alone.
+ * a location with "chat", for a status of its handler or for one that nginx
+ * found itself, the page becomes {"status": "error", ...}.  What an error
+ * page, a "return" with a text or another module sends is left alone.
  */
 
 

@@ -4,18 +4,17 @@
 #include "../codec/ngx_chat_sse_event.h"
 
 
-/* limits of a batch of frames taken from the channel */
-#define NGX_HTTP_CHAT_EVENTS_MAX  64
-#define NGX_HTTP_CHAT_EVENTS_BYTES   65536
+/* limits of a batch of events taken from the channel */
+#define NGX_HTTP_CHAT_EVENTS_MAX    64
+#define NGX_HTTP_CHAT_EVENTS_BYTES  65536
 
 
 static ngx_int_t ngx_http_chat_events_render(ngx_chat_event_t *ev,
-    ngx_pool_t *pool,
-    ngx_str_t *frame);
+    ngx_pool_t *pool, ngx_str_t *bytes);
 static ngx_int_t ngx_http_chat_events_announce(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
-    ngx_chat_sse_event_t *frame);
+    ngx_chat_sse_event_t *event);
 static ngx_int_t ngx_http_chat_events_fail(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chain_t **ll);
 
@@ -89,18 +88,18 @@ ngx_http_chat_events_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 static ngx_int_t
 ngx_http_chat_events_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
-    ngx_str_t *frame)
+    ngx_str_t *bytes)
 {
     size_t  len;
 
     len = ngx_chat_sse_event_len(ev);
 
-    frame->data = ngx_pnalloc(pool, len);
-    if (frame->data == NULL) {
+    bytes->data = ngx_pnalloc(pool, len);
+    if (bytes->data == NULL) {
         return NGX_ERROR;
     }
 
-    frame->len = ngx_chat_sse_event_write(frame->data, ev) - frame->data;
+    bytes->len = ngx_chat_sse_event_write(bytes->data, ev) - bytes->data;
 
     return NGX_OK;
 }
@@ -113,7 +112,7 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_int_t             rc;
     ngx_uint_t            n;
     ngx_chain_t          *cl, **ll;
-    ngx_chat_sse_event_t  frame;
+    ngx_chat_sse_event_t  event;
 
     if (ngx_http_chat_events_announce(r, ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -128,7 +127,7 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
          n < NGX_HTTP_CHAT_EVENTS_MAX && size < NGX_HTTP_CHAT_EVENTS_BYTES;
          n++)
     {
-        rc = ngx_chat_hub_next(ctx->sub, &frame);
+        rc = ngx_chat_hub_next(ctx->sub, &event);
 
         if (rc == NGX_AGAIN) {
             break;
@@ -138,7 +137,7 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
             return ngx_http_chat_events_fail(r, ctx, ll);
         }
 
-        cl = ngx_http_chat_events_link(r, ctx, &frame.bytes);
+        cl = ngx_http_chat_events_link(r, ctx, &event.bytes);
         if (cl == NULL) {
             return NGX_ERROR;
         }
@@ -146,9 +145,9 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         *ll = cl;
         ll = &cl->next;
 
-        size += frame.bytes.len;
+        size += event.bytes.len;
 
-        ngx_http_chat_events_count(ctx, &frame);
+        ngx_http_chat_events_count(ctx, &event);
 
         if (ctx->terminal) {
             ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -219,17 +218,17 @@ ngx_http_chat_events_announce(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 static void
 ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
-    ngx_chat_sse_event_t *frame)
+    ngx_chat_sse_event_t *event)
 {
-    ctx->bytes += frame->bytes.len;
-    ctx->chunks += frame->chunks;
+    ctx->bytes += event->bytes.len;
+    ctx->chunks += event->chunks;
 
-    if (frame->chunks && !ctx->has_first_chunk) {
+    if (event->chunks && !ctx->has_first_chunk) {
         ctx->first_chunk = ngx_current_msec - ctx->start;
         ctx->has_first_chunk = 1;
     }
 
-    switch (frame->status) {
+    switch (event->status) {
 
     case NGX_CHAT_PROCESSING:
         ctx->chunks = 0;
@@ -242,16 +241,16 @@ ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
         ngx_str_set(&ctx->status, "completed");
         ctx->terminal = 1;
 
-        if (frame->origin->provider.len) {
-            ctx->provider = frame->origin->provider;
-            ctx->model = frame->origin->model;
+        if (event->origin->provider.len) {
+            ctx->provider = event->origin->provider;
+            ctx->model = event->origin->model;
         }
 
         break;
 
     default: /* NGX_CHAT_ERROR */
         ngx_str_set(&ctx->status, "error");
-        ctx->code = frame->code;
+        ctx->code = event->code;
         ctx->terminal = 1;
     }
 }
@@ -259,8 +258,8 @@ ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
 
 /*
  * The channel has nothing more to give: the stream still ends with an event.
- * Of a long hit a frame may have been begun; an empty line ends it, and is
- * nothing elsewhere.
+ * A long hit may have been cut within an event; an empty line ends that one,
+ * and is nothing elsewhere.
  */
 
 static ngx_int_t
@@ -269,19 +268,21 @@ ngx_http_chat_events_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 {
     ngx_chain_t          *cl;
     ngx_chat_event_t      ev;
-    ngx_chat_sse_event_t  frame;
+    ngx_chat_sse_event_t  event;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "answer cannot be sent to the end");
+                  "chat answer of generation %*s cannot be sent to the end, "
+                  "an error event ends it",
+                  (size_t) NGX_CHAT_ID_LEN, ctx->id);
 
     ngx_chat_error_event(&ev, NGX_CHAT_E_INTERNAL);
 
-    frame.status = ev.status;
-    frame.code = ev.code;
-    frame.chunks = 0;
-    frame.origin = NULL;
+    event.status = ev.status;
+    event.code = ev.code;
+    event.chunks = 0;
+    event.origin = NULL;
 
-    if (ngx_http_chat_events_render(&ev, r->pool, &frame.bytes) != NGX_OK) {
+    if (ngx_http_chat_events_render(&ev, r->pool, &event.bytes) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -290,7 +291,7 @@ ngx_http_chat_events_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    cl = ngx_http_chat_events_link(r, ctx, &frame.bytes);
+    cl = ngx_http_chat_events_link(r, ctx, &event.bytes);
     if (cl == NULL) {
         return NGX_ERROR;
     }
@@ -302,7 +303,7 @@ ngx_http_chat_events_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     ctx->bytes += ngx_http_chat_events_empty_line.len;
 
-    ngx_http_chat_events_count(ctx, &frame);
+    ngx_http_chat_events_count(ctx, &event);
 
     return NGX_OK;
 }

@@ -168,7 +168,7 @@ ngx_http_chat_handler_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "client sent an invalid question: %V", &rq.error);
+                  "chat client sent an invalid question: %V", &rq.error);
 
     ctx->message = rq.error;
 
@@ -257,7 +257,7 @@ ngx_http_chat_handler_set_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     if (key.len == 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "\"chat_cache_key\" is empty");
+                      "\"chat_cache_key\" is empty, the request fails");
         return NGX_ERROR;
     }
 
@@ -345,7 +345,8 @@ ngx_http_chat_handler_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     if (ngx_http_chat_hub == NULL) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "\"chat\" was not started in this process");
+                      "\"chat\" was not started in this process, "
+                      "the request fails");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -503,7 +504,8 @@ ngx_http_chat_handler_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     level = (e == NGX_CHAT_E_REDIS_DOWN) ? NGX_LOG_INFO : NGX_LOG_ERR;
 
     ngx_log_error(level, r->connection->log, 0,
-                  "question was not accepted: %V", &ctx->code);
+                  "chat question %*s was not accepted: %V",
+                  (size_t) NGX_CHAT_HASH_LEN, ctx->h, &ctx->code);
 
     switch (e) {
 

@@ -159,7 +159,7 @@ ngx_http_chat_output_write_handler(ngx_http_request_t *r)
 
     if (wev->timedout) {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
-                      "client timed out");
+                      "chat client timed out");
         c->timedout = 1;
 
         ngx_http_chat_ctx_finalize(r, ctx, NGX_HTTP_REQUEST_TIME_OUT);
@@ -193,7 +193,7 @@ ngx_http_chat_output_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
             break;
         }
 
-        /* only frames let the loop go on; the rest of a write is one try */
+        /* only events let the loop go on; the rest of a write is one try */
 
         rc = ngx_http_chat_output_send(r, ctx);
 
@@ -218,9 +218,9 @@ ngx_http_chat_output_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 /*
- * Redis has gone away with the generation, of which the client has seen no
- * chunk yet: another one is made for it, once.  Nothing of the old channel is
- * under way to the client any more.
+ * Redis is lost, and with it a generation of which the client has seen no
+ * chunk yet: another one is made for the client, once.  Nothing of the old
+ * channel is under way to the client any more.
  */
 
 static void
@@ -252,7 +252,8 @@ ngx_http_chat_output_switch(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "Redis is down: question %*s goes over to the direct path",
+                  "chat question %*s goes over to the direct path: "
+                  "Redis is down",
                   (size_t) NGX_CHAT_HASH_LEN, ctx->h);
 
     ngx_chat_hub_detach(ctx->sub);
@@ -352,7 +353,7 @@ ngx_http_chat_output_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return chlcf->heartbeat - passed;
     }
 
-    /* a piece may end within a frame */
+    /* a piece of a hit may end within an event */
 
     if (!ctx->has_result || ctx->busy || r->connection->buffered
         || r->connection->write->posted)

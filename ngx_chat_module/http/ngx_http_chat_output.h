@@ -2,7 +2,7 @@
 /*
  * The stream of a generation, which runs or was cached, to one client.
  *
- * Each client has buffers of its own over the channel's shared frames, and
+ * Each client has buffers of its own over the channel's shared events, and
  * takes more of these only when it has got rid of the last ones, so that a
  * slow client costs a position and a few buffers.
  */

@@ -16,8 +16,8 @@
 ngx_int_t ngx_http_chat_variables_add(ngx_conf_t *cf);
 
 /*
- * Forgets the values that nginx keeps of our variables from an early look;
- * those of others that were made from them are not ours to touch
+ * Forgets the values that nginx keeps of $chat_... from an early look; values
+ * of other modules that were made from them stay as they are
  */
 void ngx_http_chat_variables_reset(ngx_http_request_t *r);
 

@@ -22,23 +22,25 @@ static void ngx_chat_provider_call_total_handler(ngx_event_t *ev);
 static ngx_chat_provider_call_fault_t  ngx_chat_provider_call_faults[] = {
 
     [NGX_CHAT_CALL_UNRESOLVED] = {
-        NGX_CHAT_E_PROVIDER_AWAY, 1, "cannot be resolved" },
+        NGX_CHAT_E_PROVIDER_UNREACHABLE, 1, "cannot be resolved" },
 
     [NGX_CHAT_CALL_UNREACHABLE] = {
-        NGX_CHAT_E_PROVIDER_AWAY, 1, "cannot be reached" },
+        NGX_CHAT_E_PROVIDER_UNREACHABLE, 1, "cannot be reached" },
 
     [NGX_CHAT_CALL_UNSAFE] = {
-        NGX_CHAT_E_PROVIDER_AWAY, 0, "cannot be connected to safely" },
+        NGX_CHAT_E_PROVIDER_UNREACHABLE, 0, "cannot be connected to safely" },
 
     [NGX_CHAT_CALL_CONNECT_TIMEOUT] = {
         NGX_CHAT_E_PROVIDER_TIMEOUT, 1,
         "did not accept the connection in time" },
 
     [NGX_CHAT_CALL_PROXY_FAILED] = {
-        NGX_CHAT_E_PROVIDER_AWAY, 1, "cannot be reached through the proxy" },
+        NGX_CHAT_E_PROVIDER_UNREACHABLE, 1,
+        "cannot be reached through the proxy" },
 
     [NGX_CHAT_CALL_PROXY_REFUSED] = {
-        NGX_CHAT_E_PROVIDER_AWAY, 0, "cannot be reached through the proxy" },
+        NGX_CHAT_E_PROVIDER_UNREACHABLE, 0,
+        "cannot be reached through the proxy" },
 
     [NGX_CHAT_CALL_LOCAL] = {
         NGX_CHAT_E_INTERNAL, 1,

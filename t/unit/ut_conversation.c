@@ -280,9 +280,9 @@ ut_retries(void)
     ut_start();
 
     ut_say("x");
-    ut_end(NGX_CHAT_E_PROVIDER_AWAY, 1);
+    ut_end(NGX_CHAT_E_PROVIDER_UNREACHABLE, 1);
     ut_say("y");
-    ut_end(NGX_CHAT_E_PROVIDER_AWAY, 1);
+    ut_end(NGX_CHAT_E_PROVIDER_UNREACHABLE, 1);
     ut_ok(ut_calls("ab") && ut_ends == 0, "both failed: wait");
     ut_ok(ut_voids == 2, "restart: before the wait");
     ut_ok(fake_loop_next() == 200, "wait: 200 ms");
@@ -358,8 +358,8 @@ ut_stops(void)
 
     ngx_chat_conversation_start(&ut_cv);
     ut_ok(ut_calls("aa") && ut_rq.total == 100000, "start: anew");
-    ut_end(NGX_CHAT_E_PROVIDER_AWAY, 1);
-    ut_end(NGX_CHAT_E_PROVIDER_AWAY, 1);
+    ut_end(NGX_CHAT_E_PROVIDER_UNREACHABLE, 1);
+    ut_end(NGX_CHAT_E_PROVIDER_UNREACHABLE, 1);
     ngx_chat_conversation_stop(&ut_cv);
     ut_ok(fake_loop_next() == -1, "stop: no retry");
 
