@@ -165,6 +165,7 @@ EOT
                                : ([ 8192, 16383 ], [ 0, 8191 ]);
     my $nginx = start_nginx(redis => $tasks < 8192 ? $one : $two,
                             provider => $provider,
+                            location => 'chat_redis_down error;',
                             server => 'location = /direct {
                                 chat; chat_redis_down direct; }');
 

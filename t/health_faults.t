@@ -16,8 +16,15 @@ foreach my $master (1, 0) {
                                        'maxmemory-policy volatile-ttl']);
     my $provider = start_provider(chunks => 3);
     my $nginx = start_nginx(redis => $redis, provider => $provider,
-        workers => 1, master => $master, health => '', server => <<'EOT');
+        workers => 1, master => $master, redis_down => '', servers => <<'EOT');
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        chat_redis_down error;
+
+        location = /     { chat_health; }
         location = /full { chat_health full; }
+        location = /chat { chat; }
+    }
 EOT
 
     my $health = sub { get($nginx, $_[0] // '/') };
@@ -121,7 +128,8 @@ EOT
 
 my $redis = start_redis();
 my $broker = start_redis();
-my $nginx = start_nginx(redis => $redis, broker => $broker, provider => 1);
+my $nginx = start_nginx(redis => $redis, broker => $broker, provider => 1,
+                        health => 'full');
 
 wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, 'ok';
 $broker->stop('KILL');

@@ -133,7 +133,8 @@ foreach (['a wrong password', "redis://:$password-wrong\@$at"],
          ['no password', "redis://$at"])
 {
     my ($name, $url) = @$_;
-    my $bad = start_nginx(redis => $url, http => $http, level => 'debug');
+    my $bad = start_nginx(redis => $url, http => $http, level => 'debug',
+                          location => 'chat_redis_down error;');
     my $q = ask($bad, { question => 'Qu3stion refused?' });
 
     is($q->{status}, 503, "$name: status 503");

@@ -31,7 +31,8 @@ my %unharmed = (at => 5, ends => 'completed', restarts => 0, cached => 1,
 sub world {
     my ($redis, $url) = @_;
     my $nginx = start_nginx(redis => $url || $redis, provider => $provider,
-        listen => 'reuseport', http => "chat_queue_timeout ${QUEUE}s;");
+        listen => 'reuseport', http => "chat_queue_timeout ${QUEUE}s;",
+        location => 'chat_redis_down error;');
 
     filler($nginx);
 

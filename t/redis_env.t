@@ -36,8 +36,9 @@ sub tls_redis {
 sub with {
     my ($redis, $broker, $http) = @_;
 
-    return start_nginx(provider => $provider, http => $http // '', env => {
-        REDIS_URL => $redis, CELERY_BROKER_URL => $broker });
+    return start_nginx(provider => $provider, http => $http // '',
+        location => 'chat_redis_down error;',
+        env => { REDIS_URL => $redis, CELERY_BROKER_URL => $broker });
 }
 
 

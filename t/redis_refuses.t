@@ -15,7 +15,15 @@ my $cached = 'What is cached?';
 
 my %nginx = map {
     $_ => start_nginx(redis => $redis, provider => $provider, workers => 1,
-                      location => "chat_redis_down $_;")
+                      redis_down => '', servers => <<"EOT")
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        chat_redis_down $_;
+
+        location = /     { chat_health full; }
+        location = /chat { chat; }
+    }
+EOT
 } 'error', 'direct';
 
 

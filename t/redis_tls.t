@@ -54,7 +54,8 @@ sub with {
     my ($url, $http, %opt) = @_;
 
     return start_nginx(redis => $url, provider => $provider,
-        http => "$http\nchat_queue_timeout ${QUEUE}s;", %opt);
+        http => "$http\nchat_queue_timeout ${QUEUE}s;",
+        location => 'chat_redis_down error;', %opt);
 }
 
 
