@@ -220,6 +220,10 @@ ngx_chat_redis_up_handler(ngx_chat_redis_t *rd)
     rd->failed = 0;
     rd->errmsg.len = 0;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: up, failures logged:%xi",
+                   &rd->conf->name, rd->role, rd->logged);
+
     ngx_chat_redis_endpoint_upstream_up(rd);
     ngx_chat_redis_cmd_extend_deadlines(rd);
 
@@ -434,6 +438,11 @@ ngx_chat_redis_schedule_connect(ngx_chat_redis_t *rd)
 
     left = (ngx_msec_int_t) (rd->started + NGX_CHAT_REDIS_RECONNECT
                              - ngx_current_msec);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: connects in %M ms",
+                   &rd->conf->name, rd->role,
+                   (ngx_msec_t) ngx_max(left, 0));
 
     ngx_add_timer(&rd->timer, (ngx_msec_t) ngx_max(left, 0));
 }

@@ -50,6 +50,10 @@ ngx_chat_redis_cluster_reply_handler(void *data, ngx_chat_reply_t *reply)
     rd->partial = (masters > 1 || slots < NGX_CHAT_REDIS_SLOTS);
     rd->single_master = !rd->partial;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: cluster of %ui masters, slots:%ui",
+                   rd->role, masters, slots);
+
     if (!ngx_chat_redis_cluster_logged) {
         ngx_chat_redis_cluster_logged = 1;
         ngx_chat_redis_cluster_log(rd, masters, slots);

@@ -145,6 +145,10 @@ ngx_chat_redis_cmd_deadline_handler(ngx_event_t *ev)
         ngx_queue_remove(&cmd->queue);
         rd->sent += cmd->len;
 
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                       "chat redis %s: a command timed out unsent",
+                       rd->role);
+
         ngx_chat_redis_cmd_finish(cmd, NULL);
     }
 
@@ -281,6 +285,10 @@ ngx_chat_redis_cmd_leave_server(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     }
 
     rd->nleft++;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: server is left, times:%ui",
+                   rd->role, rd->nleft);
     rd->addr_failed = 1;
 
     ngx_chat_redis_set_errmsg(rd, &s);

@@ -39,6 +39,10 @@ ngx_chat_redis_conn_start(ngx_chat_redis_t *rd)
     ngx_int_t  rc;
 
     rd->state = NGX_CHAT_REDIS_RESOLVE;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %V, %s: looks for an address",
+                   &rd->conf->name, rd->role);
     rd->errmsg.len = 0;
 
     if (rd->endpoint.pool == NULL) {
@@ -281,6 +285,10 @@ ngx_chat_redis_conn_set_state(ngx_chat_redis_t *rd,
 {
     rd->state = state;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: state %d",
+                   rd->role, (int) state);
+
     /* a timer that is set would be kept if it ends about as late */
 
     if (rd->timer.timer_set) {
@@ -452,6 +460,10 @@ ngx_chat_redis_conn_read(ngx_chat_redis_t *rd)
         }
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: more to read later",
+                   rd->role);
+
     ngx_post_event(c->read, &ngx_posted_next_events);
 
 done:
@@ -566,6 +578,10 @@ ngx_chat_redis_conn_write(ngx_chat_redis_t *rd)
         }
 
         *sent += n;
+
+        ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                       "chat redis %s: sent %z, left %uz",
+                       rd->role, n, b->len - *sent);
     }
 
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {

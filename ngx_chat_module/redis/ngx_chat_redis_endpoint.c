@@ -243,6 +243,10 @@ ngx_chat_redis_endpoint_find_host(ngx_chat_redis_t *rd)
         ep->hosts--;
 
         host = &rd->conf->hosts[ep->host];
+
+        ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                       "chat redis %s: host \"%V\", more:%ui",
+                       rd->role, &host->name, ep->hosts);
         rd->host = &host->name;
 
         if (host->addrs) {
@@ -362,6 +366,10 @@ ngx_chat_redis_endpoint_resolve_handler(ngx_resolver_ctx_t *ctx)
     ep = &rd->endpoint;
 
     ep->ctx = NULL;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: resolved, state %i addresses:%ui",
+                   rd->role, ctx->state, ctx->naddrs);
 
     if (ctx->state) {
         errmsg.data = buf;
@@ -492,6 +500,10 @@ ngx_chat_redis_endpoint_free_peer(ngx_peer_connection_t *pc, void *data,
 
     if (state & NGX_PEER_FAILED) {
         ep->addr++;
+
+        ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                       "chat redis %s: address %ui of %ui failed",
+                       rd->role, ep->addr, ep->naddrs);
 
         if (ep->addr == ep->naddrs) {
             ngx_chat_redis_endpoint_skip_host(rd);

@@ -58,6 +58,10 @@ ngx_chat_redis_endpoint_upstream_get(ngx_peer_connection_t *pc, void *data)
 
     ep->last_failed_len = 0;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: peer of the upstream %i again:%ui",
+                   rd->role, rc, again);
+
     if (!again) {
         return rc;
     }

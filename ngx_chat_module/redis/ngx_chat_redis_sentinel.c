@@ -128,6 +128,10 @@ found:
 
     ngx_queue_insert_tail(&s->members, &m->queue);
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, s->log, 0,
+                   "chat sentinel %V: a connection joins",
+                   &s->conf->name);
+
     return s;
 }
 
@@ -136,6 +140,10 @@ static void
 ngx_chat_sentinel_leave(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
 {
     ngx_queue_remove(&m->queue);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, s->log, 0,
+                   "chat sentinel %V: a connection leaves",
+                   &s->conf->name);
 
     if (ngx_queue_empty(&s->members) && s->busy == 0) {
         ngx_chat_sentinel_free(s);
@@ -258,6 +266,10 @@ ngx_chat_sentinel_ask(ngx_chat_sentinel_t *s, ngx_chat_member_t *m)
 {
     m->asking = 1;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, s->log, 0,
+                   "chat sentinel %V: the master is asked for",
+                   &s->conf->name);
+
     ngx_chat_sentinel_query(s);
 }
 
@@ -333,6 +345,10 @@ ngx_chat_sentinel_set_result(ngx_chat_sentinel_t *s, ngx_int_t rc)
     /* with no Sentinel left the master is still where it was, perhaps */
 
     s->rc = s->master.addr.name.len ? NGX_OK : rc;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, s->log, 0,
+                   "chat sentinel %V: answer %i, master %V",
+                   &s->conf->name, rc, &s->master.addr.name);
     s->answered = 1;
 
     ngx_post_event(&s->notify, &ngx_posted_events);
@@ -506,6 +522,10 @@ ngx_chat_sentinel_notify_handler(ngx_event_t *ev)
 
         m->seen_version = s->version;
 
+        ngx_log_debug3(NGX_LOG_DEBUG_CORE, s->log, 0,
+                       "chat sentinel %V: moved:%ui version:%ui",
+                       &s->conf->name, moved, s->version);
+
         if (!moved) {
             m->asking = 0;
         }
@@ -546,6 +566,10 @@ static void
 ngx_chat_sentinel_report_stale(ngx_chat_sentinel_t *s)
 {
     s->stale_reports++;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, s->log, 0,
+                   "chat sentinel %V: its master is none, reports:%ui",
+                   &s->conf->name, s->stale_reports);
 
     if (s->stale_reports < NGX_CHAT_SENTINEL_STALE) {
         return;

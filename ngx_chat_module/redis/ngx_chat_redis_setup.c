@@ -143,6 +143,10 @@ ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply,
 
     step = rd->steps[rd->step++];
 
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
+                   "chat redis %s: setup reply %ui of %ui, step %d",
+                   rd->role, rd->step, rd->nsteps, (int) step);
+
     if (ngx_chat_reply_error(reply, &s) == NGX_OK) {
 
         if (step == NGX_CHAT_REDIS_AUTH) {
