@@ -287,7 +287,7 @@ ngx_chat_module_redis_create_tls(ngx_conf_t *cf,
 }
 
 
-/* where directives say nothing */
+/* parameters of a URL stand in for directives that are not set */
 
 static void
 ngx_chat_module_redis_merge_tls_args(ngx_chat_tls_t *tls,
@@ -370,15 +370,14 @@ ngx_chat_module_redis_init_conf(ngx_conf_t *cf,
     ngx_str_t                   name;
     ngx_msec_t                  timeout;
     ngx_resolver_t             *resolver;
-    ngx_chat_redis_upstream_t  *group;
+    ngx_chat_redis_upstream_t  *upstream;
 
-    group = NULL;
+    upstream = NULL;
     timeout = 0;
 
     if (rcf->sentinel == NULL
         && ngx_http_chat_redis_upstream_create(cf, &rcf->host, rcf->no_port,
-                                               what,
-                                               &group)
+                                               what, &upstream)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -390,7 +389,7 @@ ngx_chat_module_redis_init_conf(ngx_conf_t *cf,
 
     resolver = ngx_http_chat_postconf_get_resolver(cf, &timeout);
 
-    if (ngx_chat_redis_conf_init(cf->pool, rcf, group, resolver, timeout,
+    if (ngx_chat_redis_conf_init(cf->pool, rcf, upstream, resolver, timeout,
                                  &err, &name)
         != NGX_OK)
     {

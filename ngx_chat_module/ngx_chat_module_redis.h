@@ -1,7 +1,8 @@
 
 /*
- * Where Redis and the broker are, as configured: the directives that say so,
- * the environment's variables where they do not, passwords and TLS.
+ * The configuration of Redis and of the broker: their directives, variables of
+ * the environment in place of those that are not set, passwords and TLS.  The
+ * only file that sees both redis/ and http/conf, hence its place.
  */
 
 

@@ -350,7 +350,7 @@ ngx_http_chat_handler_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* an end of file that came with the body would not be told again */
+    /* an end of file that came with the body would not be reported again */
 
     if (c->read->ready) {
         ngx_post_event(c->read, &ngx_posted_events);
@@ -532,6 +532,10 @@ ngx_http_chat_handler_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     after.data = p;
     after.len = ngx_sprintf(p, "%M", seconds) - p;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat request is refused, status %i, retry after %V s",
+                   status, &after);
 
     if (ngx_http_chat_header_add(r, "Retry-After", &after) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -8,7 +8,7 @@
 #include "../codec/ngx_chat_json.h"
 
 
-/* a filler that has not told for so many seconds is not counted on */
+/* seconds: a filler with an older pulse counts as not running */
 #define NGX_HTTP_CHAT_HEALTH_PULSE  10
 
 
@@ -556,6 +556,10 @@ ngx_http_chat_health_send(ngx_http_request_t *r, ngx_uint_t status,
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = b->last - b->pos;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat health, status %ui, length %O", status,
+                   r->headers_out.content_length_n);
 
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;

@@ -194,7 +194,7 @@ ngx_http_chat_limit_get(ngx_http_request_t *r, ngx_http_chat_limit_t *hl,
 
     parts[0] = hl->name;
 
-    /* an address or a name of a user is nobody's business in Redis */
+    /* addresses and names of users do not go to Redis */
 
     if (ngx_chat_key_hash_parts(limit->name, NGX_CHAT_HASH_LEN, parts, 2)
         != NGX_OK)
@@ -204,6 +204,10 @@ ngx_http_chat_limit_get(ngx_http_request_t *r, ngx_http_chat_limit_t *hl,
 
     limit->interval = hl->interval;
     limit->burst = hl->burst;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat miss limit counts under %*s, burst %ui",
+                   (size_t) NGX_CHAT_HASH_LEN, limit->name, limit->burst);
 
     return NGX_OK;
 }

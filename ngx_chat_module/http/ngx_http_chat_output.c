@@ -170,7 +170,7 @@ ngx_http_chat_output_write_handler(ngx_http_request_t *r)
 }
 
 
-/* sends what can be sent, and says what is waited for */
+/* sends what can be sent, and sets the timers for what is waited for */
 
 static void
 ngx_http_chat_output_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
@@ -203,6 +203,9 @@ ngx_http_chat_output_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         }
 
         if (ctx->busy || c->buffered) {
+            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                           "chat client takes no more for now, bytes:%O",
+                           ctx->bytes);
             break;
         }
     }
@@ -374,6 +377,10 @@ ngx_http_chat_output_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         ngx_http_chat_ctx_finalize(r, ctx, NGX_ERROR);
         return 0;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat heartbeat was sent, %M ms after the last bytes",
+                   passed);
 
     return chlcf->heartbeat;
 }

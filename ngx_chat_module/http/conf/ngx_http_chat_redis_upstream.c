@@ -30,11 +30,11 @@ static ngx_int_t ngx_http_chat_redis_upstream_init_handler(void *data,
 ngx_int_t
 ngx_http_chat_redis_upstream_create(ngx_conf_t *cf, ngx_str_t *host,
     ngx_uint_t no_port,
-    const char *what, ngx_chat_redis_upstream_t **group)
+    const char *what, ngx_chat_redis_upstream_t **upstream)
 {
     ngx_http_upstream_srv_conf_t  *us;
 
-    *group = NULL;
+    *upstream = NULL;
 
     us = ngx_http_chat_redis_upstream_find(cf, host);
 
@@ -58,13 +58,13 @@ ngx_http_chat_redis_upstream_create(ngx_conf_t *cf, ngx_str_t *host,
         return NGX_ERROR;
     }
 
-    *group = ngx_palloc(cf->pool, sizeof(ngx_chat_redis_upstream_t));
-    if (*group == NULL) {
+    *upstream = ngx_palloc(cf->pool, sizeof(ngx_chat_redis_upstream_t));
+    if (*upstream == NULL) {
         return NGX_ERROR;
     }
 
-    (*group)->init = ngx_http_chat_redis_upstream_init_handler;
-    (*group)->data = us;
+    (*upstream)->init = ngx_http_chat_redis_upstream_init_handler;
+    (*upstream)->data = us;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, cf->log, 0,
                    "chat redis of %s is the upstream \"%V\"", what, host);
