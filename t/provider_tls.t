@@ -586,7 +586,7 @@ foreach (["proxy ftp://a", 'is no URL of a proxy'],
 my ($status, $said) = $test->test_conf(provider_lines => '',
     env => { https_proxy => "gopher://me:$SECRET\@a" });
 
-ok($status && $said =~ /the environment's proxy .* is no URL/
+ok($status && $said =~ /the environment's proxy is no URL/
    && $said !~ /$SECRET/, 'nginx -t: a wrong proxy in the environment')
     or diag($said);
 
