@@ -13,11 +13,17 @@ PROVIDER_UTS = $(BUILD)/ut_provider_fault $(BUILD)/ut_provider_json \
 FAILOVER_OBJS = $(BUILD)/ngx_chat_failover.o $(BUILD)/ngx_chat_peers.o \
                 $(BUILD)/fake_loop.o
 
-TESTS += $(BUILD)/ut_failover $(BUILD)/ut_conversation $(PROVIDER_UTS)
+TESTS += $(BUILD)/ut_failover $(BUILD)/ut_conversation \
+         $(BUILD)/ut_provider_call $(PROVIDER_UTS)
 
 
 $(PROVIDER_UTS): $(BUILD)/ut_%: $(BUILD)/ut_%.o $(PROVIDER_OBJS) $(UT_OBJS) \
                                 $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ut_provider_call: $(BUILD)/ut_provider_call.o $(PROVIDER_OBJS) \
+                           $(BUILD)/ngx_chat_provider_call.o \
+                           $(BUILD)/fake_loop.o $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ut_conversation: $(BUILD)/ut_conversation.o $(FAILOVER_OBJS) \
