@@ -150,11 +150,11 @@ sub _calm {
         my $left = $run->{clients}->collect;
 
         return $run->{agent}->heal && !$left;
-    }, $BOUND + 15), "all clients have ended $BOUND s after the faults");
+    }, $BOUND + 15), "the faults end: all clients too, $BOUND s later");
 
     note(sprintf('clients: %.1f s', time() - $began));
 
-    ok(wait_for(sub { $run->_quiet }, $BOUND), 'then all is quiet')
+    ok(wait_for(sub { $run->_quiet }, $BOUND), 'the faults end: all is quiet')
         or diag("not yet: $run->{restless}");
 
     note(sprintf('quiet: %.1f s', time() - $began));
@@ -167,7 +167,7 @@ sub _check_rest {
     my $watched = $run->{watch}->finish;
 
     cmp_ok($watched->{rounds}, '>', 10 * $run->{seconds},
-           'the cached answers were looked at');
+           'the keys: cached answers were looked at');
     note("$watched->{rounds} looks, " . keys(%{ $watched->{gens} })
          . ' answers cached');
 
@@ -175,15 +175,16 @@ sub _check_rest {
     my @lines = map { split(/\n/, $_->error_log) } @{ $run->{nginx} };
     my @ended = grep { /exited with code [1-9]/ } @lines;
 
-    is(join("\n", @left), '', 'all keys have an expiry');
-    is(join("\n", @ended), '', 'no process has ended with an error');
+    is(join("\n", @left), '', 'the keys: all have an expiry');
+    is(join("\n", @ended), '', 'the processes: none has ended with an error');
 
     # a short run does not wait for that
 
     if ($run->{seconds} > 60) {
         wait_for { $redis->cmd('DBSIZE') <= 1 } 70;
         is(join("\n", grep { $_ ne 'chat:tasks:1' } @{
-               $redis->cmd('KEYS', '*') }), '', 'nothing stays but the queue');
+               $redis->cmd('KEYS', '*') }), '',
+           'the keys: nothing stays but the queue');
     }
 
     # what the token prevents, unless somebody else writes into our keys
@@ -193,12 +194,12 @@ sub _check_rest {
             && !$run->{agent}->was_spoiled($1)
     } @lines;
 
-    is(join("\n", @mixed), '', 'no generation had two writers');
+    is(join("\n", @mixed), '', 'the generations: none had two writers');
 
     foreach my $i (0 .. $#{ $run->{nginx} }) {
         is_deeply(levels($run->{nginx}[$i], $run->{provider}),
-                  $run->{levels}[$i], "instance $i has as many files open as"
-                  . ' before');
+                  $run->{levels}[$i],
+                  "instance $i: as many files open as before");
     }
 
     $judge->conclude($watched);
@@ -217,8 +218,9 @@ sub _check_work {
 
         foreach my $nginx ($nginx[$i], $nginx[$i - 1]) {
             stream_ok(scalar ask($nginx, { question => $question }),
-                      "instance $i answers", restarts => 0,
-                      cache => $nginx == $nginx[$i] ? qr/fwd=miss$/ : qr/hit/);
+                      "question $run->{asked}: instance $i answers, "
+                      . ($nginx == $nginx[$i] ? 'a miss' : 'a hit'),
+                      restarts => 0, cache => $nginx == $nginx[$i] ? qr/fwd=miss$/ : qr/hit/);
         }
     }
 }
@@ -232,8 +234,8 @@ sub _report {
     note($_) foreach $judge->summary;
 
     cmp_ok($judge->{outcomes}{completed} || 0, '>', $judge->{clients} / 5,
-           'work went on meanwhile');
-    ok(!@faults, 'no client, answer or generation that no fault explains')
+           'the clients: work went on meanwhile');
+    ok(!@faults, 'the clients: no fault is unexplained')
         or diag(join("\n", scalar(@faults) . ' of them', @faults > 20
                      ? @faults[0 .. 19] : @faults));
 
