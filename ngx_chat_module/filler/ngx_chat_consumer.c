@@ -173,10 +173,10 @@ ngx_chat_consumer_state_handler(void *data, ngx_uint_t up)
         return;
     }
 
-    consumer->id = ngx_chat_store_client_id(&consumer->jobs->store,
-                                            consumer->rd,
-                                            ngx_chat_consumer_client_id_handler,
-                                            consumer);
+    consumer->id = ngx_chat_store_tasks_get_client_id(&consumer->jobs->store,
+                                         consumer->rd,
+                                         ngx_chat_consumer_client_id_handler,
+                                         consumer);
 
     ngx_chat_consumer_rewind(consumer);
     ngx_chat_consumer_read_next(consumer);
@@ -245,7 +245,7 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
                        "chat consumer reads pending after:%V max:%ui",
                        &consumer->position, consumer->page);
 
-        consumer->read = ngx_chat_store_tasks_pending(&jobs->store,
+        consumer->read = ngx_chat_store_tasks_read_pending(&jobs->store,
                              consumer->rd, &consumer->name,
                              &consumer->position, consumer->page,
                              ngx_chat_consumer_pending_handler, consumer);
@@ -336,8 +336,8 @@ ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer, ngx_int_t rc)
     }
 
     if (rc == NGX_DECLINED && !consumer->draining) {
-        consumer->read = ngx_chat_store_tasks_create(&consumer->jobs->store,
-                             consumer->rd,
+        consumer->read = ngx_chat_store_tasks_create_group(
+                             &consumer->jobs->store, consumer->rd,
                              ngx_chat_consumer_create_handler, consumer);
         if (consumer->read) {
             return NGX_DECLINED;
@@ -398,7 +398,7 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
 
     while (all || jobs->running < jobs->conf->concurrency) {
 
-        rc = ngx_chat_store_task(page, &task);
+        rc = ngx_chat_store_task_take(page, &task);
 
         if (rc == NGX_DONE) {
             return NGX_DONE;
@@ -440,8 +440,9 @@ ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer, ngx_str_t *entry)
                   "chat task queue: entry \"%V\" is no task and is dropped",
                   entry);
 
-    (void) ngx_chat_store_task_done(&consumer->jobs->store, entry, 0,
-                                    ngx_chat_consumer_drop_handler, consumer);
+    (void) ngx_chat_store_tasks_remove(&consumer->jobs->store, entry, 0,
+                                       ngx_chat_consumer_drop_handler,
+                                       consumer);
 }
 
 

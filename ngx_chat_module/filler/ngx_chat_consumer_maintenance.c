@@ -171,7 +171,7 @@ ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
     }
 
     if (n % NGX_CHAT_CONSUMER_LENGTH_TICKS == 0 && mt->length == NULL) {
-        mt->length = ngx_chat_store_tasks_length(st,
+        mt->length = ngx_chat_store_tasks_count_waiting(st,
                          ngx_chat_consumer_maintenance_length_handler, mt);
     }
 
@@ -219,7 +219,7 @@ ngx_chat_consumer_maintenance_scan(ngx_chat_consumer_maintenance_t *mt)
                    "chat tasks scan of:\"%V\" max:%ui takeovers:%ui",
                    owner, n, mt->takeovers);
 
-    mt->scan = ngx_chat_store_tasks_idle(&jobs->store, owner, idle, n,
+    mt->scan = ngx_chat_store_tasks_find_idle(&jobs->store, owner, idle, n,
                          ngx_chat_consumer_maintenance_scan_handler, mt);
 }
 

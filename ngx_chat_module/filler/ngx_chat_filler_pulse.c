@@ -108,7 +108,8 @@ ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
 
     redis = ngx_chat_redis_up(fl->jobs.store.redis)
             && ngx_chat_consumer_is_up(fl->consumer)
-            && ngx_chat_store_refusal(&fl->jobs.store, NGX_CHAT_SERVICE_QUEUE)
+            && ngx_chat_store_get_refusal(&fl->jobs.store,
+                                          NGX_CHAT_SERVICE_QUEUE)
                ->len == 0;
 
     state = fl->quit ? NGX_CHAT_SLOT_DRAINING : NGX_CHAT_SLOT_RUNNING;

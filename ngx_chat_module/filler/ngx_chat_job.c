@@ -339,10 +339,10 @@ ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
     if (rc == NGX_OK) {
         ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
 
-        job->write = ngx_chat_store_task_give_back(&job->jobs->store,
-                                                   &job->task.entry,
-                                                   ngx_chat_job_left_handler,
-                                                   job);
+        job->write = ngx_chat_store_tasks_give_back(&job->jobs->store,
+                                                    &job->task.entry,
+                                                    ngx_chat_job_left_handler,
+                                                    job);
         if (job->write) {
             return;
         }
@@ -426,10 +426,10 @@ ngx_chat_job_done(ngx_chat_job_t *job)
 
     ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
 
-    job->write = ngx_chat_store_task_done(&job->jobs->store,
-                                          &job->task.entry,
-                                          NGX_CHAT_JOB_RETRY,
-                                          ngx_chat_job_left_handler, job);
+    job->write = ngx_chat_store_tasks_remove(&job->jobs->store,
+                                             &job->task.entry,
+                                             NGX_CHAT_JOB_RETRY,
+                                             ngx_chat_job_left_handler, job);
     if (job->write == NULL) {
         ngx_chat_job_end(job);
     }

@@ -84,7 +84,7 @@ ngx_chat_job_append(ngx_chat_job_t *job)
     append.count = ngx_chat_job_take(job, &append);
 
     if (append.count || job->answered) {
-        append.fresh = job->restart;
+        append.restart = job->restart;
         job->restart = 0;
     }
 
@@ -98,7 +98,7 @@ ngx_chat_job_append(ngx_chat_job_t *job)
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, &job->log, 0,
                    "chat append chunks:%ui of %ui restart:%d renew:%d",
                    append.count, job->chunk_lens.len / sizeof(uint32_t),
-                   (int) append.fresh, (int) append.renew);
+                   (int) append.restart, (int) append.renew);
 
     return ngx_chat_store_append(&job->jobs->store, &job->lease, &append,
                                  NGX_CHAT_JOB_RETRY,

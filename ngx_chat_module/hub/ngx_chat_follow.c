@@ -350,7 +350,7 @@ ngx_chat_follow_read_handler(void *data, ngx_int_t rc, ngx_chat_page_t *page)
 
     for (count = 0; /* void */ ; count++) {
 
-        rc = ngx_chat_store_event(page, &ev);
+        rc = ngx_chat_store_take_event(page, &ev);
 
         if (rc == NGX_DONE) {
             break;

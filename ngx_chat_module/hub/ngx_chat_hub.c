@@ -123,9 +123,9 @@ ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
     state->policy = found.policy;
     state->redis_down = ngx_chat_store_is_down(st) ? 1 : 0;
 
-    state->no_reads = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_READ);
-    state->no_writes = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_WRITE);
-    state->no_tasks = ngx_chat_store_refusal(st, NGX_CHAT_SERVICE_QUEUE);
+    state->no_reads = ngx_chat_store_get_refusal(st, NGX_CHAT_SERVICE_READ);
+    state->no_writes = ngx_chat_store_get_refusal(st, NGX_CHAT_SERVICE_WRITE);
+    state->no_tasks = ngx_chat_store_get_refusal(st, NGX_CHAT_SERVICE_QUEUE);
 
     ngx_chat_store_probe(st);
 }

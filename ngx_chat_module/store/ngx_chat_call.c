@@ -9,16 +9,17 @@
 #define NGX_CHAT_CALL_RETRY  100      /* ms */
 
 
-static void ngx_chat_call_hash(ngx_chat_script_t *script);
+static void ngx_chat_call_hash_script(ngx_chat_script_t *script);
 static ngx_int_t ngx_chat_call_transmit(ngx_chat_call_t *call);
-static void ngx_chat_call_led(void *data, ngx_chat_reply_t *reply);
-static void ngx_chat_call_reply(void *data, ngx_chat_reply_t *reply);
+static void ngx_chat_call_pipelined_handler(void *data,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_call_reply_handler(void *data, ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_call_repeat(ngx_chat_call_t *call);
-static ngx_int_t ngx_chat_call_load(ngx_chat_call_t *call);
-static ngx_int_t ngx_chat_call_wait(ngx_chat_call_t *call);
-static void ngx_chat_call_retry(ngx_event_t *ev);
-static void ngx_chat_call_stop(ngx_chat_call_t *call);
-static void ngx_chat_call_fire(ngx_chat_call_t *call,
+static ngx_int_t ngx_chat_call_load_script(ngx_chat_call_t *call);
+static ngx_int_t ngx_chat_call_wait_for_retry(ngx_chat_call_t *call);
+static void ngx_chat_call_retry_handler(ngx_event_t *ev);
+static void ngx_chat_call_cancel_commands(ngx_chat_call_t *call);
+static void ngx_chat_call_finish(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 
 
@@ -56,22 +57,22 @@ ngx_chat_call_create(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
     call->script = script;
     call->timeout = NGX_CHAT_REDIS_TIMEOUT;
     call->service = NGX_CHAT_SERVICES;
-    call->once = (rd != st->redis && rd != st->broker);
+    call->no_retry = (rd != st->redis && rd != st->broker);
 
     /* not cancelable: what is repeated is worth a later exit */
 
-    call->retry.handler = ngx_chat_call_retry;
+    call->retry.handler = ngx_chat_call_retry_handler;
     call->retry.data = call;
     call->retry.log = st->log;
 
     ngx_queue_insert_tail(&st->calls, &call->queue);
 
     if (script) {
-        ngx_chat_call_hash(script);
+        ngx_chat_call_hash_script(script);
 
-        ngx_chat_call_text(call, "EVALSHA");
-        ngx_chat_call_bytes(call, script->sha, sizeof(script->sha));
-        ngx_chat_call_num(call, script->nkeys);
+        ngx_chat_call_add_text(call, "EVALSHA");
+        ngx_chat_call_add_bytes(call, script->sha, sizeof(script->sha));
+        ngx_chat_call_add_num(call, script->nkeys);
     }
 
     return call;
@@ -85,7 +86,7 @@ failed:
 
 
 static void
-ngx_chat_call_hash(ngx_chat_script_t *script)
+ngx_chat_call_hash_script(ngx_chat_script_t *script)
 {
     u_char      md[20];
     ngx_sha1_t  sha1;
@@ -105,7 +106,7 @@ ngx_chat_call_hash(ngx_chat_script_t *script)
 
 
 u_char *
-ngx_chat_call_room(ngx_chat_call_t *call, size_t len)
+ngx_chat_call_add_room(ngx_chat_call_t *call, size_t len)
 {
     u_char     *p;
     ngx_str_t  *arg;
@@ -134,11 +135,11 @@ failed:
 
 
 void
-ngx_chat_call_bytes(ngx_chat_call_t *call, const void *p, size_t len)
+ngx_chat_call_add_bytes(ngx_chat_call_t *call, const void *p, size_t len)
 {
     u_char  *dst;
 
-    dst = ngx_chat_call_room(call, len);
+    dst = ngx_chat_call_add_room(call, len);
 
     if (dst && len) {
         ngx_memcpy(dst, p, len);
@@ -147,53 +148,53 @@ ngx_chat_call_bytes(ngx_chat_call_t *call, const void *p, size_t len)
 
 
 void
-ngx_chat_call_text(ngx_chat_call_t *call, const char *text)
+ngx_chat_call_add_text(ngx_chat_call_t *call, const char *text)
 {
-    ngx_chat_call_bytes(call, text, ngx_strlen(text));
+    ngx_chat_call_add_bytes(call, text, ngx_strlen(text));
 }
 
 
 void
-ngx_chat_call_str(ngx_chat_call_t *call, ngx_str_t *s)
+ngx_chat_call_add_str(ngx_chat_call_t *call, ngx_str_t *s)
 {
-    ngx_chat_call_bytes(call, s->data, s->len);
+    ngx_chat_call_add_bytes(call, s->data, s->len);
 }
 
 
 void
-ngx_chat_call_num(ngx_chat_call_t *call, uint64_t n)
+ngx_chat_call_add_num(ngx_chat_call_t *call, uint64_t n)
 {
     u_char  *p, buf[NGX_INT64_LEN];
 
     p = ngx_sprintf(buf, "%uL", n);
 
-    ngx_chat_call_bytes(call, buf, p - buf);
+    ngx_chat_call_add_bytes(call, buf, p - buf);
 }
 
 
 void
-ngx_chat_call_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
+ngx_chat_call_add_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
 {
     ngx_chat_keys_t  keys;
 
-    ngx_chat_keys(&keys, gen);
+    ngx_chat_keys_init(&keys, gen);
 
     call->gen = *gen;
 
     if (call->script->nkeys >= 4) {
-        ngx_chat_call_str(call, &keys.stream);
+        ngx_chat_call_add_str(call, &keys.stream);
     }
 
-    ngx_chat_call_str(call, &keys.live);
-    ngx_chat_call_str(call, &keys.gen);
-    ngx_chat_call_str(call, &keys.own);
+    ngx_chat_call_add_str(call, &keys.live);
+    ngx_chat_call_add_str(call, &keys.gen);
+    ngx_chat_call_add_str(call, &keys.own);
 
-    ngx_chat_call_bytes(call, gen->id, NGX_CHAT_ID_LEN);
+    ngx_chat_call_add_bytes(call, gen->id, NGX_CHAT_ID_LEN);
 }
 
 
 void
-ngx_chat_call_lead(ngx_chat_call_t *call, const char *name)
+ngx_chat_call_pipeline(ngx_chat_call_t *call, const char *name)
 {
     ngx_str_t  *args;
 
@@ -203,15 +204,15 @@ ngx_chat_call_lead(ngx_chat_call_t *call, const char *name)
 
     args = call->args.elts;
 
-    call->lead[0].len = ngx_strlen(name);
-    call->lead[0].data = (u_char *) name;
-    call->lead[1] = args[1];
-    call->nlead = 2;
+    call->pipelined[0].len = ngx_strlen(name);
+    call->pipelined[0].data = (u_char *) name;
+    call->pipelined[1] = args[1];
+    call->npipelined = 2;
 }
 
 
 ngx_chat_call_t *
-ngx_chat_call_send(ngx_chat_call_t *call, ngx_chat_call_pt done,
+ngx_chat_call_send(ngx_chat_call_t *call, ngx_chat_reply_handler_pt done,
     ngx_chat_handler_pt handler, void *data)
 {
     call->done = done;
@@ -221,7 +222,7 @@ ngx_chat_call_send(ngx_chat_call_t *call, ngx_chat_call_pt done,
 
     if (!call->failed
         && (ngx_chat_call_transmit(call) == NGX_OK
-            || ngx_chat_call_wait(call) == NGX_OK))
+            || ngx_chat_call_wait_for_retry(call) == NGX_OK))
     {
         return call;
     }
@@ -239,7 +240,7 @@ ngx_chat_call_transmit(ngx_chat_call_t *call)
 
     timeout = call->timeout;
 
-    if (call->patience == 0) {
+    if (call->retry_time == 0) {
 
         /* somebody waits: all attempts together have this time */
 
@@ -252,27 +253,29 @@ ngx_chat_call_transmit(ngx_chat_call_t *call)
         timeout -= spent;
     }
 
-    call->led = -1;
+    call->pipelined_reply = -1;
 
-    if (call->nlead) {
-        call->lead_cmd = ngx_chat_redis_command(call->rd, call->lead,
-                                                call->nlead, timeout,
-                                                ngx_chat_call_led, call);
-        if (call->lead_cmd == NULL) {
+    if (call->npipelined) {
+        call->pipelined_cmd = ngx_chat_redis_command(call->rd,
+                                               call->pipelined,
+                                               call->npipelined, timeout,
+                                               ngx_chat_call_pipelined_handler,
+                                               call);
+        if (call->pipelined_cmd == NULL) {
             return NGX_DECLINED;
         }
     }
 
     call->cmd = ngx_chat_redis_command(call->rd, call->args.elts,
                                        call->args.nelts, timeout,
-                                       ngx_chat_call_reply, call);
+                                       ngx_chat_call_reply_handler, call);
     if (call->cmd) {
         return NGX_OK;
     }
 
-    if (call->lead_cmd) {
-        ngx_chat_redis_cancel(call->lead_cmd);
-        call->lead_cmd = NULL;
+    if (call->pipelined_cmd) {
+        ngx_chat_redis_cancel(call->pipelined_cmd);
+        call->pipelined_cmd = NULL;
     }
 
     return NGX_DECLINED;
@@ -280,31 +283,31 @@ ngx_chat_call_transmit(ngx_chat_call_t *call)
 
 
 static void
-ngx_chat_call_led(void *data, ngx_chat_reply_t *reply)
+ngx_chat_call_pipelined_handler(void *data, ngx_chat_reply_t *reply)
 {
     ngx_chat_call_t *call = data;
 
     int64_t  n;
 
-    call->lead_cmd = NULL;
+    call->pipelined_cmd = NULL;
 
     if (ngx_chat_reply_int(reply, &n) == NGX_OK) {
-        call->led = n;
+        call->pipelined_reply = n;
         return;
     }
 
     /* a script that Redis does not take shows here alone */
 
     if (reply && call->script
-        && ngx_chat_call_error(call, reply) == NGX_ABORT)
+        && ngx_chat_call_reply_check(call, reply) == NGX_ABORT)
     {
-        call->once = 1;
+        call->no_retry = 1;
     }
 }
 
 
 static void
-ngx_chat_call_reply(void *data, ngx_chat_reply_t *reply)
+ngx_chat_call_reply_handler(void *data, ngx_chat_reply_t *reply)
 {
     ngx_chat_call_t *call = data;
 
@@ -317,15 +320,15 @@ ngx_chat_call_reply(void *data, ngx_chat_reply_t *reply)
         rc = ngx_chat_call_repeat(call);
 
     } else if (call->script && !call->loaded
-               && ngx_chat_call_is(reply, "NOSCRIPT"))
+               && ngx_chat_call_reply_is_error(reply, "NOSCRIPT"))
     {
-        rc = ngx_chat_call_load(call);
+        rc = ngx_chat_call_load_script(call);
 
-    } else if (ngx_chat_call_refusal(reply) == NGX_AGAIN) {
-        rc = ngx_chat_call_wait(call);
+    } else if (ngx_chat_call_reply_classify(reply) == NGX_AGAIN) {
+        rc = ngx_chat_call_wait_for_retry(call);
 
         if (rc == NGX_OK) {
-            (void) ngx_chat_call_error(call, reply);
+            (void) ngx_chat_call_reply_check(call, reply);
         }
 
     } else {
@@ -336,7 +339,7 @@ ngx_chat_call_reply(void *data, ngx_chat_reply_t *reply)
         return;
     }
 
-    ngx_chat_call_fire(call, reply);
+    ngx_chat_call_finish(call, reply);
 }
 
 
@@ -347,7 +350,7 @@ ngx_chat_call_repeat(ngx_chat_call_t *call)
 
     call->loaded = 0;
 
-    if (call->once || call->store->closed) {
+    if (call->no_retry || call->store->closed) {
         return NGX_DECLINED;
     }
 
@@ -359,49 +362,49 @@ ngx_chat_call_repeat(ngx_chat_call_t *call)
         }
     }
 
-    return ngx_chat_call_wait(call);
+    return ngx_chat_call_wait_for_retry(call);
 }
 
 
 static ngx_int_t
-ngx_chat_call_load(ngx_chat_call_t *call)
+ngx_chat_call_load_script(ngx_chat_call_t *call)
 {
     ngx_int_t  rc;
 
-    ngx_str_set(&call->lead[0], "SCRIPT");
-    ngx_str_set(&call->lead[1], "LOAD");
-    call->lead[2] = *call->script->text;
-    call->nlead = 3;
+    ngx_str_set(&call->pipelined[0], "SCRIPT");
+    ngx_str_set(&call->pipelined[1], "LOAD");
+    call->pipelined[2] = *call->script->text;
+    call->npipelined = 3;
 
     rc = ngx_chat_call_transmit(call);
 
-    call->nlead = 0;
+    call->npipelined = 0;
     call->loaded = 1;
 
-    return (rc == NGX_OK) ? NGX_OK : ngx_chat_call_wait(call);
+    return (rc == NGX_OK) ? NGX_OK : ngx_chat_call_wait_for_retry(call);
 }
 
 
 static ngx_int_t
-ngx_chat_call_wait(ngx_chat_call_t *call)
+ngx_chat_call_wait_for_retry(ngx_chat_call_t *call)
 {
     ngx_msec_t  spent;
 
     spent = ngx_current_msec - call->started;
 
-    if (call->once || call->store->closed || spent >= call->patience) {
+    if (call->no_retry || call->store->closed || spent >= call->retry_time) {
         return NGX_DECLINED;
     }
 
     ngx_add_timer(&call->retry,
-                  ngx_min(NGX_CHAT_CALL_RETRY, call->patience - spent));
+                  ngx_min(NGX_CHAT_CALL_RETRY, call->retry_time - spent));
 
     return NGX_OK;
 }
 
 
 static void
-ngx_chat_call_retry(ngx_event_t *ev)
+ngx_chat_call_retry_handler(ngx_event_t *ev)
 {
     ngx_chat_call_t  *call;
 
@@ -410,17 +413,17 @@ ngx_chat_call_retry(ngx_event_t *ev)
     call->loaded = 0;
 
     if (ngx_chat_call_transmit(call) == NGX_OK
-        || ngx_chat_call_wait(call) == NGX_OK)
+        || ngx_chat_call_wait_for_retry(call) == NGX_OK)
     {
         return;
     }
 
-    ngx_chat_call_fire(call, NULL);
+    ngx_chat_call_finish(call, NULL);
 }
 
 
 ngx_int_t
-ngx_chat_call_again(ngx_chat_call_t *call)
+ngx_chat_call_resend(ngx_chat_call_t *call)
 {
     if (ngx_chat_call_transmit(call) != NGX_OK) {
         return NGX_DECLINED;
@@ -440,20 +443,20 @@ ngx_chat_call_cancel(ngx_chat_call_t *call)
         return;
     }
 
-    ngx_chat_call_stop(call);
+    ngx_chat_call_cancel_commands(call);
     ngx_destroy_pool(call->pool);
 }
 
 
 void
-ngx_chat_call_lost(ngx_chat_call_t *call)
+ngx_chat_call_fail(ngx_chat_call_t *call)
 {
-    ngx_chat_call_fire(call, NULL);
+    ngx_chat_call_finish(call, NULL);
 }
 
 
 static void
-ngx_chat_call_stop(ngx_chat_call_t *call)
+ngx_chat_call_cancel_commands(ngx_chat_call_t *call)
 {
     ngx_queue_remove(&call->queue);
 
@@ -461,9 +464,9 @@ ngx_chat_call_stop(ngx_chat_call_t *call)
         ngx_del_timer(&call->retry);
     }
 
-    if (call->lead_cmd) {
-        ngx_chat_redis_cancel(call->lead_cmd);
-        call->lead_cmd = NULL;
+    if (call->pipelined_cmd) {
+        ngx_chat_redis_cancel(call->pipelined_cmd);
+        call->pipelined_cmd = NULL;
     }
 
     if (call->cmd) {
@@ -474,12 +477,12 @@ ngx_chat_call_stop(ngx_chat_call_t *call)
 
 
 static void
-ngx_chat_call_fire(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_call_finish(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
-    ngx_chat_call_stop(call);
+    ngx_chat_call_cancel_commands(call);
 
     if (reply) {
-        ngx_chat_call_served(call, reply);
+        ngx_chat_store_service_update(call, reply);
     }
 
     call->fired = 1;

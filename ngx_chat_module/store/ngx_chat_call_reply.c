@@ -7,12 +7,12 @@
 #define NGX_CHAT_CALL_ERROR_LEN  200
 
 
-static ngx_str_t *ngx_chat_call_name(ngx_chat_call_t *call);
+static ngx_str_t *ngx_chat_call_reply_command_name(ngx_chat_call_t *call);
 
 
 /* the first word; NGX_AGAIN: it may serve soon */
 
-static const ngx_chat_word_t  ngx_chat_call_refusals[] = {
+static const ngx_chat_word_t  ngx_chat_call_reply_refusals[] = {
     { "LOADING", NGX_AGAIN },
     { "READONLY", NGX_AGAIN },
     { "MASTERDOWN", NGX_AGAIN },
@@ -32,7 +32,7 @@ static const ngx_chat_word_t  ngx_chat_call_refusals[] = {
 
 
 ngx_int_t
-ngx_chat_call_refusal(ngx_chat_reply_t *reply)
+ngx_chat_call_reply_classify(ngx_chat_reply_t *reply)
 {
     ngx_str_t               error;
     const ngx_chat_word_t  *w;
@@ -41,8 +41,8 @@ ngx_chat_call_refusal(ngx_chat_reply_t *reply)
         return NGX_OK;
     }
 
-    for (w = ngx_chat_call_refusals; w->word; w++) {
-        if (ngx_chat_call_is(reply, w->word)) {
+    for (w = ngx_chat_call_reply_refusals; w->word; w++) {
+        if (ngx_chat_call_reply_is_error(reply, w->word)) {
             break;
         }
     }
@@ -52,7 +52,7 @@ ngx_chat_call_refusal(ngx_chat_reply_t *reply)
 
 
 ngx_uint_t
-ngx_chat_call_is(ngx_chat_reply_t *reply, const char *word)
+ngx_chat_call_reply_is_error(ngx_chat_reply_t *reply, const char *word)
 {
     size_t     len;
     ngx_str_t  error;
@@ -67,7 +67,7 @@ ngx_chat_call_is(ngx_chat_reply_t *reply, const char *word)
 
 
 ngx_int_t
-ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_call_reply_check(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     size_t             i;
     u_char             words[NGX_CHAT_CALL_ERROR_LEN];
@@ -79,7 +79,7 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         return NGX_ERROR;
     }
 
-    rc = ngx_chat_call_refusal(reply);
+    rc = ngx_chat_call_reply_classify(reply);
 
     if (rc == NGX_OK || ngx_chat_reply_error(reply, &error) != NGX_OK) {
         return NGX_OK;
@@ -101,7 +101,7 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         ngx_log_error(NGX_LOG_ERR, st->log, 0,
                       "chat: redis answered chat command \"%V\" with error "
                       "\"%V\"",
-                      ngx_chat_call_name(call), &error);
+                      ngx_chat_call_reply_command_name(call), &error);
         return NGX_ABORT;
     }
 
@@ -112,7 +112,7 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
         ngx_log_error(NGX_LOG_ERR, st->log, 0,
                       "chat: redis cannot serve chat command \"%V\": \"%V\"",
-                      ngx_chat_call_name(call), &error);
+                      ngx_chat_call_reply_command_name(call), &error);
     }
 
     return NGX_ERROR;
@@ -120,13 +120,13 @@ ngx_chat_call_error(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_int_t
-ngx_chat_call_array(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_call_reply_check_array(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     int64_t    n;
     ngx_int_t  rc;
     ngx_str_t  s;
 
-    rc = ngx_chat_call_error(call, reply);
+    rc = ngx_chat_call_reply_check(call, reply);
 
     if (rc != NGX_OK) {
         return rc;
@@ -137,7 +137,7 @@ ngx_chat_call_array(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     if (ngx_chat_reply_str(reply, &s) == NGX_OK
         || ngx_chat_reply_int(reply, &n) == NGX_OK)
     {
-        return ngx_chat_call_unexpected(call);
+        return ngx_chat_call_reply_log_unexpected(call);
     }
 
     return NGX_OK;
@@ -145,13 +145,13 @@ ngx_chat_call_array(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_int_t
-ngx_chat_call_word(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_call_reply_read_word(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     ngx_int_t               rc;
     ngx_str_t               s;
     const ngx_chat_word_t  *w;
 
-    rc = ngx_chat_call_error(call, reply);
+    rc = ngx_chat_call_reply_check(call, reply);
 
     if (rc != NGX_OK) {
         return rc;
@@ -167,12 +167,12 @@ ngx_chat_call_word(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
         }
     }
 
-    return ngx_chat_call_unexpected(call);
+    return ngx_chat_call_reply_log_unexpected(call);
 }
 
 
 ngx_int_t
-ngx_chat_call_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
+ngx_chat_call_reply_read_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
     ngx_uint_t i, uint64_t *n)
 {
     int64_t  value;
@@ -180,7 +180,7 @@ ngx_chat_call_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
     if (ngx_chat_reply_int(ngx_chat_reply_at(reply, i), &value) != NGX_OK
         || value < 0)
     {
-        return ngx_chat_call_unexpected(call);
+        return ngx_chat_call_reply_log_unexpected(call);
     }
 
     *n = value;
@@ -190,30 +190,30 @@ ngx_chat_call_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
 
 
 ngx_int_t
-ngx_chat_call_unexpected(ngx_chat_call_t *call)
+ngx_chat_call_reply_log_unexpected(ngx_chat_call_t *call)
 {
     ngx_log_error(NGX_LOG_ERR, call->store->log, 0,
                   "chat: redis sent an unexpected reply to chat command \"%V\"",
-                  ngx_chat_call_name(call));
+                  ngx_chat_call_reply_command_name(call));
 
     return NGX_ABORT;
 }
 
 
 static ngx_str_t *
-ngx_chat_call_name(ngx_chat_call_t *call)
+ngx_chat_call_reply_command_name(ngx_chat_call_t *call)
 {
     return call->script ? &call->script->name : call->args.elts;
 }
 
 
 void
-ngx_chat_call_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_call_word_reply_handler(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     ngx_int_t       rc;
     ngx_chat_rc_pt  handler;
 
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     handler = (ngx_chat_rc_pt) call->handler;
     handler(call->data, rc);

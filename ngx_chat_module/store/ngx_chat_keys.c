@@ -4,7 +4,7 @@
 
 
 void
-ngx_chat_keys(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen)
+ngx_chat_keys_init(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen)
 {
     u_char  *p;
 
@@ -31,7 +31,7 @@ ngx_chat_keys(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen)
 
 
 ngx_int_t
-ngx_chat_keys_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n)
+ngx_chat_keys_parse_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n)
 {
     u_char  *p, *last;
 
@@ -52,7 +52,7 @@ ngx_chat_keys_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n)
 
 
 ngx_int_t
-ngx_chat_keys_hex(ngx_str_t *s, size_t len)
+ngx_chat_keys_check_hex(ngx_str_t *s, size_t len)
 {
     u_char  ch;
     size_t  i;

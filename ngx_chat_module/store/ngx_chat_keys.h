@@ -37,13 +37,13 @@ typedef struct {
 } ngx_chat_keys_t;
 
 
-void ngx_chat_keys(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen);
+void ngx_chat_keys_init(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen);
 
 /* a stream entry's id, "<ms>-<n>"; NGX_OK, NGX_DECLINED */
-ngx_int_t ngx_chat_keys_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n);
+ngx_int_t ngx_chat_keys_parse_entry(ngx_str_t *id, uint64_t *ms, uint64_t *n);
 
 /* len lower-case hex digits, as all our names are; NGX_OK, NGX_DECLINED */
-ngx_int_t ngx_chat_keys_hex(ngx_str_t *s, size_t len);
+ngx_int_t ngx_chat_keys_check_hex(ngx_str_t *s, size_t len);
 
 
 #endif /* _NGX_CHAT_KEYS_H_INCLUDED_ */

@@ -1,6 +1,7 @@
 
 #include "ngx_chat_store.h"
 #include "ngx_chat_call.h"
+#include "ngx_chat_keys.h"
 
 
 ngx_int_t
@@ -59,7 +60,7 @@ ngx_chat_store_close(ngx_chat_store_t *st)
 
     while (!ngx_queue_empty(&st->calls)) {
         q = ngx_queue_head(&st->calls);
-        ngx_chat_call_lost(ngx_queue_data(q, ngx_chat_call_t, queue));
+        ngx_chat_call_fail(ngx_queue_data(q, ngx_chat_call_t, queue));
     }
 
     if (st->pubsub) {
@@ -77,6 +78,22 @@ ngx_chat_store_close(ngx_chat_store_t *st)
         ngx_chat_redis_close(st->redis);
         st->redis = NULL;
     }
+}
+
+
+ngx_chat_pubsub_sub_t *
+ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    const ngx_chat_pubsub_ops_t *ops, void *data)
+{
+    ngx_chat_keys_t  keys;
+
+    if (st->pubsub == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_keys_init(&keys, gen);
+
+    return ngx_chat_pubsub_subscribe(st->pubsub, &keys.gen, ops, data);
 }
 
 

@@ -40,7 +40,7 @@
 /* the first word of an error reply */
 #define NGX_CHAT_SERVICE_WORD   16
 
-#define NGX_CHAT_STUCK          8
+#define NGX_CHAT_OVERSIZE_MAX   8
 
 
 /* which generation; copied by the verbs */
@@ -74,7 +74,7 @@ typedef struct {
     u_char                 h[NGX_CHAT_HASH_LEN];
     ngx_uint_t             times;   /* 0: none */
     time_t                 last;
-} ngx_chat_stuck_t;
+} ngx_chat_oversize_t;
 
 
 struct ngx_chat_store_s {
@@ -83,16 +83,16 @@ struct ngx_chat_store_s {
     ngx_chat_pubsub_t     *pubsub;  /* NULL in a filler */
     ngx_queue_t            calls;   /* under way */
     ngx_log_t             *log;
-    time_t                 refused; /* when a refusal was last logged */
+    time_t                 refused;  /* when a refusal was last logged */
 
     ngx_chat_service_t     services[NGX_CHAT_SERVICES];
     ngx_uint_t             left;    /* of redis, that pubsub has followed */
-    ngx_chat_stuck_t       stuck[NGX_CHAT_STUCK];
+    ngx_chat_oversize_t    oversize[NGX_CHAT_OVERSIZE_MAX];
 
     /* see ngx_chat_store_probe() */
     ngx_chat_gen_t         probe;
-    ngx_uint_t             probes;  /* calls under way */
-    ngx_msec_t             probed;
+    ngx_uint_t             probe_calls;  /* calls under way */
+    ngx_msec_t             probe_time;
 
     unsigned               closed:1;
 };
@@ -112,7 +112,11 @@ ngx_int_t ngx_chat_store_init(ngx_chat_store_t *st,
 /* calls under way fire with NGX_ERROR before this returns */
 void ngx_chat_store_close(ngx_chat_store_t *st);
 
-/* subscriptions are ngx_chat_store_subscribe()'s: no callback any more */
+/* of what is published about gen; see ngx_chat_redis_pubsub.h */
+ngx_chat_pubsub_sub_t *ngx_chat_store_subscribe(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, const ngx_chat_pubsub_ops_t *ops, void *data);
+
+/* no callback any more */
 void ngx_chat_store_unsubscribe(ngx_chat_pubsub_sub_t *sub);
 
 
@@ -135,7 +139,7 @@ ngx_uint_t ngx_chat_store_is_down(ngx_chat_store_t *st);
  * word of the error, such as "OOM", or "ERR" for one that is no such word.
  * Empty: it has not, or was not asked yet.
  */
-ngx_str_t *ngx_chat_store_refusal(ngx_chat_store_t *st,
+ngx_str_t *ngx_chat_store_get_refusal(ngx_chat_store_t *st,
     ngx_chat_service_e service);
 
 /*

@@ -3,21 +3,21 @@
 #include "ngx_chat_call.h"
 
 
-static void ngx_chat_store_claim_done(ngx_chat_call_t *call,
+static void ngx_chat_store_filler_claim_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_append_chunks(ngx_chat_call_t *call,
+static void ngx_chat_store_filler_add_chunks(ngx_chat_call_t *call,
     ngx_chat_append_t *append);
-static void ngx_chat_store_append_done(ngx_chat_call_t *call,
+static void ngx_chat_store_filler_append_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_finish_lens(ngx_chat_call_t *call,
+static void ngx_chat_store_filler_add_chunk_lens(ngx_chat_call_t *call,
     uint32_t *chunk_lens, ngx_uint_t count);
-static void ngx_chat_store_finish_done(ngx_chat_call_t *call,
+static void ngx_chat_store_filler_end_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static ngx_chat_call_t *ngx_chat_store_grip(ngx_chat_store_t *st,
-    ngx_chat_script_t *script, ngx_chat_lease_t *grip, ngx_msec_t patience);
+static ngx_chat_call_t *ngx_chat_store_filler_create_call(ngx_chat_store_t *st,
+    ngx_chat_script_t *script, ngx_chat_lease_t *lease, ngx_msec_t retry_time);
 
 
-/* the handler's rc NGX_OK and a verdict: none of these is negative */
+/* the handler's rc NGX_OK and a result: none of these is negative */
 
 static const ngx_chat_word_t  ngx_chat_claim_words[] = {
     { "RUN", NGX_CHAT_CLAIM_RUN },
@@ -75,105 +75,111 @@ static ngx_chat_script_t  ngx_chat_script_cancel = {
 
 
 ngx_chat_call_t *
-ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
-    ngx_chat_claim_t *claim, ngx_msec_t patience, ngx_chat_claim_pt handler,
+ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
+    ngx_chat_claim_t *claim, ngx_msec_t retry_time, ngx_chat_claim_pt handler,
     void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_grip(st, &ngx_chat_script_claim, grip, patience);
+    call = ngx_chat_store_filler_create_call(st, &ngx_chat_script_claim, lease,
+                                             retry_time);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_str(call, &claim->task);
-    ngx_chat_call_str(call, &claim->predecessor);
-    ngx_chat_call_num(call, NGX_CHAT_LEASE);
-    ngx_chat_call_num(call, NGX_CHAT_MARGIN);
-    ngx_chat_call_num(call, claim->budget);
-    ngx_chat_call_num(call, NGX_CHAT_TRIES);
-    ngx_chat_call_num(call, NGX_CHAT_RETURNS);
-    ngx_chat_call_num(call, claim->alone ? 1 : 0);
-    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
-    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));
+    ngx_chat_call_add_str(call, &claim->task);
+    ngx_chat_call_add_str(call, &claim->predecessor);
+    ngx_chat_call_add_num(call, NGX_CHAT_LEASE);
+    ngx_chat_call_add_num(call, NGX_CHAT_MARGIN);
+    ngx_chat_call_add_num(call, claim->budget);
+    ngx_chat_call_add_num(call, NGX_CHAT_TRIES);
+    ngx_chat_call_add_num(call, NGX_CHAT_RETURNS);
+    ngx_chat_call_add_num(call, claim->alone ? 1 : 0);
+    ngx_chat_call_add_str(call,
+                          ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
+    ngx_chat_call_add_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));
 
-    return ngx_chat_call_send(call, ngx_chat_store_claim_done,
+    return ngx_chat_call_send(call, ngx_chat_store_filler_claim_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_claim_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_filler_claim_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     uint64_t            n, tries;
     ngx_int_t           rc;
-    ngx_chat_claim_e    verdict;
+    ngx_chat_claim_e    result;
     ngx_chat_claim_pt   handler;
 
     handler = (ngx_chat_claim_pt) call->handler;
 
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     if (rc < 0) {
         handler(call->data, rc, NGX_CHAT_CLAIM_GONE, 0);
         return;
     }
 
-    verdict = (ngx_chat_claim_e) rc;
+    result = (ngx_chat_claim_e) rc;
     tries = 0;
 
-    if (verdict == NGX_CHAT_CLAIM_RUN) {
+    if (result == NGX_CHAT_CLAIM_RUN) {
 
-        if (ngx_chat_call_number(call, reply, 1, &n) != NGX_OK
-            || ngx_chat_call_number(call, reply, 3, &tries) != NGX_OK)
+        if (ngx_chat_call_reply_read_number(call, reply, 1, &n) != NGX_OK
+            || ngx_chat_call_reply_read_number(call, reply, 3,
+                                               &tries) != NGX_OK)
         {
             handler(call->data, NGX_ABORT, NGX_CHAT_CLAIM_GONE, 0);
             return;
         }
 
-        *call->grip_n = n;
+        *call->lease_n = n;
     }
 
-    handler(call->data, NGX_OK, verdict, (ngx_uint_t) tries);
+    handler(call->data, NGX_OK, result, (ngx_uint_t) tries);
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
-    ngx_chat_append_t *append, ngx_msec_t patience,
+ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
+    ngx_chat_append_t *append, ngx_msec_t retry_time,
     ngx_chat_append_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_grip(st, &ngx_chat_script_append, grip, patience);
+    call = ngx_chat_store_filler_create_call(st, &ngx_chat_script_append, lease,
+                                             retry_time);
     if (call == NULL) {
         return NULL;
     }
 
-    call->n = append->count + append->fresh;
+    call->n = append->count + append->restart;
 
-    ngx_chat_call_num(call, grip->n + 1);
+    ngx_chat_call_add_num(call, lease->n + 1);
 
     if (append->give_back) {
-        ngx_chat_call_num(call, 0);
+        ngx_chat_call_add_num(call, 0);
 
     } else if (append->renew) {
-        ngx_chat_call_num(call, NGX_CHAT_LEASE);
+        ngx_chat_call_add_num(call, NGX_CHAT_LEASE);
 
     } else {
-        ngx_chat_call_text(call, "");
+        ngx_chat_call_add_text(call, "");
     }
 
-    ngx_chat_call_num(call, append->fresh);
-    ngx_chat_store_append_chunks(call, append);
+    ngx_chat_call_add_num(call, append->restart);
+    ngx_chat_store_filler_add_chunks(call, append);
 
-    return ngx_chat_call_send(call, ngx_chat_store_append_done,
+    return ngx_chat_call_send(call, ngx_chat_store_filler_append_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_append_chunks(ngx_chat_call_t *call, ngx_chat_append_t *append)
+ngx_chat_store_filler_add_chunks(ngx_chat_call_t *call,
+    ngx_chat_append_t *append)
 {
     u_char      *p;
     ngx_uint_t   i;
@@ -181,62 +187,66 @@ ngx_chat_store_append_chunks(ngx_chat_call_t *call, ngx_chat_append_t *append)
     p = append->text;
 
     for (i = 0; i < append->count; i++) {
-        ngx_chat_call_bytes(call, p, append->chunk_lens[i]);
+        ngx_chat_call_add_bytes(call, p, append->chunk_lens[i]);
         p += append->chunk_lens[i];
     }
 }
 
 
 static void
-ngx_chat_store_append_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_filler_append_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
-    uint64_t             heard, stop;
+    uint64_t             listeners, stop;
     ngx_int_t            rc;
     ngx_chat_append_pt   handler;
 
-    heard = 0;
+    listeners = 0;
     stop = 0;
 
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     if (rc == NGX_OK) {
-        *call->grip_n += call->n;
+        *call->lease_n += call->n;
 
-        if (ngx_chat_call_number(call, reply, 1, &heard) != NGX_OK
-            || ngx_chat_call_number(call, reply, 2, &stop) != NGX_OK)
+        if (ngx_chat_call_reply_read_number(call, reply, 1,
+                                            &listeners) != NGX_OK
+            || ngx_chat_call_reply_read_number(call, reply, 2, &stop) != NGX_OK)
         {
             rc = NGX_ABORT;
         }
     }
 
     handler = (ngx_chat_append_pt) call->handler;
-    handler(call->data, rc, (ngx_uint_t) heard, (ngx_uint_t) stop);
+    handler(call->data, rc, (ngx_uint_t) listeners, (ngx_uint_t) stop);
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
-    ngx_chat_finish_t *finish, ngx_msec_t patience,
+ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
+    ngx_chat_finish_t *finish, ngx_msec_t retry_time,
     ngx_chat_ended_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_grip(st, &ngx_chat_script_finish, grip, patience);
+    call = ngx_chat_store_filler_create_call(st, &ngx_chat_script_finish, lease,
+                                             retry_time);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_num(call, grip->n + 1);
-    ngx_chat_call_num(call, finish->ttl);
-    ngx_chat_call_str(call, &finish->text);
-    ngx_chat_store_finish_lens(call, finish->chunk_lens, finish->count);
-    ngx_chat_call_str(call, &finish->finish);
-    ngx_chat_call_bytes(call, grip->gen.fp, NGX_CHAT_FP_LEN);
-    ngx_chat_call_str(call, &finish->provider);
-    ngx_chat_call_str(call, &finish->model);
-    ngx_chat_call_str(call, &finish->usage);
+    ngx_chat_call_add_num(call, lease->n + 1);
+    ngx_chat_call_add_num(call, finish->ttl);
+    ngx_chat_call_add_str(call, &finish->text);
+    ngx_chat_store_filler_add_chunk_lens(call, finish->chunk_lens,
+                                         finish->count);
+    ngx_chat_call_add_str(call, &finish->finish);
+    ngx_chat_call_add_bytes(call, lease->gen.fp, NGX_CHAT_FP_LEN);
+    ngx_chat_call_add_str(call, &finish->provider);
+    ngx_chat_call_add_str(call, &finish->model);
+    ngx_chat_call_add_str(call, &finish->usage);
 
-    return ngx_chat_call_send(call, ngx_chat_store_finish_done,
+    return ngx_chat_call_send(call, ngx_chat_store_filler_end_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
@@ -244,7 +254,8 @@ ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
 /* "9 14 3" */
 
 static void
-ngx_chat_store_finish_lens(ngx_chat_call_t *call, uint32_t *chunk_lens,
+ngx_chat_store_filler_add_chunk_lens(ngx_chat_call_t *call,
+    uint32_t *chunk_lens,
     ngx_uint_t count)
 {
     u_char      *p;
@@ -263,7 +274,7 @@ ngx_chat_store_finish_lens(ngx_chat_call_t *call, uint32_t *chunk_lens,
         } while (n);
     }
 
-    p = ngx_chat_call_room(call, len);
+    p = ngx_chat_call_add_room(call, len);
     if (p == NULL) {
         return;
     }
@@ -280,15 +291,16 @@ ngx_chat_store_finish_lens(ngx_chat_call_t *call, uint32_t *chunk_lens,
 
 
 static void
-ngx_chat_store_finish_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_filler_end_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     ngx_int_t           rc;
     ngx_chat_ended_pt   handler;
 
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     if (rc == NGX_OK) {
-        *call->grip_n += 1;
+        *call->lease_n += 1;
     }
 
     handler = (ngx_chat_ended_pt) call->handler;
@@ -297,40 +309,42 @@ ngx_chat_store_finish_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_chat_call_t *
-ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
-    ngx_chat_error_e error, ngx_msec_t patience, ngx_chat_ended_pt handler,
+ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
+    ngx_chat_error_e error, ngx_msec_t retry_time, ngx_chat_ended_pt handler,
     void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_grip(st, &ngx_chat_script_fail, grip, patience);
+    call = ngx_chat_store_filler_create_call(st, &ngx_chat_script_fail, lease,
+                                             retry_time);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_str(call, ngx_chat_error_message(error));
-    ngx_chat_call_str(call, ngx_chat_error_code(error));
+    ngx_chat_call_add_str(call, ngx_chat_error_message(error));
+    ngx_chat_call_add_str(call, ngx_chat_error_code(error));
 
-    return ngx_chat_call_send(call, ngx_chat_store_finish_done,
+    return ngx_chat_call_send(call, ngx_chat_store_filler_end_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
+ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
     ngx_msec_t grace, ngx_chat_ended_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_grip(st, &ngx_chat_script_cancel, grip, 0);
+    call = ngx_chat_store_filler_create_call(st, &ngx_chat_script_cancel, lease,
+                                             0);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_num(call, grace);
-    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_CANCELLED));
+    ngx_chat_call_add_num(call, grace);
+    ngx_chat_call_add_str(call, ngx_chat_error_message(NGX_CHAT_E_CANCELLED));
 
-    return ngx_chat_call_send(call, ngx_chat_store_finish_done,
+    return ngx_chat_call_send(call, ngx_chat_store_filler_end_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
@@ -338,8 +352,9 @@ ngx_chat_store_cancel(ngx_chat_store_t *st, ngx_chat_lease_t *grip,
 /* the first arguments of all these scripts: the keys, id and token */
 
 static ngx_chat_call_t *
-ngx_chat_store_grip(ngx_chat_store_t *st, ngx_chat_script_t *script,
-    ngx_chat_lease_t *grip, ngx_msec_t patience)
+ngx_chat_store_filler_create_call(ngx_chat_store_t *st,
+    ngx_chat_script_t *script,
+    ngx_chat_lease_t *lease, ngx_msec_t retry_time)
 {
     ngx_chat_call_t  *call;
 
@@ -348,11 +363,11 @@ ngx_chat_store_grip(ngx_chat_store_t *st, ngx_chat_script_t *script,
         return NULL;
     }
 
-    call->patience = patience;
-    call->grip_n = &grip->n;
+    call->retry_time = retry_time;
+    call->lease_n = &lease->n;
 
-    ngx_chat_call_gen(call, &grip->gen);
-    ngx_chat_call_bytes(call, grip->token, grip->token_len);
+    ngx_chat_call_add_gen(call, &lease->gen);
+    ngx_chat_call_add_bytes(call, lease->token, lease->token_len);
 
     return call;
 }

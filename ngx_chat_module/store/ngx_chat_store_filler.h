@@ -1,7 +1,7 @@
 
 /*
  * The filler's verbs on a generation: claim it, write it, end it.  They
- * are repeated after a lost connection for as long as patience says, since a
+ * are repeated after a lost connection for as long as retry_time says, since a
  * filler has nothing better to do than to save what it was paid for.
  *
  * NGX_DECLINED in a handler is LOST: the token is not the writer's any more
@@ -19,7 +19,7 @@
 #define NGX_CHAT_JOB_TOKEN_LEN  (NGX_CHAT_TOKEN_LEN + 1 + NGX_INT64_LEN)
 
 
-/* a job's grip on a generation; outlives the calls made with it */
+/* a job's lease on a generation; outlives the calls made with it */
 typedef struct {
     ngx_chat_gen_t         gen;
     u_char                 token[NGX_CHAT_JOB_TOKEN_LEN];  /* process.number */
@@ -44,12 +44,12 @@ typedef struct {
     ngx_uint_t             alone;        /* no other job runs in this process */
 } ngx_chat_claim_t;
 
-/* rc NGX_OK: verdict; tries counts this one; grip->n is set */
+/* rc NGX_OK: result; tries counts this one; lease->n is set */
 typedef void (*ngx_chat_claim_pt)(void *data, ngx_int_t rc,
-    ngx_chat_claim_e verdict, ngx_uint_t tries);
+    ngx_chat_claim_e result, ngx_uint_t tries);
 
 ngx_chat_call_t *ngx_chat_store_claim(ngx_chat_store_t *st,
-    ngx_chat_lease_t *grip, ngx_chat_claim_t *claim, ngx_msec_t patience,
+    ngx_chat_lease_t *lease, ngx_chat_claim_t *claim, ngx_msec_t retry_time,
     ngx_chat_claim_pt handler, void *data);
 
 
@@ -57,21 +57,21 @@ typedef struct {
     u_char                *text;         /* the chunks, end to end */
     uint32_t              *chunk_lens;   /* length of each */
     ngx_uint_t             count;        /* 0: renewal alone */
-    unsigned               fresh:1;      /* a "processing" goes before them */
+    unsigned               restart:1;    /* a "processing" goes before them */
     unsigned               renew:1;      /* the lease too */
     unsigned               give_back:1;  /* lease 0: who wants may claim */
 } ngx_chat_append_t;
 
 /*
- * NGX_OK: written, grip->n has moved on; heard: subscribers that got it, or
- * with no chunks that are there; stop: somebody asked to stop it (DELETE).
+ * NGX_OK: written, lease->n has moved on; listeners: subscribers that got it,
+ * or with no chunks that are there; stop: somebody asked to stop it (DELETE).
  * NGX_BUSY: GAP, the numbers do not fit, and the job is to fail.
  */
 typedef void (*ngx_chat_append_pt)(void *data, ngx_int_t rc,
-    ngx_uint_t heard, ngx_uint_t stop);
+    ngx_uint_t listeners, ngx_uint_t stop);
 
 ngx_chat_call_t *ngx_chat_store_append(ngx_chat_store_t *st,
-    ngx_chat_lease_t *grip, ngx_chat_append_t *append, ngx_msec_t patience,
+    ngx_chat_lease_t *lease, ngx_chat_append_t *append, ngx_msec_t retry_time,
     ngx_chat_append_pt handler, void *data);
 
 
@@ -90,11 +90,11 @@ typedef struct {
 typedef void (*ngx_chat_ended_pt)(void *data, ngx_int_t rc);
 
 ngx_chat_call_t *ngx_chat_store_finish(ngx_chat_store_t *st,
-    ngx_chat_lease_t *grip, ngx_chat_finish_t *finish, ngx_msec_t patience,
+    ngx_chat_lease_t *lease, ngx_chat_finish_t *finish, ngx_msec_t retry_time,
     ngx_chat_ended_pt handler, void *data);
 
 ngx_chat_call_t *ngx_chat_store_fail(ngx_chat_store_t *st,
-    ngx_chat_lease_t *grip, ngx_chat_error_e error, ngx_msec_t patience,
+    ngx_chat_lease_t *lease, ngx_chat_error_e error, ngx_msec_t retry_time,
     ngx_chat_ended_pt handler, void *data);
 
 /*
@@ -102,7 +102,7 @@ ngx_chat_call_t *ngx_chat_store_fail(ngx_chat_store_t *st,
  * NGX_AGAIN: somebody does; NGX_DECLINED: LOST.
  */
 ngx_chat_call_t *ngx_chat_store_cancel(ngx_chat_store_t *st,
-    ngx_chat_lease_t *grip, ngx_msec_t grace, ngx_chat_ended_pt handler,
+    ngx_chat_lease_t *lease, ngx_msec_t grace, ngx_chat_ended_pt handler,
     void *data);
 
 

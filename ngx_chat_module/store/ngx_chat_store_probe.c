@@ -8,16 +8,18 @@
 #define NGX_CHAT_PROBE_IDLE     5000
 
 
-static ngx_uint_t ngx_chat_store_probe_due(ngx_chat_store_t *st);
-static void ngx_chat_store_probe_count(ngx_chat_store_t *st,
+static ngx_uint_t ngx_chat_store_probe_is_due(ngx_chat_store_t *st);
+static void ngx_chat_store_probe_count_call(ngx_chat_store_t *st,
     ngx_chat_call_t *call);
-static void ngx_chat_store_probe_lookup(void *data, ngx_int_t rc,
+static void ngx_chat_store_probe_lookup_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a);
-static void ngx_chat_store_probe_open(void *data, ngx_int_t rc, u_char *id,
+static void ngx_chat_store_probe_open_handler(void *data, ngx_int_t rc,
+    u_char *id,
     ngx_chat_answer_t *a);
-static void ngx_chat_store_probe_erase(void *data, ngx_int_t rc, uint64_t n);
-static ngx_chat_call_t *ngx_chat_store_probe_queue(ngx_chat_store_t *st);
-static void ngx_chat_store_probe_queued(void *data, ngx_int_t rc);
+static void ngx_chat_store_probe_erase_handler(void *data, ngx_int_t rc,
+    uint64_t n);
+static ngx_chat_call_t *ngx_chat_store_probe_send_queue(ngx_chat_store_t *st);
+static void ngx_chat_store_probe_queue_handler(void *data, ngx_int_t rc);
 
 
 static const ngx_chat_word_t  ngx_chat_probe_words[] = {
@@ -40,7 +42,7 @@ ngx_chat_store_probe(ngx_chat_store_t *st)
 
     gen = &st->probe;
 
-    if (st->closed || st->probes || !ngx_chat_store_probe_due(st)
+    if (st->closed || st->probe_calls || !ngx_chat_store_probe_is_due(st)
         || ngx_chat_key_generate(gen->h, NGX_CHAT_HASH_LEN) != NGX_OK
         || ngx_chat_key_generate(gen->id, NGX_CHAT_ID_LEN) != NGX_OK
         || ngx_chat_key_generate(gen->fp, NGX_CHAT_FP_LEN) != NGX_OK)
@@ -48,7 +50,7 @@ ngx_chat_store_probe(ngx_chat_store_t *st)
         return;
     }
 
-    st->probed = ngx_current_msec;
+    st->probe_time = ngx_current_msec;
 
     ngx_memzero(&opening, sizeof(ngx_chat_opening_t));
 
@@ -56,28 +58,31 @@ ngx_chat_store_probe(ngx_chat_store_t *st)
     opening.queue_timeout = NGX_CHAT_REDIS_TIMEOUT;
 
     if (ngx_chat_redis_up(st->redis)) {
-        ngx_chat_store_probe_count(st,
-            ngx_chat_store_lookup(st, gen, ngx_chat_store_probe_lookup, st));
+        ngx_chat_store_probe_count_call(st,
+            ngx_chat_store_lookup(st, gen, ngx_chat_store_probe_lookup_handler,
+                                  st));
 
-        ngx_chat_store_probe_count(st,
-            ngx_chat_store_open(st, gen, &opening, ngx_chat_store_probe_open,
+        ngx_chat_store_probe_count_call(st,
+            ngx_chat_store_open(st, gen, &opening,
+                                ngx_chat_store_probe_open_handler,
                                 st));
     }
 
     if (ngx_chat_redis_up(st->broker)) {
-        ngx_chat_store_probe_count(st, ngx_chat_store_probe_queue(st));
+        ngx_chat_store_probe_count_call(st,
+                                        ngx_chat_store_probe_send_queue(st));
     }
 }
 
 
 static ngx_uint_t
-ngx_chat_store_probe_due(ngx_chat_store_t *st)
+ngx_chat_store_probe_is_due(ngx_chat_store_t *st)
 {
     ngx_uint_t           i;
     ngx_chat_service_t  *service;
 
-    if (st->probed
-        && ngx_current_msec - st->probed < NGX_CHAT_PROBE_REFUSED)
+    if (st->probe_time
+        && ngx_current_msec - st->probe_time < NGX_CHAT_PROBE_REFUSED)
     {
         return 0;
     }
@@ -97,52 +102,53 @@ ngx_chat_store_probe_due(ngx_chat_store_t *st)
 
 
 static void
-ngx_chat_store_probe_count(ngx_chat_store_t *st, ngx_chat_call_t *call)
+ngx_chat_store_probe_count_call(ngx_chat_store_t *st, ngx_chat_call_t *call)
 {
     if (call) {
-        st->probes++;
+        st->probe_calls++;
     }
 }
 
 
 static void
-ngx_chat_store_probe_lookup(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
-{
-    ngx_chat_store_t *st = data;
-
-    st->probes--;
-}
-
-
-static void
-ngx_chat_store_probe_open(void *data, ngx_int_t rc, u_char *id,
+ngx_chat_store_probe_lookup_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a)
 {
     ngx_chat_store_t *st = data;
 
-    st->probes--;
+    st->probe_calls--;
+}
+
+
+static void
+ngx_chat_store_probe_open_handler(void *data, ngx_int_t rc, u_char *id,
+    ngx_chat_answer_t *a)
+{
+    ngx_chat_store_t *st = data;
+
+    st->probe_calls--;
 
     if (rc != NGX_OK) {
         return;
     }
 
-    ngx_chat_store_probe_count(st,
+    ngx_chat_store_probe_count_call(st,
         ngx_chat_store_erase(st, &st->probe, NGX_CHAT_E_CANCELLED,
-                             ngx_chat_store_probe_erase, st));
+                             ngx_chat_store_probe_erase_handler, st));
 }
 
 
 static void
-ngx_chat_store_probe_erase(void *data, ngx_int_t rc, uint64_t n)
+ngx_chat_store_probe_erase_handler(void *data, ngx_int_t rc, uint64_t n)
 {
     ngx_chat_store_t *st = data;
 
-    st->probes--;
+    st->probe_calls--;
 }
 
 
 static ngx_chat_call_t *
-ngx_chat_store_probe_queue(ngx_chat_store_t *st)
+ngx_chat_store_probe_send_queue(ngx_chat_store_t *st)
 {
     ngx_chat_call_t  *call;
 
@@ -153,19 +159,19 @@ ngx_chat_store_probe_queue(ngx_chat_store_t *st)
 
     call->service = NGX_CHAT_SERVICE_QUEUE;
 
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
 
-    return ngx_chat_call_send(call, ngx_chat_call_done,
+    return ngx_chat_call_send(call, ngx_chat_call_word_reply_handler,
                               (ngx_chat_handler_pt)
-                                  ngx_chat_store_probe_queued,
+                                  ngx_chat_store_probe_queue_handler,
                               st);
 }
 
 
 static void
-ngx_chat_store_probe_queued(void *data, ngx_int_t rc)
+ngx_chat_store_probe_queue_handler(void *data, ngx_int_t rc)
 {
     ngx_chat_store_t *st = data;
 
-    st->probes--;
+    st->probe_calls--;
 }

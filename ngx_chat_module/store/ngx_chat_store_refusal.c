@@ -7,34 +7,35 @@
 #define NGX_CHAT_CALL_NOPERM      "ERR ACL failure in script:"
 
 /* drops that rule out a coincidence; s for which the answer is left alone */
-#define NGX_CHAT_STUCK_TIMES  4
-#define NGX_CHAT_STUCK_TIME   60
+#define NGX_CHAT_OVERSIZE_DROPS  4
+#define NGX_CHAT_OVERSIZE_TIME   60
 
 
-static size_t ngx_chat_call_first(u_char *buf, ngx_str_t *error);
-static ngx_uint_t ngx_chat_call_benign(ngx_chat_call_t *call,
+static size_t ngx_chat_store_service_copy_word(u_char *buf, ngx_str_t *error);
+static ngx_uint_t ngx_chat_store_service_is_served(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static ngx_chat_stuck_t *ngx_chat_store_stuck_at(ngx_chat_store_t *st,
+static ngx_chat_oversize_t *ngx_chat_store_oversize_find(ngx_chat_store_t *st,
     u_char *h);
-static ngx_chat_stuck_t *ngx_chat_store_stuck_room(ngx_chat_store_t *st);
-static void ngx_chat_store_follow(ngx_chat_call_t *call);
+static ngx_chat_oversize_t *ngx_chat_store_oversize_get_free(
+    ngx_chat_store_t *st);
+static void ngx_chat_store_service_follow_server(ngx_chat_call_t *call);
 
 
 ngx_str_t *
-ngx_chat_store_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
+ngx_chat_store_get_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
 {
     return &st->services[service].word;
 }
 
 
 void
-ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_service_update(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     ngx_str_t            error;
     ngx_chat_service_t  *service;
 
     if (ngx_chat_reply_error(reply, &error) != NGX_OK) {
-        ngx_chat_store_follow(call);
+        ngx_chat_store_service_follow_server(call);
         error.len = 0;
     }
 
@@ -47,26 +48,26 @@ ngx_chat_call_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     service->known = 1;
     service->at = ngx_current_msec;
 
-    if (error.len == 0 || ngx_chat_call_benign(call, reply)) {
+    if (error.len == 0 || ngx_chat_store_service_is_served(call, reply)) {
         service->word.len = 0;
         return;
     }
 
-    if (ngx_chat_call_is(reply, NGX_CHAT_CALL_NOPERM_OLD)
-        || ngx_chat_call_is(reply, NGX_CHAT_CALL_NOPERM))
+    if (ngx_chat_call_reply_is_error(reply, NGX_CHAT_CALL_NOPERM_OLD)
+        || ngx_chat_call_reply_is_error(reply, NGX_CHAT_CALL_NOPERM))
     {
         ngx_str_set(&error, "NOPERM");
     }
 
     service->word.data = service->buf;
-    service->word.len = ngx_chat_call_first(service->buf, &error);
+    service->word.len = ngx_chat_store_service_copy_word(service->buf, &error);
 }
 
 
 /* the first word, if it is one */
 
 static size_t
-ngx_chat_call_first(u_char *buf, ngx_str_t *error)
+ngx_chat_store_service_copy_word(u_char *buf, ngx_str_t *error)
 {
     size_t  i;
 
@@ -89,23 +90,23 @@ ngx_chat_call_first(u_char *buf, ngx_str_t *error)
 /* an answer like any other to such a command */
 
 static ngx_uint_t
-ngx_chat_call_benign(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_service_is_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     /* to the next key it may say otherwise */
 
     if (ngx_chat_redis_partial(call->rd)) {
-        return ngx_chat_call_is(reply, "MOVED")
-               || ngx_chat_call_is(reply, "CLUSTERDOWN");
+        return ngx_chat_call_reply_is_error(reply, "MOVED")
+               || ngx_chat_call_reply_is_error(reply, "CLUSTERDOWN");
     }
 
     switch (call->service) {
 
     case NGX_CHAT_SERVICE_READ:
-        return ngx_chat_call_is(reply, "WRONGTYPE");
+        return ngx_chat_call_reply_is_error(reply, "WRONGTYPE");
 
     case NGX_CHAT_SERVICE_QUEUE:
-        return ngx_chat_call_is(reply, "NOGROUP")
-               || ngx_chat_call_is(reply, "UNBLOCKED");
+        return ngx_chat_call_reply_is_error(reply, "NOGROUP")
+               || ngx_chat_call_reply_is_error(reply, "UNBLOCKED");
 
     default:
         return 0;
@@ -120,31 +121,31 @@ ngx_chat_call_benign(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
  */
 
 void
-ngx_chat_call_dropped(ngx_chat_call_t *call)
+ngx_chat_store_oversize_add_drops(ngx_chat_call_t *call)
 {
-    ngx_chat_stuck_t  *stuck;
+    ngx_chat_oversize_t  *oversize;
 
     if (call->drops == 0 || call->store->closed) {
         return;
     }
 
-    stuck = ngx_chat_store_stuck_at(call->store, call->gen.h);
+    oversize = ngx_chat_store_oversize_find(call->store, call->gen.h);
 
-    if (stuck == NULL) {
-        stuck = ngx_chat_store_stuck_room(call->store);
+    if (oversize == NULL) {
+        oversize = ngx_chat_store_oversize_get_free(call->store);
 
-        stuck->times = 0;
-        ngx_memcpy(stuck->h, call->gen.h, NGX_CHAT_HASH_LEN);
+        oversize->times = 0;
+        ngx_memcpy(oversize->h, call->gen.h, NGX_CHAT_HASH_LEN);
     }
 
-    stuck->times += call->drops;
-    stuck->last = ngx_time();
+    oversize->times += call->drops;
+    oversize->last = ngx_time();
 
     ngx_log_error(NGX_LOG_ERR, call->store->log, 0,
                   "chat: redis closed the connection, %ui times in a row, as "
                   "it was asked for the answer at \"chat:stream:%*s\"%s",
-                  stuck->times, (size_t) NGX_CHAT_HASH_LEN, call->gen.h,
-                  (stuck->times < NGX_CHAT_STUCK_TIMES)
+                  oversize->times, (size_t) NGX_CHAT_HASH_LEN, call->gen.h,
+                  (oversize->times < NGX_CHAT_OVERSIZE_DROPS)
                   ? "" : ", which is not asked for any more for 60 s: is its "
                          "\"client-output-buffer-limit normal\" less than "
                          "that answer?");
@@ -152,41 +153,41 @@ ngx_chat_call_dropped(ngx_chat_call_t *call)
 
 
 void
-ngx_chat_call_delivered(ngx_chat_call_t *call)
+ngx_chat_store_oversize_clear(ngx_chat_call_t *call)
 {
-    ngx_chat_stuck_t  *stuck;
+    ngx_chat_oversize_t  *oversize;
 
-    stuck = ngx_chat_store_stuck_at(call->store, call->gen.h);
+    oversize = ngx_chat_store_oversize_find(call->store, call->gen.h);
 
-    if (stuck) {
-        stuck->times = 0;
+    if (oversize) {
+        oversize->times = 0;
     }
 }
 
 
 ngx_uint_t
-ngx_chat_store_stuck(ngx_chat_store_t *st, ngx_chat_gen_t *gen)
+ngx_chat_store_oversize_is_suspected(ngx_chat_store_t *st, ngx_chat_gen_t *gen)
 {
-    ngx_chat_stuck_t  *stuck;
+    ngx_chat_oversize_t  *oversize;
 
-    stuck = ngx_chat_store_stuck_at(st, gen->h);
+    oversize = ngx_chat_store_oversize_find(st, gen->h);
 
-    return stuck && stuck->times >= NGX_CHAT_STUCK_TIMES
-           && ngx_time() - stuck->last < NGX_CHAT_STUCK_TIME;
+    return oversize && oversize->times >= NGX_CHAT_OVERSIZE_DROPS
+           && ngx_time() - oversize->last < NGX_CHAT_OVERSIZE_TIME;
 }
 
 
-static ngx_chat_stuck_t *
-ngx_chat_store_stuck_at(ngx_chat_store_t *st, u_char *h)
+static ngx_chat_oversize_t *
+ngx_chat_store_oversize_find(ngx_chat_store_t *st, u_char *h)
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < NGX_CHAT_STUCK; i++) {
+    for (i = 0; i < NGX_CHAT_OVERSIZE_MAX; i++) {
 
-        if (st->stuck[i].times
-            && ngx_memcmp(st->stuck[i].h, h, NGX_CHAT_HASH_LEN) == 0)
+        if (st->oversize[i].times
+            && ngx_memcmp(st->oversize[i].h, h, NGX_CHAT_HASH_LEN) == 0)
         {
-            return &st->stuck[i];
+            return &st->oversize[i];
         }
     }
 
@@ -196,18 +197,18 @@ ngx_chat_store_stuck_at(ngx_chat_store_t *st, u_char *h)
 
 /* an unused one, or the oldest */
 
-static ngx_chat_stuck_t *
-ngx_chat_store_stuck_room(ngx_chat_store_t *st)
+static ngx_chat_oversize_t *
+ngx_chat_store_oversize_get_free(ngx_chat_store_t *st)
 {
-    ngx_uint_t         i;
-    ngx_chat_stuck_t  *oldest;
+    ngx_uint_t            i;
+    ngx_chat_oversize_t  *oldest;
 
-    oldest = st->stuck;
+    oldest = st->oversize;
 
-    for (i = 0; i < NGX_CHAT_STUCK && oldest->times; i++) {
+    for (i = 0; i < NGX_CHAT_OVERSIZE_MAX && oldest->times; i++) {
 
-        if (st->stuck[i].times == 0 || st->stuck[i].last < oldest->last) {
-            oldest = &st->stuck[i];
+        if (st->oversize[i].times == 0 || st->oversize[i].last < oldest->last) {
+            oldest = &st->oversize[i];
         }
     }
 
@@ -221,7 +222,7 @@ ngx_chat_store_stuck_room(ngx_chat_store_t *st)
  */
 
 static void
-ngx_chat_store_follow(ngx_chat_call_t *call)
+ngx_chat_store_service_follow_server(ngx_chat_call_t *call)
 {
     ngx_uint_t         left;
     ngx_chat_store_t  *st;

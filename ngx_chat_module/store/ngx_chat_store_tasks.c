@@ -11,31 +11,31 @@
 #define NGX_CHAT_TASK_ID_MAX  128
 
 
-static ngx_int_t ngx_chat_store_task_gen(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_task_read_gen(ngx_chat_reply_t *fields,
     ngx_chat_gen_t *gen);
-static ngx_int_t ngx_chat_store_task_hex(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_task_read_hex(ngx_chat_reply_t *fields,
     const char *name, u_char *dst, size_t len);
-static ngx_int_t ngx_chat_store_task_text(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_task_read_text(ngx_chat_reply_t *fields,
     const char *name, ngx_str_t *value);
-static ngx_int_t ngx_chat_store_task_number(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_task_read_number(ngx_chat_reply_t *fields,
     const char *name, ngx_uint_t *n);
-static ngx_int_t ngx_chat_store_task_request(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_task_read_request_id(ngx_chat_reply_t *fields,
     ngx_str_t *value);
-static ngx_chat_call_t *ngx_chat_store_tasks_group(ngx_chat_store_t *st,
+static ngx_chat_call_t *ngx_chat_store_tasks_create_read(ngx_chat_store_t *st,
     ngx_chat_redis_t *rd, ngx_str_t *consumer, ngx_uint_t count);
-static void ngx_chat_store_tasks_read_done(ngx_chat_call_t *call,
+static void ngx_chat_store_tasks_read_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_tasks_idle_done(ngx_chat_call_t *call,
+static void ngx_chat_store_tasks_idle_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_tasks_page(ngx_chat_call_t *call, ngx_int_t rc,
+static void ngx_chat_store_tasks_send_page(ngx_chat_call_t *call, ngx_int_t rc,
     ngx_chat_reply_t *entries);
-static void ngx_chat_store_tasks_plain_done(ngx_chat_call_t *call,
+static void ngx_chat_store_tasks_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_client_id_done(ngx_chat_call_t *call,
+static void ngx_chat_store_tasks_client_id_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_tasks_length_done(ngx_chat_call_t *call,
+static void ngx_chat_store_tasks_count_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static ngx_chat_call_t *ngx_chat_store_tasks_script(ngx_chat_store_t *st,
+static ngx_chat_call_t *ngx_chat_store_tasks_create_script(ngx_chat_store_t *st,
     ngx_chat_script_t *script);
 
 
@@ -73,7 +73,8 @@ static ngx_chat_script_t  ngx_chat_script_waiting = {
 
 
 ngx_int_t
-ngx_chat_store_task(ngx_chat_task_page_t *page, ngx_chat_task_entry_t *task)
+ngx_chat_store_task_take(ngx_chat_task_page_t *page,
+    ngx_chat_task_entry_t *task)
 {
     uint64_t           ms, n;
     ngx_str_t          entry;
@@ -91,7 +92,7 @@ ngx_chat_store_task(ngx_chat_task_page_t *page, ngx_chat_task_entry_t *task)
         item = ngx_chat_reply_at(page->entries, page->next++);
 
         if (ngx_chat_reply_str(ngx_chat_reply_at(item, 0), &entry) == NGX_OK
-            && ngx_chat_keys_entry(&entry, &ms, &n) == NGX_OK)
+            && ngx_chat_keys_parse_entry(&entry, &ms, &n) == NGX_OK)
         {
             break;
         }
@@ -103,19 +104,20 @@ ngx_chat_store_task(ngx_chat_task_page_t *page, ngx_chat_task_entry_t *task)
 
     fields = ngx_chat_reply_at(item, 1);
 
-    if (ngx_chat_store_task_gen(fields, &task->gen) != NGX_OK
-        || ngx_chat_store_task_text(fields, "providers", &task->providers)
+    if (ngx_chat_store_task_read_gen(fields, &task->gen) != NGX_OK
+        || ngx_chat_store_task_read_text(fields, "providers", &task->providers)
            != NGX_OK
-        || ngx_chat_store_task_text(fields, "messages", &task->messages)
+        || ngx_chat_store_task_read_text(fields, "messages", &task->messages)
            != NGX_OK
-        || ngx_chat_store_task_request(fields, &task->request_id) != NGX_OK
-        || ngx_chat_store_task_number(fields, "ttl", &ttl) != NGX_OK
-        || ngx_chat_store_task_number(fields, "max_answer", &max_answer)
+        || ngx_chat_store_task_read_request_id(fields,
+                                               &task->request_id) != NGX_OK
+        || ngx_chat_store_task_read_number(fields, "ttl", &ttl) != NGX_OK
+        || ngx_chat_store_task_read_number(fields, "max_answer", &max_answer)
            != NGX_OK
-        || ngx_chat_store_task_number(fields, "cancel", &task->cancel)
+        || ngx_chat_store_task_read_number(fields, "cancel", &task->cancel)
            != NGX_OK
         || task->cancel > 1
-        || ngx_chat_store_task_number(fields, "grace", &grace) != NGX_OK)
+        || ngx_chat_store_task_read_number(fields, "grace", &grace) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -129,13 +131,13 @@ ngx_chat_store_task(ngx_chat_task_page_t *page, ngx_chat_task_entry_t *task)
 
 
 static ngx_int_t
-ngx_chat_store_task_gen(ngx_chat_reply_t *fields, ngx_chat_gen_t *gen)
+ngx_chat_store_task_read_gen(ngx_chat_reply_t *fields, ngx_chat_gen_t *gen)
 {
-    if (ngx_chat_store_task_hex(fields, "h", gen->h, NGX_CHAT_HASH_LEN)
+    if (ngx_chat_store_task_read_hex(fields, "h", gen->h, NGX_CHAT_HASH_LEN)
         != NGX_OK
-        || ngx_chat_store_task_hex(fields, "id", gen->id, NGX_CHAT_ID_LEN)
+        || ngx_chat_store_task_read_hex(fields, "id", gen->id, NGX_CHAT_ID_LEN)
            != NGX_OK
-        || ngx_chat_store_task_hex(fields, "fp", gen->fp, NGX_CHAT_FP_LEN)
+        || ngx_chat_store_task_read_hex(fields, "fp", gen->fp, NGX_CHAT_FP_LEN)
            != NGX_OK)
     {
         return NGX_DECLINED;
@@ -146,13 +148,13 @@ ngx_chat_store_task_gen(ngx_chat_reply_t *fields, ngx_chat_gen_t *gen)
 
 
 static ngx_int_t
-ngx_chat_store_task_hex(ngx_chat_reply_t *fields, const char *name,
+ngx_chat_store_task_read_hex(ngx_chat_reply_t *fields, const char *name,
     u_char *dst, size_t len)
 {
     ngx_str_t  value;
 
     if (ngx_chat_reply_field(fields, name, &value) != NGX_OK
-        || ngx_chat_keys_hex(&value, len) != NGX_OK)
+        || ngx_chat_keys_check_hex(&value, len) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -164,7 +166,7 @@ ngx_chat_store_task_hex(ngx_chat_reply_t *fields, const char *name,
 
 
 static ngx_int_t
-ngx_chat_store_task_text(ngx_chat_reply_t *fields, const char *name,
+ngx_chat_store_task_read_text(ngx_chat_reply_t *fields, const char *name,
     ngx_str_t *value)
 {
     if (ngx_chat_reply_field(fields, name, value) != NGX_OK
@@ -179,7 +181,7 @@ ngx_chat_store_task_text(ngx_chat_reply_t *fields, const char *name,
 
 
 static ngx_int_t
-ngx_chat_store_task_number(ngx_chat_reply_t *fields, const char *name,
+ngx_chat_store_task_read_number(ngx_chat_reply_t *fields, const char *name,
     ngx_uint_t *n)
 {
     ngx_int_t  value;
@@ -204,7 +206,7 @@ ngx_chat_store_task_number(ngx_chat_reply_t *fields, const char *name,
 /* the request id goes into log lines: printable ASCII, or empty */
 
 static ngx_int_t
-ngx_chat_store_task_request(ngx_chat_reply_t *fields, ngx_str_t *value)
+ngx_chat_store_task_read_request_id(ngx_chat_reply_t *fields, ngx_str_t *value)
 {
     size_t  i;
 
@@ -231,48 +233,48 @@ ngx_chat_store_tasks_read(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_group(st, rd, consumer, count);
+    call = ngx_chat_store_tasks_create_read(st, rd, consumer, count);
     if (call == NULL) {
         return NULL;
     }
 
-    call->once = 1;
+    call->no_retry = 1;
     call->timeout = NGX_CHAT_TASK_BLOCK + NGX_CHAT_REDIS_TIMEOUT;
 
-    ngx_chat_call_text(call, "BLOCK");
-    ngx_chat_call_num(call, NGX_CHAT_TASK_BLOCK);
-    ngx_chat_call_text(call, "STREAMS");
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
-    ngx_chat_call_text(call, ">");
+    ngx_chat_call_add_text(call, "BLOCK");
+    ngx_chat_call_add_num(call, NGX_CHAT_TASK_BLOCK);
+    ngx_chat_call_add_text(call, "STREAMS");
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, ">");
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_read_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_read_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_pending(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
+ngx_chat_store_tasks_read_pending(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
     ngx_str_t *consumer, ngx_str_t *after, ngx_uint_t count,
     ngx_chat_tasks_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_group(st, rd, consumer, count);
+    call = ngx_chat_store_tasks_create_read(st, rd, consumer, count);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_text(call, "STREAMS");
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
-    ngx_chat_call_str(call, after);
+    ngx_chat_call_add_text(call, "STREAMS");
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_str(call, after);
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_read_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_read_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static ngx_chat_call_t *
-ngx_chat_store_tasks_group(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
+ngx_chat_store_tasks_create_read(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
     ngx_str_t *consumer, ngx_uint_t count)
 {
     ngx_chat_call_t  *call;
@@ -284,77 +286,79 @@ ngx_chat_store_tasks_group(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
 
     call->service = NGX_CHAT_SERVICE_QUEUE;
 
-    ngx_chat_call_text(call, "XREADGROUP");
-    ngx_chat_call_text(call, "GROUP");
-    ngx_chat_call_text(call, NGX_CHAT_KEY_GROUP);
-    ngx_chat_call_str(call, consumer);
-    ngx_chat_call_text(call, "COUNT");
-    ngx_chat_call_num(call, count);
+    ngx_chat_call_add_text(call, "XREADGROUP");
+    ngx_chat_call_add_text(call, "GROUP");
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_GROUP);
+    ngx_chat_call_add_str(call, consumer);
+    ngx_chat_call_add_text(call, "COUNT");
+    ngx_chat_call_add_num(call, count);
 
     return call;
 }
 
 
 static void
-ngx_chat_store_tasks_read_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_tasks_read_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     ngx_int_t          rc;
     ngx_chat_reply_t  *stream;
 
     /* the stream may vanish under a blocked read */
 
-    if (ngx_chat_call_is(reply, "NOGROUP")
-        || ngx_chat_call_is(reply, "UNBLOCKED"))
+    if (ngx_chat_call_reply_is_error(reply, "NOGROUP")
+        || ngx_chat_call_reply_is_error(reply, "UNBLOCKED"))
     {
-        ngx_chat_store_tasks_page(call, NGX_DECLINED, NULL);
+        ngx_chat_store_tasks_send_page(call, NGX_DECLINED, NULL);
         return;
     }
 
-    rc = ngx_chat_call_array(call, reply);
+    rc = ngx_chat_call_reply_check_array(call, reply);
     stream = ngx_chat_reply_at(reply, 0);
 
-    ngx_chat_store_tasks_page(call, rc, ngx_chat_reply_at(stream, 1));
+    ngx_chat_store_tasks_send_page(call, rc, ngx_chat_reply_at(stream, 1));
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_idle(ngx_chat_store_t *st, ngx_str_t *owner,
+ngx_chat_store_tasks_find_idle(ngx_chat_store_t *st, ngx_str_t *owner,
     ngx_msec_t idle, ngx_uint_t count, ngx_chat_tasks_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_script(st, &ngx_chat_script_idle);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_idle);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_str(call, owner);
-    ngx_chat_call_num(call, idle);
-    ngx_chat_call_num(call, count);
+    ngx_chat_call_add_str(call, owner);
+    ngx_chat_call_add_num(call, idle);
+    ngx_chat_call_add_num(call, count);
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_idle_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_idle_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_tasks_idle_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_tasks_idle_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     ngx_int_t  rc;
 
-    if (ngx_chat_call_is(reply, "NOGROUP")) {
+    if (ngx_chat_call_reply_is_error(reply, "NOGROUP")) {
         rc = NGX_DECLINED;
 
     } else {
-        rc = ngx_chat_call_array(call, reply);
+        rc = ngx_chat_call_reply_check_array(call, reply);
     }
 
-    ngx_chat_store_tasks_page(call, rc, reply);
+    ngx_chat_store_tasks_send_page(call, rc, reply);
 }
 
 
 static void
-ngx_chat_store_tasks_page(ngx_chat_call_t *call, ngx_int_t rc,
+ngx_chat_store_tasks_send_page(ngx_chat_call_t *call, ngx_int_t rc,
     ngx_chat_reply_t *entries)
 {
     ngx_chat_tasks_pt      handler;
@@ -369,8 +373,8 @@ ngx_chat_store_tasks_page(ngx_chat_call_t *call, ngx_int_t rc,
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_create(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
-    ngx_chat_tasks_done_pt handler, void *data)
+ngx_chat_store_tasks_create_group(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
+    ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
@@ -379,21 +383,21 @@ ngx_chat_store_tasks_create(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
         return NULL;
     }
 
-    ngx_chat_call_text(call, "XGROUP");
-    ngx_chat_call_text(call, "CREATE");
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
-    ngx_chat_call_text(call, NGX_CHAT_KEY_GROUP);
-    ngx_chat_call_text(call, "0");
-    ngx_chat_call_text(call, "MKSTREAM");
+    ngx_chat_call_add_text(call, "XGROUP");
+    ngx_chat_call_add_text(call, "CREATE");
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_GROUP);
+    ngx_chat_call_add_text(call, "0");
+    ngx_chat_call_add_text(call, "MKSTREAM");
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_plain_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
 ngx_chat_store_tasks_unblock(ngx_chat_store_t *st, int64_t client_id,
-    ngx_chat_tasks_done_pt handler, void *data)
+    ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
@@ -402,18 +406,18 @@ ngx_chat_store_tasks_unblock(ngx_chat_store_t *st, int64_t client_id,
         return NULL;
     }
 
-    ngx_chat_call_text(call, "CLIENT");
-    ngx_chat_call_text(call, "UNBLOCK");
-    ngx_chat_call_num(call, client_id);
+    ngx_chat_call_add_text(call, "CLIENT");
+    ngx_chat_call_add_text(call, "UNBLOCK");
+    ngx_chat_call_add_num(call, client_id);
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_plain_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
 ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_str_t *consumer,
-    ngx_str_t *entries, ngx_uint_t count, ngx_chat_tasks_done_pt handler,
+    ngx_str_t *entries, ngx_uint_t count, ngx_chat_tasks_result_pt handler,
     void *data)
 {
     ngx_uint_t        i;
@@ -424,19 +428,19 @@ ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_str_t *consumer,
         return NULL;
     }
 
-    ngx_chat_call_text(call, "XCLAIM");
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
-    ngx_chat_call_text(call, NGX_CHAT_KEY_GROUP);
-    ngx_chat_call_str(call, consumer);
-    ngx_chat_call_num(call, 0);
+    ngx_chat_call_add_text(call, "XCLAIM");
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_GROUP);
+    ngx_chat_call_add_str(call, consumer);
+    ngx_chat_call_add_num(call, 0);
 
     for (i = 0; i < count; i++) {
-        ngx_chat_call_str(call, &entries[i]);
+        ngx_chat_call_add_str(call, &entries[i]);
     }
 
-    ngx_chat_call_text(call, "JUSTID");
+    ngx_chat_call_add_text(call, "JUSTID");
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_plain_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
@@ -444,20 +448,20 @@ ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_str_t *consumer,
 /* the content of the reply does not matter, unless it is an error */
 
 static void
-ngx_chat_store_tasks_plain_done(ngx_chat_call_t *call,
+ngx_chat_store_tasks_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply)
 {
     ngx_int_t       rc;
     ngx_chat_rc_pt  handler;
 
-    if (ngx_chat_call_is(reply, "BUSYGROUP")) {
+    if (ngx_chat_call_reply_is_error(reply, "BUSYGROUP")) {
         rc = NGX_OK;
 
-    } else if (ngx_chat_call_is(reply, "NOGROUP")) {
+    } else if (ngx_chat_call_reply_is_error(reply, "NOGROUP")) {
         rc = NGX_DECLINED;
 
     } else {
-        rc = ngx_chat_call_error(call, reply);
+        rc = ngx_chat_call_reply_check(call, reply);
     }
 
     handler = (ngx_chat_rc_pt) call->handler;
@@ -466,7 +470,7 @@ ngx_chat_store_tasks_plain_done(ngx_chat_call_t *call,
 
 
 ngx_chat_call_t *
-ngx_chat_store_client_id(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
+ngx_chat_store_tasks_get_client_id(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
     ngx_chat_client_id_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
@@ -476,26 +480,28 @@ ngx_chat_store_client_id(ngx_chat_store_t *st, ngx_chat_redis_t *rd,
         return NULL;
     }
 
-    ngx_chat_call_text(call, "CLIENT");
-    ngx_chat_call_text(call, "ID");
+    ngx_chat_call_add_text(call, "CLIENT");
+    ngx_chat_call_add_text(call, "ID");
 
-    return ngx_chat_call_send(call, ngx_chat_store_client_id_done,
+    return ngx_chat_call_send(call,
+                              ngx_chat_store_tasks_client_id_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_client_id_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_tasks_client_id_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     int64_t                 id;
     ngx_int_t               rc;
     ngx_chat_client_id_pt   handler;
 
     id = 0;
-    rc = ngx_chat_call_error(call, reply);
+    rc = ngx_chat_call_reply_check(call, reply);
 
     if (rc == NGX_OK && (ngx_chat_reply_int(reply, &id) != NGX_OK || id < 0)) {
-        rc = ngx_chat_call_unexpected(call);
+        rc = ngx_chat_call_reply_log_unexpected(call);
     }
 
     handler = (ngx_chat_client_id_pt) call->handler;
@@ -504,99 +510,100 @@ ngx_chat_store_client_id_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_chat_call_t *
-ngx_chat_store_task_done(ngx_chat_store_t *st, ngx_str_t *entry,
-    ngx_msec_t patience, ngx_chat_tasks_done_pt handler, void *data)
+ngx_chat_store_tasks_remove(ngx_chat_store_t *st, ngx_str_t *entry,
+    ngx_msec_t retry_time, ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_script(st, &ngx_chat_script_done);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_done);
     if (call == NULL) {
         return NULL;
     }
 
-    call->patience = patience;
+    call->retry_time = retry_time;
 
-    ngx_chat_call_str(call, entry);
+    ngx_chat_call_add_str(call, entry);
 
-    return ngx_chat_call_send(call, ngx_chat_call_done,
+    return ngx_chat_call_send(call, ngx_chat_call_word_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_task_give_back(ngx_chat_store_t *st, ngx_str_t *entry,
-    ngx_chat_tasks_done_pt handler, void *data)
+ngx_chat_store_tasks_give_back(ngx_chat_store_t *st, ngx_str_t *entry,
+    ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_script(st, &ngx_chat_script_give_back);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_give_back);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_str(call, entry);
+    ngx_chat_call_add_str(call, entry);
 
-    return ngx_chat_call_send(call, ngx_chat_call_done,
+    return ngx_chat_call_send(call, ngx_chat_call_word_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
 ngx_chat_store_tasks_sweep(ngx_chat_store_t *st,
-    ngx_chat_tasks_done_pt handler, void *data)
+    ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_script(st, &ngx_chat_script_sweep);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_sweep);
     if (call == NULL) {
         return NULL;
     }
 
-    ngx_chat_call_num(call, NGX_CHAT_TASKS_SWEEP);
+    ngx_chat_call_add_num(call, NGX_CHAT_TASKS_SWEEP);
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_plain_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_length(ngx_chat_store_t *st,
-    ngx_chat_tasks_length_pt handler, void *data)
+ngx_chat_store_tasks_count_waiting(ngx_chat_store_t *st,
+    ngx_chat_tasks_count_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_script(st, &ngx_chat_script_waiting);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_waiting);
     if (call == NULL) {
         return NULL;
     }
 
-    return ngx_chat_call_send(call, ngx_chat_store_tasks_length_done,
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_count_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_tasks_length_done(ngx_chat_call_t *call,
+ngx_chat_store_tasks_count_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply)
 {
     uint64_t                   waiting;
     ngx_int_t                  rc;
-    ngx_chat_tasks_length_pt   handler;
+    ngx_chat_tasks_count_pt    handler;
 
     waiting = 0;
-    rc = ngx_chat_call_error(call, reply);
+    rc = ngx_chat_call_reply_check(call, reply);
 
     if (rc == NGX_OK) {
-        rc = ngx_chat_call_number(call, reply, 0, &waiting);
+        rc = ngx_chat_call_reply_read_number(call, reply, 0, &waiting);
     }
 
-    handler = (ngx_chat_tasks_length_pt) call->handler;
+    handler = (ngx_chat_tasks_count_pt) call->handler;
     handler(call->data, rc, (ngx_uint_t) waiting);
 }
 
 
 static ngx_chat_call_t *
-ngx_chat_store_tasks_script(ngx_chat_store_t *st, ngx_chat_script_t *script)
+ngx_chat_store_tasks_create_script(ngx_chat_store_t *st,
+    ngx_chat_script_t *script)
 {
     ngx_chat_call_t  *call;
 
@@ -605,7 +612,7 @@ ngx_chat_store_tasks_script(ngx_chat_store_t *st, ngx_chat_script_t *script)
         return NULL;
     }
 
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
 
     return call;
 }

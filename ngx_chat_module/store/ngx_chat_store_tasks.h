@@ -15,7 +15,7 @@
 #define NGX_CHAT_TASK_BLOCK  5000     /* ms, of one blocking read */
 
 
-/* as found in the queue: untrusted until ngx_chat_store_task() took it */
+/* as found in the queue: untrusted until ngx_chat_store_task_take() took it */
 typedef struct {
     ngx_chat_gen_t         gen;
     ngx_str_t              entry;      /* id in the queue */
@@ -43,7 +43,7 @@ typedef void (*ngx_chat_tasks_pt)(void *data, ngx_int_t rc,
  * NGX_OK; NGX_DONE: no more; NGX_DECLINED: entry is set, but what it holds is
  * no task of ours: done with it.
  */
-ngx_int_t ngx_chat_store_task(ngx_chat_task_page_t *page,
+ngx_int_t ngx_chat_store_task_take(ngx_chat_task_page_t *page,
     ngx_chat_task_entry_t *task);
 
 
@@ -60,39 +60,39 @@ ngx_chat_call_t *ngx_chat_store_tasks_read(ngx_chat_store_t *st,
  * Tasks delivered to this consumer and not done yet, from the entry behind
  * after on ("0": all), at most count.
  */
-ngx_chat_call_t *ngx_chat_store_tasks_pending(ngx_chat_store_t *st,
+ngx_chat_call_t *ngx_chat_store_tasks_read_pending(ngx_chat_store_t *st,
     ngx_chat_redis_t *rd, ngx_str_t *consumer, ngx_str_t *after,
     ngx_uint_t count, ngx_chat_tasks_pt handler, void *data);
 
-typedef void (*ngx_chat_tasks_done_pt)(void *data, ngx_int_t rc);
+typedef void (*ngx_chat_tasks_result_pt)(void *data, ngx_int_t rc);
 
 /* creates stream and group; it is no error if they exist */
-ngx_chat_call_t *ngx_chat_store_tasks_create(ngx_chat_store_t *st,
-    ngx_chat_redis_t *rd, ngx_chat_tasks_done_pt handler, void *data);
+ngx_chat_call_t *ngx_chat_store_tasks_create_group(ngx_chat_store_t *st,
+    ngx_chat_redis_t *rd, ngx_chat_tasks_result_pt handler, void *data);
 
 /* wakes this consumer's blocking read: CLIENT UNBLOCK of client_id */
 ngx_chat_call_t *ngx_chat_store_tasks_unblock(ngx_chat_store_t *st,
-    int64_t client_id, ngx_chat_tasks_done_pt handler, void *data);
+    int64_t client_id, ngx_chat_tasks_result_pt handler, void *data);
 
 /* the id of a connection, for unblock; rc NGX_OK: id */
 typedef void (*ngx_chat_client_id_pt)(void *data, ngx_int_t rc, int64_t id);
 
-ngx_chat_call_t *ngx_chat_store_client_id(ngx_chat_store_t *st,
+ngx_chat_call_t *ngx_chat_store_tasks_get_client_id(ngx_chat_store_t *st,
     ngx_chat_redis_t *rd, ngx_chat_client_id_pt handler, void *data);
 
-/* XDEL and XACK in one step, repeated while patience lasts */
-ngx_chat_call_t *ngx_chat_store_task_done(ngx_chat_store_t *st,
-    ngx_str_t *entry, ngx_msec_t patience, ngx_chat_tasks_done_pt handler,
+/* XDEL and XACK in one step, repeated while retry_time lasts */
+ngx_chat_call_t *ngx_chat_store_tasks_remove(ngx_chat_store_t *st,
+    ngx_str_t *entry, ngx_msec_t retry_time, ngx_chat_tasks_result_pt handler,
     void *data);
 
 /* queues a copy of a pending entry and is done with it, in one step */
-ngx_chat_call_t *ngx_chat_store_task_give_back(ngx_chat_store_t *st,
-    ngx_str_t *entry, ngx_chat_tasks_done_pt handler, void *data);
+ngx_chat_call_t *ngx_chat_store_tasks_give_back(ngx_chat_store_t *st,
+    ngx_str_t *entry, ngx_chat_tasks_result_pt handler, void *data);
 
 /* makes pending entries this consumer's, idle for 0: XCLAIM ... JUSTID */
 ngx_chat_call_t *ngx_chat_store_tasks_keep(ngx_chat_store_t *st,
     ngx_str_t *consumer, ngx_str_t *entries, ngx_uint_t count,
-    ngx_chat_tasks_done_pt handler, void *data);
+    ngx_chat_tasks_result_pt handler, void *data);
 
 /*
  * Looks for pending entries idle for at least idle ms, of any consumer or
@@ -100,20 +100,20 @@ ngx_chat_call_t *ngx_chat_store_tasks_keep(ngx_chat_store_t *st,
  * taking them: whoever claims the generation keeps the entry.  Pending
  * entries whose data is gone are acknowledged on the way.
  */
-ngx_chat_call_t *ngx_chat_store_tasks_idle(ngx_chat_store_t *st,
+ngx_chat_call_t *ngx_chat_store_tasks_find_idle(ngx_chat_store_t *st,
     ngx_str_t *owner, ngx_msec_t idle, ngx_uint_t count,
     ngx_chat_tasks_pt handler, void *data);
 
 /* deletes consumers with nothing pending that were idle for 10 minutes */
 ngx_chat_call_t *ngx_chat_store_tasks_sweep(ngx_chat_store_t *st,
-    ngx_chat_tasks_done_pt handler, void *data);
+    ngx_chat_tasks_result_pt handler, void *data);
 
 /* rc NGX_OK: tasks waiting, not delivered */
-typedef void (*ngx_chat_tasks_length_pt)(void *data, ngx_int_t rc,
+typedef void (*ngx_chat_tasks_count_pt)(void *data, ngx_int_t rc,
     ngx_uint_t waiting);
 
-ngx_chat_call_t *ngx_chat_store_tasks_length(ngx_chat_store_t *st,
-    ngx_chat_tasks_length_pt handler, void *data);
+ngx_chat_call_t *ngx_chat_store_tasks_count_waiting(ngx_chat_store_t *st,
+    ngx_chat_tasks_count_pt handler, void *data);
 
 
 #endif /* _NGX_CHAT_STORE_TASKS_H_INCLUDED_ */

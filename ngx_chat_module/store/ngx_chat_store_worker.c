@@ -8,29 +8,30 @@
 #define NGX_CHAT_OPEN_BEFORE_CACHE  4
 
 
-static void ngx_chat_store_lookup_done(ngx_chat_call_t *call,
+static void ngx_chat_store_open_lookup_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static ngx_int_t ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp,
+static ngx_int_t ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields,
+    u_char *fp,
     int64_t ttl, ngx_chat_answer_t *a);
-static ngx_int_t ngx_chat_store_answer_field(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_open_read_field(ngx_chat_reply_t *fields,
     const char *name, ngx_str_t *value);
-static void ngx_chat_store_open_done(ngx_chat_call_t *call,
+static void ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static ngx_int_t ngx_chat_store_open_alone(ngx_chat_call_t *call);
-static void ngx_chat_store_push_limit(ngx_chat_call_t *call,
+static ngx_int_t ngx_chat_store_open_resend(ngx_chat_call_t *call);
+static void ngx_chat_store_push_add_limit_key(ngx_chat_call_t *call,
     ngx_chat_limit_t *limit);
-static void ngx_chat_store_push_done(ngx_chat_call_t *call,
+static void ngx_chat_store_push_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static void ngx_chat_store_read_done(ngx_chat_call_t *call,
+static void ngx_chat_store_read_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
-static ngx_int_t ngx_chat_store_event_fields(ngx_chat_reply_t *fields,
+static ngx_int_t ngx_chat_store_read_fields(ngx_chat_reply_t *fields,
     ngx_chat_event_t *ev);
 static ngx_int_t ngx_chat_store_read_origin(ngx_chat_reply_t *fields,
     ngx_chat_origin_t *origin);
-static ngx_chat_call_t *ngx_chat_store_check_drop(ngx_chat_store_t *st,
+static ngx_chat_call_t *ngx_chat_store_check_send(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_chat_error_e drop, ngx_uint_t erase,
     ngx_chat_check_pt handler, void *data);
-static void ngx_chat_store_check_done(ngx_chat_call_t *call,
+static void ngx_chat_store_check_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 
 
@@ -89,7 +90,7 @@ ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_keys_t   keys;
     ngx_chat_call_t  *call;
 
-    if (ngx_chat_store_stuck(st, gen)) {
+    if (ngx_chat_store_oversize_is_suspected(st, gen)) {
         return NULL;
     }
 
@@ -101,24 +102,25 @@ ngx_chat_store_lookup(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     call->gen = *gen;
     call->service = NGX_CHAT_SERVICE_READ;
 
-    ngx_chat_keys(&keys, gen);
+    ngx_chat_keys_init(&keys, gen);
 
-    ngx_chat_call_text(call, "XREVRANGE");
-    ngx_chat_call_str(call, &keys.stream);
-    ngx_chat_call_text(call, "+");
-    ngx_chat_call_text(call, "-");
-    ngx_chat_call_text(call, "COUNT");
-    ngx_chat_call_text(call, "1");
+    ngx_chat_call_add_text(call, "XREVRANGE");
+    ngx_chat_call_add_str(call, &keys.stream);
+    ngx_chat_call_add_text(call, "+");
+    ngx_chat_call_add_text(call, "-");
+    ngx_chat_call_add_text(call, "COUNT");
+    ngx_chat_call_add_text(call, "1");
 
-    ngx_chat_call_lead(call, "PTTL");
+    ngx_chat_call_pipeline(call, "PTTL");
 
-    return ngx_chat_call_send(call, ngx_chat_store_lookup_done,
+    return ngx_chat_call_send(call, ngx_chat_store_open_lookup_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_lookup_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_open_lookup_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     ngx_int_t            rc;
     ngx_chat_reply_t    *fields;
@@ -128,22 +130,24 @@ ngx_chat_store_lookup_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     handler = (ngx_chat_lookup_pt) call->handler;
 
     if (reply) {
-        ngx_chat_call_delivered(call);
+        ngx_chat_store_oversize_clear(call);
 
     } else {
-        ngx_chat_call_dropped(call);
+        ngx_chat_store_oversize_add_drops(call);
     }
 
-    if (ngx_chat_call_is(reply, "WRONGTYPE")) {
+    if (ngx_chat_call_reply_is_error(reply, "WRONGTYPE")) {
         handler(call->data, NGX_DECLINED, NULL);
         return;
     }
 
-    rc = ngx_chat_call_error(call, reply);
+    rc = ngx_chat_call_reply_check(call, reply);
 
     if (rc == NGX_OK) {
         fields = ngx_chat_reply_at(ngx_chat_reply_at(reply, 0), 1);
-        rc = ngx_chat_store_answer(fields, call->gen.fp, call->led, &a);
+        rc = ngx_chat_store_open_read_answer(fields, call->gen.fp,
+                                             call->pipelined_reply,
+                                             &a);
     }
 
     handler(call->data, rc, (rc == NGX_OK) ? &a : NULL);
@@ -153,7 +157,8 @@ ngx_chat_store_lookup_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 /* the last entry of S, if it is an answer of ours; else it is absent */
 
 static ngx_int_t
-ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
+ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields, u_char *fp,
+    int64_t ttl,
     ngx_chat_answer_t *a)
 {
     ngx_str_t  status, version, answer_fp;
@@ -170,15 +175,15 @@ ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
         || ngx_chat_reply_field(fields, "chunk", &a->text) != NGX_OK
         || ngx_chat_reply_field(fields, "cuts", &a->chunk_lens) != NGX_OK
         || ngx_chat_reply_field(fields, "gen", &a->gen) != NGX_OK
-        || ngx_chat_keys_hex(&a->gen, NGX_CHAT_ID_LEN) != NGX_OK)
+        || ngx_chat_keys_check_hex(&a->gen, NGX_CHAT_ID_LEN) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    if (ngx_chat_store_answer_field(fields, "finish", &a->finish) != NGX_OK
-        || ngx_chat_store_answer_field(fields, "provider", &a->provider)
+    if (ngx_chat_store_open_read_field(fields, "finish", &a->finish) != NGX_OK
+        || ngx_chat_store_open_read_field(fields, "provider", &a->provider)
            != NGX_OK
-        || ngx_chat_store_answer_field(fields, "model", &a->model) != NGX_OK)
+        || ngx_chat_store_open_read_field(fields, "model", &a->model) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -190,7 +195,7 @@ ngx_chat_store_answer(ngx_chat_reply_t *fields, u_char *fp, int64_t ttl,
 
 
 static ngx_int_t
-ngx_chat_store_answer_field(ngx_chat_reply_t *fields, const char *name,
+ngx_chat_store_open_read_field(ngx_chat_reply_t *fields, const char *name,
     ngx_str_t *value)
 {
     if (ngx_chat_reply_field(fields, name, value) != NGX_OK
@@ -216,19 +221,20 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 
     call->service = NGX_CHAT_SERVICE_WRITE;
 
-    ngx_chat_call_gen(call, gen);
-    ngx_chat_call_num(call, opening->cache ? 1 : 0);
-    ngx_chat_call_num(call, opening->full ? 1 : 0);
-    ngx_chat_call_num(call, opening->queue_timeout);
-    ngx_chat_call_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
+    ngx_chat_call_add_gen(call, gen);
+    ngx_chat_call_add_num(call, opening->cache ? 1 : 0);
+    ngx_chat_call_add_num(call, opening->full ? 1 : 0);
+    ngx_chat_call_add_num(call, opening->queue_timeout);
+    ngx_chat_call_add_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
 
-    return ngx_chat_call_send(call, ngx_chat_store_open_done,
+    return ngx_chat_call_send(call, ngx_chat_store_open_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     int64_t             ttl;
     ngx_int_t           rc;
@@ -239,16 +245,16 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
     ngx_str_null(&id);
     answer = NULL;
 
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     switch (rc) {
 
     case NGX_BUSY:
 
         if (ngx_chat_reply_str(ngx_chat_reply_at(reply, 1), &id) != NGX_OK
-            || ngx_chat_keys_hex(&id, NGX_CHAT_ID_LEN) != NGX_OK)
+            || ngx_chat_keys_check_hex(&id, NGX_CHAT_ID_LEN) != NGX_OK)
         {
-            rc = ngx_chat_call_unexpected(call);
+            rc = ngx_chat_call_reply_log_unexpected(call);
             id.data = NULL;
         }
 
@@ -260,15 +266,16 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
             ttl = -1;
         }
 
-        if (ngx_chat_store_answer(ngx_chat_reply_at(reply, 2), call->gen.fp,
-                                  ttl, &a)
+        if (ngx_chat_store_open_read_answer(ngx_chat_reply_at(reply, 2),
+                                            call->gen.fp,
+                                            ttl, &a)
             == NGX_OK)
         {
             answer = &a;
             break;
         }
 
-        rc = ngx_chat_store_open_alone(call);
+        rc = ngx_chat_store_open_resend(call);
 
         if (rc == NGX_AGAIN) {
             return;
@@ -302,7 +309,7 @@ ngx_chat_store_open_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
  */
 
 static ngx_int_t
-ngx_chat_store_open_alone(ngx_chat_call_t *call)
+ngx_chat_store_open_resend(ngx_chat_call_t *call)
 {
     ngx_str_t  *args, *cache;
 
@@ -310,12 +317,12 @@ ngx_chat_store_open_alone(ngx_chat_call_t *call)
     cache = &args[NGX_CHAT_OPEN_BEFORE_CACHE + call->script->nkeys];
 
     if (cache->data[0] != '1') {
-        return ngx_chat_call_unexpected(call);
+        return ngx_chat_call_reply_log_unexpected(call);
     }
 
     cache->data[0] = '2';
 
-    return (ngx_chat_call_again(call) == NGX_OK) ? NGX_AGAIN : NGX_DECLINED;
+    return (ngx_chat_call_resend(call) == NGX_OK) ? NGX_AGAIN : NGX_DECLINED;
 }
 
 
@@ -335,51 +342,51 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
 
     call->service = NGX_CHAT_SERVICE_QUEUE;
 
-    ngx_chat_call_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
 
     if (limit->interval) {
-        ngx_chat_store_push_limit(call, limit);
+        ngx_chat_store_push_add_limit_key(call, limit);
     }
 
-    ngx_chat_call_num(call, room);
+    ngx_chat_call_add_num(call, room);
 
     if (limit->interval) {
-        ngx_chat_call_num(call, limit->interval);
-        ngx_chat_call_num(call, limit->burst);
-        ngx_chat_call_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
+        ngx_chat_call_add_num(call, limit->interval);
+        ngx_chat_call_add_num(call, limit->burst);
+        ngx_chat_call_add_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
     }
 
-    ngx_chat_call_text(call, "h");
-    ngx_chat_call_bytes(call, task->gen.h, NGX_CHAT_HASH_LEN);
+    ngx_chat_call_add_text(call, "h");
+    ngx_chat_call_add_bytes(call, task->gen.h, NGX_CHAT_HASH_LEN);
 
-    ngx_chat_call_text(call, "id");
-    ngx_chat_call_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
+    ngx_chat_call_add_text(call, "id");
+    ngx_chat_call_add_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
 
-    ngx_chat_call_text(call, "fp");
-    ngx_chat_call_bytes(call, task->gen.fp, NGX_CHAT_FP_LEN);
+    ngx_chat_call_add_text(call, "fp");
+    ngx_chat_call_add_bytes(call, task->gen.fp, NGX_CHAT_FP_LEN);
 
-    ngx_chat_call_text(call, "providers");
-    ngx_chat_call_str(call, &task->providers);
+    ngx_chat_call_add_text(call, "providers");
+    ngx_chat_call_add_str(call, &task->providers);
 
-    ngx_chat_call_text(call, "messages");
-    ngx_chat_call_str(call, &task->messages);
+    ngx_chat_call_add_text(call, "messages");
+    ngx_chat_call_add_str(call, &task->messages);
 
-    ngx_chat_call_text(call, "ttl");
-    ngx_chat_call_num(call, task->ttl);
+    ngx_chat_call_add_text(call, "ttl");
+    ngx_chat_call_add_num(call, task->ttl);
 
-    ngx_chat_call_text(call, "max_answer");
-    ngx_chat_call_num(call, task->max_answer);
+    ngx_chat_call_add_text(call, "max_answer");
+    ngx_chat_call_add_num(call, task->max_answer);
 
-    ngx_chat_call_text(call, "cancel");
-    ngx_chat_call_num(call, task->cancel ? 1 : 0);
+    ngx_chat_call_add_text(call, "cancel");
+    ngx_chat_call_add_num(call, task->cancel ? 1 : 0);
 
-    ngx_chat_call_text(call, "grace");
-    ngx_chat_call_num(call, task->grace);
+    ngx_chat_call_add_text(call, "grace");
+    ngx_chat_call_add_num(call, task->grace);
 
-    ngx_chat_call_text(call, "request_id");
-    ngx_chat_call_str(call, &task->request_id);
+    ngx_chat_call_add_text(call, "request_id");
+    ngx_chat_call_add_str(call, &task->request_id);
 
-    return ngx_chat_call_send(call, ngx_chat_store_push_done,
+    return ngx_chat_call_send(call, ngx_chat_store_push_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
@@ -387,29 +394,31 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
 /* in the slot of the queue: a script may have keys of one slot alone */
 
 static void
-ngx_chat_store_push_limit(ngx_chat_call_t *call, ngx_chat_limit_t *limit)
+ngx_chat_store_push_add_limit_key(ngx_chat_call_t *call,
+    ngx_chat_limit_t *limit)
 {
     u_char  *p, key[NGX_CHAT_KEY_MAX];
 
     p = ngx_cpymem(key, NGX_CHAT_KEY_LIMIT, sizeof(NGX_CHAT_KEY_LIMIT) - 1);
     p = ngx_cpymem(p, limit->name, NGX_CHAT_HASH_LEN);
 
-    ngx_chat_call_bytes(call, key, p - key);
+    ngx_chat_call_add_bytes(call, key, p - key);
 }
 
 
 static void
-ngx_chat_store_push_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_push_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     uint64_t           wait;
     ngx_int_t          rc;
     ngx_chat_push_pt   handler;
 
     wait = 0;
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     if (rc == NGX_AGAIN
-        && ngx_chat_call_number(call, reply, 1, &wait) != NGX_OK)
+        && ngx_chat_call_reply_read_number(call, reply, 1, &wait) != NGX_OK)
     {
         rc = NGX_ABORT;
     }
@@ -435,41 +444,45 @@ ngx_chat_store_read(ngx_chat_store_t *st, ngx_chat_gen_t *gen, uint64_t ms,
     call->ms = ms;
     call->n = n;
 
-    ngx_chat_keys(&keys, gen);
+    ngx_chat_keys_init(&keys, gen);
 
     p = ngx_sprintf(from, "(%uL-%uL", ms, n);
 
-    ngx_chat_call_text(call, "XRANGE");
-    ngx_chat_call_str(call, &keys.gen);
-    ngx_chat_call_bytes(call, from, p - from);
-    ngx_chat_call_text(call, "+");
-    ngx_chat_call_text(call, "COUNT");
-    ngx_chat_call_num(call, count);
+    ngx_chat_call_add_text(call, "XRANGE");
+    ngx_chat_call_add_str(call, &keys.gen);
+    ngx_chat_call_add_bytes(call, from, p - from);
+    ngx_chat_call_add_text(call, "+");
+    ngx_chat_call_add_text(call, "COUNT");
+    ngx_chat_call_add_num(call, count);
 
     /* nothing new, or nothing there: an empty page does not tell */
 
-    ngx_chat_call_lead(call, "EXISTS");
+    ngx_chat_call_pipeline(call, "EXISTS");
 
-    return ngx_chat_call_send(call, ngx_chat_store_read_done,
+    return ngx_chat_call_send(call, ngx_chat_store_read_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_read_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_read_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     ngx_int_t          rc;
     ngx_chat_page_t    page;
     ngx_chat_read_pt   handler;
 
-    if (ngx_chat_call_is(reply, "WRONGTYPE")) {
+    if (ngx_chat_call_reply_is_error(reply, "WRONGTYPE")) {
         rc = NGX_DECLINED;
 
     } else {
-        rc = ngx_chat_call_array(call, reply);
+        rc = ngx_chat_call_reply_check_array(call, reply);
     }
 
-    if (rc == NGX_OK && ngx_chat_reply_count(reply) == 0 && call->led == 0) {
+    if (rc == NGX_OK
+        && ngx_chat_reply_count(reply) == 0
+        && call->pipelined_reply == 0)
+    {
         rc = NGX_DECLINED;
     }
 
@@ -487,7 +500,7 @@ ngx_chat_store_read_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 
 
 ngx_int_t
-ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
+ngx_chat_store_take_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
 {
     uint64_t           ms, n;
     ngx_str_t          id;
@@ -500,10 +513,10 @@ ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
     entry = ngx_chat_reply_at(page->reply, page->next);
 
     if (ngx_chat_reply_str(ngx_chat_reply_at(entry, 0), &id) != NGX_OK
-        || ngx_chat_keys_entry(&id, &ms, &n) != NGX_OK
+        || ngx_chat_keys_parse_entry(&id, &ms, &n) != NGX_OK
         || n != page->n + 1
         || ms < page->ms
-        || ngx_chat_store_event_fields(ngx_chat_reply_at(entry, 1), ev)
+        || ngx_chat_store_read_fields(ngx_chat_reply_at(entry, 1), ev)
            != NGX_OK
         || (ev->status == NGX_CHAT_COMPLETED
             && ngx_chat_store_read_origin(ngx_chat_reply_at(entry, 1),
@@ -525,7 +538,7 @@ ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
 
 
 static ngx_int_t
-ngx_chat_store_event_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
+ngx_chat_store_read_fields(ngx_chat_reply_t *fields, ngx_chat_event_t *ev)
 {
     ngx_str_t  status, *text, *code;
 
@@ -609,7 +622,7 @@ ngx_chat_call_t *
 ngx_chat_store_check(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
 {
-    return ngx_chat_store_check_drop(st, gen, drop, 0, handler, data);
+    return ngx_chat_store_check_send(st, gen, drop, 0, handler, data);
 }
 
 
@@ -617,12 +630,12 @@ ngx_chat_call_t *
 ngx_chat_store_erase(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_error_e drop, ngx_chat_check_pt handler, void *data)
 {
-    return ngx_chat_store_check_drop(st, gen, drop, 1, handler, data);
+    return ngx_chat_store_check_send(st, gen, drop, 1, handler, data);
 }
 
 
 static ngx_chat_call_t *
-ngx_chat_store_check_drop(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+ngx_chat_store_check_send(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_error_e drop, ngx_uint_t erase, ngx_chat_check_pt handler,
     void *data)
 {
@@ -633,59 +646,45 @@ ngx_chat_store_check_drop(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
         return NULL;
     }
 
-    ngx_chat_call_gen(call, gen);
+    ngx_chat_call_add_gen(call, gen);
 
     if (drop == NGX_CHAT_E_NONE) {
-        ngx_chat_call_text(call, "");
-        ngx_chat_call_text(call, "");
+        ngx_chat_call_add_text(call, "");
+        ngx_chat_call_add_text(call, "");
 
     } else {
-        ngx_chat_call_str(call, ngx_chat_error_code(drop));
-        ngx_chat_call_str(call, ngx_chat_error_message(drop));
+        ngx_chat_call_add_str(call, ngx_chat_error_code(drop));
+        ngx_chat_call_add_str(call, ngx_chat_error_message(drop));
     }
 
-    ngx_chat_call_num(call, erase);
-    ngx_chat_call_num(call, NGX_CHAT_MARGIN);
-    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
-    ngx_chat_call_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));
+    ngx_chat_call_add_num(call, erase);
+    ngx_chat_call_add_num(call, NGX_CHAT_MARGIN);
+    ngx_chat_call_add_str(call,
+                          ngx_chat_error_message(NGX_CHAT_E_QUEUE_TIMEOUT));
+    ngx_chat_call_add_str(call, ngx_chat_error_message(NGX_CHAT_E_INTERRUPTED));
 
-    return ngx_chat_call_send(call, ngx_chat_store_check_done,
+    return ngx_chat_call_send(call, ngx_chat_store_check_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
 }
 
 
 static void
-ngx_chat_store_check_done(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
+ngx_chat_store_check_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
 {
     uint64_t            n;
     ngx_int_t           rc;
     ngx_chat_check_pt   handler;
 
     n = 0;
-    rc = ngx_chat_call_word(call, reply);
+    rc = ngx_chat_call_reply_read_word(call, reply);
 
     if ((rc == NGX_OK || rc == NGX_DONE)
-        && ngx_chat_call_number(call, reply, 1, &n) != NGX_OK)
+        && ngx_chat_call_reply_read_number(call, reply, 1, &n) != NGX_OK)
     {
         rc = NGX_ABORT;
     }
 
     handler = (ngx_chat_check_pt) call->handler;
     handler(call->data, rc, n);
-}
-
-
-ngx_chat_pubsub_sub_t *
-ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
-    const ngx_chat_pubsub_ops_t *ops, void *data)
-{
-    ngx_chat_keys_t  keys;
-
-    if (st->pubsub == NULL) {
-        return NULL;
-    }
-
-    ngx_chat_keys(&keys, gen);
-
-    return ngx_chat_pubsub_subscribe(st->pubsub, &keys.gen, ops, data);
 }

@@ -82,7 +82,7 @@ ngx_chat_call_t *ngx_chat_store_push(ngx_chat_store_t *st,
 /*
  * Reads up to count events of gen behind the one numbered n, written at ms
  * (0, 0: from the first).  The handler gets them one call: NGX_OK and a
- * cursor; ngx_chat_store_event() takes them one by one.  NGX_DECLINED: the
+ * cursor; ngx_chat_store_take_event() takes them one by one.  NGX_DECLINED: the
  * generation is gone, or is not what we wrote.
  */
 typedef struct {
@@ -105,7 +105,8 @@ ngx_chat_call_t *ngx_chat_store_read(ngx_chat_store_t *st,
  * NGX_OK, NGX_DONE after the last, NGX_ERROR: not what we wrote, logged.  The
  * texts are valid during the handler.
  */
-ngx_int_t ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev);
+ngx_int_t ngx_chat_store_take_event(ngx_chat_page_t *page,
+    ngx_chat_event_t *ev);
 
 
 /*
@@ -130,15 +131,10 @@ ngx_chat_call_t *ngx_chat_store_erase(ngx_chat_store_t *st,
 
 /*
  * Asks for what a question asks for, leaving nothing behind, so that
- * ngx_chat_store_refusal() tells how it is now: after a refusal at most once a
- * second, else where nothing was asked for 5 s.  Returns at once.
+ * ngx_chat_store_get_refusal() tells how it is now: after a refusal at most
+ * once a second, else where nothing was asked for 5 s.  Returns at once.
  */
 void ngx_chat_store_probe(ngx_chat_store_t *st);
-
-
-/* hears what is published about gen; see ngx_chat_redis_pubsub.h */
-ngx_chat_pubsub_sub_t *ngx_chat_store_subscribe(ngx_chat_store_t *st,
-    ngx_chat_gen_t *gen, const ngx_chat_pubsub_ops_t *ops, void *data);
 
 
 #endif /* _NGX_CHAT_STORE_WORKER_H_INCLUDED_ */

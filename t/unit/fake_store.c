@@ -57,7 +57,7 @@ ngx_chat_store_is_down(ngx_chat_store_t *st)
 
 
 ngx_str_t *
-ngx_chat_store_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
+ngx_chat_store_get_refusal(ngx_chat_store_t *st, ngx_chat_service_e service)
 {
     return &st->services[service].word;
 }
@@ -191,7 +191,7 @@ ngx_chat_store_read(ngx_chat_store_t *st, ngx_chat_gen_t *gen, uint64_t ms,
 
 
 ngx_int_t
-ngx_chat_store_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
+ngx_chat_store_take_event(ngx_chat_page_t *page, ngx_chat_event_t *ev)
 {
     fake_event_t     *e;
     ngx_chat_call_t  *call;
