@@ -266,6 +266,11 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
         return NGX_OK;
     }
 
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
+                   "chat channel %*s: event of status %ui, bytes:%uz",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id,
+                   (ngx_uint_t) ev->status, ev->text.len);
+
     rc = NGX_OK;
 
     e = ngx_chat_channel_entry(ch, ev);

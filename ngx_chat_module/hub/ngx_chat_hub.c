@@ -250,6 +250,10 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     ngx_queue_insert_tail(&ch->subs, &sub->queue);
     ngx_chat_channel_hold(ch);
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
+                   "chat channel %*s has one more subscriber, holds:%ui",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->holds);
+
     /* entries may be there already, and the id may be news */
 
     ngx_post_event(&sub->event, &ngx_posted_events);

@@ -253,6 +253,11 @@ ngx_chat_call_transmit(ngx_chat_call_t *call)
         timeout -= spent;
     }
 
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, call->store->log, 0,
+                   "chat command \"%V\", arguments:%ui timeout:%M repeated:%d",
+                   ngx_chat_call_reply_command_name(call), call->args.nelts,
+                   timeout, (int) call->repeated);
+
     call->pipelined_reply = -1;
 
     if (call->npipelined) {
@@ -315,6 +320,12 @@ ngx_chat_call_reply_handler(void *data, ngx_chat_reply_t *reply)
 
     call->cmd = NULL;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, call->store->log, 0,
+                   "chat command \"%V\" %s after %M ms",
+                   ngx_chat_call_reply_command_name(call),
+                   reply ? "answered" : "lost",
+                   ngx_current_msec - call->started);
+
     if (reply == NULL) {
         call->drops += ngx_chat_redis_dropped(call->rd);
         rc = ngx_chat_call_repeat(call);
@@ -371,6 +382,10 @@ ngx_chat_call_load_script(ngx_chat_call_t *call)
 {
     ngx_int_t  rc;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, call->store->log, 0,
+                   "chat script of \"%V\" is loaded",
+                   ngx_chat_call_reply_command_name(call));
+
     ngx_str_set(&call->pipelined[0], "SCRIPT");
     ngx_str_set(&call->pipelined[1], "LOAD");
     call->pipelined[2] = *call->script->text;
@@ -395,6 +410,10 @@ ngx_chat_call_wait_for_retry(ngx_chat_call_t *call)
     if (call->no_retry || call->store->closed || spent >= call->retry_time) {
         return NGX_DECLINED;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, call->store->log, 0,
+                   "chat command \"%V\" waits for a retry, spent %M ms",
+                   ngx_chat_call_reply_command_name(call), spent);
 
     ngx_add_timer(&call->retry,
                   ngx_min(NGX_CHAT_CALL_RETRY, call->retry_time - spent));

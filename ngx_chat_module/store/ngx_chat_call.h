@@ -146,6 +146,9 @@ ngx_uint_t ngx_chat_store_oversize_is_suspected(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen);
 
 
+/* the command, or the script, for the log */
+ngx_str_t *ngx_chat_call_reply_command_name(ngx_chat_call_t *call);
+
 /*
  * ngx_chat_call_reply.c, for done().  NGX_ERROR and NGX_ABORT: as in handlers;
  * the rest is NGX_OK, or what the script's words say.

@@ -7,7 +7,6 @@
 #define NGX_CHAT_CALL_ERROR_LEN  200
 
 
-static ngx_str_t *ngx_chat_call_reply_command_name(ngx_chat_call_t *call);
 
 
 /* the first word; NGX_AGAIN: it may serve soon */
@@ -200,7 +199,7 @@ ngx_chat_call_reply_log_unexpected(ngx_chat_call_t *call)
 }
 
 
-static ngx_str_t *
+ngx_str_t *
 ngx_chat_call_reply_command_name(ngx_chat_call_t *call)
 {
     return call->script ? &call->script->name : call->args.elts;
