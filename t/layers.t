@@ -62,8 +62,8 @@ finds('folder that is no layer', qr!new/x\.c: new is no layer!, sub {
 });
 
 finds('call of a higher layer, declared by hand',
-      qr!shm/\w+\.c must not call ngx_chat_keys of \S+/ngx_chat_keys\.c!,
-      sub { calls('shm', 'ngx_chat_scoreboard', 'ngx_chat_keys') });
+      qr!shm/\w+\.c must not call ngx_chat_store_init of \S+/ngx_chat_store\.c!,
+      sub { calls('shm', 'ngx_chat_scoreboard', 'ngx_chat_store_init') });
 
 finds('call of a library that lives elsewhere',
       qr!codec/ngx_chat_str\.c: codec must not call ngx_event_add_timer!,
