@@ -1,0 +1,86 @@
+
+/*
+ * A led generation: this worker asks the provider, its subscribers get each
+ * event at once, and a filler writes the generation into Redis behind them,
+ * for readers elsewhere and for later.  Nothing that happens to Redis or to
+ * fillers reaches subscribers here.
+ *
+ * The maker, whoever asks the provider, feeds the channel as any source does;
+ * the lead goes along the channel's events with a position of its own and
+ * sends them over a lane: the channel's memory is the only copy.  It holds the
+ * channel until the filler says that all is written, or that nothing will be.
+ * If the lane ends before, the events go over the next one from the start of
+ * the attempt, as another fill of the same generation; if there is none for
+ * long, the generation's task is queued, and the filler that takes it makes an
+ * answer of its own.
+ *
+ * Sent at once: the begin of each attempt, its first chunk, its end, and
+ * everything while somebody elsewhere listens; else what came is gathered.
+ */
+
+
+#ifndef _NGX_CHAT_LEAD_H_INCLUDED_
+#define _NGX_CHAT_LEAD_H_INCLUDED_
+
+
+#include "ngx_chat_hub.h"
+
+
+typedef struct ngx_chat_lead_s  ngx_chat_lead_t;
+
+
+/*
+ * Makers, as an ask needs them.  prepare() is called while the asker is there,
+ * the others at any time until start() has returned something else than
+ * NGX_DECLINED, or discard() was called.
+ */
+typedef struct {
+    /* data is the asker's; NULL: it is to go through the queue */
+    void                *(*prepare)(void *data);
+
+    /*
+     * The generation is open: the maker is the source of its channel (see
+     * ngx_chat_lead_feed) and asks the provider at once.  NGX_OK;
+     * NGX_DECLINED: it cannot, discard() follows.
+     */
+    ngx_int_t            (*start)(void *maker, ngx_chat_lead_t *lead);
+
+    void                 (*discard)(void *maker);
+} ngx_chat_maker_t;
+
+
+/* reports of a filler to a maker whose channel has not ended yet */
+typedef struct {
+    /* somebody has asked for the end of the generation */
+    void                 (*stopped)(void *data);
+
+    /* after ngx_chat_lead_idle(): nobody listens, it has ended in Redis */
+    void                 (*cancelled)(void *data);
+} ngx_chat_lead_ops_t;
+
+
+/*
+ * Inside start(): source feeds the channel until ngx_chat_hub_end(), which it
+ * returns, and ops are called until then.
+ */
+ngx_chat_channel_t *ngx_chat_lead_feed(ngx_chat_lead_t *lead,
+    const ngx_chat_source_t *source, const ngx_chat_lead_ops_t *ops,
+    void *data);
+
+/*
+ * The completed event of the channel, in place of ngx_chat_hub_append(), with
+ * the provider's usage object or an empty string.  One that replaces a cached
+ * answer reaches subscribers once it is written, or will not be, after 1 s at
+ * the latest: who asks again then gets this one.
+ */
+void ngx_chat_lead_complete(ngx_chat_lead_t *lead, ngx_chat_event_t *ev,
+    ngx_str_t *usage);
+
+/*
+ * Nobody listens here for the grace time: is anybody elsewhere?  cancelled()
+ * follows if not; NGX_DECLINED: nobody else can, it is not in Redis.
+ */
+ngx_int_t ngx_chat_lead_idle(ngx_chat_lead_t *lead);
+
+
+#endif /* _NGX_CHAT_LEAD_H_INCLUDED_ */
