@@ -36,7 +36,7 @@ ngx_http_chat_ctx_create(ngx_http_request_t *r)
     pcln->handler = ngx_http_chat_ctx_pool_cleanup_handler;
     pcln->data = ctx;
 
-    (*ngx_http_chat_requests)++;
+    ngx_http_chat_counts->requests++;
 
     cln->handler = ngx_http_chat_ctx_cleanup_handler;
     cln->data = ctx;
@@ -140,7 +140,7 @@ ngx_http_chat_ctx_pool_cleanup_handler(void *data)
 
     ngx_http_chat_ctx_stop(ctx);
 
-    (*ngx_http_chat_requests)--;
+    ngx_http_chat_counts->requests--;
 
     if (ctx->sub) {
         ngx_chat_hub_detach(ctx->sub);

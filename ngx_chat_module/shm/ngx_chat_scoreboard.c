@@ -10,8 +10,8 @@
 
 
 typedef struct {
-    pthread_mutex_t          alive;     /* held as long as the worker lives */
-    ngx_atomic_t             requests;
+    pthread_mutex_t               alive;  /* held as long as the worker lives */
+    ngx_chat_scoreboard_counts_t  counts;
 } ngx_chat_scoreboard_worker_t;
 
 
@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     ngx_chat_slot_t               slots[NGX_CHAT_SCOREBOARD_SLOTS];
     ngx_chat_scoreboard_worker_t  workers[NGX_MAX_PROCESSES];
+    ngx_atomic_t                  used;    /* how many were ever taken */
     ngx_atomic_t                  wanted;  /* 1: a filler found no slot */
 } ngx_chat_scoreboard_shared_t;
 
@@ -34,6 +35,7 @@ static ngx_int_t ngx_chat_scoreboard_init_locks(
     ngx_chat_scoreboard_shared_t *shared);
 static ngx_uint_t ngx_chat_scoreboard_slot_fits(ngx_chat_slot_t *slot,
     ngx_uint_t round, ngx_str_t *predecessor);
+static ngx_uint_t ngx_chat_scoreboard_is_dead(pthread_mutex_t *alive);
 static ngx_int_t ngx_chat_scoreboard_lock(pthread_mutex_t *alive);
 
 
@@ -171,6 +173,7 @@ ngx_chat_scoreboard_take_slot(ngx_chat_scoreboard_t *sb, ngx_pid_t pid,
         slot->pid = (ngx_atomic_uint_t) pid;
         slot->number = number;
         slot->running = 0;
+        slot->led = 0;
         slot->queued = 0;
         slot->redis = 0;
         slot->pulse = ngx_time();
@@ -269,25 +272,6 @@ ngx_chat_scoreboard_reap_slot(ngx_chat_scoreboard_t *sb, ngx_uint_t number,
 }
 
 
-/* NGX_DECLINED: the process that took it lives */
-
-static ngx_int_t
-ngx_chat_scoreboard_lock(pthread_mutex_t *alive)
-{
-    switch (pthread_mutex_trylock(alive)) {
-
-    case 0:
-        return NGX_OK;
-
-    case EOWNERDEAD:
-        return pthread_mutex_consistent(alive) == 0 ? NGX_OK : NGX_DECLINED;
-
-    default:
-        return NGX_DECLINED;
-    }
-}
-
-
 ngx_chat_slot_t *
 ngx_chat_scoreboard_slots(ngx_chat_scoreboard_t *sb)
 {
@@ -321,30 +305,38 @@ ngx_chat_scoreboard_has_successor(ngx_chat_scoreboard_t *sb, ngx_pid_t pid)
             continue;
         }
 
-        if (ngx_chat_scoreboard_lock(&slot->alive) != NGX_OK) {
+        if (!ngx_chat_scoreboard_is_dead(&slot->alive)) {
             return 1;
         }
-
-        (void) pthread_mutex_unlock(&slot->alive);
     }
 
     return 0;
 }
 
 
-ngx_atomic_t *
+ngx_chat_scoreboard_counts_t *
 ngx_chat_scoreboard_take_worker(ngx_chat_scoreboard_t *sb)
 {
     ngx_uint_t                     i;
+    ngx_atomic_uint_t              used;
     ngx_chat_scoreboard_worker_t  *worker;
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
         worker = &sb->shared->workers[i];
 
-        if (ngx_chat_scoreboard_lock(&worker->alive) == NGX_OK) {
-            worker->requests = 0;
-            return &worker->requests;
+        if (ngx_chat_scoreboard_lock(&worker->alive) != NGX_OK) {
+            continue;
         }
+
+        worker->counts.requests = 0;
+        worker->counts.led = 0;
+
+        do {
+            used = sb->shared->used;
+        } while (used < i + 1
+                 && !ngx_atomic_cmp_set(&sb->shared->used, used, i + 1));
+
+        return &worker->counts;
     }
 
     return NULL;
@@ -359,24 +351,103 @@ ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb)
 
     n = 0;
 
-    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+    for (i = 0; i < sb->shared->used; i++) {
         worker = &sb->shared->workers[i];
 
-        if (worker->requests == 0) {
-            continue;
+        if (worker->counts.requests
+            && !ngx_chat_scoreboard_is_dead(&worker->alive))
+        {
+            n += worker->counts.requests;
         }
-
-        if (ngx_chat_scoreboard_lock(&worker->alive) != NGX_OK) {
-            n += worker->requests;
-            continue;
-        }
-
-        /* the worker died, and its requests with it */
-
-        worker->requests = 0;
-
-        (void) pthread_mutex_unlock(&worker->alive);
     }
 
     return n;
+}
+
+
+ngx_uint_t
+ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
+{
+    ngx_uint_t                     i, n;
+    ngx_chat_slot_t               *slot;
+    ngx_chat_scoreboard_worker_t  *worker;
+
+    n = 0;
+
+    for (i = 0; i < sb->shared->used; i++) {
+        worker = &sb->shared->workers[i];
+
+        if (worker->counts.led && !ngx_chat_scoreboard_is_dead(&worker->alive))
+        {
+            n += worker->counts.led;
+        }
+    }
+
+    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
+        slot = &sb->shared->slots[i];
+
+        if (slot->pid && slot->running
+            && !ngx_chat_scoreboard_is_dead(&slot->alive))
+        {
+            n += slot->running;
+        }
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb)
+{
+    ngx_uint_t        i, n;
+    ngx_chat_slot_t  *slot;
+
+    n = 0;
+
+    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
+        slot = &sb->shared->slots[i];
+
+        /* all see the same queue, some later than others */
+
+        if (slot->pid && slot->queued > n
+            && !ngx_chat_scoreboard_is_dead(&slot->alive))
+        {
+            n = slot->queued;
+        }
+    }
+
+    return n;
+}
+
+
+static ngx_uint_t
+ngx_chat_scoreboard_is_dead(pthread_mutex_t *alive)
+{
+    if (ngx_chat_scoreboard_lock(alive) != NGX_OK) {
+        return 0;
+    }
+
+    (void) pthread_mutex_unlock(alive);
+
+    return 1;
+}
+
+
+/* NGX_DECLINED: the process that took it lives */
+
+static ngx_int_t
+ngx_chat_scoreboard_lock(pthread_mutex_t *alive)
+{
+    switch (pthread_mutex_trylock(alive)) {
+
+    case 0:
+        return NGX_OK;
+
+    case EOWNERDEAD:
+        return pthread_mutex_consistent(alive) == 0 ? NGX_OK : NGX_DECLINED;
+
+    default:
+        return NGX_DECLINED;
+    }
 }

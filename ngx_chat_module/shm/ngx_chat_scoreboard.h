@@ -7,7 +7,8 @@
  * (ngx_chat_scoreboard_reap_slot).
  *
  * Workers write how many requests they have: a filler that is to quit, and has
- * no successor, stays for the tasks of these.
+ * no successor, stays for the tasks of these.  They also write how many
+ * generations they lead, since these and those of fillers together are bounded.
  *
  * The size is fixed, as nginx keeps a zone on reload only at its size: there
  * are slots for all workers that one master can have, whatever configuration
@@ -57,13 +58,21 @@ typedef struct {
     ngx_atomic_t     state;        /* ngx_chat_slot_state_e */
     ngx_atomic_t     pulse;        /* seconds since the epoch */
     ngx_atomic_t     redis;        /* 1: both connections serve */
-    ngx_atomic_t     running;      /* generations in this filler */
+    ngx_atomic_t     running;      /* generations that it asks providers for */
+    ngx_atomic_t     led;          /* generations that it writes for workers */
     ngx_atomic_t     queued;       /* tasks waiting, when last counted */
     ngx_uint_t       number;       /* 0 to N - 1 of chat_fill processes=N */
     u_char           token[NGX_CHAT_TOKEN_LEN];
 
     ngx_chat_slot_provider_t  providers[NGX_CHAT_SCOREBOARD_PROVIDERS];
 } ngx_chat_slot_t;
+
+
+/* of a worker */
+typedef struct {
+    ngx_atomic_t     requests;     /* from first handler call to their end */
+    ngx_atomic_t     led;          /* generations whose provider it asks */
+} ngx_chat_scoreboard_counts_t;
 
 
 /*
@@ -117,14 +126,23 @@ ngx_uint_t ngx_chat_scoreboard_has_successor(ngx_chat_scoreboard_t *sb,
 
 
 /*
- * Takes a slot for the calling worker: its count of requests, from their first
- * handler call to their end.  NULL: all are taken, and no filler waits for the
- * requests of this worker.
+ * Takes a slot for the calling worker, with its counts at 0.  NULL: all are
+ * taken, and nobody sees the counts of this worker.
  */
-ngx_atomic_t *ngx_chat_scoreboard_take_worker(ngx_chat_scoreboard_t *sb);
+ngx_chat_scoreboard_counts_t *ngx_chat_scoreboard_take_worker(
+    ngx_chat_scoreboard_t *sb);
 
 /* the requests of all workers that live */
 ngx_uint_t ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb);
+
+/*
+ * Generations whose provider is asked now: those that workers lead and those
+ * that run in fillers, of all processes that live.
+ */
+ngx_uint_t ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb);
+
+/* tasks that wait in the queue, as a filler that lives has seen it last */
+ngx_uint_t ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb);
 
 
 #endif /* _NGX_CHAT_SCOREBOARD_H_INCLUDED_ */

@@ -5,17 +5,18 @@
 
 ngx_chat_hub_t  *ngx_http_chat_hub;
 ngx_array_t     *ngx_http_chat_peers;
-ngx_atomic_t    *ngx_http_chat_requests;
+
+ngx_chat_scoreboard_counts_t  *ngx_http_chat_counts;
 
 
 ngx_int_t
 ngx_http_chat_worker_init(ngx_http_chat_main_conf_t *chmcf, ngx_cycle_t *cycle)
 {
-    static ngx_atomic_t  unread;
+    static ngx_chat_scoreboard_counts_t  unread;
 
-    ngx_http_chat_requests = ngx_chat_scoreboard_take_worker(chmcf->scoreboard);
-    if (ngx_http_chat_requests == NULL) {
-        ngx_http_chat_requests = &unread;
+    ngx_http_chat_counts = ngx_chat_scoreboard_take_worker(chmcf->scoreboard);
+    if (ngx_http_chat_counts == NULL) {
+        ngx_http_chat_counts = &unread;
     }
 
     ngx_http_chat_peers = ngx_chat_peers_create(&chmcf->providers, cycle->pool);

@@ -16,8 +16,8 @@
 extern ngx_chat_hub_t  *ngx_http_chat_hub;
 extern ngx_array_t     *ngx_http_chat_peers;
 
-/* a count on the scoreboard, or one that nobody reads */
-extern ngx_atomic_t    *ngx_http_chat_requests;
+/* counts on the scoreboard, or some that nobody reads */
+extern ngx_chat_scoreboard_counts_t  *ngx_http_chat_counts;
 
 
 /* in init_process of a worker; NGX_ERROR: no memory */
