@@ -37,7 +37,7 @@ sub generation {
     while ($count) {
         my $more = $count < 16 ? $count : 16;
 
-        append($n, '', 0, ($chunk) x $more);
+        append($n, '', '', ($chunk) x $more);
         $n += $more;
         $count -= $more;
     }
@@ -97,10 +97,11 @@ sub measured {
     my $late = sub { put_back($gen, $own, $live); set_own(till => 1) };
 
     $us{claim} = took(qr/^RUN /, $late, sub { claim(token => $B) });
-    $us{append} = took(qr/^OK /, $back, sub { append($n, '', 0, 'x') });
-    $us{'append fresh'} = took(qr/^OK /, $back, sub { append($n, '', 1, 'x') });
-    $us{renewal} = took(qr/^OK /, $back, sub { append($n, 10000, 0) });
-    $us{'give back'} = took(qr/^OK /, $back, sub { append($n, 0, 0) });
+    $us{append} = took(qr/^OK /, $back, sub { append($n, '', '', 'x') });
+    $us{'append fresh'} = took(qr/^OK /, $back,
+                               sub { append($n, '', "$A.2", 'x') });
+    $us{renewal} = took(qr/^OK /, $back, sub { append($n, 10000, '') });
+    $us{'give back'} = took(qr/^OK /, $back, sub { append($n, 0, '') });
     $us{cancel} = took(qr/^OK$/, $back, sub { cancel() });
     $us{check} = took(qr/^LIVE /, $back, sub { check() });
     $us{'check, ended'} = took(qr/^ENDED /, $late, sub { check() });
@@ -124,7 +125,7 @@ sub measured {
             $redis->cmd('DEL', $gen, $own);
             opening(0);
             claim();
-            append(1, '', 0, 'He', 'llo');
+            append(1, '', '', 'He', 'llo');
             set_own(opened => own('opened') - 60000) if $age < 0;
         };
         my $name = $age < 0 ? 'finish of an older one' : 'finish over it';
@@ -139,7 +140,7 @@ sub measured {
     $us{hit} = took(qr/^HIT /, sub {}, sub { opening() });
     $us{'open, configured otherwise'} = took(qr/^MISS$/,
         sub { $redis->cmd('DEL', $gen, $own, $live) },
-        sub { call('open', keys_of($id, 1), $id, 1, 0, 30000, 'aa' x 16) });
+        sub { call('open', keys_of($id, 1), $id, 1, 0, 30000, 'aa' x 16, '') });
 
     return \%us;
 }

@@ -20,14 +20,14 @@ use Chat::Scripts;
 # how they are made
 
 is(join(' ', sort keys %text),
-   'append cancel check claim done fail finish give_back idle open probe push '
-   . 'sweep waiting', 'how they are made: all scripts');
+   'append cancel check claim done fail finish give_back idle insure '
+   . 'open probe push sweep waiting', 'how they are made: all scripts');
 is(join(' ', grep { ref($sha{$_}) } keys %sha), '',
    'how they are made: all compile');
 
 like($text{$_}, qr/^#!lua flags=allow-oom\n/, "$_: may exceed the memory")
     foreach qw(append cancel check claim done fail finish give_back idle
-               sweep);
+               insure sweep);
 like($text{$_}, qr/^#!lua\n/,
      "$_: may not exceed the memory") foreach qw(open push);
 like($text{waiting}, qr/^#!lua flags=no-writes\n/, 'waiting: does not write');
@@ -61,22 +61,22 @@ unchanged(sub { is(opening(0), 'MISS', 'open: once more, no cache') },
           'open: once more, no cache');
 
 set_own(joined => 1);
-is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
+is(joining(), "JOIN $id",
    'open: a join');
 near(abs($redis->cmd('HGET', $own, 'joined') - now()), 0, 'open: joined now');
 is($redis->cmd('EXISTS', $gen2, $own2), 0, 'open: a joiner makes nothing');
 near($redis->cmd('PTTL', $own), 90000, 'open: joining keeps the expiry');
 
 set_own(due => now() + 1000);
-is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
+is(joining(), "JOIN $id",
    'open: join what is not due');
 
 claim();
 set_own(due => now() - 5);
-is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
+is(joining(), "JOIN $id",
    'open: join what runs');
 
-is(call('open', keys_of($other, 1), $other, 0, 0, 30000, $fp), 'MISS',
+is(joining(cache => 0), 'MISS',
    'open: no cache joins nobody');
 is($redis->cmd('GET', $live), $id, 'open: no cache is not announced');
 
@@ -84,7 +84,7 @@ foreach my $gone ([ 'own', $own ], [ 'gen', $gen ]) {
     fresh();
     opening();
     $redis->cmd('DEL', $gone->[1]);
-    is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
+    is(joining(), 'MISS',
        "open: no join without $gone->[0]");
     is($redis->cmd('GET', $live), $other,
        "open: without $gone->[0], live is the new one");
@@ -94,7 +94,7 @@ foreach my $state (qw(d f x)) {
     fresh();
     opening();
     set_own(state => $state);
-    is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
+    is(joining(), 'MISS',
        "open: no join in state $state");
 }
 
@@ -102,7 +102,7 @@ foreach my $due ([ before => sub { now() - 5 } ], [ odd => sub { 'x' } ]) {
     fresh();
     opening();
     set_own(due => $due->[1]->());
-    is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), 'MISS',
+    is(joining(), 'MISS',
        "open: no join past due, $due->[0]");
     is($redis->cmd('GET', $live), $other,
        "open: past due, $due->[0], live is the new one");
@@ -148,7 +148,7 @@ is(opening(), 'MISS', 'open: a gen without own');
 is(entries($gen), '0-1 status processing', 'open: is replaced');
 
 unchanged(sub {
-    like(call('open', keys_of($other, 1), $other, 1, 0, 'x', $fp), qr/^ERR/,
+    like(joining(wait => 'x'), qr/^ERR/,
          'open: bad number');
 }, 'open: bad number');
 
@@ -160,7 +160,7 @@ cached(status => 'completed', chunk => 'Hello', cuts => '2 3', v => 1,
        fp => $fp);
 is(opening(2), 'MISS', 'open: no look at S');
 is($redis->cmd('GET', $live), $id, 'open: no look at S, announced');
-is(call('open', keys_of($other, 1), $other, 2, 0, 30000, $fp), "JOIN $id",
+is(joining(cache => 2), "JOIN $id",
    'open: no look at S, join');
 
 fresh();

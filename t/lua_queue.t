@@ -62,13 +62,13 @@ unchanged(sub { is(call('done', $tasks, $one), 'OK', 'done: once more') },
 unchanged(sub { like(call('done', $tasks, 'x'), qr/^ERR/, 'done: bad id') },
           'done: bad id');
 
-is(call('give_back', $tasks, $two), 'OK', 'give_back: a task');
+is(call('give_back', [ $tasks, $tasks ], $two), 'OK', 'give_back: a task');
 is($redis->cmd('XPENDING', $tasks, 'fill')->[0], 0,
    'give_back: it is acknowledged');
 like(entries($tasks), qr/^\S+ h z \S+ h y$/, 'give_back: queued again');
-unchanged(sub { is(call('give_back', $tasks, $two), 'GONE',
+unchanged(sub { is(call('give_back', [ $tasks, $tasks ], $two), 'GONE',
                    'give_back: once more') }, 'give_back: once more');
-unchanged(sub { like(call('give_back', $tasks, 'x'), qr/^ERR/,
+unchanged(sub { like(call('give_back', [ $tasks, $tasks ], 'x'), qr/^ERR/,
                      'give_back: bad id') }, 'give_back: bad id');
 is(call('waiting', $tasks), '2', 'give_back: it waits');
 
@@ -93,7 +93,8 @@ $redis->cmd('FLUSHALL');
 is(call('sweep', $tasks, 0), '0', 'sweep: no stream');
 is(call('idle', $tasks, '', 0, 10), '', 'idle: no stream');
 is(call('done', $tasks, '1-1'), 'OK', 'done: no stream');
-is(call('give_back', $tasks, '1-1'), 'GONE', 'give_back: no stream');
+is(call('give_back', [ $tasks, $tasks ], '1-1'), 'GONE',
+   'give_back: no stream');
 is($redis->cmd('DBSIZE'), 0, 'no stream: none is made');
 
 wrong($tasks);
@@ -151,7 +152,8 @@ unchanged(sub {
 }, 'limit: one too many');
 
 like(limited(room => 0), qr/^LIMIT /, 'limit: before there is no room');
-is(call('push', $tasks, 9, 'h', 'x'), 'OK', 'limit: without one nothing counts');
+is(call('push', $tasks, 9, 'h', 'x'), 'OK',
+   'limit: without one nothing counts');
 near(ahead() / 1000, 30000, 'limit: nothing did');
 
 $redis->cmd('FLUSHALL');
@@ -202,7 +204,8 @@ unchanged(sub {
     is(call('sweep', $tasks, 0), '0', 'sweep: out of memory');
 }, 'out of memory: the queue');
 is(call('done', $tasks, $one), 'OK', 'done: out of memory');
-is(call('give_back', $tasks, $two), 'OK', 'give_back: out of memory');
+is(call('give_back', [ $tasks, $tasks ], $two), 'OK',
+   'give_back: out of memory');
 full(0);
 
 finished();

@@ -28,7 +28,7 @@ near($redis->cmd('PTTL', $_), 60000, "claim: expiry of $_")
 is(entries($gen), '0-1 status processing', 'claim: no second processing');
 published('claim');
 
-unchanged(sub { is(claim(), 'RUN 1 0 1', 'claim: once more') },
+unchanged(sub { is(claim(), 'RUN 1 0 1 0 5-1 0', 'claim: once more') },
           'claim: once more');
 unchanged(sub { is(claim(token => $B), 'BUSY', 'claim: a busy one') },
           'claim: a busy one');
@@ -44,33 +44,33 @@ unchanged(sub {
        'claim: a job is no predecessor');
 }, 'claim: another predecessor');
 
-is(claim(token => $B, predecessor => 'a' x 32), 'RUN 1 0 2',
+is(claim(token => $B, predecessor => 'a' x 32), 'RUN 1 0 2 0 5-1 0',
    'claim: from a dead predecessor');
 is(own(qw(token tries)), "$B 2", 'claim: taken from it');
 published('claim: nothing was written, nothing is told');
 
 running();
-append(1, '', 0, 'Hello');
+append(1, '', '', 'Hello');
 heard();
 set_own(till => now() - 1);
 $redis->cmd('PEXPIRE', $_, 1000) foreach $gen, $own, $live;
-like(claim(token => $B, task => '6-1'), qr/^RUN 3 \d+ 2$/,
+like(claim(token => $B, task => '6-1'), qr/^RUN 3 \d+ 2 0 6-1 1$/,
      'claim: the lease is over, for another task too');
 my $ms = own('ms');
 is(own(qw(token task tries n base bytes)), "$B 6-1 2 3 $ms-3 0",
    'claim: starts over');
-like(entries($gen), qr/ \Q$ms\E-3 status processing$/,
+like(entries($gen), qr/ \Q$ms\E-3 status processing call \Q$B\E\.1$/,
      'claim: a second processing');
 published('claim: starts over', "1 2 3 $ms 1\np\n");
 near($redis->cmd('PTTL', $_), 60000, "claim: starts over, expiry of $_")
     foreach $gen, $own, $live;
-is(append(2, '', 0, 'x'), 'LOST', 'claim: the first has lost it');
+is(append(2, '', '', 'x'), 'LOST', 'claim: the first has lost it');
 
 set_own(till => now() - 1);
 unchanged(sub { is(claim(token => $A, alone => 0), 'BUSY',
                    'claim: the last try is for a process alone') },
           'claim: not alone');
-like(claim(token => $A), qr/^RUN 3 \d+ 3$/, 'claim: the last try');
+like(claim(token => $A), qr/^RUN 3 \d+ 3 0 5-1 1$/, 'claim: the last try');
 published('claim: nothing since the last processing');
 
 set_own(till => now() - 1);
@@ -98,7 +98,7 @@ ended('claim: past due');
 fresh();
 opening(0);
 $redis->cmd('SET', $live, $other, 'PX', 5000);
-is(claim(), 'RUN 1 0 1', 'claim: not announced');
+is(claim(), 'RUN 1 0 1 0 5-1 0', 'claim: not announced');
 near($redis->cmd('PTTL', $live), 5000, 'claim: the live of another');
 
 fresh();
@@ -109,14 +109,14 @@ unchanged(sub { is(claim(), 'DONE', 'claim: what is done') },
 
 fresh();
 opening();
-is(claim(max => 1, alone => 0), 'RUN 1 0 1', 'claim: a first try needs no '
-   . 'process alone');
+is(claim(max => 1, alone => 0), 'RUN 1 0 1 0 5-1 0',
+   'claim: a first try needs no process alone');
 
 
 # append
 
 running();
-is(append(1, '', 0, "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append: two chunks');
+is(append(1, '', '', "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append: two chunks');
 $ms = own('ms');
 is(own(qw(n bytes base)), '3 7 0-1', 'append: the fields of own');
 is(entries($gen), "0-1 status processing $ms-2 status streaming chunk He\0l "
@@ -124,7 +124,7 @@ is(entries($gen), "0-1 status processing $ms-2 status streaming chunk He\0l "
 published('append', "1 1 2 $ms 2\ns 4\nHe\0l\ns 3\n\xc3\xa9\n\n");
 
 set_own(joined => 1);
-is(append(1, '', 0, "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append: once more');
+is(append(1, '', '', "He\0l", "\xc3\xa9\n"), 'OK 1 0', 'append: once more');
 near(abs(own('joined') - now()), 0, 'append: once more, heard');
 is(own(qw(n bytes ms)), "3 7 $ms", 'append: once more, own');
 is($redis->cmd('XLEN', $gen), 3, 'append: once more, nothing more');
@@ -132,7 +132,7 @@ published('append: once more');
 
 foreach my $n0 (0, 1, 2, 4, 5, -1) {
     unchanged(sub {
-        is(append($n0 - 1, 10000, 0, 'x', 'y', 'z'), 'GAP',
+        is(append($n0 - 1, 10000, '', 'x', 'y', 'z'), 'GAP',
            "append: gap at $n0");
     }, "append: gap at $n0") if $n0 != 1 && $n0 != 4;
 }
@@ -141,36 +141,37 @@ foreach my $case ([ LOST => $B, 4 ], [ LOST => 'a' x 32, 4 ],
                   [ LOST => '', 4 ])
 {
     unchanged(sub {
-        is(call('append', keys_of($id), $id, $case->[1], 4, 10000, 0, 'x'),
+        is(call('append', keys_of($id), $id, $case->[1], 4, 10000, '', '',
+                'x'),
            $case->[0], "append: token '$case->[1]'");
     }, "append: '$case->[1]' is not ours");
 }
 
 set_own(till => 1);
-is(append(3, '', 0, 'x'), 'OK 1 0', 'append: an expired lease still writes');
+is(append(3, '', '', 'x'), 'OK 1 0', 'append: an expired lease still writes');
 is(own('till'), 1, 'append: no renewal');
 
 set_own(opened => now() + 5000);
 $ms = own('ms');
-is(append(4, '', 0, 'y'), 'OK 1 0', 'append: the clock went back');
+is(append(4, '', '', 'y'), 'OK 1 0', 'append: the clock went back');
 is(own(qw(ms n)), "$ms 5", 'append: its time does not');
 
 set_own(opened => now() - 4000);
 heard();
-is(append(5, '', 1, 'z'), 'OK 1 0', 'append: a restart');
+is(append(5, '', "$A.2", 'z'), 'OK 1 0', 'append: a restart');
 $ms = own('ms');
 near($ms, 4000, 'append: ms since opened');
 is(own(qw(n base bytes)), "7 $ms-6 1", 'append: base and bytes');
 published('append: a restart', "1 1 6 $ms 2\np\ns 1\nz\n");
-is(append(5, '', 1, 'z'), 'OK 1 0', 'append: a restart again');
+is(append(5, '', "$A.2", 'z'), 'OK 1 0', 'append: a restart again');
 is(own(qw(n base bytes)), "7 $ms-6 1", 'append: a restart again, the same');
-is(append(7, '', 1), 'OK 1 0', 'append: a restart alone');
+is(append(7, '', "$A.2"), 'OK 1 0', 'append: a restart alone');
 is(own(qw(n bytes)), '8 0', 'append: a restart alone, its fields');
 heard();
 
 set_own(joined => 1);
 $redis->cmd('PEXPIRE', $_, 1000) foreach $gen, $own, $live;
-is(append(99, 10000, 0), 'OK 1 0', 'renewal: of a lease');
+is(append(99, 10000, ''), 'OK 1 0', 'renewal: of a lease');
 near($redis->cmd('PTTL', $_), 60000, "renewal: expiry of $_")
     foreach $gen, $own, $live;
 near(own('till') - now(), 10000, 'renewal: till is a lease ahead');
@@ -180,58 +181,58 @@ published('renewal');
 
 deaf();
 set_own(joined => 1);
-is(append(8, '', 0, 'x'), 'OK 0 0', 'append: nobody hears');
-is(append(0, 10000, 0), 'OK 0 0', 'renewal: nobody hears');
+is(append(8, '', '', 'x'), 'OK 0 0', 'append: nobody hears');
+is(append(0, 10000, ''), 'OK 0 0', 'renewal: nobody hears');
 is(own('joined'), 1, 'append: joined stays');
 
 set_own(stop => 1);
-is(append(0, '', 0), 'OK 0 1', 'append: told to stop');
+is(append(0, '', ''), 'OK 0 1', 'append: told to stop');
 
 # given back it waits as it did in the queue at first
 
 heard();
 set_own(opened => now() - 100000, due => now() - 70000);
 $redis->cmd('PEXPIRE', $_, 5000) foreach $gen, $own, $live;
-is(append(0, 0, 0), 'OK 1 1', 'append: given back');
+is(append(0, 0, ''), 'OK 1 1', 'append: given back');
 is(own(qw(state token tries)), "q $A 0", 'append: the try does not count');
 near(own('due') - now(), 30000, 'append: it waits anew');
 near($redis->cmd('PTTL', $_), 90000, "append: given back, expiry of $_")
     foreach $gen, $own, $live;
 published('append: given back');
-unchanged(sub { is(append(0, 0, 0), 'OK 1 1', 'append: given back again') },
+unchanged(sub { is(append(0, 0, ''), 'OK 1 1', 'append: given back again') },
           'append: given back again');
 unchanged(sub {
-    is(append(8, 10000, 0, 'x'), 'LOST', 'append: what was given back');
-    is(append(0, 10000, 0), 'LOST', 'renewal: what was given back');
-    is(call('append', keys_of($id), $id, $B, 0, 0, 0), 'LOST',
+    is(append(8, 10000, '', 'x'), 'LOST', 'append: what was given back');
+    is(append(0, 10000, ''), 'LOST', 'renewal: what was given back');
+    is(call('append', keys_of($id), $id, $B, 0, 0, '', ''), 'LOST',
        'append: given back by another');
 }, 'append: what was given back');
-is(call('open', keys_of($other, 1), $other, 1, 0, 30000, $fp), "JOIN $id",
+is(joining(), "JOIN $id",
    'open: join what was given back');
 is(check('queue_full'), 'LIVE 9', 'check: a task that was taken is there');
 set_own(till => now() - 11000, deadline => now() - 5);
 is(check(), 'LIVE 9', 'check: given back, it has no lease');
-like(claim(token => $B, task => '6-1'), qr/^RUN 10 \d+ 1$/,
+like(claim(token => $B, task => '6-1'), qr/^RUN 10 \d+ 1 0 6-1 1$/,
      'append: others may claim at once');
 is(own('state'), 'r', 'claim: what was given back');
 near($redis->cmd('PTTL', $_), 60000, "claim: given back, expiry of $_")
     foreach $gen, $own, $live;
 
 written();
-append(0, 0, 0);
+append(0, 0, '');
 set_own(due => now() - 5);
 is(check(), 'ENDED 4', 'check: nobody took it again');
 like(entries($gen), qr/ code queue_timeout$/, 'check: given back, the error');
 ended('check: given back');
 
-foreach my $case ([ 1, 0, 'RUN 1 0 2' ], [ 2, 0, 'BUSY' ],
-                  [ 2, 1, 'RUN 1 0 3' ], [ 3, 1, 'DONE' ])
+foreach my $case ([ 1, 0, 'RUN 1 0 2 0 5-1 1' ], [ 2, 0, 'BUSY' ],
+                  [ 2, 1, 'RUN 1 0 3 0 5-1 1' ], [ 3, 1, 'DONE' ])
 {
     my ($tries, $alone, $reply) = @$case;
 
     running();
     set_own(tries => $tries + 1);
-    append(0, 0, 0);
+    append(0, 0, '');
     is(claim(token => $B, alone => $alone), $reply,
        "claim: given back after $tries tries, alone $alone");
 }
@@ -242,13 +243,14 @@ running();
 is(own('returns'), '(nil)', 'append: never given back');
 
 foreach my $n (1 .. 2) {
-    append(0, 0, 0);
-    append(0, 0, 0);
+    append(0, 0, '');
+    append(0, 0, '');
     is(own(qw(returns tries)), "$n 0", "append: given back, return $n");
-    is(claim(returns => 2), 'RUN 1 0 1', "claim: after $n of two returns");
+    is(claim(returns => 2), 'RUN 1 0 1 0 5-1 1',
+       "claim: after $n of two returns");
 }
 
-append(0, 0, 0);
+append(0, 0, '');
 is(claim(returns => 2), 'DONE', 'claim: after one return too many');
 like(entries($gen), qr/ message gone code interrupted$/,
      'claim: after one return too many, the error');
@@ -256,31 +258,31 @@ ended('claim: after one return too many');
 
 running();
 set_own(till => 1);
-is(append(0, 0, 0), 'OK 1 0', 'append: given back late');
+is(append(0, 0, ''), 'OK 1 0', 'append: given back late');
 is(own(qw(state tries)), 'q 0', 'append: given back late, nobody had it');
 
 running();
 $redis->cmd('SET', $live, $other, 'PX', 5000);
-is(append(1, 10000, 0, 'x'), 'OK 1 0', 'append: not announced');
+is(append(1, 10000, '', 'x'), 'OK 1 0', 'append: not announced');
 near($redis->cmd('PTTL', $live), 5000, 'append: the live of another');
 
 foreach my $state (qw(q d f)) {
     running();
     set_own(state => $state);
-    unchanged(sub { is(append(1, 10000, 0, 'x'), 'LOST',
+    unchanged(sub { is(append(1, 10000, '', 'x'), 'LOST',
                        "append: in state $state") }, "append: in state $state");
 }
 
 running();
 unchanged(sub {
-    like(append(1, 'x', 0, 'x'), qr/^ERR/, 'append: bad lease');
-    like(append(1, '', 'x', 'x'), qr/^ERR/, 'append: bad fresh');
-    like(call('append', keys_of($id), $id, $A, 'x', '', 0, 'x'), qr/^ERR/,
+    like(append(1, 'x', '', 'x'), qr/^ERR/, 'append: bad lease');
+    like(call('append', keys_of($id), $id, $A, 'x', '', '', '', 'x'),
+         qr/^ERR/,
          'append: bad n0');
 }, 'append: bad numbers');
 
 $redis->cmd('XADD', $gen, '99999999999-1', 'a', 'b');
-unchanged(sub { like(append(1, 10000, 0, 'x', 'y'), qr/^ERR/,
+unchanged(sub { like(append(1, 10000, '', 'x', 'y'), qr/^ERR/,
                      'append: a stream that ends elsewhere') },
           'append: a stream that ends elsewhere');
 
@@ -300,7 +302,8 @@ like(entries($gen), qr/ \Q$bare\E$/, 'finish: without the text in gen');
 is(entries($S), "0-1 status processing $first status streaming chunk He "
    . ($first =~ s/2$/3/r) . " status streaming chunk llo $ms-4 "
    . "status completed chunk Hello cuts 2 3 v 1 fp $fp gen $id "
-   . "opened $opened sizes 5 3 provider openai model gpt finish stop usage {}",
+   . "opened $opened sizes 5 3 provider openai model gpt finish stop "
+   . "call $A.1 usage {}",
    'finish: S is the answer');
 near($redis->cmd('PTTL', $S), 900000, 'finish: life of S');
 published('finish', "1 1 4 $ms 1\nc 4 6 3\nstopopenaigpt\n");
@@ -325,7 +328,8 @@ foreach my $what ([ 'a text', 'SET', $S, 'x' ], [ 'a list', 'RPUSH', $S, 1 ],
     $redis->cmd('PEXPIRE', $S, 1000);
     is(finish(4, usage => ''), 'OK', "finish: $name at S");
     is($redis->cmd('XLEN', $S), 4, "finish: $name at S is replaced");
-    like(entries($S), qr/ finish stop$/, "finish: $name at S, no usage");
+    like(entries($S), qr/ finish stop call \S+$/,
+         "finish: $name at S, no usage");
     near($redis->cmd('PTTL', $S), 900000, "finish: $name at S, its life");
 }
 
@@ -373,10 +377,10 @@ ok($redis->cmd('DUMP', $S) eq $before, 'finish: S stays');
 ended('finish: not cached');
 
 written();
-is(append(3, '', 1, 'Hel', 'lo'), 'OK 1 0', 'finish: a second processing');
+is(append(3, '', "$A.2", 'Hel', 'lo'), 'OK 1 0', 'finish: a second processing');
 my $base = own('base');
 is(finish(7, cuts => '3 2'), 'OK', 'finish: started over');
-like(entries($S), qr/^\Q$base\E status processing \S+ status streaming chunk /,
+like(entries($S), qr/^\Q$base\E status processing call \S+ \S+ status strea/,
      'finish: S begins at base');
 is($redis->cmd('XLEN', $S), 4, 'finish: and has nothing before it');
 
@@ -536,7 +540,7 @@ foreach my $case ([ 'past till and margin', till => now() - 11000 ],
     $ms = own('ms');
     published("check: $name", "1 1 4 $ms 1\ne 4 11\ngoneinterrupted\n");
     ended("check: $name");
-    is(append(3, '', 0, 'x'), 'LOST', "check: $name, the writer has lost it");
+    is(append(3, '', '', 'x'), 'LOST', "check: $name, the writer has lost it");
 }
 
 fresh();
@@ -588,8 +592,8 @@ foreach my $state (qw(q d)) {
 
 my %verb = (
     claim  => [ 'GONE', sub { claim(token => $B) } ],
-    append => [ 'LOST', sub { append(3, 10000, 0, 'x') } ],
-    renew  => [ 'LOST', sub { append(3, 10000, 0) } ],
+    append => [ 'LOST', sub { append(3, 10000, '', 'x') } ],
+    renew  => [ 'LOST', sub { append(3, 10000, '') } ],
     finish => [ 'LOST', sub { finish(4) } ],
     fail   => [ 'LOST', sub { call('fail', keys_of($id), $id, $A, 'm',
                                    'c') } ],

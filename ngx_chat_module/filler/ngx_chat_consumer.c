@@ -55,7 +55,7 @@ static void ngx_chat_consumer_create_handler(void *data, ngx_int_t rc);
 static ngx_int_t ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
     ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started);
 static void ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer,
-    ngx_str_t *entry);
+    ngx_chat_task_entry_t *task);
 static void ngx_chat_consumer_set_position(ngx_chat_consumer_t *consumer,
     ngx_str_t *entry);
 static void ngx_chat_consumer_rewind(ngx_chat_consumer_t *consumer);
@@ -405,7 +405,7 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
         }
 
         if (rc != NGX_OK) {
-            ngx_chat_consumer_drop_entry(consumer, &task.entry);
+            ngx_chat_consumer_drop_entry(consumer, &task);
 
         } else {
             rc = ngx_chat_job_start(jobs, &task);
@@ -434,13 +434,15 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
 
 
 static void
-ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer, ngx_str_t *entry)
+ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer,
+    ngx_chat_task_entry_t *task)
 {
     ngx_log_error(NGX_LOG_ERR, consumer->log, 0,
                   "chat task queue: entry \"%V\" is no task and is dropped",
-                  entry);
+                  &task->entry);
 
-    (void) ngx_chat_store_tasks_remove(&consumer->jobs->store, entry, 0,
+    (void) ngx_chat_store_tasks_remove(&consumer->jobs->store, task->queue,
+                                       &task->entry, 0,
                                        ngx_chat_consumer_drop_handler,
                                        consumer);
 }

@@ -177,7 +177,7 @@ ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
 
     if (n % NGX_CHAT_CONSUMER_SWEEP_TICKS == NGX_CHAT_CONSUMER_SWEEP_TICKS / 2)
     {
-        (void) ngx_chat_store_tasks_sweep(st,
+        (void) ngx_chat_store_tasks_sweep(st, NGX_CHAT_QUEUE_TASKS,
                          ngx_chat_consumer_maintenance_sweep_handler, mt);
     }
 
@@ -219,7 +219,8 @@ ngx_chat_consumer_maintenance_scan(ngx_chat_consumer_maintenance_t *mt)
                    "chat tasks scan of:\"%V\" max:%ui takeovers:%ui",
                    owner, n, mt->takeovers);
 
-    mt->scan = ngx_chat_store_tasks_find_idle(&jobs->store, owner, idle, n,
+    mt->scan = ngx_chat_store_tasks_find_idle(&jobs->store,
+                         NGX_CHAT_QUEUE_TASKS, owner, idle, n,
                          ngx_chat_consumer_maintenance_scan_handler, mt);
 }
 
@@ -285,8 +286,8 @@ ngx_chat_consumer_maintenance_touch(ngx_chat_consumer_maintenance_t *mt)
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, mt->log, 0, "chat tasks touch n:%ui", n);
 
-    mt->touch = ngx_chat_store_tasks_keep(&mt->jobs->store, &mt->name,
-                         mt->entries, n,
+    mt->touch = ngx_chat_store_tasks_keep(&mt->jobs->store,
+                         NGX_CHAT_QUEUE_TASKS, &mt->name, mt->entries, n,
                          ngx_chat_consumer_maintenance_touch_handler, mt);
 }
 

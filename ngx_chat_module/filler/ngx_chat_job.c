@@ -16,7 +16,7 @@ static ngx_int_t ngx_chat_job_copy(ngx_chat_job_t *job,
 static ngx_int_t ngx_chat_job_claim(ngx_chat_job_t *job);
 static ngx_uint_t ngx_chat_job_is_alone(ngx_chat_job_t *job);
 static void ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
-    ngx_chat_claim_e result, ngx_uint_t tries);
+    ngx_chat_claimed_t *claimed);
 static void ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries);
 static void ngx_chat_job_ended_handler(ngx_chat_job_t *job,
     ngx_chat_provider_result_t *result);
@@ -62,7 +62,8 @@ ngx_chat_job_start(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
     {
         job = ngx_queue_data(q, ngx_chat_job_t, queue);
 
-        if (job->task.entry.len == task->entry.len
+        if (job->task.queue == task->queue
+            && job->task.entry.len == task->entry.len
             && ngx_memcmp(job->task.entry.data, task->entry.data,
                           task->entry.len)
                == 0)
@@ -177,8 +178,13 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
     lease->token_len = p - lease->token;
     lease->n = 0;
 
+    job->attempts = 0;
+    ngx_chat_job_name_attempt(job);
+
     claim.task = job->task.entry;
     claim.predecessor = jobs->predecessor;
+    claim.label = job->label;
+    claim.fill = 0;
     claim.budget = job->conversation.failover.budget + NGX_CHAT_JOB_SPARE;
     claim.alone = ngx_chat_job_is_alone(job);
 
@@ -227,16 +233,12 @@ ngx_chat_job_is_alone(ngx_chat_job_t *job)
 
 
 static void
-ngx_chat_job_claim_handler(void *data, ngx_int_t rc, ngx_chat_claim_e result,
-    ngx_uint_t tries)
+ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
+    ngx_chat_claimed_t *claimed)
 {
     ngx_chat_job_t *job = data;
 
     job->write = NULL;
-
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &job->log, 0,
-                   "chat claim rc:%i result:%ui tries:%ui",
-                   rc, (ngx_uint_t) result, tries);
 
     if (rc == NGX_ABORT) {
         /* no claim will ever succeed: the clients end through check */
@@ -253,17 +255,21 @@ ngx_chat_job_claim_handler(void *data, ngx_int_t rc, ngx_chat_claim_e result,
         return;
     }
 
-    if (result == NGX_CHAT_CLAIM_BUSY) {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &job->log, 0,
+                   "chat claim result:%ui tries:%ui",
+                   (ngx_uint_t) claimed->result, claimed->tries);
+
+    if (claimed->result == NGX_CHAT_CLAIM_BUSY) {
         ngx_chat_job_end(job);
         return;
     }
 
-    if (result != NGX_CHAT_CLAIM_RUN) {
+    if (claimed->result != NGX_CHAT_CLAIM_RUN) {
         ngx_chat_job_done(job);
         return;
     }
 
-    ngx_chat_job_run(job, tries);
+    ngx_chat_job_run(job, claimed->tries);
 }
 
 
@@ -340,6 +346,7 @@ ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
         ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
 
         job->write = ngx_chat_store_tasks_give_back(&job->jobs->store,
+                                                    job->task.queue,
                                                     &job->task.entry,
                                                     ngx_chat_job_left_handler,
                                                     job);
@@ -427,7 +434,7 @@ ngx_chat_job_done(ngx_chat_job_t *job)
     ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
 
     job->write = ngx_chat_store_tasks_remove(&job->jobs->store,
-                                             &job->task.entry,
+                                             job->task.queue, &job->task.entry,
                                              NGX_CHAT_JOB_RETRY,
                                              ngx_chat_job_left_handler, job);
     if (job->write == NULL) {

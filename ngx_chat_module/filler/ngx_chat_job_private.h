@@ -76,6 +76,11 @@ struct ngx_chat_job_s {
     ngx_chat_task_entry_t      task;
     ngx_chat_lease_t           lease;
 
+    /* of the attempt being written: "<token>.<how many>" */
+    ngx_str_t                  label;
+    ngx_uint_t                 attempts;
+    u_char                     label_buf[NGX_CHAT_LABEL_LEN];
+
     /* the providers' side */
     ngx_chat_conversation_t    conversation;
     ngx_chat_provider_result_t  result;     /* once answered */
@@ -125,6 +130,9 @@ void ngx_chat_job_start_over(ngx_chat_job_t *job);
 /* no more is expected from the providers; not from inside libcurl */
 void ngx_chat_job_stop_asking(ngx_chat_job_t *job);
 
+
+/* a label for the attempt that begins, which no other has */
+void ngx_chat_job_name_attempt(ngx_chat_job_t *job);
 
 /* does whatever is next, unless a command is in flight; may end the job */
 void ngx_chat_job_write(ngx_chat_job_t *job);

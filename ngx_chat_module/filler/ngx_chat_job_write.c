@@ -72,6 +72,22 @@ ngx_chat_job_write(ngx_chat_job_t *job)
 }
 
 
+void
+ngx_chat_job_name_attempt(ngx_chat_job_t *job)
+{
+    u_char            *p;
+    ngx_chat_lease_t  *lease;
+
+    lease = &job->lease;
+
+    p = ngx_sprintf(job->label_buf, "%*s.%ui", lease->token_len, lease->token,
+                    ++job->attempts);
+
+    job->label.data = job->label_buf;
+    job->label.len = p - job->label_buf;
+}
+
+
 /* chunks that came since the last append, or the lease alone */
 
 static ngx_chat_call_t *
@@ -83,8 +99,10 @@ ngx_chat_job_append(ngx_chat_job_t *job)
 
     append.count = ngx_chat_job_take(job, &append);
 
-    if (append.count || job->answered) {
-        append.restart = job->restart;
+    if (job->restart && (append.count || job->answered)) {
+        ngx_chat_job_name_attempt(job);
+
+        append.label = job->label;
         job->restart = 0;
     }
 
@@ -96,9 +114,9 @@ ngx_chat_job_append(ngx_chat_job_t *job)
     job->renew = 0;
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, &job->log, 0,
-                   "chat append chunks:%ui of %ui restart:%d renew:%d",
+                   "chat append chunks:%ui of %ui label:\"%V\" renew:%d",
                    append.count, job->chunk_lens.len / sizeof(uint32_t),
-                   (int) append.restart, (int) append.renew);
+                   &append.label, (int) append.renew);
 
     return ngx_chat_store_append(&job->jobs->store, &job->lease, &append,
                                  NGX_CHAT_JOB_RETRY,

@@ -237,6 +237,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     opening.full = ngx_chat_ask_is_limited(ask)
                    || ngx_chat_ask_queue_is_full(ask);
     opening.queue_timeout = hub->conf->queue_timeout;
+    ngx_str_null(&opening.label);
 
     if (opening.full && !opening.cache) {
         ngx_chat_ask_refuse(ask);

@@ -165,6 +165,10 @@ ngx_int_t ngx_chat_call_reply_read_number(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply,
     ngx_uint_t i, uint64_t *n);
 
+/* element i, the id of an entry of a queue, or empty; NGX_OK, NGX_ABORT */
+ngx_int_t ngx_chat_call_reply_read_entry(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply, ngx_uint_t i, ngx_str_t *entry);
+
 /* is the reply an error that begins with this word? */
 ngx_uint_t ngx_chat_call_reply_is_error(ngx_chat_reply_t *reply,
     const char *word);

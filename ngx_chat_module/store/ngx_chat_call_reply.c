@@ -189,6 +189,23 @@ ngx_chat_call_reply_read_number(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
 
 
 ngx_int_t
+ngx_chat_call_reply_read_entry(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
+    ngx_uint_t i, ngx_str_t *entry)
+{
+    uint64_t  ms, n;
+
+    if (ngx_chat_reply_str(ngx_chat_reply_at(reply, i), entry) != NGX_OK
+        || (entry->len
+            && ngx_chat_keys_parse_entry(entry, &ms, &n) != NGX_OK))
+    {
+        return ngx_chat_call_reply_log_unexpected(call);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_chat_call_reply_log_unexpected(ngx_chat_call_t *call)
 {
     ngx_log_error(NGX_LOG_ERR, call->store->log, 0,

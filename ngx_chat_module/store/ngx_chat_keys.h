@@ -9,6 +9,8 @@
  *     {S}:1:gen:<id>         one generation as it grows; its pub/sub channel
  *     {S}:1:gen:<id>:own     who writes it, and how far it is
  *     chat:tasks:1           the task queue, with consumer group "fill"
+ *     chat:led:1:{chat:tasks:1}
+ *                            tasks of led generations, with the same group
  *     chat:limit:1:{chat:tasks:1}:<name>
  *                            how many generations a name has begun lately
  */
@@ -22,6 +24,7 @@
 
 
 #define NGX_CHAT_KEY_TASKS    "chat:tasks:1"
+#define NGX_CHAT_KEY_LED      "chat:led:1:{" NGX_CHAT_KEY_TASKS "}"
 #define NGX_CHAT_KEY_LIMIT    "chat:limit:1:{" NGX_CHAT_KEY_TASKS "}:"
 #define NGX_CHAT_KEY_GROUP    "fill"
 #define NGX_CHAT_KEY_MAX      192

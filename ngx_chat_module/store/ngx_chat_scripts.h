@@ -22,6 +22,7 @@ extern ngx_str_t  ngx_chat_lua_fail;
 extern ngx_str_t  ngx_chat_lua_cancel;
 
 extern ngx_str_t  ngx_chat_lua_push;
+extern ngx_str_t  ngx_chat_lua_insure;
 extern ngx_str_t  ngx_chat_lua_done;
 extern ngx_str_t  ngx_chat_lua_give_back;
 extern ngx_str_t  ngx_chat_lua_idle;

@@ -5,6 +5,8 @@
 
 static void ngx_chat_store_filler_claim_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
+static ngx_int_t ngx_chat_store_filler_read_claim(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply, ngx_chat_claimed_t *claimed);
 static void ngx_chat_store_filler_add_chunks(ngx_chat_call_t *call,
     ngx_chat_append_t *append);
 static void ngx_chat_store_filler_append_reply_handler(ngx_chat_call_t *call,
@@ -89,6 +91,8 @@ ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
 
     ngx_chat_call_add_str(call, &claim->task);
     ngx_chat_call_add_str(call, &claim->predecessor);
+    ngx_chat_call_add_str(call, &claim->label);
+    ngx_chat_call_add_num(call, claim->fill);
     ngx_chat_call_add_num(call, NGX_CHAT_LEASE);
     ngx_chat_call_add_num(call, NGX_CHAT_MARGIN);
     ngx_chat_call_add_num(call, claim->budget);
@@ -108,37 +112,52 @@ static void
 ngx_chat_store_filler_claim_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply)
 {
-    uint64_t            n, tries;
-    ngx_int_t           rc;
-    ngx_chat_claim_e    result;
-    ngx_chat_claim_pt   handler;
+    ngx_int_t            rc;
+    ngx_chat_claim_pt    handler;
+    ngx_chat_claimed_t   claimed;
 
     handler = (ngx_chat_claim_pt) call->handler;
 
+    ngx_memzero(&claimed, sizeof(ngx_chat_claimed_t));
+
     rc = ngx_chat_call_reply_read_word(call, reply);
 
-    if (rc < 0) {
-        handler(call->data, rc, NGX_CHAT_CLAIM_GONE, 0);
-        return;
-    }
+    if (rc >= 0) {
+        claimed.result = (ngx_chat_claim_e) rc;
+        rc = NGX_OK;
 
-    result = (ngx_chat_claim_e) rc;
-    tries = 0;
-
-    if (result == NGX_CHAT_CLAIM_RUN) {
-
-        if (ngx_chat_call_reply_read_number(call, reply, 1, &n) != NGX_OK
-            || ngx_chat_call_reply_read_number(call, reply, 3,
-                                               &tries) != NGX_OK)
-        {
-            handler(call->data, NGX_ABORT, NGX_CHAT_CLAIM_GONE, 0);
-            return;
+        if (claimed.result == NGX_CHAT_CLAIM_RUN) {
+            rc = ngx_chat_store_filler_read_claim(call, reply, &claimed);
         }
-
-        *call->lease_n = n;
     }
 
-    handler(call->data, NGX_OK, result, (ngx_uint_t) tries);
+    handler(call->data, rc, (rc == NGX_OK) ? &claimed : NULL);
+}
+
+
+static ngx_int_t
+ngx_chat_store_filler_read_claim(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
+    ngx_chat_claimed_t *claimed)
+{
+    uint64_t  n, tries, bytes, joined;
+
+    if (ngx_chat_call_reply_read_number(call, reply, 1, &n) != NGX_OK
+        || ngx_chat_call_reply_read_number(call, reply, 3, &tries) != NGX_OK
+        || ngx_chat_call_reply_read_number(call, reply, 4, &bytes) != NGX_OK
+        || ngx_chat_call_reply_read_entry(call, reply, 5, &claimed->task)
+           != NGX_OK
+        || ngx_chat_call_reply_read_number(call, reply, 6, &joined) != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    claimed->tries = (ngx_uint_t) tries;
+    claimed->bytes = (size_t) bytes;
+    claimed->joined = (joined != 0);
+
+    *call->lease_n = n;
+
+    return NGX_OK;
 }
 
 
@@ -155,7 +174,7 @@ ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
         return NULL;
     }
 
-    call->n = append->count + append->restart;
+    call->n = append->count + (append->label.len ? 1 : 0);
 
     ngx_chat_call_add_num(call, lease->n + 1);
 
@@ -169,7 +188,8 @@ ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
         ngx_chat_call_add_text(call, "");
     }
 
-    ngx_chat_call_add_num(call, append->restart);
+    ngx_chat_call_add_str(call, &append->label);
+    ngx_chat_call_add_str(call, &append->task);
     ngx_chat_store_filler_add_chunks(call, append);
 
     return ngx_chat_call_send(call, ngx_chat_store_filler_append_reply_handler,

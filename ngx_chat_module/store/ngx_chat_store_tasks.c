@@ -1,26 +1,14 @@
 
 #include "ngx_chat_store_tasks.h"
-#include "ngx_chat_call.h"
-#include "../codec/ngx_chat_utf8.h"
+#include "ngx_chat_store_task.h"
 
 
 #define NGX_CHAT_TASKS_SWEEP  600000   /* ms */
 
-/* a number in a task is below this: no sum with it overflows */
-#define NGX_CHAT_TASK_MAX     (NGX_MAX_INT_T_VALUE / 1000)
-#define NGX_CHAT_TASK_ID_MAX  128
+/* more than ever wait: for a task that is queued in any case */
+#define NGX_CHAT_TASKS_ROOM   NGX_MAX_INT32_VALUE
 
 
-static ngx_int_t ngx_chat_store_task_read_gen(ngx_chat_reply_t *fields,
-    ngx_chat_gen_t *gen);
-static ngx_int_t ngx_chat_store_task_read_hex(ngx_chat_reply_t *fields,
-    const char *name, u_char *dst, size_t len);
-static ngx_int_t ngx_chat_store_task_read_text(ngx_chat_reply_t *fields,
-    const char *name, ngx_str_t *value);
-static ngx_int_t ngx_chat_store_task_read_number(ngx_chat_reply_t *fields,
-    const char *name, ngx_uint_t *n);
-static ngx_int_t ngx_chat_store_task_read_request_id(ngx_chat_reply_t *fields,
-    ngx_str_t *value);
 static ngx_chat_call_t *ngx_chat_store_tasks_create_read(ngx_chat_store_t *st,
     ngx_chat_redis_t *rd, ngx_str_t *consumer, ngx_uint_t count);
 static void ngx_chat_store_tasks_read_reply_handler(ngx_chat_call_t *call,
@@ -35,8 +23,18 @@ static void ngx_chat_store_tasks_client_id_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static void ngx_chat_store_tasks_count_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
+static void ngx_chat_store_tasks_insure_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply);
+static void ngx_chat_store_tasks_add_fields(ngx_chat_call_t *call,
+    ngx_chat_task_entry_t *entry);
 static ngx_chat_call_t *ngx_chat_store_tasks_create_script(ngx_chat_store_t *st,
-    ngx_chat_script_t *script);
+    ngx_chat_script_t *script, ngx_chat_queue_e queue);
+
+
+static const char  *ngx_chat_tasks_keys[NGX_CHAT_QUEUES] = {
+    NGX_CHAT_KEY_TASKS,
+    NGX_CHAT_KEY_LED
+};
 
 
 static const ngx_chat_word_t  ngx_chat_tasks_words[] = {
@@ -52,8 +50,19 @@ static ngx_chat_script_t  ngx_chat_script_done = {
 
 
 static ngx_chat_script_t  ngx_chat_script_give_back = {
-    ngx_string("give_back"), &ngx_chat_lua_give_back, 1,
+    ngx_string("give_back"), &ngx_chat_lua_give_back, 2,
     ngx_chat_tasks_words, { 0 }, 0
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_push_task = {
+    ngx_string("push"), &ngx_chat_lua_push, 1, ngx_chat_tasks_words, { 0 }, 0
+};
+
+
+static ngx_chat_script_t  ngx_chat_script_insure = {
+    ngx_string("insure"), &ngx_chat_lua_insure, 1, ngx_chat_tasks_words, { 0 },
+    0
 };
 
 
@@ -70,160 +79,6 @@ static ngx_chat_script_t  ngx_chat_script_sweep = {
 static ngx_chat_script_t  ngx_chat_script_waiting = {
     ngx_string("waiting"), &ngx_chat_lua_waiting, 1, NULL, { 0 }, 0
 };
-
-
-ngx_int_t
-ngx_chat_store_task_take(ngx_chat_task_page_t *page,
-    ngx_chat_task_entry_t *task)
-{
-    uint64_t           ms, n;
-    ngx_str_t          entry;
-    ngx_uint_t         ttl, max_answer, grace;
-    ngx_chat_reply_t  *fields, *item;
-
-    ngx_memzero(task, sizeof(ngx_chat_task_entry_t));
-
-    for ( ;; ) {
-
-        if (page->next >= ngx_chat_reply_count(page->entries)) {
-            return NGX_DONE;
-        }
-
-        item = ngx_chat_reply_at(page->entries, page->next++);
-
-        if (ngx_chat_reply_str(ngx_chat_reply_at(item, 0), &entry) == NGX_OK
-            && ngx_chat_keys_parse_entry(&entry, &ms, &n) == NGX_OK)
-        {
-            break;
-        }
-    }
-
-    task->entry = entry;
-
-    /* nil where the data of a pending entry was deleted */
-
-    fields = ngx_chat_reply_at(item, 1);
-
-    if (ngx_chat_store_task_read_gen(fields, &task->gen) != NGX_OK
-        || ngx_chat_store_task_read_text(fields, "providers", &task->providers)
-           != NGX_OK
-        || ngx_chat_store_task_read_text(fields, "messages", &task->messages)
-           != NGX_OK
-        || ngx_chat_store_task_read_request_id(fields,
-                                               &task->request_id) != NGX_OK
-        || ngx_chat_store_task_read_number(fields, "ttl", &ttl) != NGX_OK
-        || ngx_chat_store_task_read_number(fields, "max_answer", &max_answer)
-           != NGX_OK
-        || ngx_chat_store_task_read_number(fields, "cancel", &task->cancel)
-           != NGX_OK
-        || task->cancel > 1
-        || ngx_chat_store_task_read_number(fields, "grace", &grace) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    task->ttl = ttl;
-    task->max_answer = max_answer;
-    task->grace = grace;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_chat_store_task_read_gen(ngx_chat_reply_t *fields, ngx_chat_gen_t *gen)
-{
-    if (ngx_chat_store_task_read_hex(fields, "h", gen->h, NGX_CHAT_HASH_LEN)
-        != NGX_OK
-        || ngx_chat_store_task_read_hex(fields, "id", gen->id, NGX_CHAT_ID_LEN)
-           != NGX_OK
-        || ngx_chat_store_task_read_hex(fields, "fp", gen->fp, NGX_CHAT_FP_LEN)
-           != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_chat_store_task_read_hex(ngx_chat_reply_t *fields, const char *name,
-    u_char *dst, size_t len)
-{
-    ngx_str_t  value;
-
-    if (ngx_chat_reply_field(fields, name, &value) != NGX_OK
-        || ngx_chat_keys_check_hex(&value, len) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    ngx_memcpy(dst, value.data, len);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_chat_store_task_read_text(ngx_chat_reply_t *fields, const char *name,
-    ngx_str_t *value)
-{
-    if (ngx_chat_reply_field(fields, name, value) != NGX_OK
-        || value->len == 0
-        || ngx_chat_utf8_check(value->data, value->len) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_chat_store_task_read_number(ngx_chat_reply_t *fields, const char *name,
-    ngx_uint_t *n)
-{
-    ngx_int_t  value;
-    ngx_str_t  s;
-
-    if (ngx_chat_reply_field(fields, name, &s) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    value = ngx_atoi(s.data, s.len);
-
-    if (value == NGX_ERROR || value > NGX_CHAT_TASK_MAX) {
-        return NGX_DECLINED;
-    }
-
-    *n = value;
-
-    return NGX_OK;
-}
-
-
-/* the request id goes into log lines: printable ASCII, or empty */
-
-static ngx_int_t
-ngx_chat_store_task_read_request_id(ngx_chat_reply_t *fields, ngx_str_t *value)
-{
-    size_t  i;
-
-    if (ngx_chat_reply_field(fields, "request_id", value) != NGX_OK
-        || value->len > NGX_CHAT_TASK_ID_MAX)
-    {
-        return NGX_DECLINED;
-    }
-
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] <= ' ' || value->data[i] > '~') {
-            return NGX_DECLINED;
-        }
-    }
-
-    return NGX_OK;
-}
 
 
 ngx_chat_call_t *
@@ -321,15 +176,18 @@ ngx_chat_store_tasks_read_reply_handler(ngx_chat_call_t *call,
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_find_idle(ngx_chat_store_t *st, ngx_str_t *owner,
-    ngx_msec_t idle, ngx_uint_t count, ngx_chat_tasks_pt handler, void *data)
+ngx_chat_store_tasks_find_idle(ngx_chat_store_t *st, ngx_chat_queue_e queue,
+    ngx_str_t *owner, ngx_msec_t idle, ngx_uint_t count,
+    ngx_chat_tasks_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_idle);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_idle, queue);
     if (call == NULL) {
         return NULL;
     }
+
+    call->n = queue;
 
     ngx_chat_call_add_str(call, owner);
     ngx_chat_call_add_num(call, idle);
@@ -366,6 +224,7 @@ ngx_chat_store_tasks_send_page(ngx_chat_call_t *call, ngx_int_t rc,
 
     page.entries = entries;
     page.next = 0;
+    page.queue = (ngx_chat_queue_e) call->n;
 
     handler = (ngx_chat_tasks_pt) call->handler;
     handler(call->data, rc, (rc == NGX_OK) ? &page : NULL);
@@ -416,9 +275,9 @@ ngx_chat_store_tasks_unblock(ngx_chat_store_t *st, int64_t client_id,
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_str_t *consumer,
-    ngx_str_t *entries, ngx_uint_t count, ngx_chat_tasks_result_pt handler,
-    void *data)
+ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_chat_queue_e queue,
+    ngx_str_t *consumer, ngx_str_t *entries, ngx_uint_t count,
+    ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_uint_t        i;
     ngx_chat_call_t  *call;
@@ -429,7 +288,7 @@ ngx_chat_store_tasks_keep(ngx_chat_store_t *st, ngx_str_t *consumer,
     }
 
     ngx_chat_call_add_text(call, "XCLAIM");
-    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, ngx_chat_tasks_keys[queue]);
     ngx_chat_call_add_text(call, NGX_CHAT_KEY_GROUP);
     ngx_chat_call_add_str(call, consumer);
     ngx_chat_call_add_num(call, 0);
@@ -510,12 +369,13 @@ ngx_chat_store_tasks_client_id_reply_handler(ngx_chat_call_t *call,
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_remove(ngx_chat_store_t *st, ngx_str_t *entry,
-    ngx_msec_t retry_time, ngx_chat_tasks_result_pt handler, void *data)
+ngx_chat_store_tasks_remove(ngx_chat_store_t *st, ngx_chat_queue_e queue,
+    ngx_str_t *entry, ngx_msec_t retry_time, ngx_chat_tasks_result_pt handler,
+    void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_done);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_done, queue);
     if (call == NULL) {
         return NULL;
     }
@@ -530,16 +390,18 @@ ngx_chat_store_tasks_remove(ngx_chat_store_t *st, ngx_str_t *entry,
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_give_back(ngx_chat_store_t *st, ngx_str_t *entry,
-    ngx_chat_tasks_result_pt handler, void *data)
+ngx_chat_store_tasks_give_back(ngx_chat_store_t *st, ngx_chat_queue_e queue,
+    ngx_str_t *entry, ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_give_back);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_give_back,
+                                              queue);
     if (call == NULL) {
         return NULL;
     }
 
+    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
     ngx_chat_call_add_str(call, entry);
 
     return ngx_chat_call_send(call, ngx_chat_call_word_reply_handler,
@@ -548,12 +410,98 @@ ngx_chat_store_tasks_give_back(ngx_chat_store_t *st, ngx_str_t *entry,
 
 
 ngx_chat_call_t *
-ngx_chat_store_tasks_sweep(ngx_chat_store_t *st,
+ngx_chat_store_tasks_push(ngx_chat_store_t *st, ngx_chat_task_entry_t *task,
     ngx_chat_tasks_result_pt handler, void *data)
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_sweep);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_push_task,
+                                              NGX_CHAT_QUEUE_TASKS);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_chat_call_add_num(call, NGX_CHAT_TASKS_ROOM);
+    ngx_chat_store_tasks_add_fields(call, task);
+
+    return ngx_chat_call_send(call, ngx_chat_call_word_reply_handler,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_tasks_insure(ngx_chat_store_t *st, ngx_str_t *consumer,
+    ngx_chat_task_entry_t *task, ngx_msec_t retry_time,
+    ngx_chat_tasks_insure_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_insure,
+                                              NGX_CHAT_QUEUE_LED);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->retry_time = retry_time;
+
+    ngx_chat_call_add_str(call, consumer);
+    ngx_chat_store_tasks_add_fields(call, task);
+
+    return ngx_chat_call_send(call, ngx_chat_store_tasks_insure_reply_handler,
+                              (ngx_chat_handler_pt) handler, data);
+}
+
+
+static void
+ngx_chat_store_tasks_insure_reply_handler(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  entry;
+    ngx_chat_tasks_insure_pt   handler;
+
+    rc = ngx_chat_call_reply_read_word(call, reply);
+
+    if (rc == NGX_OK) {
+        rc = ngx_chat_call_reply_read_entry(call, reply, 1, &entry);
+
+        if (rc == NGX_OK && entry.len == 0) {
+            rc = ngx_chat_call_reply_log_unexpected(call);
+        }
+    }
+
+    handler = (ngx_chat_tasks_insure_pt) call->handler;
+    handler(call->data, rc, (rc == NGX_OK) ? &entry : NULL);
+}
+
+
+static void
+ngx_chat_store_tasks_add_fields(ngx_chat_call_t *call,
+    ngx_chat_task_entry_t *entry)
+{
+    ngx_chat_task_t  task;
+
+    task.gen = entry->gen;
+    task.providers = entry->providers;
+    task.messages = entry->messages;
+    task.request_id = entry->request_id;
+    task.ttl = entry->ttl;
+    task.max_answer = entry->max_answer;
+    task.cancel = entry->cancel;
+    task.grace = entry->grace;
+
+    ngx_chat_store_task_add_fields(call, &task);
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_tasks_sweep(ngx_chat_store_t *st, ngx_chat_queue_e queue,
+    ngx_chat_tasks_result_pt handler, void *data)
+{
+    ngx_chat_call_t  *call;
+
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_sweep,
+                                              queue);
     if (call == NULL) {
         return NULL;
     }
@@ -571,7 +519,8 @@ ngx_chat_store_tasks_count_waiting(ngx_chat_store_t *st,
 {
     ngx_chat_call_t  *call;
 
-    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_waiting);
+    call = ngx_chat_store_tasks_create_script(st, &ngx_chat_script_waiting,
+                                              NGX_CHAT_QUEUE_TASKS);
     if (call == NULL) {
         return NULL;
     }
@@ -603,7 +552,7 @@ ngx_chat_store_tasks_count_reply_handler(ngx_chat_call_t *call,
 
 static ngx_chat_call_t *
 ngx_chat_store_tasks_create_script(ngx_chat_store_t *st,
-    ngx_chat_script_t *script)
+    ngx_chat_script_t *script, ngx_chat_queue_e queue)
 {
     ngx_chat_call_t  *call;
 
@@ -612,7 +561,7 @@ ngx_chat_store_tasks_create_script(ngx_chat_store_t *st,
         return NULL;
     }
 
-    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
+    ngx_chat_call_add_text(call, ngx_chat_tasks_keys[queue]);
 
     return call;
 }

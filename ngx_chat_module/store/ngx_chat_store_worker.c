@@ -18,10 +18,6 @@ static ngx_int_t ngx_chat_store_open_read_field(ngx_chat_reply_t *fields,
 static void ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_open_resend(ngx_chat_call_t *call);
-static void ngx_chat_store_push_add_limit_key(ngx_chat_call_t *call,
-    ngx_chat_limit_t *limit);
-static void ngx_chat_store_push_reply_handler(ngx_chat_call_t *call,
-    ngx_chat_reply_t *reply);
 static void ngx_chat_store_read_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_read_fields(ngx_chat_reply_t *fields,
@@ -46,26 +42,6 @@ static const ngx_chat_word_t  ngx_chat_open_words[] = {
 
 static ngx_chat_script_t  ngx_chat_script_open = {
     ngx_string("open"), &ngx_chat_lua_open, 4, ngx_chat_open_words, { 0 }, 0
-};
-
-
-static const ngx_chat_word_t  ngx_chat_push_words[] = {
-    { "OK", NGX_OK },
-    { "FULL", NGX_DECLINED },
-    { "LIMIT", NGX_AGAIN },
-    { NULL, 0 }
-};
-
-
-static ngx_chat_script_t  ngx_chat_script_push = {
-    ngx_string("push"), &ngx_chat_lua_push, 1, ngx_chat_push_words, { 0 }, 0
-};
-
-
-/* the same, with the key of a limit */
-
-static ngx_chat_script_t  ngx_chat_script_push_limited = {
-    ngx_string("push"), &ngx_chat_lua_push, 2, ngx_chat_push_words, { 0 }, 0
 };
 
 
@@ -226,6 +202,7 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     ngx_chat_call_add_num(call, opening->full ? 1 : 0);
     ngx_chat_call_add_num(call, opening->queue_timeout);
     ngx_chat_call_add_bytes(call, gen->fp, NGX_CHAT_FP_LEN);
+    ngx_chat_call_add_str(call, &opening->label);
 
     return ngx_chat_call_send(call, ngx_chat_store_open_reply_handler,
                               (ngx_chat_handler_pt) handler, data);
@@ -323,108 +300,6 @@ ngx_chat_store_open_resend(ngx_chat_call_t *call)
     cache->data[0] = '2';
 
     return (ngx_chat_call_resend(call) == NGX_OK) ? NGX_AGAIN : NGX_DECLINED;
-}
-
-
-ngx_chat_call_t *
-ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
-    ngx_uint_t room, ngx_chat_limit_t *limit, ngx_chat_push_pt handler,
-    void *data)
-{
-    ngx_chat_call_t  *call;
-
-    call = ngx_chat_call_create(st, st->broker,
-                                limit->interval ? &ngx_chat_script_push_limited
-                                                : &ngx_chat_script_push);
-    if (call == NULL) {
-        return NULL;
-    }
-
-    call->service = NGX_CHAT_SERVICE_QUEUE;
-
-    ngx_chat_call_add_text(call, NGX_CHAT_KEY_TASKS);
-
-    if (limit->interval) {
-        ngx_chat_store_push_add_limit_key(call, limit);
-    }
-
-    ngx_chat_call_add_num(call, room);
-
-    if (limit->interval) {
-        ngx_chat_call_add_num(call, limit->interval);
-        ngx_chat_call_add_num(call, limit->burst);
-        ngx_chat_call_add_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
-    }
-
-    ngx_chat_call_add_text(call, "h");
-    ngx_chat_call_add_bytes(call, task->gen.h, NGX_CHAT_HASH_LEN);
-
-    ngx_chat_call_add_text(call, "id");
-    ngx_chat_call_add_bytes(call, task->gen.id, NGX_CHAT_ID_LEN);
-
-    ngx_chat_call_add_text(call, "fp");
-    ngx_chat_call_add_bytes(call, task->gen.fp, NGX_CHAT_FP_LEN);
-
-    ngx_chat_call_add_text(call, "providers");
-    ngx_chat_call_add_str(call, &task->providers);
-
-    ngx_chat_call_add_text(call, "messages");
-    ngx_chat_call_add_str(call, &task->messages);
-
-    ngx_chat_call_add_text(call, "ttl");
-    ngx_chat_call_add_num(call, task->ttl);
-
-    ngx_chat_call_add_text(call, "max_answer");
-    ngx_chat_call_add_num(call, task->max_answer);
-
-    ngx_chat_call_add_text(call, "cancel");
-    ngx_chat_call_add_num(call, task->cancel ? 1 : 0);
-
-    ngx_chat_call_add_text(call, "grace");
-    ngx_chat_call_add_num(call, task->grace);
-
-    ngx_chat_call_add_text(call, "request_id");
-    ngx_chat_call_add_str(call, &task->request_id);
-
-    return ngx_chat_call_send(call, ngx_chat_store_push_reply_handler,
-                              (ngx_chat_handler_pt) handler, data);
-}
-
-
-/* in the slot of the queue: a script may have keys of one slot alone */
-
-static void
-ngx_chat_store_push_add_limit_key(ngx_chat_call_t *call,
-    ngx_chat_limit_t *limit)
-{
-    u_char  *p, key[NGX_CHAT_KEY_MAX];
-
-    p = ngx_cpymem(key, NGX_CHAT_KEY_LIMIT, sizeof(NGX_CHAT_KEY_LIMIT) - 1);
-    p = ngx_cpymem(p, limit->name, NGX_CHAT_HASH_LEN);
-
-    ngx_chat_call_add_bytes(call, key, p - key);
-}
-
-
-static void
-ngx_chat_store_push_reply_handler(ngx_chat_call_t *call,
-    ngx_chat_reply_t *reply)
-{
-    uint64_t           wait;
-    ngx_int_t          rc;
-    ngx_chat_push_pt   handler;
-
-    wait = 0;
-    rc = ngx_chat_call_reply_read_word(call, reply);
-
-    if (rc == NGX_AGAIN
-        && ngx_chat_call_reply_read_number(call, reply, 1, &wait) != NGX_OK)
-    {
-        rc = NGX_ABORT;
-    }
-
-    handler = (ngx_chat_push_pt) call->handler;
-    handler(call->data, rc, (ngx_msec_t) wait);
 }
 
 

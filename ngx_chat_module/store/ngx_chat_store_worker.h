@@ -27,6 +27,8 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
 typedef struct {
     ngx_uint_t             cache;  /* the generation may join, and be joined */
     ngx_uint_t             full;   /* no task would be taken: do not open */
+    ngx_str_t              label;  /* of the attempt of a worker that is to lead
+                                      it; empty: it goes through the queue */
     ngx_msec_t             queue_timeout;
 } ngx_chat_opening_t;
 
@@ -77,6 +79,10 @@ typedef void (*ngx_chat_push_pt)(void *data, ngx_int_t rc, ngx_msec_t wait);
 ngx_chat_call_t *ngx_chat_store_push(ngx_chat_store_t *st,
     ngx_chat_task_t *task, ngx_uint_t room, ngx_chat_limit_t *limit,
     ngx_chat_push_pt handler, void *data);
+
+/* counts generation id under a limit that there is, without a task */
+ngx_chat_call_t *ngx_chat_store_count(ngx_chat_store_t *st, u_char *id,
+    ngx_chat_limit_t *limit, ngx_chat_push_pt handler, void *data);
 
 
 /*

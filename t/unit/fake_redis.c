@@ -112,6 +112,10 @@ fake_execute(void)
 
         break;
 
+    case FAKE_COUNT:
+        fake.counted++;
+        break;
+
     case FAKE_READ:
         call->rc = (g && g->stream) ? NGX_OK : NGX_DECLINED;
         call->page = g;

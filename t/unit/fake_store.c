@@ -167,6 +167,21 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
 
 
 ngx_chat_call_t *
+ngx_chat_store_count(ngx_chat_store_t *st, u_char *id, ngx_chat_limit_t *limit,
+    ngx_chat_push_pt handler, void *data)
+{
+    ngx_chat_gen_t  gen;
+
+    fake.bad += (limit->interval == 0);
+
+    ngx_memzero(&gen, sizeof(ngx_chat_gen_t));
+    memcpy(gen.id, id, NGX_CHAT_ID_LEN);
+
+    return fake_call(FAKE_COUNT, &gen, (void (*)(void)) handler, data);
+}
+
+
+ngx_chat_call_t *
 ngx_chat_store_read(ngx_chat_store_t *st, ngx_chat_gen_t *gen, uint64_t ms,
     uint64_t n, ngx_uint_t count, ngx_chat_read_pt handler, void *data)
 {
@@ -358,6 +373,7 @@ fake_answer(ngx_int_t rc)
             break;
 
         case FAKE_PUSH:
+        case FAKE_COUNT:
             ((ngx_chat_push_pt) call->handler)(call->data, rc, 0);
             break;
 

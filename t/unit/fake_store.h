@@ -26,6 +26,7 @@ typedef struct {
     ngx_uint_t       pubsub_down;
     ngx_uint_t       queue_full;
     ngx_uint_t       tasks;        /* pushed */
+    ngx_uint_t       counted;      /* under a limit, without a task */
     ngx_uint_t       opened;
     ngx_uint_t       erased;
     ngx_uint_t       subscribed;   /* ever */

@@ -7,35 +7,49 @@
 -- token, which may not write any more, so that a repeat is seen.
 --
 -- KEYS  live gen own
--- ARGV  id, token, n0, lease ("": as it is, "0": given back), fresh 0 or 1
---       (a "processing" goes first), chunk ...
+-- ARGV  id, token, n0, lease ("": as it is, "0": given back), label of the
+--       attempt that begins ("processing" goes first) or "", entry of a queue
+--       that the generation has from now on or "", chunk ...
 --
 -- {"OK", heard, stop}   written, now or when this was sent before; how many
---                       listen; 1 if it is asked to stop
+--                       listen, at least 1 if somebody has joined lately; 1 if
+--                       it is asked to stop
 -- {"LOST"}              the token is not the writer's
 -- {"GAP"}               n0 does not go on where the stream ends
 
 local live, gen, own = unpack(KEYS)
-local id, token, n0, lease, fresh = unpack(ARGV, 1, 5)
+local id, token, n0, lease, label, task = unpack(ARGV, 1, 6)
 
 --include lib/now.lua
 --include lib/generation.lua
 --include lib/events.lua
 
-local CHUNKS = 6
-local count = #ARGV - CHUNKS + 1 + fresh
+local CHUNKS = 7
+local SILENCE = 5000
+local count = #ARGV - CHUNKS + 1 + (label ~= '' and 1 or 0)
 local till = lease ~= '' and now + lease
 local back = lease == '0'
-local heard
 
-local function answer()
+-- Who has joined and does not listen yet counts as one who does.  What is known
+-- from listeners alone does not: it would outlast them.
+
+local function answer(heard)
+    if heard > 0 then
+        redis.call('HSET', own, 'joined', now, 'heard', now)
+
+    elseif g.joined > math.max(g.heard, g.opened - 1, now - SILENCE) then
+        heard = 1
+    end
+
     return {'OK', heard, redis.call('HEXISTS', own, 'stop')}
 end
 
-if back and g and g.state == 'q' and g.token == token then
-    heard = listeners()
+if g then
+    more()
+end
 
-    return answer()
+if back and g and g.state == 'q' and g.token == token then
+    return {'OK', listeners(), redis.call('HEXISTS', own, 'stop')}
 end
 
 if not writes(token) then
@@ -50,8 +64,9 @@ end
 
 if fits then
 
-    if fresh == '1' then
-        processing()
+    if label ~= '' then
+        processing(label)
+        redis.call('HSET', own, 'call', label, 'by', token)
     end
 
     for i = CHUNKS, #ARGV do
@@ -66,19 +81,17 @@ end
 redis.call('HSET', own, 'till', till or g.till, 'n', g.n, 'ms', g.ms,
            'base', g.base, 'bytes', g.bytes)
 
+if task ~= '' then
+    redis.call('HSET', own, 'task', task)
+end
+
 if back then
     redis.call('HSET', own, 'state', 'q', 'tries', g.tries - 1,
-               'due', now + g.wait, 'returns', returns() + 1)
+               'due', now + g.wait, 'returns', g.returns + 1)
     keep(g.wait)
 
 elseif till then
     keep()
 end
 
-heard = fits and publish() or listeners()
-
-if heard > 0 then
-    redis.call('HSET', own, 'joined', now)
-end
-
-return answer()
+return answer(fits and publish() or listeners())

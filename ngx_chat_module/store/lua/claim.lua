@@ -1,19 +1,28 @@
 #!lua flags=allow-oom
 -- Takes a generation for a job, or says why not.
 --
+-- A lane's job follows another of the same leader, whatever the lease says, if
+-- its fill is a later one.  It goes on behind the text of its own attempt, if
+-- the former writer had that from a claim or append like these: what a release
+-- without labels wrote in between is not told by them, but its token is.
+--
 -- KEYS  live gen own
--- ARGV  id, token, task, predecessor or "", lease, margin, budget, max tries,
---       max returns, alone 0 or 1, message of queue_timeout, message of
+-- ARGV  id, token, task ("": a lane's job), predecessor or "", label of the
+--       attempt, number of the fill (0: no lane), lease, margin, budget, max
+--       tries, max returns, alone 0 or 1, message of queue_timeout, message of
 --       interrupted
 --
--- {"RUN", n, ms, tries}   the token's, now or when this was sent before
--- {"BUSY"}                another has it, or it is left to a process alone
--- {"DUP"}                 another has it, for another task
--- {"DONE"}                ended, now or before
+-- {"RUN", n, ms, tries, bytes, task, joined}
+--             the token's, now or when this was sent before; bytes of this
+--             attempt that are there; entry of a queue that it has, or "";
+--             1 if somebody has joined it
+-- {"BUSY"}    another has it, or it is left to a process alone
+-- {"DUP"}     another has it, for another task
+-- {"DONE"}    ended, now or before
 -- {"GONE"}
 
 local live, gen, own = unpack(KEYS)
-local id, token, task, predecessor, lease, margin, budget, max,
+local id, token, task, predecessor, label, fill, lease, margin, budget, max,
       max_returns, alone, late, interrupted = unpack(ARGV)
 
 --include lib/now.lua
@@ -21,13 +30,36 @@ local id, token, task, predecessor, lease, margin, budget, max,
 --include lib/events.lua
 --include lib/close.lua
 
+local NO_TASK = '-'
+
 local till = now + lease
 local deadline = till + margin + budget
 local left = max - (g and g.tries or 0)
 
+fill = tonumber(fill)
+
+local function leader(name)
+    return string.match(name, '^(.+)%.') or ''
+end
+
+local function is_entry(name)
+    return string.find(name, '^%d+%-%d+$')
+end
+
+local function run()
+    return {'RUN', g.n, g.ms, g.tries, g.bytes,
+            is_entry(g.task) and g.task or '',
+            g.joined >= g.opened and 1 or 0}
+end
+
 if not g then
     return {'GONE'}
 end
+
+more()
+
+local follows = g.state == 'r' and fill > g.fill and leader(label) ~= ''
+                and leader(label) == leader(g.call)
 
 if g.state == 'q' then
 
@@ -40,35 +72,59 @@ elseif g.state ~= 'r' then
     return {'DONE'}
 
 elseif g.token == token then
-    return {'RUN', g.n, g.ms, g.tries}
+    return run()
 
-elseif g.till > now and string.match(g.token, '^[^.]*') ~= predecessor then
-    return {g.task == task and 'BUSY' or 'DUP'}
+elseif not follows and g.till > now
+       and string.match(g.token, '^[^.]*') ~= predecessor
+then
+    if task == '' or g.task == NO_TASK or g.task == task then
+        return {'BUSY'}
+    end
+
+    return {'DUP'}
 end
 
-if g.tries > 0 and left <= 0 or returns() > tonumber(max_returns) then
-    close_failed(interrupted, 'interrupted')
-    return {'DONE'}
+if not follows then
 
-elseif g.tries > 0 and left == 1 and alone == '0' then
-    return {'BUSY'}
+    if g.tries > 0 and left <= 0 or g.returns > tonumber(max_returns) then
+        close_failed(interrupted, 'interrupted')
+        return {'DONE'}
+
+    elseif g.tries > 0 and left == 1 and alone == '0' then
+        return {'BUSY'}
+    end
+
+    g.tries = g.tries + 1
 end
+
+-- Clients of a worker that leads have its text before Redis has, and know it by
+-- its label: what another attempt writes begins with a "processing", also where
+-- nothing was written.
 
 local written = g.n > tonumber(string.match(g.base, '%d+$'))
+local resumed = follows and g.call == label and g.by == g.token
+local led = g.call ~= '' and (g.fill > 0 or g.by == '')
+local restart = not resumed and (written or led and g.call ~= label)
 
-g.tries = g.tries + 1
-
-if written then
-    processing()
+if restart then
+    processing(label)
 end
 
-redis.call('HSET', own, 'state', 'r', 'token', token, 'task', task,
+if task ~= '' then
+    g.task = task
+
+elseif not is_entry(g.task) then
+    g.task = NO_TASK
+end
+
+redis.call('HSET', own, 'state', 'r', 'token', token, 'task', g.task,
            'till', till, 'tries', g.tries, 'n', g.n, 'ms', g.ms,
-           'base', g.base, 'bytes', g.bytes, 'deadline', deadline)
+           'base', g.base, 'bytes', g.bytes, 'deadline', deadline,
+           'call', label, 'fill', fill, 'by', token)
 keep()
 
-if written then
+if restart then
     publish()
 end
 
-return {'RUN', g.n, g.ms, g.tries}
+return run()

@@ -2,7 +2,7 @@
 -- Takes a task out of the queue.  Deleted first, since an entry that is
 -- acknowledged but there would look like one that waits.
 --
--- KEYS  tasks
+-- KEYS  queue
 -- ARGV  entry
 --
 -- {"OK"}

@@ -61,6 +61,13 @@ if tonumber(ttl) > 0 and not outdated() then
                    'sizes', sizes(text, cuts), 'provider', provider,
                    'model', model, 'finish', finish}
 
+    more()
+
+    if g.call ~= '' then
+        entry[#entry + 1] = 'call'
+        entry[#entry + 1] = g.call
+    end
+
     if usage ~= '' then
         entry[#entry + 1] = 'usage'
         entry[#entry + 1] = usage

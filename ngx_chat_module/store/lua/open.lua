@@ -3,7 +3,8 @@
 --
 -- KEYS  S live gen own
 -- ARGV  id, cache 0 or 1 (2: S is known to hold no answer), no room 0 or 1 (a
---       task would not be taken, so nothing is opened), queue timeout, fp
+--       task would not be taken, so nothing is opened), queue timeout, fp,
+--       label of the attempt of a worker that leads it, or ""
 --
 -- {"MISS"}                     opened, now or when this was sent before
 -- {"JOIN", id}                 this one runs already
@@ -11,7 +12,7 @@
 -- {"HIT", ms left, {fields}}   the last entry of S
 
 local S, live, gen, own = unpack(KEYS)
-local id, cache, no_room, wait, fp = unpack(ARGV)
+local id, cache, no_room, wait, fp, label = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/answer.lua
@@ -78,7 +79,12 @@ end
 
 redis.call('DEL', gen, own)
 
-redis.call('XADD', gen, '0-1', 'status', 'processing')
+if label ~= '' then
+    redis.call('XADD', gen, '0-1', 'status', 'processing', 'call', label)
+else
+    redis.call('XADD', gen, '0-1', 'status', 'processing')
+end
+
 redis.call('PEXPIRE', gen, life)
 
 -- Fields that change with each append come first: Redis looks from there.
@@ -86,7 +92,8 @@ redis.call('PEXPIRE', gen, life)
 
 redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
            'joined', now - 1, 'state', 'q', 'token', '', 'tries', 0, 'task', '',
-           'opened', now, 'due', due, 'deadline', due + MARGIN, 'wait', wait)
+           'opened', now, 'due', due, 'deadline', due + MARGIN, 'wait', wait,
+           'call', label, 'fill', 0, 'by', '')
 redis.call('PEXPIRE', own, life)
 
 if cache ~= '0' then

@@ -1,7 +1,8 @@
 #!lua
--- Queues a task, and counts it where there is a limit.  Sent again after a lost
--- reply it may queue a second one, which claim sees (DUP).  The one that was
--- counted last is not counted again, so that it is not over its own limit.
+-- Queues a task, and counts it where there is a limit; without fields of a task
+-- it is only counted.  Sent again after a lost reply it may queue a second one,
+-- which claim sees (DUP).  The one that was counted last is not counted again,
+-- so that it is not over its own limit.
 --
 -- KEYS  tasks, limit: what is counted, if anything is
 -- ARGV  how many may wait, with limit: interval in us, burst, id of the
@@ -28,11 +29,14 @@ if left > 0 then
     return {'LIMIT', left}
 end
 
-if waiting() >= tonumber(room) then
-    return {'FULL'}
-end
+if not limit or #ARGV >= FIELDS then
 
-redis.call('XADD', tasks, '*', unpack(ARGV, FIELDS))
+    if waiting() >= tonumber(room) then
+        return {'FULL'}
+    end
+
+    redis.call('XADD', tasks, '*', unpack(ARGV, FIELDS))
+end
 
 if limit then
     count(limit, interval, id)

@@ -18,8 +18,8 @@ use Chat::Redis;
 our @EXPORT =
     qw($redis $sub %text %sha $h $fp $id $other $S $live $tasks $gen $own
        $gen2 $own2 $A $B @answer @eternal names keys_of call fresh opening
-       no_room hit claim append finish check cancel running written taken own
-       set_own cached entries wrong full now near unchanged ended heard
+       no_room joining hit claim append finish check cancel running written
+       taken own set_own cached entries wrong full now near unchanged ended heard
        deaf published finished $lua $dir);
 
 our $lua = "$FindBin::Bin/../ngx_chat_module/store/lua";
@@ -137,16 +137,28 @@ sub fresh {
 
 
 sub opening {
-    my ($cache) = @_;
+    my ($cache, $label) = @_;
 
-    return call('open', keys_of($id, 1), $id, $cache // 1, 0, 30000, $fp);
+    return call('open', keys_of($id, 1), $id, $cache // 1, 0, 30000, $fp,
+                $label // '');
 }
 
 
 sub no_room {
     my ($cache) = @_;
 
-    return call('open', keys_of($other, 1), $other, $cache, 1, 30000, $fp);
+    return joining(cache => $cache, full => 1);
+}
+
+
+# another asks the same
+
+sub joining {
+    my %arg = (cache => 1, full => 0, wait => 30000, fp => $fp, label => '',
+               @_);
+
+    return call('open', keys_of($other, 1), $other,
+                @arg{qw(cache full wait fp label)});
 }
 
 
@@ -159,21 +171,22 @@ sub hit {
 
 
 sub claim {
-    my %arg = (token => $A, task => '5-1', predecessor => '', max => 3,
-               returns => 2, alone => 1, @_);
+    my %arg = (token => $A, task => '5-1', predecessor => '', fill => 0,
+               max => 3, returns => 2, alone => 1, @_);
 
     return call('claim', keys_of($id), $id, $arg{token}, $arg{task},
-                $arg{predecessor}, 10000, 10000, 600000, $arg{max},
-                $arg{returns}, $arg{alone}, 'late', 'gone');
+                $arg{predecessor}, $arg{label} // "$arg{token}.1", $arg{fill},
+                10000, 10000, 600000, $arg{max}, $arg{returns}, $arg{alone},
+                'late', 'gone');
 }
 
 
 # n: the number of the last event
 
 sub append {
-    my ($n, $lease, $fresh, @chunks) = @_;
+    my ($n, $lease, $label, @chunks) = @_;
 
-    return call('append', keys_of($id), $id, $A, $n + 1, $lease, $fresh,
+    return call('append', keys_of($id), $id, $A, $n + 1, $lease, $label, '',
                 @chunks);
 }
 
@@ -217,7 +230,7 @@ sub running {
 
 sub written {
     running();
-    append(1, '', 0, 'He', 'llo');
+    append(1, '', '', 'He', 'llo');
     heard();
 }
 

@@ -18,8 +18,8 @@ local function event(line, ...)
                       'status', ...)
 end
 
-local function processing()
-    g.base = event('p\n', 'processing')
+local function processing(label)
+    g.base = event('p\n', 'processing', 'call', label)
     g.bytes = 0
 end
 

@@ -31,10 +31,17 @@ end
 
 local g = generation()
 
--- how often it was given back; a field that may be missing
+-- fields that may be missing: the release before does not know them
 
-local function returns()
-    return tonumber(redis.call('HMGET', own, 'returns')[1]) or 0
+local function more()
+    local values = redis.call('HMGET', own, 'returns', 'call', 'fill', 'by',
+                              'heard')
+
+    g.returns = tonumber(values[1] or nil) or 0
+    g.call = values[2] or ''
+    g.fill = tonumber(values[3] or nil) or 0
+    g.by = values[4] or ''
+    g.heard = tonumber(values[5] or nil) or 0
 end
 
 -- may others join it
