@@ -49,6 +49,16 @@ is(claim(token => $B, predecessor => 'a' x 32), 'RUN 1 0 2 0 5-1 0',
 is(own(qw(token tries)), "$B 2", 'claim: taken from it');
 published('claim: nothing was written, nothing is told');
 
+# entries of both queues, which may have the same ids
+
+running();
+set_own(task => 'l5-1');
+is(claim(token => $B), 'DUP', 'claim: the same entry of the other queue');
+is(claim(token => $B, task => 'l5-1'), 'BUSY', 'claim: an entry of a led one');
+set_own(till => now() - 1);
+is(claim(token => $B, task => ''), 'RUN 1 0 2 0 l5-1 0',
+   'claim: a lane is told of the entry of a led one');
+
 running();
 append(1, '', '', 'Hello');
 heard();

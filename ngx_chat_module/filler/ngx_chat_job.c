@@ -182,6 +182,7 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
     ngx_chat_job_name_attempt(job);
 
     claim.task = job->task.entry;
+    claim.queue = job->task.queue;
     claim.predecessor = jobs->predecessor;
     claim.label = job->label;
     claim.fill = 0;

@@ -3,9 +3,16 @@
 #include "ngx_chat_call.h"
 
 
+#define NGX_CHAT_STORE_FILLER_LED  'l'
+
+
 static void ngx_chat_store_filler_claim_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_filler_read_claim(ngx_chat_call_t *call,
+    ngx_chat_reply_t *reply, ngx_chat_claimed_t *claimed);
+static void ngx_chat_store_filler_add_entry(ngx_chat_call_t *call,
+    ngx_chat_queue_e queue, ngx_str_t *entry);
+static ngx_int_t ngx_chat_store_filler_read_entry(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply, ngx_chat_claimed_t *claimed);
 static void ngx_chat_store_filler_add_chunks(ngx_chat_call_t *call,
     ngx_chat_append_t *append);
@@ -89,7 +96,7 @@ ngx_chat_store_claim(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
         return NULL;
     }
 
-    ngx_chat_call_add_str(call, &claim->task);
+    ngx_chat_store_filler_add_entry(call, claim->queue, &claim->task);
     ngx_chat_call_add_str(call, &claim->predecessor);
     ngx_chat_call_add_str(call, &claim->label);
     ngx_chat_call_add_num(call, claim->fill);
@@ -144,8 +151,7 @@ ngx_chat_store_filler_read_claim(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
     if (ngx_chat_call_reply_read_number(call, reply, 1, &n) != NGX_OK
         || ngx_chat_call_reply_read_number(call, reply, 3, &tries) != NGX_OK
         || ngx_chat_call_reply_read_number(call, reply, 4, &bytes) != NGX_OK
-        || ngx_chat_call_reply_read_entry(call, reply, 5, &claimed->task)
-           != NGX_OK
+        || ngx_chat_store_filler_read_entry(call, reply, claimed) != NGX_OK
         || ngx_chat_call_reply_read_number(call, reply, 6, &joined) != NGX_OK)
     {
         return NGX_ABORT;
@@ -156,6 +162,58 @@ ngx_chat_store_filler_read_claim(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
     claimed->joined = (joined != 0);
 
     *call->lease_n = n;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Entries of both queues may have the same ids: a generation's is marked if it
+ * is in the queue of led ones, which releases without that do not read.
+ */
+
+static void
+ngx_chat_store_filler_add_entry(ngx_chat_call_t *call, ngx_chat_queue_e queue,
+    ngx_str_t *entry)
+{
+    u_char  *p;
+
+    if (queue != NGX_CHAT_QUEUE_LED || entry->len == 0) {
+        ngx_chat_call_add_str(call, entry);
+        return;
+    }
+
+    p = ngx_chat_call_add_room(call, entry->len + 1);
+
+    if (p) {
+        *p++ = NGX_CHAT_STORE_FILLER_LED;
+        ngx_memcpy(p, entry->data, entry->len);
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_store_filler_read_entry(ngx_chat_call_t *call, ngx_chat_reply_t *reply,
+    ngx_chat_claimed_t *claimed)
+{
+    uint64_t    ms, n;
+    ngx_str_t  *task;
+
+    task = &claimed->task;
+
+    if (ngx_chat_reply_str(ngx_chat_reply_at(reply, 5), task) != NGX_OK) {
+        return ngx_chat_call_reply_log_unexpected(call);
+    }
+
+    if (task->len && task->data[0] == NGX_CHAT_STORE_FILLER_LED) {
+        claimed->queue = NGX_CHAT_QUEUE_LED;
+        task->data++;
+        task->len--;
+    }
+
+    if (task->len && ngx_chat_keys_parse_entry(task, &ms, &n) != NGX_OK) {
+        return ngx_chat_call_reply_log_unexpected(call);
+    }
 
     return NGX_OK;
 }
@@ -189,7 +247,7 @@ ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
     }
 
     ngx_chat_call_add_str(call, &append->label);
-    ngx_chat_call_add_str(call, &append->task);
+    ngx_chat_store_filler_add_entry(call, append->queue, &append->task);
     ngx_chat_store_filler_add_chunks(call, append);
 
     return ngx_chat_call_send(call, ngx_chat_store_filler_append_reply_handler,

@@ -20,7 +20,7 @@
 #define _NGX_CHAT_STORE_FILLER_H_INCLUDED_
 
 
-#include "ngx_chat_store.h"
+#include "ngx_chat_store_tasks.h"
 
 
 #define NGX_CHAT_JOB_TOKEN_LEN  (NGX_CHAT_TOKEN_LEN + 1 + NGX_INT64_LEN)
@@ -48,6 +48,7 @@ typedef enum {
 typedef struct {
     ngx_str_t              task;         /* the queue entry's id; empty: none,
                                             as a lane has brought it */
+    ngx_chat_queue_e       queue;        /* of the entry */
     ngx_str_t              predecessor;  /* token of a dead process, or empty */
     ngx_str_t              label;        /* of the attempt that is to come */
     ngx_uint_t             fill;         /* number of the fill; 0: no lane's */
@@ -62,6 +63,7 @@ typedef struct {
     size_t                 bytes;    /* of this attempt's text, already there */
     ngx_str_t              task;     /* queue entry that is the generation's;
                                         empty: none; valid in the handler */
+    ngx_chat_queue_e       queue;    /* of the entry */
     unsigned               joined:1;  /* somebody has, elsewhere */
 } ngx_chat_claimed_t;
 
@@ -83,6 +85,7 @@ typedef struct {
                                             goes on */
     ngx_str_t              task;         /* queue entry that is the generation's
                                             from now on; empty: as it is */
+    ngx_chat_queue_e       queue;        /* of the entry */
     unsigned               renew:1;      /* the lease too */
     unsigned               give_back:1;  /* lease 0: who wants may claim */
 } ngx_chat_append_t;

@@ -43,7 +43,7 @@ local function leader(name)
 end
 
 local function is_entry(name)
-    return string.find(name, '^%d+%-%d+$')
+    return string.find(name, '^l?%d+%-%d+$')
 end
 
 local function run()
