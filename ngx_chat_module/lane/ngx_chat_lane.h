@@ -96,18 +96,20 @@ typedef struct {
     /* worker: HELLO has come, the lane is up */
     void                 (*up)(void *data);
 
-    /* there is room again, after an NGX_AGAIN; also from inside flush() */
+    /* there may be room again, after an NGX_AGAIN */
     void                 (*room)(void *data);
 
-    /* the other end, or the lane, is of no use any more; it is gone behind */
+    /* the other end, or the lane, is of no use any more; it is gone behind: it
+       need not be closed */
     void                 (*ended)(void *data);
 } ngx_chat_lane_ops_t;
 
 
 /*
  * A lane at this end of a connected socket, which it owns from now on; a filler
- * says HELLO.  No callback fires inside.  NULL: no memory or no connection, the
- * socket is closed.
+ * says HELLO.  NULL: no memory or no connection, the socket is closed.
+ *
+ * Callbacks fire from events only, never inside these functions.
  */
 ngx_chat_lane_t *ngx_chat_lane_create(ngx_socket_t fd, ngx_chat_lane_end_e end,
     const ngx_chat_lane_ops_t *ops, void *data, ngx_log_t *log);
@@ -118,7 +120,8 @@ ngx_chat_lane_t *ngx_chat_lane_create(ngx_socket_t fd, ngx_chat_lane_end_e end,
  * NGX_OK     the record was taken, and goes with the next flush at the latest
  * NGX_AGAIN  the lane is full: the same record again after room(), as far as
  *            it was not taken; other streams' records wait that long, too
- * NGX_ERROR  the lane is of no use: ended() follows from an event
+ * NGX_ERROR  the lane is of no use: ended() follows from an event; likewise
+ *            after a record larger than NGX_CHAT_LANE_RECORD
  */
 ngx_int_t ngx_chat_lane_send(ngx_chat_lane_t *lane,
     ngx_chat_lane_record_t *record);
@@ -134,6 +137,12 @@ void ngx_chat_lane_flush(ngx_chat_lane_t *lane);
 
 /* no callback any more; the other end sees the end of file */
 void ngx_chat_lane_close(ngx_chat_lane_t *lane);
+
+/*
+ * 1: nginx has told the process to close what it has, as the time for its
+ * graceful end is over: its lanes have ended, others are not to be made.
+ */
+ngx_uint_t ngx_chat_lane_is_over(void);
 
 
 #endif /* _NGX_CHAT_LANE_H_INCLUDED_ */

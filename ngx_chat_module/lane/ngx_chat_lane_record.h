@@ -25,6 +25,9 @@
 /* bytes of fields besides strings, for any record */
 #define NGX_CHAT_LANE_FIELDS  512
 
+/* bytes of a label, at most */
+#define NGX_CHAT_LANE_LABEL   128
+
 
 typedef struct {
     u_char                 h[NGX_CHAT_HASH_LEN];
@@ -54,7 +57,8 @@ typedef struct {
 
 /* kinds of texts; others may come with other dialects */
 typedef enum {
-    NGX_CHAT_LANE_ANSWER = 0
+    NGX_CHAT_LANE_ANSWER = 0,
+    NGX_CHAT_LANE_KINDS            /* their number */
 } ngx_chat_lane_kind_e;
 
 
@@ -77,6 +81,7 @@ u_char *ngx_chat_lane_number_write(u_char *p, uint32_t n);
  * record.
  */
 ngx_int_t ngx_chat_lane_fill_read(ngx_str_t *body, ngx_chat_lane_fill_t *fill);
+ngx_int_t ngx_chat_lane_label_read(ngx_str_t *body, ngx_str_t *label);
 ngx_int_t ngx_chat_lane_complete_read(ngx_str_t *body,
     ngx_chat_lane_complete_t *complete);
 ngx_int_t ngx_chat_lane_chunk_read(ngx_str_t *body, ngx_chat_lane_kind_e *kind,

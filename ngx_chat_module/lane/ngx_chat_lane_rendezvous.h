@@ -19,6 +19,9 @@
 #include "ngx_chat_lane.h"
 
 
+#define NGX_CHAT_LANE_FILLERS  8     /* numbers are below */
+
+
 /*
  * In the master, in init_module: pairs for the numbers below n that have none
  * yet.  NGX_OK, NGX_ERROR: logged.
@@ -32,10 +35,16 @@ ngx_int_t ngx_chat_lane_rendezvous_create(ngx_uint_t n, ngx_log_t *log);
 ngx_int_t ngx_chat_lane_rendezvous_offer(ngx_uint_t number, ngx_socket_t *fd,
     ngx_log_t *log);
 
-/* for a filler, which keeps this file open, and reads when it can be read */
+/*
+ * For a filler, which keeps this file open, and accepts when it can be read;
+ * -1: there is none.
+ */
 ngx_socket_t ngx_chat_lane_rendezvous_get_fd(ngx_uint_t number);
 
-/* the next lane that was offered; NGX_OK, NGX_AGAIN: none; NGX_ERROR */
+/*
+ * The next lane that was offered.  NGX_OK, NGX_AGAIN: none; NGX_ERROR: there
+ * will be none any more.
+ */
 ngx_int_t ngx_chat_lane_rendezvous_accept(ngx_socket_t rendezvous,
     ngx_socket_t *fd, ngx_log_t *log);
 

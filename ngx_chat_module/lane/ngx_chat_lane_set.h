@@ -1,8 +1,12 @@
 
 /*
  * All lanes of a worker, one to each filler of its instance: each is offered at
- * the start, and again when it has ended.  A generation is led over one that is
- * up; which one is the set's choice, the one with the fewest.
+ * the start, and again when it has ended, at once if it has been up for a
+ * second, else a second later.  A generation is led over one that is up; which
+ * one is the set's choice, the one with the fewest.
+ *
+ * A filler that drains says so: its lane stays for the generations on it, and
+ * another one is offered to its successor.
  */
 
 
@@ -18,7 +22,7 @@ typedef struct ngx_chat_lane_slot_s  ngx_chat_lane_slot_t;
 
 
 typedef struct {
-    /* a record for the slot's lane, as that of ngx_chat_lane_ops_t */
+    /* a record for the slot's lane but DRAIN, as that of ngx_chat_lane_ops_t */
     ngx_int_t            (*record)(void *data, ngx_chat_lane_slot_t *slot,
                                ngx_chat_lane_type_e type, uint32_t stream,
                                ngx_str_t *body);
@@ -38,7 +42,7 @@ typedef struct {
 ngx_chat_lane_set_t *ngx_chat_lane_set_create(ngx_uint_t n,
     const ngx_chat_lane_set_ops_t *ops, void *data, ngx_log_t *log);
 
-/* closes all lanes; no callback fires */
+/* closes all lanes; no callback fires; slots may still be released */
 void ngx_chat_lane_set_close(ngx_chat_lane_set_t *set);
 
 /* is any lane up, to a filler that does not drain? */
