@@ -118,6 +118,17 @@ sub sweep {
 }
 
 
+# adds the task of a led generation
+
+sub insure {
+    my $sha = $redis->cmd('SCRIPT', 'LOAD', script('insure.lua'));
+
+    return as_user($redis, 'both')->cmd('EVALSHA', $sha, 1,
+                                        'chat:led:1:{chat:tasks:1}', 'a',
+                                        'h', '');
+}
+
+
 # What Redis is asked by others than this test, collected by another process.
 
 sub start_monitor {
@@ -263,6 +274,7 @@ my $monitor = start_monitor($redis);
 my ($first, $second) = map { instance(redis => user_url($redis, 'both')) } 1, 2;
 
 life('one user', $redis, $first, $second);
+is(insure()->[0], 'OK', 'one user: a led generation is insured');
 cmp_ok(sweep($redis, 'both'), '>', 0,
        'one user: sweep deletes the idle consumer');
 is_deeply([ denied($redis) ], [], 'one user: nothing is refused');
@@ -315,6 +327,7 @@ my %before = (
     '+info' => \&reconnect,
     '+xgroup|create' => sub { $redis->cmd('DEL', 'chat:tasks:1') },
     '+script|load' => sub { $redis->cmd('SCRIPT', 'FLUSH') },
+    '~chat:led:1:*' => \&insure,
     '+xinfo|consumers' => sub { sweep($redis, 'both') },
     '+xgroup|delconsumer' => sub { sweep($redis, 'both') },
 );

@@ -3,7 +3,7 @@
 # The scripts that run in Redis, each against a real server: every reply, the
 # same call again after a lost reply, what is refused and that nothing was
 # changed then, what is published, and that no key is left without an expiry.
-# How they are made, and "open"; the others are in lua_writing.t and
+# How they are made, and "open"; the others are in lua_writing.t, lua_led.t and
 # lua_queue.t, how long they take is in lua_growth.t.
 
 use warnings;

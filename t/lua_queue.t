@@ -107,6 +107,75 @@ unchanged(sub {
 }, 'another type: the queue');
 
 
+# insure, and what the others do with a task of a led generation
+
+$redis->cmd('FLUSHALL');
+
+my ($word, $entry) = split(/ /, call('insure', $led, 'me', 'h', 'x', 'k',
+                                     "a\0b"));
+
+is($word, 'OK', 'insure: a first');
+is(entries($led), "$entry h x k a\0b", 'insure: its entry');
+is($redis->cmd('XPENDING', $led, 'fill', '-', '+', 9)->[0][1], 'me',
+   'insure: it is pending at once');
+is($redis->cmd('XLEN', $led), 1, 'insure: it is one');
+is($redis->cmd('EXISTS', $tasks), 0, 'insure: nothing waits in the queue');
+is($redis->cmd('XREADGROUP', 'GROUP', 'fill', 'you', 'STREAMS', $led, '>'),
+   undef, 'insure: nobody reads it as a new one');
+
+my ($again) = call('insure', $led, 'me', 'h', 'x', 'k', "a\0b") =~ /^OK (\S+)$/;
+
+isnt($again, $entry, 'insure: once more, another entry');
+is($redis->cmd('XPENDING', $led, 'fill')->[0], 2,
+   'insure: once more, it is pending too');
+is(call('done', $led, $again), 'OK', 'insure: once more, done');
+is(entries($led), "$entry h x k a\0b", 'insure: the first stays');
+
+# two of them, with one that somebody added, and nobody took
+
+$redis->cmd('XADD', $led, '*', 'h', 'alien');
+($again) = call('insure', $led, 'you', 'h', 'y') =~ /^OK (\S+)$/;
+is(call('idle', $led, '', 0, 9), "$entry h x k a\0b $again h y",
+   'insure: entries of others are left alone');
+is(call('idle', $led, 'you', 0, 9), "$again h y", 'idle: a led one, of one');
+unchanged(sub {
+    like(call('insure', $led, 'me', 'h'), qr/^ERR/, 'insure: half a field');
+    like(call('insure', $led, 'me'), qr/^ERR/, 'insure: no field');
+}, 'insure: no fields');
+
+unchanged(sub { is(call('give_back', [ $led, $tasks ], '1-1'), 'GONE',
+                   'give_back: a led one that is gone') },
+          'give_back: a led one that is gone');
+is(call('give_back', [ $led, $tasks ], $entry), 'OK', 'give_back: a led one');
+like(entries($tasks), qr/^\S+ h x k a\0b$/, 'give_back: a led one, queued');
+like(entries($led), qr/^\S+ h alien \Q$again\E h y$/,
+     'give_back: a led one, taken out');
+is(call('idle', $led, '', 0, 9), "$again h y",
+   'give_back: a led one, acknowledged');
+is(call('waiting', $tasks), '1', 'give_back: a led one, it waits');
+unchanged(sub { is(call('give_back', [ $led, $tasks ], $entry), 'GONE',
+                   'give_back: a led one, once more') },
+          'give_back: a led one, once more');
+
+is(call('sweep', $led, 600000), '0', 'sweep: of led ones, none idle so long');
+is(call('sweep', $led, 0), '1', 'sweep: of led ones, one');
+is($redis->cmd('XINFO', 'CONSUMERS', $led, 'fill')->[0][1], 'you',
+   'sweep: of led ones, who has one stays');
+is(call('done', $led, $again), 'OK', 'done: a led one');
+is($redis->cmd('XPENDING', $led, 'fill')->[0], 0, 'done: a led one, is gone');
+
+wrong($led);
+unchanged(sub { like(call('insure', $led, 'me', 'h', 'x'), qr/^WRONGTYPE/,
+                     'insure: another type') }, 'insure: another type');
+
+# a stream whose group is lost
+
+$redis->cmd('FLUSHALL');
+$redis->cmd('XADD', $led, '1-1', 'h', 'x');
+($again) = call('insure', $led, 'me', 'h', 'y') =~ /^OK (\S+)$/;
+is(call('idle', $led, 'me', 0, 9), "$again h y", 'insure: the group was lost');
+
+
 # push: a limit of one in 10 s, and two besides
 
 my $limit = 'chat:limit:1:{chat:tasks:1}:' . 'cd' x 32;
@@ -119,6 +188,16 @@ sub limited {
     return call('push', [ $tasks, $limit ], $arg{room} // 9,
                 $arg{interval} // 10_000_000, $arg{burst} // 2,
                 $arg{id} // sprintf('%032x', ++$tried), 'h', 'x');
+}
+
+
+# the same, without a task
+
+sub counted {
+    my (%arg) = @_;
+
+    return call('push', [ $tasks, $limit ], 0, $arg{interval} // 10_000_000,
+                $arg{burst} // 2, $arg{id} // sprintf('%032x', ++$tried));
 }
 
 
@@ -155,6 +234,31 @@ like(limited(room => 0), qr/^LIMIT /, 'limit: before there is no room');
 is(call('push', $tasks, 9, 'h', 'x'), 'OK',
    'limit: without one nothing counts');
 near(ahead() / 1000, 30000, 'limit: nothing did');
+
+$redis->cmd('FLUSHALL');
+is(counted(), 'OK', 'count: the first');
+near(ahead() / 1000, 10000, 'count: it is counted');
+is($redis->cmd('EXISTS', $tasks), 0, 'count: no task');
+unchanged(sub {
+    is(counted(id => sprintf('%032x', $tried)), 'OK', 'count: sent again');
+}, 'count: sent again');
+is(limited(), 'OK', 'count: a task after it');
+is(counted(), 'OK', 'count: the last');
+near(ahead() / 1000, 30000, 'count: all are counted, with a task or without');
+unchanged(sub {
+    my ($word, $left) = split(/ /, counted());
+
+    is($word, 'LIMIT', 'count: one too many');
+    near($left, 10000, 'count: when it is not');
+    like(limited(), qr/^LIMIT /, 'count: a task is one too many');
+    like(counted(interval => 'x'), qr/^ERR/, 'count: a bad number');
+}, 'count: one too many');
+is($redis->cmd('XLEN', $tasks), 1, 'count: one task in all');
+
+$redis->cmd('DEL', $tasks);
+$redis->cmd('DEL', $limit);
+wrong($tasks);
+is(counted(), 'OK', 'count: whatever the queue is');
 
 $redis->cmd('FLUSHALL');
 unchanged(sub { is(limited(room => 0), 'FULL', 'limit: no room') },
@@ -202,10 +306,15 @@ unchanged(sub {
     like(call('idle', $tasks, '', 0, 9), qr/^$one h 1 /,
          'idle: out of memory');
     is(call('sweep', $tasks, 0), '0', 'sweep: out of memory');
+    like(counted(), qr/^OOM/, 'count: out of memory');
 }, 'out of memory: the queue');
 is(call('done', $tasks, $one), 'OK', 'done: out of memory');
 is(call('give_back', [ $tasks, $tasks ], $two), 'OK',
    'give_back: out of memory');
+($entry) = call('insure', $led, 'me', 'h', 'x') =~ /^OK (\S+)$/;
+ok($entry, 'insure: out of memory');
+is(call('give_back', [ $led, $tasks ], $entry), 'OK',
+   'give_back: a led one, out of memory');
 full(0);
 
 finished();

@@ -128,7 +128,7 @@ sub has_all {
               'its answer: a hit', chunks => \@PIECES, cache => qr/hit/);
     fresh();
 
-    $redis->cmd('XADD', $S, '1205-5', @cached, later => 'more');
+    $redis->cmd('XADD', $S, '1205-5', @cached, call => 'a.1', later => 'more');
     $redis->cmd('PEXPIRE', $S, 60000);
     stream_ok(scalar ask($other, { question => $QUESTION }),
               'its answer: a hit with a later field', chunks => \@PIECES,
@@ -269,12 +269,15 @@ foreach my $case ([ 'its messages', @messages ],
     joined_ok((results($later))[0], "$name: they are understood");
 }
 
-foreach my $more ([], [ later => 'x' ]) {
-    my $name = @$more ? 'entries with later fields' : 'its entries';
+foreach my $case ([ 'its entries' ], [ 'entries with later fields',
+                                      later => 'x' ],
+                  [ 'entries with a label', call => 'a.1' ])
+{
+    my ($name, @more) = @$case;
 
     fresh();
     plant($task{id}, $fp, \%running,
-          map { [ @$_, @$more ] } @entries);
+          map { [ @$_, @more ] } @entries);
     joined_ok(scalar ask($nginx, { question => $QUESTION }),
               "$name: they are understood");
 }

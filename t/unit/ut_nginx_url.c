@@ -1,6 +1,7 @@
 
 /*
- * The functions of nginx that the URL of a Redis needs, besides the codecs'.
+ * The functions of nginx that URLs of Redis and the store need, besides the
+ * codecs'.
  */
 
 
@@ -96,7 +97,7 @@ ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
 }
 
 
-/* the few formats that the file uses */
+/* the few formats that the files use */
 
 u_char *
 ngx_sprintf(u_char *buf, const char *fmt, ...)
@@ -123,9 +124,10 @@ ngx_sprintf(u_char *buf, const char *fmt, ...)
             break;
 
         case 'u':
-            fmt++;
             len = sprintf(number, "%lu",
-                          (unsigned long) va_arg(args, ngx_uint_t));
+                          (*++fmt == 'D')
+                              ? (unsigned long) va_arg(args, uint32_t)
+                              : (unsigned long) va_arg(args, ngx_uint_t));
             buf = ngx_cpymem(buf, number, len);
             break;
 

@@ -110,10 +110,12 @@ if restart then
     processing(label)
 end
 
+-- the entry of a generation that was given back is not the one it had
+
 if task ~= '' then
     g.task = task
 
-elseif not is_entry(g.task) then
+elseif g.state == 'q' or not is_entry(g.task) then
     g.task = NO_TASK
 end
 

@@ -16,11 +16,11 @@ use Chat::Check qw(repeated_names);
 use Chat::Redis;
 
 our @EXPORT =
-    qw($redis $sub %text %sha $h $fp $id $other $S $live $tasks $gen $own
+    qw($redis $sub %text %sha $h $fp $id $other $S $live $tasks $led $gen $own
        $gen2 $own2 $A $B @answer @eternal names keys_of call fresh opening
        no_room joining hit claim append finish check cancel running written
-       taken own set_own cached entries wrong full now near unchanged ended heard
-       deaf published finished $lua $dir);
+       taken own set_own cached entries wrong full now near unchanged ended
+       heard deaf published finished $lua $dir);
 
 our $lua = "$FindBin::Bin/../ngx_chat_module/store/lua";
 our $dir = tempdir('ngx_chat_scripts_XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
@@ -53,6 +53,7 @@ our $other = '34' x 16;
 our $S = "chat:stream:$h";
 our $live = "{$S}:1:live:$fp";
 our $tasks = 'chat:tasks:1';
+our $led = 'chat:led:1:{chat:tasks:1}';
 
 our ($gen, $own) = names($id);
 our ($gen2, $own2) = names($other);
@@ -60,7 +61,7 @@ our ($gen2, $own2) = names($other);
 our $A = ('a' x 32) . '.1';
 our $B = ('b' x 32) . '.1';
 
-# every key that had no expiry after a script, but the queue
+# every key that had no expiry after a script, but the queues
 
 our @eternal;
 
@@ -115,7 +116,8 @@ sub call {
 
     foreach my $key (@{ $redis->cmd('KEYS', '*') }) {
         push(@eternal, "$name:$key")
-            if $key ne $tasks && $redis->cmd('PTTL', $key) == -1;
+            if $key ne $tasks && $key ne $led
+               && $redis->cmd('PTTL', $key) == -1;
     }
 
     return join(' ', flat($reply));
@@ -279,7 +281,8 @@ sub wrong {
     foreach my $key (@_) {
         $redis->cmd('DEL', $key);
         $redis->cmd('RPUSH', $key, 'x');
-        $redis->cmd('PEXPIRE', $key, 50000) if $key ne $tasks;
+        $redis->cmd('PEXPIRE', $key, 50000)
+            if $key ne $tasks && $key ne $led;
     }
 }
 
