@@ -331,19 +331,23 @@ ngx_chat_lane_set_room_handler(void *data)
 static void
 ngx_chat_lane_set_ended_handler(void *data)
 {
+    ngx_uint_t             was_up;
     ngx_chat_lane_set_t   *set;
     ngx_chat_lane_slot_t  *slot;
 
     slot = data;
     set = slot->set;
 
+    was_up = slot->up;
+
+    slot->up = 0;
     slot->lane = NULL;
 
     if (set->current[slot->number] == slot) {
         set->current[slot->number] = NULL;
 
-        if (slot->up && ngx_current_msec - slot->up_since
-                        >= NGX_CHAT_LANE_SET_AGAIN)
+        if (was_up
+            && ngx_current_msec - slot->up_since >= NGX_CHAT_LANE_SET_AGAIN)
         {
             ngx_chat_lane_set_offer(set, slot->number);
 
@@ -352,9 +356,11 @@ ngx_chat_lane_set_ended_handler(void *data)
         }
     }
 
-    slot->ending = 1;
-    set->ops->ended(set->data, slot);
-    slot->ending = 0;
+    if (was_up) {
+        slot->ending = 1;
+        set->ops->ended(set->data, slot);
+        slot->ending = 0;
+    }
 
     if (slot->taken == 0) {
         ngx_chat_lane_slot_free(slot);

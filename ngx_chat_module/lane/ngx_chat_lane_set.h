@@ -33,7 +33,7 @@ typedef struct {
     /* after NGX_AGAIN */
     void                 (*room)(void *data, ngx_chat_lane_slot_t *slot);
 
-    /* streams of the slot are void; all who have taken it release it inside */
+    /* of a lane that was up: its streams are void; all release it inside */
     void                 (*ended)(void *data, ngx_chat_lane_slot_t *slot);
 } ngx_chat_lane_set_ops_t;
 

@@ -3,7 +3,8 @@
 LANE = ../../ngx_chat_module/lane
 
 LANE_OBJS = $(patsubst $(LANE)/%.c,$(BUILD)/%.o,$(wildcard $(LANE)/*.c)) \
-            $(BUILD)/fake_loop.o $(BUILD)/fake_socket.o $(BUILD)/ut_side.o
+            $(BUILD)/fake_loop.o $(BUILD)/fake_socket.o $(BUILD)/ut_side.o \
+            $(BUILD)/ut_worker.o
 
 LANE_UTS = $(patsubst %.c,$(BUILD)/%,$(wildcard ut_lane*.c))
 

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 
 
+static void ut_side_sockets(int *fd);
 static ngx_int_t ut_side_record_handler(void *data, ngx_chat_lane_type_e type,
     uint32_t stream, ngx_str_t *body);
 static void ut_side_up_handler(void *data);
 static void ut_side_room_handler(void *data);
 static void ut_side_ended_handler(void *data);
 static void ut_side_close(ut_side_t *side);
-static void ut_side_init(ut_side_t *side);
 
 
 static const ngx_chat_lane_ops_t  ut_side_ops = {
@@ -63,19 +63,10 @@ ut_side_pair(ut_side_t *worker, ut_side_t *filler)
 {
     int  fd[2];
 
-    ut_side_init(worker);
-    ut_side_init(filler);
+    ut_side_sockets(fd);
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC|SOCK_NONBLOCK, 0, fd)
-        == -1)
-    {
-        abort();
-    }
-
-    worker->lane = ngx_chat_lane_create(fd[0], NGX_CHAT_LANE_WORKER,
-                                        &ut_side_ops, worker, ngx_cycle->log);
-    filler->lane = ngx_chat_lane_create(fd[1], NGX_CHAT_LANE_FILLER,
-                                        &ut_side_ops, filler, ngx_cycle->log);
+    ut_side_open(worker, fd[0], NGX_CHAT_LANE_WORKER);
+    ut_side_open(filler, fd[1], NGX_CHAT_LANE_FILLER);
 
     if (worker->lane == NULL || filler->lane == NULL) {
         abort();
@@ -90,27 +81,34 @@ ut_side_half(ut_side_t *side, ut_side_t *bare, ngx_chat_lane_end_e end)
 {
     int  fd[2];
 
-    ut_side_init(side);
-    ut_side_init(bare);
+    ut_side_sockets(fd);
 
+    ngx_memzero(bare, sizeof(ut_side_t));
+    bare->bare = fd[1];
+
+    ut_side_open(side, fd[0], end);
+}
+
+
+static void
+ut_side_sockets(int *fd)
+{
     if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC|SOCK_NONBLOCK, 0, fd)
         == -1)
     {
         abort();
     }
-
-    bare->bare = fd[1];
-    side->lane = ngx_chat_lane_create(fd[0], end, &ut_side_ops, side,
-                                      ngx_cycle->log);
 }
 
 
-static void
-ut_side_init(ut_side_t *side)
+void
+ut_side_open(ut_side_t *side, ngx_socket_t fd, ngx_chat_lane_end_e end)
 {
     ngx_memzero(side, sizeof(ut_side_t));
 
     side->bare = -1;
+    side->lane = ngx_chat_lane_create(fd, end, &ut_side_ops, side,
+                                      ngx_cycle->log);
 }
 
 

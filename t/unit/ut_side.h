@@ -51,6 +51,10 @@ void ut_side_pair(ut_side_t *worker, ut_side_t *filler);
 
 /* a lane, and a bare socket as its other end */
 void ut_side_half(ut_side_t *side, ut_side_t *bare, ngx_chat_lane_end_e end);
+
+/* a lane on this socket */
+void ut_side_open(ut_side_t *side, ngx_socket_t fd, ngx_chat_lane_end_e end);
+
 void ut_side_free(ut_side_t *side);
 
 /* a record of so many bytes, of one letter; freed by ut_side_forget() */
