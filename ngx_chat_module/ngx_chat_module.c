@@ -18,6 +18,7 @@
 #include "http/provider/ngx_http_chat_provider_upstream.h"
 #include "http/ngx_http_chat_variables.h"
 #include "filler/ngx_chat_supervisor.h"
+#include "lane/ngx_chat_lane_rendezvous.h"
 
 
 #define NGX_CHAT_MAX_QUEUE   1000000
@@ -32,6 +33,7 @@ static char *ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post,
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
 static void *ngx_chat_create_main_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_chat_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_chat_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 static void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
@@ -259,6 +261,13 @@ static ngx_command_t  ngx_chat_commands[] = {
       0,
       NULL },
 
+    { ngx_string("chat_lead"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, lead),
+      NULL },
+
     { ngx_string("chat_cache_status"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -291,7 +300,7 @@ ngx_module_t  ngx_chat_module = {
     ngx_chat_commands,                     /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_chat_init_module,                  /* init module */
     ngx_chat_init_process,                 /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -383,6 +392,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     chmcf->hub.broker = chmcf->broker;
     chmcf->hub.queue_limit = chmcf->queue_limit;
     chmcf->hub.queue_timeout = chmcf->queue_timeout;
+    chmcf->hub.fillers = chmcf->redis ? chmcf->processes : 0;
 
     if (ngx_chat_scoreboard_add(cf, &ngx_chat_module,
                                 &chmcf->scoreboard) != NGX_OK) {
@@ -390,6 +400,21 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     }
 
     return ngx_http_chat_error_filter_init(cf);
+}
+
+
+static ngx_int_t
+ngx_chat_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_chat_main_conf_t  *chmcf;
+
+    chmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_chat_module);
+
+    if (chmcf == NULL || chmcf->redis == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_chat_lane_rendezvous_create(chmcf->processes, cycle->log);
 }
 
 

@@ -96,6 +96,8 @@ typedef struct {
     ngx_uint_t               redis_down;
     ngx_uint_t               resolver;       /* names are resolved late */
     ngx_flag_t               cache_status;
+    ngx_flag_t               lead;
+    ngx_uint_t               leads;          /* with its providers, too */
 } ngx_http_chat_loc_conf_t;
 
 
@@ -116,6 +118,7 @@ typedef struct {
     u_char                   h[NGX_CHAT_HASH_LEN];
     u_char                   id[NGX_CHAT_ID_LEN];
     ngx_http_chat_source_e   source;
+    ngx_chat_channel_kind_e  kind;           /* of its channel, with id */
     int64_t                  ttl;            /* of a hit, seconds */
 
     /* an error before the stream: what the error filter makes a body of */

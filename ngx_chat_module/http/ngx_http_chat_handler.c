@@ -5,6 +5,7 @@
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_header.h"
 #include "provider/ngx_http_chat_direct.h"
+#include "provider/ngx_http_chat_lead.h"
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_variables.h"
@@ -227,6 +228,11 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     qn->cancel = chlcf->cancel;
     qn->grace = chlcf->grace;
 
+    if (chlcf->leads) {
+        qn->maker = &ngx_http_chat_lead_maker;
+        qn->maker_data = ctx;
+    }
+
     if (chlcf->miss_limit) {
         return ngx_http_chat_limit_get(r, chlcf->miss_limit, &qn->limit);
     }
@@ -411,7 +417,7 @@ ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
         return ngx_http_chat_handler_refuse(r, ctx, e, 0);
     }
 
-    if (!ngx_http_chat_is_own(ch)) {
+    if (ngx_chat_hub_get_kind(ch) != NGX_CHAT_CHANNEL_DIRECT) {
         ctx->source = NGX_HTTP_CHAT_JOIN;
 
     } else if (chlcf->cache) {
@@ -454,7 +460,8 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
         break;
 
     case NGX_CHAT_RESULT_JOIN:
-        ctx->source = ngx_http_chat_is_own(result->channel)
+        ctx->source = (ngx_chat_hub_get_kind(result->channel)
+                       == NGX_CHAT_CHANNEL_DIRECT)
                       ? NGX_HTTP_CHAT_DIRECT : NGX_HTTP_CHAT_JOIN;
         ngx_http_chat_output_start(r, ctx, result->channel);
         break;

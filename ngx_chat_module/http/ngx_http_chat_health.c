@@ -326,9 +326,9 @@ ngx_http_chat_health_full_len(ngx_array_t *providers,
     len = sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
                  "\"subscriber\": \"down\", \"fillers\": [], "
                  "\"providers\": [], \"queue\": , \"live\": , "
-                 "\"direct\": , \"eviction\": \"\", "
+                 "\"led\": , \"direct\": , \"eviction\": \"\", "
                  "\"breaker\": \"closed\"") - 1
-          + 3 * NGX_INT_T_LEN
+          + 4 * NGX_INT_T_LEN
           + NGX_CHAT_SCOREBOARD_SLOTS
             * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
                       "\"redis\": \"down\", \"running\": }, ") - 1
@@ -380,9 +380,9 @@ ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
                                                  state->off);
     }
 
-    p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"direct\": %ui, "
-                    "\"eviction\": \"",
-                    fillers->queued, state->channels,
+    p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"led\": %ui, "
+                    "\"direct\": %ui, \"eviction\": \"",
+                    fillers->queued, state->channels, state->leads,
                     ngx_http_chat_direct_calls());
 
     if (state->policy) {

@@ -9,6 +9,8 @@ static ngx_int_t ngx_http_chat_variable_key(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_chat_variable_cache_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_chat_variable_source(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_chat_variable_generation(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_chat_variable_queue_time(ngx_http_request_t *r,
@@ -39,6 +41,9 @@ static ngx_http_variable_t  ngx_http_chat_vars[] = {
 
     { ngx_string("chat_cache_status"), NULL,
       ngx_http_chat_variable_cache_status,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("chat_source"), NULL, ngx_http_chat_variable_source,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("chat_generation"), NULL, ngx_http_chat_variable_generation,
@@ -81,6 +86,14 @@ static ngx_str_t  ngx_http_chat_variable_statuses[] = {
     [NGX_HTTP_CHAT_REFRESH] = ngx_string("MISS"),
     [NGX_HTTP_CHAT_BYPASS] = ngx_string("BYPASS"),
     [NGX_HTTP_CHAT_DIRECT] = ngx_string("DIRECT")
+};
+
+
+static ngx_str_t  ngx_http_chat_variable_sources[] = {
+    [NGX_CHAT_CHANNEL_QUEUED] = ngx_string("queued"),
+    [NGX_CHAT_CHANNEL_LED] = ngx_string("led"),
+    [NGX_CHAT_CHANNEL_DIRECT] = ngx_string("direct"),
+    [NGX_CHAT_CHANNEL_HIT] = ngx_string("hit")
 };
 
 
@@ -196,6 +209,27 @@ ngx_http_chat_variable_cache_status(ngx_http_request_t *r,
     }
 
     word = &ngx_http_chat_variable_statuses[ctx->source];
+
+    return ngx_http_chat_variable_set(v, word->data, word->len);
+}
+
+
+static ngx_int_t
+ngx_http_chat_variable_source(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t            *word;
+    ngx_http_chat_ctx_t  *ctx;
+
+    ctx = ngx_http_chat_ctx_find(r);
+
+    /* with the name of a generation comes its kind */
+
+    if (ctx == NULL || ctx->id[0] == '\0') {
+        return ngx_http_chat_variable_none(v);
+    }
+
+    word = &ngx_http_chat_variable_sources[ctx->kind];
 
     return ngx_http_chat_variable_set(v, word->data, word->len);
 }

@@ -2,6 +2,7 @@
 #include "ngx_chat_ask_private.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_hit.h"
+#include "ngx_chat_lead_private.h"
 #include "ngx_chat_rollback.h"
 #include "../codec/ngx_chat_key.h"
 
@@ -15,9 +16,12 @@ static u_char *ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p);
 static ngx_uint_t ngx_chat_ask_join_local(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc,
     ngx_chat_channel_t *ch, int64_t ttl);
+static void ngx_chat_ask_look(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_other_handler(void *data, ngx_chat_opened_t *opened);
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
     ngx_chat_answer_t *a);
+static void ngx_chat_ask_fail_open(ngx_chat_ask_t *ask, ngx_chat_error_e e);
 static ngx_int_t ngx_chat_ask_create_channel(ngx_chat_ask_t *ask,
     ngx_uint_t joinable);
 static void ngx_chat_ask_join(ngx_chat_ask_t *ask, u_char *id);
@@ -67,6 +71,12 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
 
     ask->waiter.handler = ngx_chat_ask_hit_test_handler;
     ask->waiter.data = ask;
+
+    ask->other.handler = ngx_chat_ask_other_handler;
+    ask->other.data = ask;
+
+    ask->makers = question->maker;
+    ask->maker_data = question->maker_data;
 
     ngx_chat_ask_init_events(ask);
 
@@ -206,12 +216,7 @@ ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
 
     case NGX_DECLINED:
 
-        /* another ask of this worker may have opened one meanwhile */
-
-        if (!ngx_chat_ask_join_local(ask)) {
-            ngx_chat_ask_open(ask);
-        }
-
+        ngx_chat_ask_look(ask);
         return;
 
     case NGX_ERROR:
@@ -225,23 +230,70 @@ ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
 }
 
 
+/* another ask of this worker may have opened one meanwhile, or be about to */
+
+static void
+ngx_chat_ask_look(ngx_chat_ask_t *ask)
+{
+    if (ngx_chat_ask_join_local(ask)
+        || ngx_chat_opening_wait(ask->hub, &ask->task.gen, &ask->other)
+           == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_chat_ask_open(ask);
+}
+
+
+static void
+ngx_chat_ask_other_handler(void *data, ngx_chat_opened_t *opened)
+{
+    ngx_chat_ask_t *ask = data;
+
+    if (opened->channel) {
+        ngx_chat_channel_hold(opened->channel);
+        ngx_chat_ask_report_hit(ask, opened->channel, opened->ttl);
+        return;
+    }
+
+    if (opened->error != NGX_CHAT_E_NONE) {
+        ngx_chat_ask_report_error(ask, opened->error);
+        return;
+    }
+
+    ngx_chat_ask_look(ask);
+}
+
+
 static void
 ngx_chat_ask_open(ngx_chat_ask_t *ask)
 {
+    u_char               label[NGX_CHAT_LEAD_LABEL];
     ngx_chat_hub_t      *hub;
     ngx_chat_opening_t   opening;
 
     hub = ask->hub;
 
     opening.cache = (ask->mode == NGX_CHAT_ASK_CACHED);
-    opening.full = ngx_chat_ask_is_limited(ask)
-                   || ngx_chat_ask_queue_is_full(ask);
+    opening.full = ngx_chat_ask_is_limited(ask);
     opening.queue_timeout = hub->conf->queue_timeout;
     ngx_str_null(&opening.label);
+
+    if (!opening.full) {
+        ngx_chat_ask_prepare(ask);
+        opening.full = ask->maker == NULL && ngx_chat_ask_queue_is_full(ask);
+    }
 
     if (opening.full && !opening.cache) {
         ngx_chat_ask_refuse(ask);
         return;
+    }
+
+    if (ask->maker) {
+        opening.label.data = label;
+        opening.label.len = ngx_chat_lead_label(label, &ask->task.gen, 1)
+                            - label;
     }
 
     ngx_chat_rollback_resume(hub, &ask->task.gen);
@@ -258,6 +310,10 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     }
 
     ask->opened = opening.full ? 0 : 1;
+
+    if (opening.cache) {
+        ngx_chat_opening_start(hub, &ask->task.gen, &ask->opening);
+    }
 }
 
 
@@ -267,6 +323,7 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
 {
     ngx_chat_ask_t *ask = data;
 
+    ngx_chat_opened_t    opened;
     ngx_chat_channel_t  *ch;
 
     ask->call = NULL;
@@ -281,11 +338,14 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         if (ngx_chat_ask_create_channel(ask, ask->mode == NGX_CHAT_ASK_CACHED)
             != NGX_OK)
         {
-            ngx_chat_ask_report_error(ask, NGX_CHAT_E_INTERNAL);
+            ngx_chat_ask_fail_open(ask, NGX_CHAT_E_INTERNAL);
             return;
         }
 
-        ngx_chat_ask_push(ask);
+        ngx_memzero(&opened, sizeof(ngx_chat_opened_t));
+        ngx_chat_opening_end(&ask->opening, &opened);
+
+        ngx_chat_ask_make(ask);
         return;
 
     case NGX_BUSY:
@@ -299,16 +359,21 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         ch = ngx_chat_hit_get_channel(ask->hub, &ask->task.gen, a);
 
         if (ch == NULL) {
-            ngx_chat_ask_report_error(ask, NGX_CHAT_E_INTERNAL);
+            ngx_chat_ask_fail_open(ask, NGX_CHAT_E_INTERNAL);
             return;
         }
 
-        ngx_chat_ask_report_hit(ask, ch, a->ttl);
+        opened.channel = ch;
+        opened.ttl = a->ttl;
+        opened.error = NGX_CHAT_E_NONE;
+        ngx_chat_opening_end(&ask->opening, &opened);
+
+        ngx_chat_ask_report_hit(ask, ch, opened.ttl);
         return;
 
     case NGX_DECLINED:
         ask->opened = 0;
-        ngx_chat_ask_report_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        ngx_chat_ask_fail_open(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
 
     case NGX_CHAT_OPEN_FULL:
@@ -316,13 +381,30 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         return;
 
     case NGX_ERROR:
-        ngx_chat_ask_report_error(ask, NGX_CHAT_E_REDIS_DOWN);
+        ngx_chat_ask_fail_open(ask, NGX_CHAT_E_REDIS_DOWN);
         return;
 
     default:
-        ngx_chat_ask_report_error(ask, NGX_CHAT_E_INTERNAL);
+        ngx_chat_ask_fail_open(ask, NGX_CHAT_E_INTERNAL);
         return;
     }
+}
+
+
+/* the error of all who wait for what could not be opened */
+
+static void
+ngx_chat_ask_fail_open(ngx_chat_ask_t *ask, ngx_chat_error_e e)
+{
+    ngx_chat_opened_t  opened;
+
+    opened.channel = NULL;
+    opened.ttl = 0;
+    opened.error = e;
+
+    ngx_chat_opening_end(&ask->opening, &opened);
+
+    ngx_chat_ask_report_error(ask, e);
 }
 
 

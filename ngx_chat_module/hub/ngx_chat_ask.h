@@ -1,7 +1,7 @@
 
 /*
  * From a question to its answer or its channel: the hub's index, the hit
- * test, open, and the push of the task, in this order.
+ * test, open, and then its maker in this worker or the push of its task.
  */
 
 
@@ -9,7 +9,7 @@
 #define _NGX_CHAT_ASK_H_INCLUDED_
 
 
-#include "ngx_chat_hub.h"
+#include "ngx_chat_lead.h"
 #include "../codec/ngx_chat_error.h"
 
 
@@ -37,6 +37,9 @@ typedef struct {
     ngx_uint_t             cancel;
     ngx_msec_t             grace;
     ngx_chat_limit_t       limit;      /* of what is new */
+
+    const ngx_chat_maker_t  *maker;    /* NULL: it goes through the queue */
+    void                  *maker_data;
 } ngx_chat_question_t;
 
 

@@ -1,7 +1,8 @@
 
 /*
  * An ask under way.  ngx_chat_ask.c finds out what the question is and opens a
- * generation, ngx_chat_ask_push.c gets its task to the fillers,
+ * generation, ngx_chat_ask_lead.c has its answer made in this worker,
+ * ngx_chat_ask_push.c gets its task to the fillers,
  * ngx_chat_ask_result.c ends the ask and reports, ngx_chat_ask_refused.c
  * remembers who was refused; each calls those behind it alone.
  *
@@ -16,12 +17,15 @@
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
 #include "ngx_chat_hit_test.h"
+#include "ngx_chat_opening.h"
 
 
 struct ngx_chat_ask_s {
     ngx_chat_hub_t         *hub;       /* NULL: closed */
     ngx_chat_call_t        *call;
     ngx_chat_waiter_t       waiter;    /* for the hit test */
+    ngx_chat_opening_node_t  opening;  /* others wait for it */
+    ngx_chat_opening_waiter_t  other;  /* for another's opening */
     ngx_chat_channel_t     *channel;   /* held by the ask */
 
     /* event ident must be after 3 pointers as in ngx_connection_t */
@@ -34,6 +38,10 @@ struct ngx_chat_ask_s {
     ngx_chat_result_pt      handler;   /* NULL: told, or forgotten */
     void                   *data;
     ngx_chat_result_t       result;
+
+    const ngx_chat_maker_t  *makers;   /* NULL: it goes through the queue */
+    void                   *maker_data;  /* NULL: the asker has left */
+    void                   *maker;     /* prepared, not begun */
 
     ngx_chat_ask_mode_e     mode;
     ngx_chat_task_t         task;
@@ -48,10 +56,22 @@ struct ngx_chat_ask_s {
 
 
 /*
+ * ngx_chat_ask_lead.c: prepares a maker for what is about to be opened, if this
+ * worker may lead it; has the maker begin, or the task pushed.  Ends in a
+ * report.
+ */
+void ngx_chat_ask_prepare(ngx_chat_ask_t *ask);
+void ngx_chat_ask_make(ngx_chat_ask_t *ask);
+
+
+/*
  * ngx_chat_ask_push.c: pushes the task of a generation that was just opened,
  * and follows it once the task is accepted.  Ends in a report.
  */
 void ngx_chat_ask_push(ngx_chat_ask_t *ask);
+
+/* the generation is dropped for this reason, unless its task has arrived */
+void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
 
 /* nothing was opened, as a task would not be taken; ends in a report */
 void ngx_chat_ask_refuse(ngx_chat_ask_t *ask);

@@ -7,7 +7,6 @@ static void ngx_chat_ask_push_handler(void *data, ngx_int_t rc,
     ngx_msec_t wait);
 static void ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc,
     ngx_msec_t wait);
-static void ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason);
 static void ngx_chat_ask_drop_handler(void *data, ngx_int_t rc, uint64_t n);
 static void ngx_chat_ask_follow(ngx_chat_ask_t *ask);
 
@@ -126,7 +125,7 @@ ngx_chat_ask_refuse_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
  * in this worker.  A task that has arrived all the same finds no generation.
  */
 
-static void
+void
 ngx_chat_ask_drop(ngx_chat_ask_t *ask, ngx_chat_error_e reason)
 {
     ngx_chat_gen_t    *gen;

@@ -183,6 +183,7 @@ ngx_chat_hub_forget(ngx_chat_ask_t *ask)
     }
 
     ask->handler = NULL;
+    ask->maker_data = NULL;
 
     if (ask->timer.timer_set) {
         ngx_del_timer(&ask->timer);
@@ -199,6 +200,15 @@ ngx_chat_hub_close_asks(ngx_chat_hub_t *hub)
 {
     ngx_queue_t     *q;
     ngx_chat_ask_t  *ask;
+
+    for (q = ngx_queue_head(&hub->asks);
+         q != ngx_queue_sentinel(&hub->asks);
+         q = ngx_queue_next(q))
+    {
+        ask = ngx_queue_data(q, ngx_chat_ask_t, queue);
+
+        ngx_chat_opening_leave(&ask->other);
+    }
 
     while (!ngx_queue_empty(&hub->asks)) {
         q = ngx_queue_head(&hub->asks);
@@ -226,12 +236,20 @@ ngx_chat_ask_free(ngx_chat_ask_t *ask)
 static void
 ngx_chat_ask_stop(ngx_chat_ask_t *ask)
 {
+    ngx_chat_opened_t  none;
+
     ngx_chat_ask_end_probe(ask);
 
     ngx_chat_call_cancel(ask->call);
     ask->call = NULL;
 
     ngx_chat_hit_test_leave(&ask->waiter);
+    ngx_chat_opening_leave(&ask->other);
+
+    if (ask->maker) {
+        ask->makers->discard(ask->maker);
+        ask->maker = NULL;
+    }
 
     if (ask->timer.timer_set) {
         ngx_del_timer(&ask->timer);
@@ -248,4 +266,9 @@ ngx_chat_ask_stop(ngx_chat_ask_t *ask)
 
     ngx_queue_remove(&ask->queue);
     ask->hub = NULL;
+
+    /* others that wait look again */
+
+    ngx_memzero(&none, sizeof(ngx_chat_opened_t));
+    ngx_chat_opening_end(&ask->opening, &none);
 }

@@ -23,6 +23,7 @@ static ngx_chat_entry_t *ngx_chat_channel_entry(ngx_chat_channel_t *ch,
 static ngx_uint_t ngx_chat_channel_has_prefix(ngx_chat_channel_t *ch,
     ngx_chat_answer_t *a, ngx_str_t *chunk_lens, u_char **pos);
 static ngx_int_t ngx_chat_channel_whole(ngx_chat_channel_t *ch);
+static void ngx_chat_channel_free(ngx_chat_channel_t *ch);
 
 
 ngx_chat_channel_t *
@@ -168,7 +169,7 @@ ngx_chat_channel_release(ngx_chat_channel_t *ch)
 {
     ch->holds--;
 
-    if (ch->holds == 1 && ch->feeder) {
+    if (ch->holds == ch->idle_holds && ch->feeder) {
 
         /* may release the last hold */
 
@@ -176,6 +177,13 @@ ngx_chat_channel_release(ngx_chat_channel_t *ch)
         return;
     }
 
+    ngx_chat_channel_free(ch);
+}
+
+
+static void
+ngx_chat_channel_free(ngx_chat_channel_t *ch)
+{
     if (ch->holds) {
         return;
     }
@@ -206,6 +214,16 @@ ngx_chat_channel_hide(ngx_chat_channel_t *ch)
 
 
 void
+ngx_chat_channel_hide_id(ngx_chat_channel_t *ch)
+{
+    if (ch->indexed) {
+        ngx_rbtree_delete(&ch->hub->ids, &ch->by_id.node);
+        ch->indexed = 0;
+    }
+}
+
+
+void
 ngx_chat_channel_close(ngx_chat_channel_t *ch)
 {
     if (ch->hub == NULL) {
@@ -213,15 +231,67 @@ ngx_chat_channel_close(ngx_chat_channel_t *ch)
     }
 
     ngx_chat_channel_hide(ch);
-
-    if (ch->indexed) {
-        ngx_rbtree_delete(&ch->hub->ids, &ch->by_id.node);
-        ch->indexed = 0;
-    }
+    ngx_chat_channel_hide_id(ch);
 
     ngx_queue_remove(&ch->queue);
 
     ch->hub = NULL;
+}
+
+
+void
+ngx_chat_channel_set_feeder(ngx_chat_channel_t *ch,
+    ngx_chat_channel_kind_e kind, const ngx_chat_source_t *source, void *feeder)
+{
+    ch->kind = kind;
+    ch->source = source;
+    ch->feeder = feeder;
+    ch->idle_holds++;
+
+    ch->hub->channels++;
+}
+
+
+void
+ngx_chat_channel_drop_feeder(ngx_chat_channel_t *ch)
+{
+    ch->feeder = NULL;
+    ch->idle_holds--;
+
+    if (ch->hub) {
+        ch->hub->channels--;
+    }
+
+    ngx_chat_channel_release(ch);
+}
+
+
+void
+ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
+    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead)
+{
+    ch->appended = appended;
+    ch->lead = lead;
+    ch->idle_holds++;
+
+    ngx_chat_channel_hold(ch);
+}
+
+
+/* an abandoned feeder was told so already */
+
+void
+ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch)
+{
+    ch->lead = NULL;
+    ch->idle_holds--;
+    ch->holds--;
+
+    if (ch->ended && ch->hub) {
+        ngx_chat_channel_hide_id(ch);
+    }
+
+    ngx_chat_channel_free(ch);
 }
 
 
@@ -311,13 +381,16 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
 
         ngx_chat_channel_hide(ch);
 
-        if (ch->indexed) {
-            ngx_rbtree_delete(&ch->hub->ids, &ch->by_id.node);
-            ch->indexed = 0;
+        if (ch->lead == NULL) {
+            ngx_chat_channel_hide_id(ch);
         }
     }
 
     ngx_chat_channel_wake(ch);
+
+    if (ch->lead) {
+        ch->appended(ch->lead, &e->event);
+    }
 
     return rc;
 }

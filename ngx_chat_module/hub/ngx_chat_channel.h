@@ -13,18 +13,11 @@
 #define _NGX_CHAT_CHANNEL_H_INCLUDED_
 
 
-#include "ngx_chat_ask.h"
+#include "ngx_chat_hub_private.h"
 #include "../codec/ngx_chat_answer.h"
-#include "../store/ngx_chat_store_worker.h"
-
-#include <ngx_event.h>
 
 
 #define NGX_CHAT_CHANNEL_KEY  (NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN)
-
-/* names over a limit that are remembered; others are asked for each time */
-#define NGX_CHAT_HUB_LIMITED  256
-
 
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
 typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
@@ -35,39 +28,6 @@ struct ngx_chat_entry_s {
     ngx_chat_event_t       event;
     ngx_uint_t             chunks;     /* number that end here */
     ngx_str_t              frame[NGX_CHAT_DIALECTS];  /* data NULL: not yet */
-};
-
-
-/* a name over its limit, as its last question was told */
-typedef struct {
-    u_char                 name[NGX_CHAT_HASH_LEN];
-    ngx_msec_t             until;      /* the name may ask again */
-    ngx_msec_t             told;
-} ngx_chat_limited_t;
-
-
-struct ngx_chat_hub_s {
-    ngx_chat_hub_conf_t   *conf;
-    ngx_chat_store_t       store;
-    ngx_rbtree_t           ids;        /* all channels, by id */
-    ngx_rbtree_node_t      ids_sentinel;
-    ngx_rbtree_t           keys;       /* joinable ones, by h and fp */
-    ngx_rbtree_node_t      keys_sentinel;
-    ngx_rbtree_t           hits;       /* answers that are read, likewise */
-    ngx_rbtree_node_t      hits_sentinel;
-    ngx_rbtree_t           tests;      /* hit tests under way, likewise */
-    ngx_rbtree_node_t      tests_sentinel;
-    ngx_uint_t             channels;   /* number being fed */
-    ngx_queue_t            all;        /* channels, for closing */
-    ngx_queue_t            asks;
-    ngx_chat_ask_t        *reporting;    /* ask whose handler runs */
-    ngx_queue_t            rollbacks;
-    ngx_uint_t             nrollbacks;
-    time_t                 late_logged;       /* when that was last logged */
-    ngx_msec_t             full_until; /* with full */
-    ngx_uint_t             full;       /* the queue, a moment ago */
-    ngx_chat_limited_t     limited[NGX_CHAT_HUB_LIMITED];
-    ngx_log_t             *log;
 };
 
 
@@ -110,8 +70,14 @@ struct ngx_chat_channel_s {
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
 
     ngx_queue_t            subs;
-    const ngx_chat_source_t  *source;  /* kind of feeder, even if ended */
+    ngx_chat_channel_kind_e  kind;   /* of source, even if ended */
+    const ngx_chat_source_t  *source;
     void                  *feeder;     /* NULL: not fed (any more) */
+    ngx_uint_t             idle_holds;  /* of feeder and lead: these do not
+                                           listen */
+
+    void                 (*appended)(void *data, ngx_chat_event_t *ev);
+    void                  *lead;       /* data of that; NULL: none (any more) */
 
     unsigned               indexed:1;  /* in ids */
     unsigned               joinable:1;  /* in keys too */
@@ -138,12 +104,30 @@ ngx_chat_channel_t *ngx_chat_channel_alloc(ngx_chat_hub_t *hub,
 ngx_chat_channel_t *ngx_chat_channel_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_uint_t joinable);
 
-/* when only its source holds it any more, that is told */
+/* when nobody but its source and lead holds it any more, the source is told */
 void ngx_chat_channel_hold(ngx_chat_channel_t *ch);
 void ngx_chat_channel_release(ngx_chat_channel_t *ch);
 
-/* the channel is not found by its key any more, or (close) at all */
+/*
+ * The channel is fed: a hold of the caller becomes the feeder's; or is not any
+ * more, and the hold is released.
+ */
+void ngx_chat_channel_set_feeder(ngx_chat_channel_t *ch,
+    ngx_chat_channel_kind_e kind, const ngx_chat_source_t *source,
+    void *feeder);
+void ngx_chat_channel_drop_feeder(ngx_chat_channel_t *ch);
+
+/*
+ * The lead goes along: a hold more.  appended() fires inside append; the
+ * channel is found by its id as long as it is led.
+ */
+void ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
+    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead);
+void ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch);
+
+/* the channel is not found by its key any more, by its id, or (close) at all */
 void ngx_chat_channel_hide(ngx_chat_channel_t *ch);
+void ngx_chat_channel_hide_id(ngx_chat_channel_t *ch);
 void ngx_chat_channel_close(ngx_chat_channel_t *ch);
 
 /* is the channel fed by a source that is lost? */

@@ -105,15 +105,13 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
         return NGX_ERROR;
     }
 
-    ch->source = &ngx_chat_follow_source;
-    ch->feeder = f;
-    ch->hub->channels++;
+    ngx_chat_channel_hold(ch);
+    ngx_chat_channel_set_feeder(ch, NGX_CHAT_CHANNEL_QUEUED,
+                                &ngx_chat_follow_source, f);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
                    "chat generation %*s is followed, channels:%ui",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->hub->channels);
-
-    ngx_chat_channel_hold(ch);
 
     /* the first read is made when the subscription is confirmed */
 
@@ -134,12 +132,10 @@ ngx_chat_follow_stop_handler(void *data)
 
     ch = f->channel;
 
-    ch->feeder = NULL;
-    ch->hub->channels--;
-
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, f->timer.log, 0,
                    "chat generation %*s is followed no more, channels:%ui",
-                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->hub->channels);
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id,
+                   ch->hub->channels - 1);
 
     ngx_chat_store_unsubscribe(f->sub);
     ngx_chat_call_cancel(f->call);
@@ -150,7 +146,7 @@ ngx_chat_follow_stop_handler(void *data)
 
     ngx_free(f);
 
-    ngx_chat_channel_release(ch);
+    ngx_chat_channel_drop_feeder(ch);
 }
 
 

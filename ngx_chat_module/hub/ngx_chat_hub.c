@@ -4,6 +4,7 @@
 #include "ngx_chat_channel.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_hit.h"
+#include "ngx_chat_lead_private.h"
 #include "ngx_chat_rollback.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
@@ -44,17 +45,30 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
     ngx_rbtree_init(&hub->tests, &hub->tests_sentinel,
                     ngx_str_rbtree_insert_value);
 
+    ngx_rbtree_init(&hub->openings, &hub->openings_sentinel,
+                    ngx_str_rbtree_insert_value);
+
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
     ngx_queue_init(&hub->rollbacks);
 
-    if (hcf->redis == NULL) {
-        return hub;
+    if (hcf->redis
+        && ngx_chat_store_init(&hub->store, hcf->redis, hcf->broker, 1, log)
+           != NGX_OK)
+    {
+        ngx_free(hub);
+        return NULL;
     }
 
-    if (ngx_chat_store_init(&hub->store, hcf->redis, hcf->broker, 1, log)
-        != NGX_OK)
+    if (hcf->fillers && ngx_chat_leads_create(hub, hcf->fillers,
+                                               &ngx_chat_lead_handlers)
+                         != NGX_OK)
     {
+
+        if (hcf->redis) {
+            ngx_chat_store_close(&hub->store);
+        }
+
         ngx_free(hub);
         return NULL;
     }
@@ -71,6 +85,10 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
 
     ngx_chat_hub_close_asks(hub);
     ngx_chat_rollback_close(hub);
+
+    if (hub->leads) {
+        ngx_chat_leads_close(hub);
+    }
 
     /* requests may still be attached: what they hold outlives the hub */
 
@@ -108,6 +126,7 @@ ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
     ngx_memzero(state, sizeof(ngx_chat_hub_state_t));
 
     state->channels = hub->channels;
+    state->leads = hub->leads ? hub->leads->n : 0;
 
     if (hub->conf->redis == NULL) {
         state->off = 1;
@@ -152,10 +171,7 @@ ngx_chat_hub_feed(ngx_chat_hub_t *hub, u_char *h, u_char *fp,
         return NULL;
     }
 
-    ch->source = source;
-    ch->feeder = data;
-
-    hub->channels++;
+    ngx_chat_channel_set_feeder(ch, NGX_CHAT_CHANNEL_DIRECT, source, data);
 
     return ch;
 }
@@ -185,20 +201,14 @@ ngx_chat_hub_end(ngx_chat_channel_t *ch)
         (void) ngx_chat_channel_append(ch, &ev);
     }
 
-    ch->feeder = NULL;
-
-    if (ch->hub) {
-        ch->hub->channels--;
-    }
-
-    ngx_chat_channel_release(ch);
+    ngx_chat_channel_drop_feeder(ch);
 }
 
 
-ngx_uint_t
-ngx_chat_hub_is_fed_by(ngx_chat_channel_t *ch, const ngx_chat_source_t *source)
+ngx_chat_channel_kind_e
+ngx_chat_hub_get_kind(ngx_chat_channel_t *ch)
 {
-    return ch->source == source;
+    return ch->hit ? NGX_CHAT_CHANNEL_HIT : ch->kind;
 }
 
 

@@ -64,6 +64,7 @@ typedef struct {
     ngx_chat_redis_conf_t *broker;
     ngx_uint_t             queue_limit;
     ngx_msec_t             queue_timeout;
+    ngx_uint_t             fillers;    /* of this instance; 0: none is led */
 } ngx_chat_hub_conf_t;
 
 
@@ -83,6 +84,7 @@ typedef struct {
     unsigned               redis_down:1;   /* known to be down: breaker open */
     unsigned               off:1;      /* no Redis is configured */
     ngx_uint_t             channels;   /* generations followed here */
+    ngx_uint_t             leads;      /* generations led, or not written yet */
     ngx_str_t             *policy;     /* of eviction; empty: not known */
 
     /* how Redis has last refused it, in a word; empty: it has not; or NULL */
@@ -109,6 +111,14 @@ typedef struct {
     ngx_uint_t           (*lost)(void *data);
 } ngx_chat_source_t;
 
+/* the way by which a channel is fed, or was */
+typedef enum {
+    NGX_CHAT_CHANNEL_QUEUED = 0,   /* a filler asks and writes */
+    NGX_CHAT_CHANNEL_LED,          /* the worker asks, a filler writes */
+    NGX_CHAT_CHANNEL_DIRECT,       /* the worker asks, nobody writes */
+    NGX_CHAT_CHANNEL_HIT           /* a cached answer */
+} ngx_chat_channel_kind_e;
+
 /*
  * A channel of a new generation with an id of its own, fed by the caller until
  * ngx_chat_hub_end().  joinable: by whoever asks for h and fp.  NULL: no
@@ -134,9 +144,7 @@ void ngx_chat_hub_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin);
  */
 void ngx_chat_hub_end(ngx_chat_channel_t *ch);
 
-/* does the source feed the channel, or did it once? */
-ngx_uint_t ngx_chat_hub_is_fed_by(ngx_chat_channel_t *ch,
-    const ngx_chat_source_t *source);
+ngx_chat_channel_kind_e ngx_chat_hub_get_kind(ngx_chat_channel_t *ch);
 
 /* does the channel have subscribers? */
 ngx_uint_t ngx_chat_hub_has_subscribers(ngx_chat_channel_t *ch);

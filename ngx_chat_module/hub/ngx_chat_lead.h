@@ -24,6 +24,7 @@
 
 
 #include "ngx_chat_hub.h"
+#include "../codec/ngx_chat_error.h"
 
 
 typedef struct ngx_chat_lead_s  ngx_chat_lead_t;
@@ -60,21 +61,25 @@ typedef struct {
 
 
 /*
- * Inside start(): source feeds the channel until ngx_chat_hub_end(), which it
- * returns, and ops are called until then.
+ * Inside start(): source feeds the channel, which is returned, and ops are
+ * called, until the maker is through.
  */
 ngx_chat_channel_t *ngx_chat_lead_feed(ngx_chat_lead_t *lead,
     const ngx_chat_source_t *source, const ngx_chat_lead_ops_t *ops,
     void *data);
 
 /*
- * The completed event of the channel, in place of ngx_chat_hub_append(), with
- * the provider's usage object or an empty string.  One that replaces a cached
- * answer reaches subscribers once it is written, or will not be, after 1 s at
- * the latest: who asks again then gets this one.
+ * The maker is through, in place of ngx_chat_hub_append() of the last event and
+ * ngx_chat_hub_end(): completed, after ngx_chat_hub_set_origin(), with the
+ * provider's usage object or an empty string, or an error.  Lead and channel
+ * may be gone afterwards.
+ *
+ * A completed event reaches subscribers once the answer is in the cache, or
+ * will not be, or soon: whoever has seen it and asks again finds it there.
  */
 void ngx_chat_lead_complete(ngx_chat_lead_t *lead, ngx_chat_event_t *ev,
     ngx_str_t *usage);
+void ngx_chat_lead_fail(ngx_chat_lead_t *lead, ngx_chat_error_e e);
 
 /*
  * Nobody listens here for the grace time: is anybody elsewhere?  cancelled()

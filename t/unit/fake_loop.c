@@ -11,10 +11,12 @@ static void fake_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
     ngx_rbtree_node_t *b));
 static ngx_int_t fake_less_time(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
 static ngx_int_t fake_less_str(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
+static ngx_int_t fake_less_key(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
 
 
 static ngx_time_t     fake_time;
 
+ngx_uint_t            ngx_exiting;
 ngx_queue_t           ngx_posted_events;
 ngx_rbtree_t          ngx_event_timer_rbtree;
 volatile ngx_msec_t   ngx_current_msec;
@@ -239,6 +241,21 @@ ngx_rbtree_insert_timer_value(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
 {
     fake_insert(temp, node, sentinel, fake_less_time);
+}
+
+
+static ngx_int_t
+fake_less_key(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b)
+{
+    return a->key < b->key;
+}
+
+
+void
+ngx_rbtree_insert_value(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *sentinel)
+{
+    fake_insert(temp, node, sentinel, fake_less_key);
 }
 
 

@@ -1,13 +1,15 @@
-# The hub, over a store that is a fake.
+# The hub, over a store and lanes that are fakes.
 
 HUB = ../../ngx_chat_module/hub
 
 HUB_OBJS = $(patsubst $(HUB)/%.c,$(BUILD)/%.o,$(wildcard $(HUB)/*.c)) \
-           $(patsubst %.c,$(BUILD)/%.o,$(wildcard fake_*.c))
+           $(patsubst %.c,$(BUILD)/%.o,$(wildcard fake_*.c)) \
+           $(BUILD)/ngx_chat_lane_record.o
 
 HUB_HEADERS = $(wildcard $(HUB)/*.h ../../ngx_chat_module/store/*.h)
 
-TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit
+TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit \
+         $(BUILD)/ut_lead $(BUILD)/ut_lead_random
 
 
 $(BUILD)/ut_hub: $(BUILD)/ut_hub.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
@@ -17,6 +19,10 @@ $(BUILD)/ut_ask: $(BUILD)/ut_ask.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ut_hit: $(BUILD)/ut_hit.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ut_lead $(BUILD)/ut_lead_random: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
+    $(BUILD)/ut_leads.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ngx_chat_%.o: $(HUB)/ngx_chat_%.c $(HEADERS) $(HUB_HEADERS) | $(BUILD)

@@ -69,7 +69,7 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_chat_main_conf_t  *chmcf = conf;
 
     ngx_conf_init_uint_value(chmcf->processes, 1);
-    ngx_conf_init_uint_value(chmcf->concurrency, 256);
+    ngx_conf_init_uint_value(chmcf->concurrency, 512);
     ngx_conf_init_uint_value(chmcf->queue_limit, 1000);
     ngx_conf_init_msec_value(chmcf->queue_timeout, 30000);
     ngx_conf_init_uint_value(chmcf->direct_limit, 64);
@@ -122,6 +122,7 @@ ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
     chlcf->miss_limit = NGX_CONF_UNSET_PTR;
     chlcf->redis_down = NGX_CONF_UNSET_UINT;
     chlcf->cache_status = NGX_CONF_UNSET;
+    chlcf->lead = NGX_CONF_UNSET;
 
     return chlcf;
 }
@@ -177,6 +178,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->redis_down, prev->redis_down,
                               NGX_HTTP_CHAT_REDIS_DOWN_DIRECT);
     ngx_conf_merge_value(conf->cache_status, prev->cache_status, 1);
+    ngx_conf_merge_value(conf->lead, prev->lead, 1);
 
     if (conf->cache_key == NULL) {
         conf->cache_key = prev->cache_key;

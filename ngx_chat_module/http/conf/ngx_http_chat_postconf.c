@@ -10,6 +10,8 @@ static ngx_int_t ngx_http_chat_postconf_get_ttl(ngx_conf_t *cf,
     ngx_msec_t *ttl);
 static ngx_int_t ngx_http_chat_postconf_init_location(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *chlcf);
+static ngx_uint_t ngx_http_chat_postconf_is_proxied(
+    ngx_http_chat_loc_conf_t *chlcf);
 static void ngx_http_chat_postconf_warn_limits(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
 static void ngx_http_chat_postconf_warn_keys(ngx_conf_t *cf,
@@ -63,6 +65,9 @@ ngx_http_chat_postconf_providers(ngx_conf_t *cf)
         if (ngx_http_chat_postconf_init_location(cf, chlcf[i]) != NGX_OK) {
             return NGX_ERROR;
         }
+
+        chlcf[i]->leads = chlcf[i]->lead && !chmcf->redis_off
+                          && !ngx_http_chat_postconf_is_proxied(chlcf[i]);
     }
 
     pvp = chmcf->providers.elts;
@@ -202,6 +207,27 @@ ngx_http_chat_postconf_init_location(ngx_conf_t *cf,
                    &chlcf->provider_list, (size_t) NGX_CHAT_FP_LEN, chlcf->fp);
 
     return NGX_OK;
+}
+
+
+/* proxies are the filler's */
+
+static ngx_uint_t
+ngx_http_chat_postconf_is_proxied(ngx_http_chat_loc_conf_t *chlcf)
+{
+    ngx_uint_t             i;
+    ngx_chat_provider_t  **pvp;
+
+    pvp = chlcf->providers->elts;
+
+    for (i = 0; i < chlcf->providers->nelts; i++) {
+
+        if (pvp[i]->proxy.len) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -1,8 +1,7 @@
 
 /*
  * The direct path: a generation that this worker makes itself, without Redis
- * and without a filler.  It feeds a channel of the hub, so that identical
- * questions share it, and belongs to all who listen alike.
+ * and without a filler.
  */
 
 
@@ -25,9 +24,6 @@ ngx_uint_t ngx_http_chat_may_direct(ngx_http_request_t *r);
  */
 ngx_chat_channel_t *ngx_http_chat_direct_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e *e);
-
-/* does the worker itself make it? */
-ngx_uint_t ngx_http_chat_is_own(ngx_chat_channel_t *ch);
 
 /* calls under way in this worker */
 ngx_uint_t ngx_http_chat_direct_calls(void);

@@ -59,7 +59,7 @@ ngx_http_chat_provider_upstreams_create(ngx_conf_t *cf)
 
     for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if (chlcf[i]->cache
+        if (!chlcf[i]->leads && chlcf[i]->cache
             && chlcf[i]->redis_down != NGX_HTTP_CHAT_REDIS_DOWN_DIRECT
             && !chmcf->redis_off)
         {

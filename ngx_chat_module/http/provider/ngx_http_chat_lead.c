@@ -1,0 +1,85 @@
+
+#include "ngx_http_chat_lead.h"
+#include "ngx_http_chat_maker.h"
+#include "ngx_http_chat_worker.h"
+
+
+/* connections for clients that are still to come: one in so many */
+#define NGX_HTTP_CHAT_LEAD_SPARE  16
+
+
+static void *ngx_http_chat_lead_prepare_handler(void *data);
+static ngx_uint_t ngx_http_chat_lead_may(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_lead_start_handler(void *maker,
+    ngx_chat_lead_t *lead);
+static void ngx_http_chat_lead_discard_handler(void *maker);
+
+
+const ngx_chat_maker_t  ngx_http_chat_lead_maker = {
+    ngx_http_chat_lead_prepare_handler,
+    ngx_http_chat_lead_start_handler,
+    ngx_http_chat_lead_discard_handler
+};
+
+
+static void *
+ngx_http_chat_lead_prepare_handler(void *data)
+{
+    ngx_http_chat_ctx_t *ctx = data;
+
+    if (!ngx_http_chat_lead_may(ctx->request)) {
+        return NULL;
+    }
+
+    return ngx_http_chat_maker_create(ctx->request, ctx->asked);
+}
+
+
+/* questions do not overtake those that wait for a filler */
+
+static ngx_uint_t
+ngx_http_chat_lead_may(ngx_http_request_t *r)
+{
+    ngx_uint_t                  n;
+    ngx_chat_scoreboard_t      *sb;
+    ngx_http_chat_main_conf_t  *chmcf;
+
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    sb = chmcf->scoreboard;
+
+    n = ngx_chat_scoreboard_count_generations(sb);
+
+    if (n >= chmcf->processes * chmcf->concurrency
+        || ngx_chat_scoreboard_get_queued(sb))
+    {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "chat question goes through the queue, "
+                       "generations:%ui", n);
+        return 0;
+    }
+
+    if (ngx_cycle->free_connection_n
+        < ngx_cycle->connection_n / NGX_HTTP_CHAT_LEAD_SPARE)
+    {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "chat question goes through the queue, "
+                       "free connections:%ui", ngx_cycle->free_connection_n);
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_chat_lead_start_handler(void *maker, ngx_chat_lead_t *lead)
+{
+    return ngx_http_chat_maker_lead(maker, lead);
+}
+
+
+static void
+ngx_http_chat_lead_discard_handler(void *maker)
+{
+    ngx_http_chat_maker_free(maker);
+}

@@ -1,0 +1,418 @@
+
+#include "ngx_http_chat_maker.h"
+#include "ngx_http_chat_worker.h"
+#include "ngx_http_chat_upstream.h"
+#include "../../provider/ngx_chat_conversation.h"
+
+
+#define NGX_HTTP_CHAT_MAKER_LOOK  1000    /* ms: does anybody listen? */
+
+
+struct ngx_http_chat_maker_s {
+    ngx_pool_t                *pool;
+    ngx_chat_channel_t        *channel;
+    ngx_chat_lead_t           *lead;       /* NULL: it is direct */
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t                  ident;
+
+    ngx_http_chat_asker_t      asker;
+    ngx_str_t                  messages;
+    ngx_chat_conversation_t    conversation;
+    ngx_log_t                  log;        /* for it */
+    ngx_atomic_t              *count;
+
+    ngx_event_t                look;       /* while nobody listens */
+    ngx_msec_t                 left;       /* when the last one left */
+    ngx_msec_t                 grace;
+
+    unsigned                   cancel:1;   /* generation without listeners */
+};
+
+
+static ngx_int_t ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m,
+    size_t max_answer);
+static void ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m,
+    ngx_atomic_t *count);
+static ngx_int_t ngx_http_chat_maker_text_handler(void *data,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_chat_maker_restart_handler(void *data);
+static void ngx_http_chat_maker_ended_handler(void *data,
+    ngx_chat_provider_result_t *result);
+static void ngx_http_chat_maker_look_handler(ngx_event_t *ev);
+static void ngx_http_chat_maker_abandoned_handler(void *data);
+static void ngx_http_chat_maker_stop_handler(void *data);
+static void ngx_http_chat_maker_stopped_handler(void *data);
+static void ngx_http_chat_maker_cancelled_handler(void *data);
+static void ngx_http_chat_maker_fail(ngx_http_chat_maker_t *m,
+    ngx_chat_error_e e);
+static void ngx_http_chat_maker_stop(ngx_http_chat_maker_t *m);
+
+
+static const ngx_chat_source_t  ngx_http_chat_maker_source = {
+    ngx_http_chat_maker_abandoned_handler,
+    ngx_http_chat_maker_stop_handler,
+    NULL
+};
+
+static const ngx_chat_lead_ops_t  ngx_http_chat_maker_lead_ops = {
+    ngx_http_chat_maker_stopped_handler,
+    ngx_http_chat_maker_cancelled_handler
+};
+
+static const ngx_chat_conversation_ops_t  ngx_http_chat_maker_ops = {
+    ngx_http_chat_maker_text_handler,
+    ngx_http_chat_maker_restart_handler,
+    ngx_http_chat_maker_ended_handler
+};
+
+
+ngx_http_chat_maker_t *
+ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
+{
+    ngx_pool_t             *pool;
+    ngx_http_chat_maker_t  *m;
+
+    pool = ngx_create_pool(2048, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    m = ngx_pcalloc(pool, sizeof(ngx_http_chat_maker_t));
+    if (m == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    m->pool = pool;
+    m->ident = -1;
+    m->cancel = qn->cancel ? 1 : 0;
+    m->grace = qn->grace;
+
+    m->messages.len = qn->messages.len;
+    m->messages.data = ngx_pstrdup(pool, &qn->messages);
+
+    if (m->messages.data == NULL
+        || ngx_http_chat_asker_init(&m->asker, r, pool) != NGX_OK
+        || ngx_http_chat_maker_converse(m, qn->max_answer) != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    m->look.handler = ngx_http_chat_maker_look_handler;
+    m->look.data = m;
+    m->look.log = ngx_cycle->log;
+
+    return m;
+}
+
+
+void
+ngx_http_chat_maker_free(ngx_http_chat_maker_t *m)
+{
+    ngx_destroy_pool(m->pool);
+}
+
+
+ngx_chat_channel_t *
+ngx_http_chat_maker_start(ngx_http_chat_maker_t *m, u_char *h, u_char *fp,
+    ngx_uint_t joinable, ngx_atomic_t *count)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = ngx_chat_hub_feed(ngx_http_chat_hub, h, fp, joinable,
+                           &ngx_http_chat_maker_source, m);
+    if (ch == NULL) {
+        ngx_http_chat_maker_free(m);
+        return NULL;
+    }
+
+    m->channel = ch;
+
+    ngx_http_chat_maker_begin(m, count);
+
+    return ch;
+}
+
+
+ngx_int_t
+ngx_http_chat_maker_lead(ngx_http_chat_maker_t *m, ngx_chat_lead_t *lead)
+{
+    m->lead = lead;
+    m->channel = ngx_chat_lead_feed(lead, &ngx_http_chat_maker_source,
+                                    &ngx_http_chat_maker_lead_ops, m);
+
+    ngx_http_chat_maker_begin(m, &ngx_http_chat_counts->led);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m, size_t max_answer)
+{
+    ngx_uint_t                           i;
+    ngx_array_t                         *upstreams;
+    ngx_chat_peer_t                     *peer;
+    ngx_chat_conversation_t             *cv;
+    ngx_http_chat_provider_upstream_t  **pu;
+
+    /* no request is there for the lines of its handler */
+
+    m->log = m->asker.log;
+    m->log.handler = NULL;
+
+    upstreams = m->asker.upstreams;
+
+    cv = &m->conversation;
+
+    cv->transport = &ngx_http_chat_upstream_transport;
+    cv->ctx = &m->asker;
+    cv->ops = &ngx_http_chat_maker_ops;
+    cv->data = m;
+    cv->messages = &m->messages;
+    cv->max_answer = max_answer;
+    cv->pool = m->pool;
+    cv->log = &m->log;
+
+    if (ngx_chat_conversation_init(cv, upstreams->nelts) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    pu = upstreams->elts;
+
+    for (i = 0; i < upstreams->nelts; i++) {
+
+        peer = ngx_chat_peers_find(ngx_http_chat_peers,
+                                   &pu[i]->provider->name);
+
+        if (peer == NULL
+            || ngx_chat_failover_add(&cv->failover, peer) == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
+{
+    m->count = count;
+    (*count)++;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &m->log, 0,
+                   "chat maker start, led:%d providers:%ui running:%uA",
+                   m->lead != NULL, m->conversation.failover.n, *count);
+
+    ngx_chat_conversation_start(&m->conversation);
+}
+
+
+static ngx_int_t
+ngx_http_chat_maker_text_handler(void *data, ngx_str_t *text)
+{
+    ngx_http_chat_maker_t *m = data;
+
+    ngx_chat_event_t  ev;
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_STREAMING;
+    ev.text = *text;
+
+    return ngx_chat_hub_append(m->channel, &ev);
+}
+
+
+static ngx_int_t
+ngx_http_chat_maker_restart_handler(void *data)
+{
+    ngx_http_chat_maker_t *m = data;
+
+    ngx_chat_event_t  ev;
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_PROCESSING;
+
+    return ngx_chat_hub_append(m->channel, &ev);
+}
+
+
+static void
+ngx_http_chat_maker_ended_handler(void *data,
+    ngx_chat_provider_result_t *result)
+{
+    ngx_http_chat_maker_t *m = data;
+
+    ngx_chat_event_t       ev;
+    ngx_chat_origin_t      origin;
+    ngx_chat_provider_t   *pv;
+    ngx_chat_candidate_t  *candidate;
+
+    if (result->error != NGX_CHAT_E_NONE) {
+        ngx_http_chat_maker_fail(m, result->error);
+        return;
+    }
+
+    candidate = ngx_chat_conversation_candidate(&m->conversation);
+    pv = candidate->peer->provider;
+
+    origin.provider = pv->name;
+    origin.model = result->model.len ? result->model : pv->model;
+
+    ngx_chat_hub_set_origin(m->channel, &origin);
+
+    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_COMPLETED;
+    ev.code = result->finish;
+
+    ngx_http_chat_maker_stop(m);
+
+    if (m->lead) {
+        ngx_chat_lead_complete(m->lead, &ev, &result->usage);
+
+    } else {
+        (void) ngx_chat_hub_append(m->channel, &ev);
+        ngx_chat_hub_end(m->channel);
+    }
+
+    ngx_http_chat_maker_free(m);
+}
+
+
+/*
+ * The answer is of use to those who ask the same while it comes, and one that
+ * is led to all who ask later.  A worker that is to exit has no such askers any
+ * more.
+ */
+
+static void
+ngx_http_chat_maker_abandoned_handler(void *data)
+{
+    ngx_http_chat_maker_t *m = data;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &m->log, 0,
+                   "chat maker abandoned, cancel:%d", (int) m->cancel);
+
+    m->left = ngx_current_msec;
+
+    if (ngx_exiting && m->lead == NULL) {
+        ngx_http_chat_maker_fail(m, NGX_CHAT_E_INTERRUPTED);
+        return;
+    }
+
+    if (!m->look.timer_set) {
+        ngx_add_timer(&m->look, m->cancel ? ngx_min(m->grace,
+                                                    NGX_HTTP_CHAT_MAKER_LOOK)
+                                          : NGX_HTTP_CHAT_MAKER_LOOK);
+    }
+}
+
+
+static void
+ngx_http_chat_maker_look_handler(ngx_event_t *ev)
+{
+    ngx_msec_int_t          wait;
+    ngx_http_chat_maker_t  *m;
+
+    m = ev->data;
+
+    if (ngx_chat_hub_has_subscribers(m->channel)) {
+        return;
+    }
+
+    if (ngx_exiting && m->lead == NULL) {
+        ngx_http_chat_maker_fail(m, NGX_CHAT_E_INTERRUPTED);
+        return;
+    }
+
+    wait = NGX_HTTP_CHAT_MAKER_LOOK;
+
+    if (m->cancel) {
+        wait = (ngx_msec_int_t) (m->left + m->grace - ngx_current_msec);
+
+        if (wait <= 0) {
+
+            if (m->lead == NULL || ngx_chat_lead_idle(m->lead) != NGX_OK) {
+                ngx_http_chat_maker_fail(m, NGX_CHAT_E_CANCELLED);
+                return;
+            }
+
+            /* listeners elsewhere may leave, too */
+
+            m->left = ngx_current_msec;
+            wait = NGX_HTTP_CHAT_MAKER_LOOK;
+        }
+    }
+
+    ngx_add_timer(ev, ngx_min((ngx_msec_t) wait, NGX_HTTP_CHAT_MAKER_LOOK));
+}
+
+
+static void
+ngx_http_chat_maker_stop_handler(void *data)
+{
+    ngx_http_chat_maker_fail(data, NGX_CHAT_E_INTERRUPTED);
+}
+
+
+static void
+ngx_http_chat_maker_stopped_handler(void *data)
+{
+    ngx_http_chat_maker_fail(data, NGX_CHAT_E_STOPPED);
+}
+
+
+static void
+ngx_http_chat_maker_cancelled_handler(void *data)
+{
+    ngx_http_chat_maker_t *m = data;
+
+    ngx_log_error(NGX_LOG_INFO, &m->log, 0,
+                  "chat generation is cancelled: nobody listens");
+
+    ngx_http_chat_maker_fail(m, NGX_CHAT_E_CANCELLED);
+}
+
+
+static void
+ngx_http_chat_maker_fail(ngx_http_chat_maker_t *m, ngx_chat_error_e e)
+{
+    ngx_chat_event_t  ev;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &m->log, 0,
+                   "chat maker failed, error:%ui", (ngx_uint_t) e);
+
+    ngx_http_chat_maker_stop(m);
+
+    if (m->lead) {
+        ngx_chat_lead_fail(m->lead, e);
+
+    } else {
+        ngx_chat_error_event(&ev, e);
+
+        (void) ngx_chat_hub_append(m->channel, &ev);
+        ngx_chat_hub_end(m->channel);
+    }
+
+    ngx_http_chat_maker_free(m);
+}
+
+
+static void
+ngx_http_chat_maker_stop(ngx_http_chat_maker_t *m)
+{
+    ngx_chat_conversation_stop(&m->conversation);
+
+    if (m->look.timer_set) {
+        ngx_del_timer(&m->look);
+    }
+
+    (*m->count)--;
+}

@@ -1,0 +1,63 @@
+
+/*
+ * The hub as its parts see it: indexes, and what a worker knows of Redis and of
+ * limits besides its channels.
+ *
+ * Private to hub/.
+ */
+
+
+#ifndef _NGX_CHAT_HUB_PRIVATE_H_INCLUDED_
+#define _NGX_CHAT_HUB_PRIVATE_H_INCLUDED_
+
+
+#include "ngx_chat_ask.h"
+#include "../store/ngx_chat_store_worker.h"
+
+#include <ngx_event.h>
+
+
+/* names over a limit that are remembered; others are asked for each time */
+#define NGX_CHAT_HUB_LIMITED  256
+
+
+typedef struct ngx_chat_leads_s  ngx_chat_leads_t;
+
+
+/* a name over its limit, as its last question was told */
+typedef struct {
+    u_char                 name[NGX_CHAT_HASH_LEN];
+    ngx_msec_t             until;      /* the name may ask again */
+    ngx_msec_t             told;
+} ngx_chat_limited_t;
+
+
+struct ngx_chat_hub_s {
+    ngx_chat_hub_conf_t   *conf;
+    ngx_chat_store_t       store;
+    ngx_rbtree_t           ids;        /* all channels, by id */
+    ngx_rbtree_node_t      ids_sentinel;
+    ngx_rbtree_t           keys;       /* joinable ones, by h and fp */
+    ngx_rbtree_node_t      keys_sentinel;
+    ngx_rbtree_t           hits;       /* answers that are read, likewise */
+    ngx_rbtree_node_t      hits_sentinel;
+    ngx_rbtree_t           tests;      /* hit tests under way, likewise */
+    ngx_rbtree_node_t      tests_sentinel;
+    ngx_uint_t             channels;   /* number being fed */
+    ngx_queue_t            all;        /* channels, for closing */
+    ngx_queue_t            asks;
+    ngx_chat_ask_t        *reporting;    /* ask whose handler runs */
+    ngx_queue_t            rollbacks;
+    ngx_uint_t             nrollbacks;
+    ngx_chat_leads_t      *leads;      /* NULL: nothing is led */
+    ngx_rbtree_t           openings;   /* generations being opened, by key */
+    ngx_rbtree_node_t      openings_sentinel;
+    time_t                 late_logged;       /* when that was last logged */
+    ngx_msec_t             full_until; /* with full */
+    ngx_uint_t             full;       /* the queue, a moment ago */
+    ngx_chat_limited_t     limited[NGX_CHAT_HUB_LIMITED];
+    ngx_log_t             *log;
+};
+
+
+#endif /* _NGX_CHAT_HUB_PRIVATE_H_INCLUDED_ */

@@ -1,0 +1,682 @@
+
+#include "ngx_chat_lead_private.h"
+#include "ngx_chat_rollback.h"
+
+
+#define NGX_CHAT_LEAD_LATE       5000    /* ms without a filler */
+#define NGX_CHAT_LEAD_PATIENCE   60000   /* ms, for what has ended here */
+
+/*
+ * ms that a completed event waits for the answer to be in the cache, where
+ * whoever has seen it looks next; one that replaces a cached answer waits
+ * longer, since that is what would be found
+ */
+#define NGX_CHAT_LEAD_HOLD       25
+#define NGX_CHAT_LEAD_REPLACE    1000
+
+
+static void ngx_chat_lead_fill(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_lose_lane(ngx_chat_lead_t *lead);
+static ngx_int_t ngx_chat_lead_answer(ngx_chat_lead_t *lead,
+    ngx_chat_lane_type_e type, ngx_str_t *body);
+static void ngx_chat_lead_forget(ngx_chat_lead_t *lead);
+static ngx_int_t ngx_chat_lead_copy(ngx_chat_lead_t *lead,
+    ngx_chat_task_t *task);
+static void ngx_chat_lead_set_label(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_appended_handler(void *data, ngx_chat_event_t *ev);
+static void ngx_chat_lead_restart(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_drop_lane(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_end(ngx_chat_lead_t *lead);
+static ngx_uint_t ngx_chat_lead_hold(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_deliver(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_listeners(ngx_chat_lead_t *lead, uint32_t n);
+static void ngx_chat_lead_set_state(ngx_chat_lead_t *lead,
+    ngx_chat_lead_state_e state);
+static void ngx_chat_lead_gather_handler(ngx_event_t *ev);
+static void ngx_chat_lead_late_handler(ngx_event_t *ev);
+static void ngx_chat_lead_push_handler(void *data, ngx_int_t rc,
+    ngx_msec_t wait);
+static void ngx_chat_lead_over_handler(ngx_event_t *ev);
+static void ngx_chat_lead_abandoned_handler(void *data);
+static void ngx_chat_lead_stop_handler(void *data);
+static void ngx_chat_lead_stop(ngx_chat_lead_t *lead);
+
+
+/* of a channel whose answer is complete, but not told yet */
+
+static const ngx_chat_source_t  ngx_chat_lead_source = {
+    ngx_chat_lead_abandoned_handler,
+    ngx_chat_lead_stop_handler,
+    NULL
+};
+
+
+const ngx_chat_lead_handlers_t  ngx_chat_lead_handlers = {
+    ngx_chat_lead_send,
+    ngx_chat_lead_fill,
+    ngx_chat_lead_lose_lane,
+    ngx_chat_lead_answer,
+    ngx_chat_lead_forget
+};
+
+
+ngx_chat_lead_t *
+ngx_chat_lead_create(ngx_chat_channel_t *ch, ngx_chat_task_t *task,
+    ngx_uint_t replace)
+{
+    ngx_chat_lead_t  *lead;
+
+    lead = ngx_calloc(sizeof(ngx_chat_lead_t), ch->pool->log);
+    if (lead == NULL) {
+        return NULL;
+    }
+
+    lead->leads = ch->hub->leads;
+    lead->channel = ch;
+    lead->ident = -1;
+    lead->replace = replace ? 1 : 0;
+
+    if (ngx_chat_lead_copy(lead, task) != NGX_OK) {
+        ngx_free(lead);
+        return NULL;
+    }
+
+    ngx_chat_lead_set_label(lead);
+
+    lead->gather.handler = ngx_chat_lead_gather_handler;
+    lead->gather.data = lead;
+    lead->gather.log = ch->pool->log;
+
+    lead->late.handler = ngx_chat_lead_late_handler;
+    lead->late.data = lead;
+    lead->late.log = ch->pool->log;
+
+    lead->over.handler = ngx_chat_lead_over_handler;
+    lead->over.data = lead;
+    lead->over.log = ch->pool->log;
+
+    ngx_chat_channel_set_lead(ch, ngx_chat_lead_appended_handler, lead);
+
+    ngx_queue_insert_tail(&lead->leads->all, &lead->queue);
+    lead->leads->n++;
+
+    return lead;
+}
+
+
+static ngx_int_t
+ngx_chat_lead_copy(ngx_chat_lead_t *lead, ngx_chat_task_t *task)
+{
+    ngx_uint_t   i;
+    ngx_str_t   *strings[3];
+
+    lead->task = *task;
+
+    strings[0] = &lead->task.providers;
+    strings[1] = &lead->task.messages;
+    strings[2] = &lead->task.request_id;
+
+    for (i = 0; i < 3; i++) {
+        strings[i]->data = ngx_pstrdup(lead->channel->pool, strings[i]);
+
+        if (strings[i]->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_chat_lead_discard(ngx_chat_lead_t *lead)
+{
+    ngx_chat_lead_forget(lead);
+}
+
+
+ngx_chat_channel_t *
+ngx_chat_lead_feed(ngx_chat_lead_t *lead, const ngx_chat_source_t *source,
+    const ngx_chat_lead_ops_t *ops, void *data)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = lead->channel;
+
+    lead->ops = ops;
+    lead->data = data;
+
+    ngx_chat_channel_hold(ch);
+    ngx_chat_channel_set_feeder(ch, NGX_CHAT_CHANNEL_LED, source, data);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, lead->late.log, 0,
+                   "chat generation %*s is led, leads:%ui",
+                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, lead->leads->n);
+
+    ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+
+    ngx_chat_lead_fill(lead);
+
+    return ch;
+}
+
+
+static void
+ngx_chat_lead_set_label(ngx_chat_lead_t *lead)
+{
+    lead->label_len = ngx_chat_lead_label(lead->label, &lead->task.gen,
+                                          ++lead->attempt)
+                      - lead->label;
+}
+
+
+u_char *
+ngx_chat_lead_label(u_char *p, ngx_chat_gen_t *gen, ngx_uint_t n)
+{
+    return ngx_sprintf(p, "%*s.%ui", (size_t) NGX_CHAT_ID_LEN, gen->id, n);
+}
+
+
+static void
+ngx_chat_lead_fill(ngx_chat_lead_t *lead)
+{
+    if (ngx_chat_leads_take_lane(lead) != NGX_OK) {
+        return;
+    }
+
+    lead->fill++;
+
+    ngx_chat_lead_rewind(lead);
+    ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_FILLED);
+
+    ngx_chat_leads_post(lead);
+}
+
+
+static void
+ngx_chat_lead_lose_lane(ngx_chat_lead_t *lead)
+{
+    ngx_chat_lead_drop_lane(lead);
+
+    /* subscribers do not wait for another filler */
+
+    if (!lead->replace) {
+        ngx_chat_lead_deliver(lead);
+    }
+
+    ngx_chat_lead_fill(lead);
+}
+
+
+static void
+ngx_chat_lead_drop_lane(ngx_chat_lead_t *lead)
+{
+    ngx_chat_leads_release_lane(lead);
+
+    if (lead->state == NGX_CHAT_LEAD_KEPT && !lead->pushed) {
+        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+    }
+
+    ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_NO_LANE);
+}
+
+
+static void
+ngx_chat_lead_appended_handler(void *data, ngx_chat_event_t *ev)
+{
+    ngx_chat_lead_t *lead = data;
+
+    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN) {
+        return;
+    }
+
+    lead->leads->size += lead->channel->size - lead->size;
+    lead->size = lead->channel->size;
+
+    switch (ev->status) {
+
+    case NGX_CHAT_PROCESSING:
+        ngx_chat_lead_restart(lead);
+        return;
+
+    case NGX_CHAT_STREAMING:
+        ngx_chat_lead_gather(lead, ev->text.len);
+        return;
+
+    default:
+        return;
+    }
+}
+
+
+/* the label of the attempt goes with FILL, or with RESTART behind it */
+
+static void
+ngx_chat_lead_restart(ngx_chat_lead_t *lead)
+{
+    ngx_chat_lead_set_label(lead);
+
+    lead->chunks = 0;
+    lead->bytes = 0;
+
+    if (lead->slot == NULL) {
+        return;
+    }
+
+    if (lead->sending && lead->record.taken) {
+
+        /* half a record of the void attempt: the lane waits for the rest */
+
+        ngx_chat_lead_drop_lane(lead);
+        ngx_chat_lead_fill(lead);
+        return;
+    }
+
+    lead->sending = 0;
+    lead->begun = 0;
+    lead->sent = lead->channel->base;
+    lead->restart = lead->filled;
+
+    ngx_chat_leads_post(lead);
+}
+
+
+void
+ngx_chat_lead_complete(ngx_chat_lead_t *lead, ngx_chat_event_t *ev,
+    ngx_str_t *usage)
+{
+    ngx_pool_t  *pool;
+
+    pool = lead->channel->pool;
+
+    lead->completed = *ev;
+    lead->completed.code.data = ngx_pstrdup(pool, &ev->code);
+
+    lead->usage.len = usage->len;
+    lead->usage.data = ngx_pstrdup(pool, usage);
+
+    if (lead->completed.code.data == NULL || lead->usage.data == NULL) {
+        ngx_chat_lead_fail(lead, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+
+    ngx_chat_lead_end(lead);
+}
+
+
+void
+ngx_chat_lead_fail(ngx_chat_lead_t *lead, ngx_chat_error_e e)
+{
+    lead->error = e;
+
+    ngx_chat_error_event(&lead->completed, e);
+
+    ngx_chat_lead_end(lead);
+}
+
+
+/* the maker is through */
+
+static void
+ngx_chat_lead_end(ngx_chat_lead_t *lead)
+{
+    lead->ops = NULL;
+    lead->ended = 1;
+    lead->held = 1;
+
+    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN) {
+        ngx_chat_lead_deliver(lead);
+        ngx_free(lead);
+        return;
+    }
+
+    ngx_chat_leads_post(lead);
+
+    if (!ngx_chat_lead_hold(lead)) {
+        ngx_chat_lead_deliver(lead);
+    }
+}
+
+
+/* 1: subscribers are told later; the lead takes the place of the maker */
+
+static ngx_uint_t
+ngx_chat_lead_hold(ngx_chat_lead_t *lead)
+{
+    ngx_msec_t  ms;
+
+    if (lead->error != NGX_CHAT_E_NONE || lead->channel->ended) {
+        return 0;
+    }
+
+    if (lead->replace) {
+        ms = NGX_CHAT_LEAD_REPLACE;
+
+    } else if (lead->state == NGX_CHAT_LEAD_KEPT && lead->task.ttl) {
+        ms = NGX_CHAT_LEAD_HOLD;
+
+    } else {
+        return 0;
+    }
+
+    lead->channel->source = &ngx_chat_lead_source;
+    lead->channel->feeder = lead;
+
+    ngx_add_timer(&lead->over, ms);
+
+    return 1;
+}
+
+
+/* tells subscribers how it has ended */
+
+static void
+ngx_chat_lead_deliver(ngx_chat_lead_t *lead)
+{
+    ngx_chat_channel_t  *ch;
+
+    if (!lead->held) {
+        return;
+    }
+
+    ch = lead->channel;
+
+    lead->held = 0;
+
+    if (lead->over.timer_set) {
+        ngx_del_timer(&lead->over);
+    }
+
+    if (lead->state != NGX_CHAT_LEAD_FORGOTTEN) {
+        ngx_add_timer(&lead->over, NGX_CHAT_LEAD_PATIENCE);
+    }
+
+    (void) ngx_chat_channel_append(ch, &lead->completed);
+
+    ngx_chat_channel_drop_feeder(ch);
+}
+
+
+ngx_int_t
+ngx_chat_lead_idle(ngx_chat_lead_t *lead)
+{
+    switch (lead->state) {
+
+    case NGX_CHAT_LEAD_FILLED:
+    case NGX_CHAT_LEAD_KEPT:
+
+        /* a question that comes meanwhile finds it by its id */
+
+        ngx_chat_channel_hide(lead->channel);
+
+        lead->idle = 1;
+        ngx_chat_leads_post(lead);
+
+        return NGX_OK;
+
+    case NGX_CHAT_LEAD_NO_LANE:
+        ngx_chat_channel_hide(lead->channel);
+
+        ngx_chat_rollback_start(lead->leads->hub, &lead->task.gen,
+                                NGX_CHAT_E_CANCELLED);
+
+        ngx_chat_lead_forget(lead);
+        return NGX_DECLINED;
+
+    default: /* NGX_CHAT_LEAD_FORGOTTEN */
+        return NGX_DECLINED;
+    }
+}
+
+
+static ngx_int_t
+ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
+    ngx_str_t *body)
+{
+    uint32_t                    n;
+    const ngx_chat_lead_ops_t  *ops;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, lead->late.log, 0,
+                   "chat generation %*s: record of type %ui from the filler",
+                   (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id,
+                   (ngx_uint_t) type);
+
+    switch (type) {
+
+    case NGX_CHAT_LANE_KEPT:
+
+        if (lead->late.timer_set) {
+            ngx_del_timer(&lead->late);
+        }
+
+        ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_KEPT);
+
+        if (lead->idle) {
+            ngx_chat_leads_post(lead);
+        }
+
+        return NGX_OK;
+
+    case NGX_CHAT_LANE_NOT_KEPT:
+        ngx_log_error(NGX_LOG_INFO, lead->late.log, 0,
+                      "chat generation %*s is not cached: \"%V\"",
+                      (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id, body);
+
+        ngx_chat_lead_forget(lead);
+        return NGX_OK;
+
+    case NGX_CHAT_LANE_DONE:
+        ngx_chat_lead_forget(lead);
+        return NGX_OK;
+
+    case NGX_CHAT_LANE_STOP:
+
+        if (lead->ops) {
+            lead->ops->stopped(lead->data);
+        }
+
+        return NGX_OK;
+
+    case NGX_CHAT_LANE_LISTENERS:
+
+        if (ngx_chat_lane_number_read(body, &n) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_chat_lead_listeners(lead, n);
+        return NGX_OK;
+
+    case NGX_CHAT_LANE_HEARD:
+        lead->idle = 0;
+        lead->idle_sent = 0;
+        return NGX_OK;
+
+    case NGX_CHAT_LANE_CANCELLED:
+        ops = lead->ops;
+
+        ngx_chat_lead_forget(lead);
+
+        if (ops) {
+            ops->cancelled(lead->data);
+        }
+
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
+    }
+}
+
+
+static void
+ngx_chat_lead_listeners(ngx_chat_lead_t *lead, uint32_t n)
+{
+    lead->listeners = n ? 1 : 0;
+
+    if (n && lead->chunks) {
+        ngx_chat_leads_post(lead);
+    }
+}
+
+
+/* as long as the maker is not through the object stays, for its end */
+
+static void
+ngx_chat_lead_forget(ngx_chat_lead_t *lead)
+{
+    ngx_chat_channel_t  *ch;
+
+    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN) {
+        return;
+    }
+
+    ch = lead->channel;
+
+    ngx_chat_lead_stop(lead);
+    ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_FORGOTTEN);
+
+    ngx_chat_lead_deliver(lead);
+
+    if (lead->ops == NULL) {
+        ngx_free(lead);
+    }
+
+    ngx_chat_channel_drop_lead(ch);
+}
+
+
+static void
+ngx_chat_lead_stop(ngx_chat_lead_t *lead)
+{
+    ngx_chat_leads_release_lane(lead);
+
+    ngx_chat_call_cancel(lead->push);
+    lead->push = NULL;
+
+    if (lead->gather.timer_set) {
+        ngx_del_timer(&lead->gather);
+    }
+
+    if (lead->late.timer_set) {
+        ngx_del_timer(&lead->late);
+    }
+
+    if (lead->over.timer_set) {
+        ngx_del_timer(&lead->over);
+    }
+
+    ngx_queue_remove(&lead->queue);
+
+    lead->leads->size -= lead->size;
+    lead->leads->n--;
+}
+
+
+static void
+ngx_chat_lead_set_state(ngx_chat_lead_t *lead, ngx_chat_lead_state_e state)
+{
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, lead->late.log, 0,
+                   "chat generation %*s: lead state:%ui, was %ui",
+                   (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id,
+                   (ngx_uint_t) state, (ngx_uint_t) lead->state);
+
+    lead->state = state;
+}
+
+
+static void
+ngx_chat_lead_gather_handler(ngx_event_t *ev)
+{
+    ngx_chat_leads_post(ev->data);
+}
+
+
+/* no filler says that it writes: any one may make an answer of its own */
+
+static void
+ngx_chat_lead_late_handler(ngx_event_t *ev)
+{
+    ngx_chat_hub_t    *hub;
+    ngx_chat_lead_t   *lead;
+    ngx_chat_limit_t   limit;
+
+    lead = ev->data;
+    hub = lead->leads->hub;
+
+    ngx_log_error(NGX_LOG_INFO, ev->log, 0,
+                  "chat generation %*s is queued: no filler writes it",
+                  (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id);
+
+    ngx_memzero(&limit, sizeof(ngx_chat_limit_t));
+
+    lead->push = ngx_chat_store_push(&hub->store, &lead->task,
+                                     hub->conf->queue_limit, &limit,
+                                     ngx_chat_lead_push_handler, lead);
+    if (lead->push == NULL) {
+        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+    }
+}
+
+
+static void
+ngx_chat_lead_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
+{
+    ngx_chat_lead_t *lead = data;
+
+    lead->push = NULL;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, lead->late.log, 0,
+                   "chat push of led %*s: %i",
+                   (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id, rc);
+
+    if (rc == NGX_ERROR && lead->state != NGX_CHAT_LEAD_KEPT) {
+        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+        return;
+    }
+
+    lead->pushed = 1;
+
+    /* a worker that is to exit need not wait for what others do now */
+
+    if (ngx_exiting && lead->ops == NULL
+        && lead->state == NGX_CHAT_LEAD_NO_LANE)
+    {
+        ngx_chat_lead_forget(lead);
+    }
+}
+
+
+static void
+ngx_chat_lead_over_handler(ngx_event_t *ev)
+{
+    ngx_chat_lead_t  *lead;
+
+    lead = ev->data;
+
+    if (lead->held) {
+        ngx_chat_lead_deliver(lead);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                  "chat generation %*s is not cached: no filler has written "
+                  "it in time",
+                  (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id);
+
+    ngx_chat_lead_forget(lead);
+}
+
+
+/* subscribers that have left do not change what is written */
+
+static void
+ngx_chat_lead_abandoned_handler(void *data)
+{
+}
+
+
+static void
+ngx_chat_lead_stop_handler(void *data)
+{
+    ngx_chat_lead_deliver(data);
+}

@@ -1,0 +1,176 @@
+
+/*
+ * A lead as its parts see it: ngx_chat_lead.c is the state machine,
+ * ngx_chat_lead_send.c turns the channel's events into records, when they are
+ * due, ngx_chat_leads.c is what all leads of a worker have in common: the
+ * lanes, and the lead that a record from a filler is meant for.
+ *
+ * Private to hub/.
+ */
+
+
+#ifndef _NGX_CHAT_LEAD_PRIVATE_H_INCLUDED_
+#define _NGX_CHAT_LEAD_PRIVATE_H_INCLUDED_
+
+
+#include "ngx_chat_channel.h"
+#include "ngx_chat_lead.h"
+#include "../lane/ngx_chat_lane_record.h"
+#include "../lane/ngx_chat_lane_set.h"
+
+
+/* events of led generations that a worker keeps; then others go the long way */
+#define NGX_CHAT_LEADS_SIZE  (256 * 1024 * 1024)
+
+/* "<generation>.<attempt>" */
+#define NGX_CHAT_LEAD_LABEL  (NGX_CHAT_ID_LEN + 1 + NGX_INT_T_LEN)
+
+
+typedef enum {
+    NGX_CHAT_LEAD_NO_LANE = 0,
+    NGX_CHAT_LEAD_FILLED,          /* a filler has it, and has not answered */
+    NGX_CHAT_LEAD_KEPT,            /* the filler writes it */
+    NGX_CHAT_LEAD_FORGOTTEN        /* nobody does any more: written, or lost */
+} ngx_chat_lead_state_e;
+
+
+/* handlers of a lead, for what all have in common; none ends another lead */
+typedef struct {
+    /* sends what there is, as far as the lane takes it; never ends the lead */
+    void                     (*send)(ngx_chat_lead_t *lead);
+
+    /* a lane is up: goes on over it, from the start of the attempt */
+    void                     (*fill)(ngx_chat_lead_t *lead);
+
+    /* the lane has ended; releases it */
+    void                     (*lose_lane)(ngx_chat_lead_t *lead);
+
+    /* a record from the filler; NGX_OK, NGX_ERROR: it makes no sense */
+    ngx_int_t                (*answer)(ngx_chat_lead_t *lead,
+                                 ngx_chat_lane_type_e type, ngx_str_t *body);
+
+    /* nothing more will be written; the lead may be gone */
+    void                     (*forget)(ngx_chat_lead_t *lead);
+} ngx_chat_lead_handlers_t;
+
+
+struct ngx_chat_leads_s {
+    ngx_chat_hub_t            *hub;
+    const ngx_chat_lead_handlers_t  *handlers;
+    ngx_chat_lane_set_t       *lanes;
+    ngx_queue_t                all;      /* all leads */
+    ngx_queue_t                ready;    /* with something to send now */
+    ngx_rbtree_t               streams;  /* leads on a lane, by stream */
+    ngx_rbtree_node_t          streams_sentinel;
+    ngx_event_t                send;     /* posted: ready is not empty */
+    ngx_uint_t                 n;
+    size_t                     size;     /* of their events */
+};
+
+
+struct ngx_chat_lead_s {
+    ngx_chat_leads_t          *leads;
+    ngx_chat_channel_t        *channel;
+    ngx_chat_lane_slot_t      *slot;     /* NULL: no lane */
+
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_int_t                  ident;
+
+    ngx_rbtree_node_t          node;     /* in leads->streams, with a slot */
+    ngx_queue_t                queue;    /* in leads->all */
+    ngx_queue_t                ready;    /* in leads->ready, if is_ready */
+    ngx_chat_lead_state_e      state;
+    ngx_chat_task_t            task;
+    ngx_chat_call_t           *push;
+
+    /* the maker's side, until its call is over */
+    const ngx_chat_lead_ops_t  *ops;     /* NULL: it is */
+    void                      *data;
+
+    /* the attempt, and how it ended */
+    u_char                     label[NGX_CHAT_LEAD_LABEL];
+    size_t                     label_len;
+    ngx_uint_t                 attempt;
+    ngx_chat_event_t           completed;
+    ngx_str_t                  usage;
+    ngx_chat_error_e           error;
+
+    /* the lane has */
+    ngx_uint_t                 fill;
+    ngx_chat_entry_t          *sent;     /* the last one; NULL: none */
+    ngx_chat_lane_record_t     record;   /* the one on its way, if sending */
+    u_char                     number[4];  /* fields of it */
+
+    /* the lane does not have yet */
+    ngx_uint_t                 chunks;
+    size_t                     bytes;
+    size_t                     size;     /* of events, as counted in leads */
+
+    ngx_event_t                gather;   /* sends what was gathered */
+    ngx_event_t                late;     /* no filler for long: the queue */
+    ngx_event_t                over;     /* completed is held, or the call is
+                                            over and the filler silent */
+
+    unsigned                   is_ready:1;
+    unsigned                   sending:1;
+    unsigned                   filled:1;   /* FILL was sent */
+    unsigned                   restart:1;  /* RESTART is to be */
+    unsigned                   begun:1;    /* a chunk of the attempt was */
+    unsigned                   ended:1;    /* completed, or with an error */
+    unsigned                   end_sent:1;
+    unsigned                   idle:1;     /* nobody listens here */
+    unsigned                   idle_sent:1;
+    unsigned                   listeners:1;  /* elsewhere */
+    unsigned                   held:1;     /* completed is not told yet */
+    unsigned                   pushed:1;   /* the task, once in all */
+    unsigned                   replace:1;  /* a cached answer */
+};
+
+
+/*
+ * ngx_chat_leads.c: room for another one, and a filler to write it?
+ */
+ngx_uint_t ngx_chat_leads_may(ngx_chat_hub_t *hub);
+
+/* for the hub: lanes to so many fillers; NGX_OK, NGX_ERROR: no memory */
+ngx_int_t ngx_chat_leads_create(ngx_chat_hub_t *hub, ngx_uint_t fillers,
+    const ngx_chat_lead_handlers_t *handlers);
+
+/* lanes end before makers are stopped: fillers take generations over */
+void ngx_chat_leads_close(ngx_chat_hub_t *hub);
+
+/* the lead has something to send, in this turn of the event loop */
+void ngx_chat_leads_post(ngx_chat_lead_t *lead);
+
+/* takes a lane, if one is up; NGX_OK, NGX_DECLINED */
+ngx_int_t ngx_chat_leads_take_lane(ngx_chat_lead_t *lead);
+void ngx_chat_leads_release_lane(ngx_chat_lead_t *lead);
+
+
+/*
+ * ngx_chat_lead.c: of a generation that was just opened, of which task tells;
+ * replace: of a cached answer.  NULL: no memory.
+ */
+ngx_chat_lead_t *ngx_chat_lead_create(ngx_chat_channel_t *ch,
+    ngx_chat_task_t *task, ngx_uint_t replace);
+
+/* the label of the n-th attempt; returns where it ends */
+u_char *ngx_chat_lead_label(u_char *p, ngx_chat_gen_t *gen, ngx_uint_t n);
+
+/* no maker has begun */
+void ngx_chat_lead_discard(ngx_chat_lead_t *lead);
+
+extern const ngx_chat_lead_handlers_t  ngx_chat_lead_handlers;
+
+
+/* ngx_chat_lead_send.c: the handler */
+void ngx_chat_lead_send(ngx_chat_lead_t *lead);
+
+/* a chunk more is there, which is due now or soon */
+void ngx_chat_lead_gather(ngx_chat_lead_t *lead, size_t len);
+
+/* forgets what the lane has: the next FILL begins with the attempt */
+void ngx_chat_lead_rewind(ngx_chat_lead_t *lead);
+
+
+#endif /* _NGX_CHAT_LEAD_PRIVATE_H_INCLUDED_ */

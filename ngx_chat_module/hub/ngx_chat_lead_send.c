@@ -1,0 +1,259 @@
+
+#include "ngx_chat_lead_private.h"
+
+
+/* at most so long, and so much, is gathered where nobody listens elsewhere */
+#define NGX_CHAT_LEAD_GATHER  200     /* ms */
+
+
+static ngx_int_t ngx_chat_lead_send_next(ngx_chat_lead_t *lead);
+static ngx_int_t ngx_chat_lead_send_fill(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_send_chunk(ngx_chat_lead_t *lead,
+    ngx_chat_entry_t *e);
+static void ngx_chat_lead_send_restart(ngx_chat_lead_t *lead);
+static ngx_int_t ngx_chat_lead_send_end(ngx_chat_lead_t *lead);
+static void ngx_chat_lead_send_taken(ngx_chat_lead_t *lead);
+
+
+void
+ngx_chat_lead_send(ngx_chat_lead_t *lead)
+{
+    ngx_int_t  rc;
+
+    if (lead->gather.timer_set) {
+        ngx_del_timer(&lead->gather);
+    }
+
+    while (lead->slot) {
+
+        if (!lead->sending) {
+            ngx_memzero(&lead->record, sizeof(ngx_chat_lane_record_t));
+            lead->record.stream = (uint32_t) lead->node.key;
+
+            rc = ngx_chat_lead_send_next(lead);
+
+            if (rc == NGX_DONE) {
+                lead->chunks = 0;
+                lead->bytes = 0;
+                return;
+            }
+
+            /* no memory: timers tell what becomes of it */
+
+            if (rc != NGX_OK) {
+                return;
+            }
+
+            lead->sending = 1;
+        }
+
+        rc = ngx_chat_lane_slot_send(lead->slot, &lead->record);
+
+        if (rc != NGX_OK) {
+
+            /* NGX_AGAIN: room() follows; NGX_ERROR: the end of the lane does */
+
+            return;
+        }
+
+        lead->sending = 0;
+
+        ngx_chat_lead_send_taken(lead);
+    }
+}
+
+
+/* NGX_OK: record is set; NGX_DONE: nothing is left; NGX_ERROR: no memory */
+
+static ngx_int_t
+ngx_chat_lead_send_next(ngx_chat_lead_t *lead)
+{
+    ngx_chat_entry_t    *e;
+    ngx_chat_channel_t  *ch;
+
+    ch = lead->channel;
+
+    if (!lead->filled) {
+        return ngx_chat_lead_send_fill(lead);
+    }
+
+    if (lead->restart) {
+        ngx_chat_lead_send_restart(lead);
+        return NGX_OK;
+    }
+
+    e = lead->sent ? lead->sent->next : ch->first;
+
+    if (e && e->event.status == NGX_CHAT_STREAMING) {
+        ngx_chat_lead_send_chunk(lead, e);
+        return NGX_OK;
+    }
+
+    if (lead->ended && !lead->end_sent) {
+        return ngx_chat_lead_send_end(lead);
+    }
+
+    if (lead->idle && !lead->idle_sent && lead->state == NGX_CHAT_LEAD_KEPT) {
+        lead->record.type = NGX_CHAT_LANE_IDLE;
+        return NGX_OK;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_chat_lead_send_fill(ngx_chat_lead_t *lead)
+{
+    u_char                *p;
+    ngx_chat_task_t       *task;
+    ngx_chat_lane_fill_t   fill;
+
+    task = &lead->task;
+
+    ngx_memcpy(fill.h, task->gen.h, NGX_CHAT_HASH_LEN);
+    ngx_memcpy(fill.id, task->gen.id, NGX_CHAT_ID_LEN);
+    ngx_memcpy(fill.fp, task->gen.fp, NGX_CHAT_FP_LEN);
+
+    fill.label.data = lead->label;
+    fill.label.len = lead->label_len;
+    fill.fill = lead->fill;
+    fill.providers = task->providers;
+    fill.messages = task->messages;
+    fill.request_id = task->request_id;
+    fill.ttl = task->ttl;
+    fill.max_answer = task->max_answer;
+    fill.cancel = task->cancel;
+    fill.grace = task->grace;
+
+    p = ngx_pnalloc(lead->channel->pool, ngx_chat_lane_fill_len(&fill));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    lead->record.type = NGX_CHAT_LANE_FILL;
+    lead->record.head.data = p;
+    lead->record.head.len = ngx_chat_lane_fill_write(p, &fill) - p;
+    lead->record.text = task->messages;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_lead_send_chunk(ngx_chat_lead_t *lead, ngx_chat_entry_t *e)
+{
+    u_char  *last;
+
+    last = ngx_chat_lane_number_write(lead->number, NGX_CHAT_LANE_ANSWER);
+
+    lead->record.type = NGX_CHAT_LANE_CHUNK;
+    lead->record.head.data = lead->number;
+    lead->record.head.len = last - lead->number;
+    lead->record.text = e->event.text;
+}
+
+
+static void
+ngx_chat_lead_send_restart(ngx_chat_lead_t *lead)
+{
+    lead->record.type = NGX_CHAT_LANE_RESTART;
+    lead->record.text.data = lead->label;
+    lead->record.text.len = lead->label_len;
+}
+
+
+static ngx_int_t
+ngx_chat_lead_send_end(ngx_chat_lead_t *lead)
+{
+    u_char                    *p;
+    ngx_chat_lane_complete_t   complete;
+
+    if (lead->error != NGX_CHAT_E_NONE) {
+        p = ngx_chat_lane_number_write(lead->number, (uint32_t) lead->error);
+
+        lead->record.type = NGX_CHAT_LANE_FAIL;
+        lead->record.head.data = lead->number;
+        lead->record.head.len = p - lead->number;
+
+        return NGX_OK;
+    }
+
+    complete.finish = lead->completed.code;
+    complete.provider = lead->channel->origin.provider;
+    complete.model = lead->channel->origin.model;
+    complete.usage = lead->usage;
+
+    p = ngx_pnalloc(lead->channel->pool, ngx_chat_lane_complete_len(&complete));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    lead->record.type = NGX_CHAT_LANE_END;
+    lead->record.head.data = p;
+    lead->record.head.len = ngx_chat_lane_complete_write(p, &complete) - p;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_lead_send_taken(ngx_chat_lead_t *lead)
+{
+    switch (lead->record.type) {
+
+    case NGX_CHAT_LANE_FILL:
+        lead->filled = 1;
+        break;
+
+    case NGX_CHAT_LANE_RESTART:
+        lead->restart = 0;
+        break;
+
+    case NGX_CHAT_LANE_CHUNK:
+        lead->sent = lead->sent ? lead->sent->next : lead->channel->first;
+        lead->begun = 1;
+        break;
+
+    case NGX_CHAT_LANE_IDLE:
+        lead->idle_sent = 1;
+        break;
+
+    default:
+        lead->end_sent = 1;
+    }
+}
+
+
+void
+ngx_chat_lead_gather(ngx_chat_lead_t *lead, size_t len)
+{
+    lead->chunks++;
+    lead->bytes += len;
+
+    if (!lead->begun || lead->listeners
+        || lead->chunks >= NGX_CHAT_APPEND_CHUNKS
+        || lead->bytes >= NGX_CHAT_APPEND_BYTES)
+    {
+        ngx_chat_leads_post(lead);
+        return;
+    }
+
+    if (!lead->gather.timer_set) {
+        ngx_add_timer(&lead->gather, NGX_CHAT_LEAD_GATHER);
+    }
+}
+
+
+void
+ngx_chat_lead_rewind(ngx_chat_lead_t *lead)
+{
+    lead->sent = lead->channel->base;
+    lead->sending = 0;
+    lead->filled = 0;
+    lead->restart = 0;
+    lead->begun = 0;
+    lead->end_sent = 0;
+    lead->idle_sent = 0;
+    lead->listeners = 0;
+}

@@ -1,0 +1,321 @@
+
+#include "ut_leads.h"
+
+
+static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
+    ngx_str_t *frame);
+static void *ut_prepare(void *data);
+static ngx_int_t ut_start(void *maker, ngx_chat_lead_t *lead);
+static void ut_discard(void *maker);
+static void ut_abandoned(void *data);
+static void ut_stop(void *data);
+static void ut_stopped(void *data);
+static void ut_cancelled(void *data);
+
+
+static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render, fake_replay };
+
+static const ngx_chat_maker_t  ut_makers = {
+    ut_prepare, ut_start, ut_discard
+};
+
+static const ngx_chat_source_t  ut_source = { ut_abandoned, ut_stop, NULL };
+
+static const ngx_chat_lead_ops_t  ut_ops = { ut_stopped, ut_cancelled };
+
+static ngx_chat_hub_t      *ut_hub;
+static ngx_chat_hub_conf_t  ut_conf;
+ut_maker_t                  ut_maker;
+ngx_uint_t                  ut_wrong;
+
+
+void
+ut_bad(const char *what)
+{
+    if (ut_wrong++ < 10) {
+        printf("# %s\n", what);
+    }
+}
+
+
+/* a frame is the status and the text */
+
+static ngx_int_t
+ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+{
+    frame->len = 1 + (ev->status == NGX_CHAT_STREAMING ? ev->text.len : 0);
+    frame->data = ngx_pnalloc(pool, frame->len);
+    frame->data[0] = (u_char) ('0' + ev->status);
+    memcpy(frame->data + 1, ev->text.data, frame->len - 1);
+
+    return NGX_OK;
+}
+
+
+static void *
+ut_prepare(void *data)
+{
+    ut_maker.prepared++;
+
+    return &ut_maker;
+}
+
+
+static ngx_int_t
+ut_start(void *maker, ngx_chat_lead_t *lead)
+{
+    if (ut_maker.declines) {
+        return NGX_DECLINED;
+    }
+
+    ut_maker.lead = lead;
+    ut_maker.channel = ngx_chat_lead_feed(lead, &ut_source, &ut_ops, maker);
+
+    return NGX_OK;
+}
+
+
+static void
+ut_discard(void *maker)
+{
+    ut_maker.discarded++;
+}
+
+
+static void
+ut_abandoned(void *data)
+{
+    ut_maker.abandoned++;
+}
+
+
+void
+ut_fail(ngx_chat_error_e e)
+{
+    if (ut_maker.channel) {
+        ut_maker.channel = NULL;
+        ngx_chat_lead_fail(ut_maker.lead, e);
+    }
+}
+
+
+static void
+ut_stop(void *data)
+{
+    ut_fail(NGX_CHAT_E_INTERRUPTED);
+}
+
+
+static void
+ut_stopped(void *data)
+{
+    ut_maker.told = NGX_CHAT_E_STOPPED;
+    ut_fail(NGX_CHAT_E_STOPPED);
+}
+
+
+static void
+ut_cancelled(void *data)
+{
+    ut_maker.told = NGX_CHAT_E_CANCELLED;
+    ut_fail(NGX_CHAT_E_CANCELLED);
+}
+
+
+void
+ut_chunk(const char *text)
+{
+    ngx_chat_event_t  ev;
+
+    if (ut_maker.channel == NULL) {
+        return;
+    }
+
+    memset(&ev, 0, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_STREAMING;
+    ev.text.len = strlen(text);
+    ev.text.data = (u_char *) text;
+
+    memcpy(ut_maker.text + ut_maker.len, text, ev.text.len);
+    ut_maker.len += ev.text.len;
+
+    (void) ngx_chat_hub_append(ut_maker.channel, &ev);
+}
+
+
+void
+ut_restart(void)
+{
+    ngx_chat_event_t  ev;
+
+    if (ut_maker.channel == NULL) {
+        return;
+    }
+
+    memset(&ev, 0, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_PROCESSING;
+    ut_maker.len = 0;
+
+    (void) ngx_chat_hub_append(ut_maker.channel, &ev);
+}
+
+
+void
+ut_complete(void)
+{
+    ngx_str_t         usage;
+    ngx_chat_event_t  ev;
+
+    if (ut_maker.channel == NULL) {
+        return;
+    }
+
+    memset(&ev, 0, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_COMPLETED;
+    ngx_str_set(&ev.code, "stop");
+    ngx_str_set(&usage, "{}");
+
+    ut_maker.channel = NULL;
+    ngx_chat_lead_complete(ut_maker.lead, &ev, &usage);
+}
+
+
+void
+ut_begin(uint32_t seed)
+{
+    fake_loop_init();
+    fake_seed(seed);
+    fake_lanes_init();
+
+    memset(&ut_maker, 0, sizeof(ut_maker_t));
+
+    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
+    ut_conf.queue_limit = 1000;
+    ut_conf.fillers = FAKE_LANES;
+
+    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+}
+
+
+void
+ut_end(void)
+{
+    ngx_chat_hub_close(ut_hub);
+
+    if (fake.subs || fake.bad || fake_lanes.bad || fake_loop_next() != -1
+        || fake_lanes.taken[0] || fake_lanes.taken[1]
+        || ut_maker.channel
+        || !ngx_queue_empty(&ngx_posted_events))
+    {
+        ut_bad("something is left behind");
+    }
+
+    fake_free();
+}
+
+
+void
+ut_redis(void)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < 16; n++) {
+        fake_loop_run(0);
+
+        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
+            fake_loop_run(0);
+        }
+    }
+}
+
+
+static void
+ut_wake(void *data)
+{
+    ut_client_t *cl = data;
+
+    ngx_chat_sse_event_t  frame;
+
+    while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
+        cl->status = frame.status;
+
+        if (frame.status == NGX_CHAT_PROCESSING) {
+            cl->restarts++;
+            cl->len = 0;
+
+        } else if (frame.status == NGX_CHAT_STREAMING) {
+            memcpy(cl->text + cl->len, frame.bytes.data + 1,
+                   frame.bytes.len - 1);
+            cl->len += frame.bytes.len - 1;
+        }
+    }
+}
+
+
+static void
+ut_result(void *data, ngx_chat_result_t *v)
+{
+    ut_client_t *cl = data;
+
+    cl->ask = NULL;
+    cl->result = v->kind;
+    cl->results++;
+
+    if (v->channel && v->kind != NGX_CHAT_RESULT_ERROR) {
+        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
+    }
+}
+
+
+void
+ut_ask(ut_client_t *cl, ngx_chat_ask_mode_e mode)
+{
+    ngx_chat_question_t  q;
+
+    memset(cl, 0, sizeof(ut_client_t));
+    memset(&q, 0, sizeof(ngx_chat_question_t));
+
+    memset(q.h, 'a', NGX_CHAT_HASH_LEN);
+    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
+
+    q.mode = mode;
+    q.ttl = 900000;
+    q.max_answer = UT_TEXT;
+    q.messages = ut_str("messages");
+    q.maker = &ut_makers;
+    q.maker_data = cl;
+
+    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_result, cl);
+
+    ut_free(&q.messages);
+}
+
+
+void
+ut_leave(ut_client_t *cl)
+{
+    if (cl->ask) {
+        ngx_chat_hub_forget(cl->ask);
+        cl->ask = NULL;
+    }
+
+    if (cl->sub) {
+        ngx_chat_hub_detach(cl->sub);
+        cl->sub = NULL;
+    }
+}
+
+
+/* a led generation, and its first asker */
+
+void
+ut_lead(ut_client_t *cl, ngx_chat_ask_mode_e mode)
+{
+    ut_begin(1);
+    fake_lane_up(0);
+    ut_ask(cl, mode);
+    ut_redis();
+}
