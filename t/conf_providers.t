@@ -82,6 +82,10 @@ idle_timeout 1m;
 total_timeout 24h;
 retries 0;
 retries 100;
+keepalive 0;
+keepalive 10000;
+keepalive_timeout 1ms;
+keepalive_timeout 24h;
 
 
 
@@ -165,6 +169,10 @@ total_timeout 25h;                => "total_timeout" has an invalid time
 retries -1;                       => "retries" has an invalid number
 retries 101;                      => "retries" has an invalid number
 retries x;                        => "retries" has an invalid number
+keepalive 10001;                  => "keepalive" has an invalid number "10001", from 0 to 10000 will do
+keepalive off;                    => "keepalive" has an invalid number
+keepalive 1 2;                    => "keepalive" has an invalid number of arguments
+keepalive_timeout 0;              => "keepalive_timeout" has an invalid time
 Proxy http://a;                   => "Proxy" is an unknown directive
 Model a;                          => "Model" is an unknown directive
 url http://a; url http://a;       => "url" is duplicate

@@ -344,12 +344,12 @@ like(provider_stats($provider)->{last_headers}, qr/^Host: group\r?$/m,
 cmp_ok(provider_stats($provider)->{connections}, '<=', 4,
        'a group: connections are kept');
 
-# a name that is resolved when it is asked for
+# a name that is resolved when it is asked for, as no connection is kept
 
 my ($dns, $dns_port, $answers) = name_server();
 my $name = 'http://provider.test:' . $provider->port . '/v1';
 my $late = start_nginx(redis => 'off', workers => 1, provider => $name,
-    provider_lines => "$lines retries 0;",
+    provider_lines => "$lines retries 0; keepalive 0;",
     http => "resolver 127.0.0.1:$dns_port valid=1s ipv6=off;");
 
 unlike(read_file($late->dir . '/stderr'), qr/\[warn\].*provider\.test/,

@@ -36,6 +36,9 @@ struct ngx_chat_provider_s {
     ngx_uint_t       max_fails;    /* 0: never counted as down */
     ngx_msec_t       fail_timeout;
 
+    ngx_uint_t       keepalive;    /* idle connections of a worker */
+    ngx_msec_t       keepalive_timeout;
+
     /*
      * The request body is prefix, the task's messages, suffix; see
      * ngx_chat_provider_json.h.

@@ -149,6 +149,8 @@ ngx_http_chat_provider_conf_create(ngx_conf_t *cf, ngx_str_t *name)
     pv->retries = 2;
     pv->max_fails = 1;
     pv->fail_timeout = 10000;
+    pv->keepalive = 256;
+    pv->keepalive_timeout = 300000;
 
     return pv;
 }

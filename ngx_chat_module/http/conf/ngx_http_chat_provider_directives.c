@@ -16,6 +16,7 @@ struct ngx_http_chat_provider_directive_s {
     char                *(*set)(ngx_conf_t *cf, ngx_chat_provider_t *pv,
                                 ngx_http_chat_provider_directive_t *cmd);
     size_t                 offset;
+    ngx_int_t              max;        /* of a number */
 };
 
 
@@ -48,58 +49,67 @@ static char *ngx_http_chat_provider_directives_refuse(ngx_conf_t *cf,
 static ngx_http_chat_provider_directive_t
     ngx_http_chat_provider_directives[] = {
 
-    { ngx_string("url"), 1, 0, ngx_http_chat_provider_directives_set_url, 0 },
+    { ngx_string("url"), 1, 0, ngx_http_chat_provider_directives_set_url,
+    0, 0 },
 
-    { ngx_string("key"), 1, 0, ngx_http_chat_provider_directives_set_key, 0 },
+    { ngx_string("key"), 1, 0, ngx_http_chat_provider_directives_set_key,
+    0, 0 },
 
     { ngx_string("model"), 1, 0, ngx_http_chat_provider_directives_set_text,
-      offsetof(ngx_chat_provider_t, model) },
+      offsetof(ngx_chat_provider_t, model), 0 },
 
     { ngx_string("system"), 1, 0, ngx_http_chat_provider_directives_set_text,
-      offsetof(ngx_chat_provider_t, system) },
+      offsetof(ngx_chat_provider_t, system), 0 },
 
     { ngx_string("param"), 2, 1, ngx_http_chat_provider_directives_set_param,
-    0 },
+    0, 0 },
 
     { ngx_string("usage"), 1, 0, ngx_http_chat_provider_directives_set_usage,
-    0 },
+    0, 0 },
 
     { ngx_string("header"), 2, 1, ngx_http_chat_provider_directives_set_header,
-    0 },
+    0, 0 },
 
     { ngx_string("proxy"), 1, 0, ngx_http_chat_provider_directives_set_proxy,
-    0 },
+    0, 0 },
 
     { ngx_string("trusted_certificate"), 1, 0,
-      ngx_http_chat_provider_directives_set_trust, 0 },
+      ngx_http_chat_provider_directives_set_trust, 0, 0 },
 
     { ngx_string("connect_timeout"), 1, 0,
     ngx_http_chat_provider_directives_set_msec,
-      offsetof(ngx_chat_provider_t, connect_timeout) },
+      offsetof(ngx_chat_provider_t, connect_timeout), 0 },
 
     { ngx_string("first_token_timeout"), 1, 0,
     ngx_http_chat_provider_directives_set_msec,
-      offsetof(ngx_chat_provider_t, first_token_timeout) },
+      offsetof(ngx_chat_provider_t, first_token_timeout), 0 },
 
     { ngx_string("idle_timeout"), 1, 0,
     ngx_http_chat_provider_directives_set_msec,
-      offsetof(ngx_chat_provider_t, idle_timeout) },
+      offsetof(ngx_chat_provider_t, idle_timeout), 0 },
 
     { ngx_string("total_timeout"), 1, 0,
     ngx_http_chat_provider_directives_set_msec,
-      offsetof(ngx_chat_provider_t, total_timeout) },
+      offsetof(ngx_chat_provider_t, total_timeout), 0 },
 
     { ngx_string("retries"), 1, 0, ngx_http_chat_provider_directives_set_num,
-      offsetof(ngx_chat_provider_t, retries) },
+      offsetof(ngx_chat_provider_t, retries), 100 },
 
     { ngx_string("max_fails"), 1, 0, ngx_http_chat_provider_directives_set_num,
-      offsetof(ngx_chat_provider_t, max_fails) },
+      offsetof(ngx_chat_provider_t, max_fails), 100 },
 
     { ngx_string("fail_timeout"), 1, 0,
     ngx_http_chat_provider_directives_set_msec,
-      offsetof(ngx_chat_provider_t, fail_timeout) },
+      offsetof(ngx_chat_provider_t, fail_timeout), 0 },
 
-    { ngx_null_string, 0, 0, NULL, 0 }
+    { ngx_string("keepalive"), 1, 0, ngx_http_chat_provider_directives_set_num,
+      offsetof(ngx_chat_provider_t, keepalive), 10000 },
+
+    { ngx_string("keepalive_timeout"), 1, 0,
+    ngx_http_chat_provider_directives_set_msec,
+      offsetof(ngx_chat_provider_t, keepalive_timeout), 0 },
+
+    { ngx_null_string, 0, 0, NULL, 0, 0 }
 };
 
 
@@ -441,11 +451,11 @@ ngx_http_chat_provider_directives_set_num(ngx_conf_t *cf,
 
     n = ngx_atoi(value[1].data, value[1].len);
 
-    if (n == NGX_ERROR || n > 100) {
+    if (n == NGX_ERROR || n > cmd->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "chat provider \"%V\": \"%V\" has an invalid "
-                           "number \"%V\", from 0 to 100 will do", &pv->name,
-                           &value[0], &value[1]);
+                           "number \"%V\", from 0 to %i will do", &pv->name,
+                           &value[0], &value[1], cmd->max);
         return NGX_CONF_ERROR;
     }
 

@@ -1,13 +1,12 @@
 
 #include "ngx_http_chat_provider_upstream.h"
 #include "../conf/ngx_http_chat_redis_upstream.h"
+#include "ngx_http_chat_kept.h"
 #include "ngx_http_chat_provider_upstream_private.h"
 #include "ngx_http_chat_upstream_private.h"
-#include "../../codec/ngx_chat_str.h"
 
 
 #define NGX_HTTP_CHAT_PROVIDER_UPSTREAM_BUFFER  16384
-#define NGX_HTTP_CHAT_PROVIDER_UPSTREAM_IDLE    "64"    /* connections kept */
 
 
 static ngx_http_chat_provider_upstream_t *ngx_http_chat_provider_upstream_get(
@@ -29,12 +28,6 @@ static ngx_uint_t ngx_http_chat_provider_upstream_resolver(ngx_conf_t *cf,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
     ngx_http_chat_provider_upstream_t *pu);
-static ngx_int_t ngx_http_chat_provider_upstream_keepalive(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us);
-static ngx_int_t ngx_http_chat_provider_upstream_wire(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us, ngx_http_module_t *ctx);
-static ngx_int_t ngx_http_chat_provider_upstream_init(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us);
 
 
 static ngx_str_t  ngx_http_chat_provider_upstream_path =
@@ -418,144 +411,11 @@ ngx_http_chat_provider_upstream_own(ngx_conf_t *cf,
     us->port = pu->port;
     us->file_name = cf->conf_file->file.name.data;
     us->line = cf->conf_file->line;
-    us->peer.init_upstream = ngx_http_chat_provider_upstream_init;
+    us->peer.init = ngx_http_chat_upstream_init_peer_handler;
 
     pu->upstream.upstream = us;
 
-    return ngx_http_chat_provider_upstream_keepalive(cf, us);
-}
+    pu->kept = ngx_http_chat_kept_create(cf, pu);
 
-
-/*
- * Connections are kept by nginx's own module for that, if it is there: its
- * directive is obeyed here as if it stood in an "upstream" block.
- */
-
-static ngx_int_t
-ngx_http_chat_provider_upstream_keepalive(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us)
-{
-    ngx_str_t           *value;
-    ngx_conf_t           save;
-    ngx_uint_t           i;
-    ngx_array_t          args;
-    ngx_module_t        *module;
-    ngx_command_t       *cmd;
-    ngx_http_module_t   *ctx;
-    ngx_http_conf_ctx_t  http;
-
-    module = NULL;
-
-    for (i = 0; cf->cycle->modules[i]; i++) {
-
-        if (ngx_strcmp(cf->cycle->modules[i]->name,
-                       "ngx_http_upstream_keepalive_module")
-            == 0)
-        {
-            module = cf->cycle->modules[i];
-        }
-    }
-
-    if (module == NULL) {
-        return us->peer.init_upstream(cf, us);
-    }
-
-    for (cmd = module->commands; cmd->name.len; cmd++) {
-        if (ngx_chat_str_is(&cmd->name, "keepalive")) {
-            break;
-        }
-    }
-
-    ctx = module->ctx;
-
-    us->srv_conf = ngx_pcalloc(cf->pool, sizeof(void *) * ngx_http_max_module);
-
-    if (us->srv_conf == NULL || cmd->name.len == 0
-        || ngx_array_init(&args, cf->pool, 2, sizeof(ngx_str_t)) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    us->srv_conf[ngx_http_upstream_module.ctx_index] = us;
-    us->srv_conf[module->ctx_index] = ctx->create_srv_conf(cf);
-
-    value = ngx_array_push_n(&args, 2);
-
-    value[0] = cmd->name;
-    ngx_str_set(&value[1], NGX_HTTP_CHAT_PROVIDER_UPSTREAM_IDLE);
-
-    http = *(ngx_http_conf_ctx_t *) cf->ctx;
-    http.srv_conf = us->srv_conf;
-
-    save = *cf;
-
-    cf->ctx = &http;
-    cf->args = &args;
-
-    if (us->srv_conf[module->ctx_index] == NULL
-        || cmd->set(cf, cmd, us->srv_conf[module->ctx_index]) != NGX_CONF_OK)
-    {
-        *cf = save;
-        return NGX_ERROR;
-    }
-
-    *cf = save;
-
-    if (us->peer.init_upstream(cf, us) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_chat_provider_upstream_wire(cf, us, ctx);
-}
-
-
-/*
- * From nginx 1.29.7 on the module does not take part in init_upstream, but
- * goes through all groups once they are initialized: this one is late.
- */
-
-static ngx_int_t
-ngx_http_chat_provider_upstream_wire(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us,
-    ngx_http_module_t *ctx)
-{
-    char                            *rv;
-    ngx_array_t                      save;
-    ngx_http_upstream_main_conf_t   *umcf;
-    ngx_http_upstream_srv_conf_t   **usp;
-
-    if (ctx->init_main_conf == NULL) {
-        return NGX_OK;
-    }
-
-    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
-
-    save = umcf->upstreams;
-
-    if (ngx_array_init(&umcf->upstreams, cf->pool, 1,
-                       sizeof(ngx_http_upstream_srv_conf_t *))
-        != NGX_OK)
-    {
-        umcf->upstreams = save;
-        return NGX_ERROR;
-    }
-
-    usp = ngx_array_push(&umcf->upstreams);
-    *usp = us;
-
-    rv = ctx->init_main_conf(cf, NULL);
-
-    umcf->upstreams = save;
-
-    return (rv == NGX_CONF_OK) ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_chat_provider_upstream_init(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *us)
-{
-    us->peer.init = ngx_http_chat_upstream_init_peer_handler;
-
-    return NGX_OK;
+    return pu->kept ? NGX_OK : NGX_ERROR;
 }

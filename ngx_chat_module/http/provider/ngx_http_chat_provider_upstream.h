@@ -4,7 +4,7 @@
  * wants to know, made once while the configuration is read.
  *
  * The host is an "upstream" block of that name, or else its addresses: asked
- * of the location's "resolver" for each call, or those found at start.
+ * of the location's "resolver" for new connections, or those found at start.
  */
 
 
@@ -13,6 +13,9 @@
 
 
 #include "../ngx_http_chat.h"
+
+
+typedef struct ngx_http_chat_kept_s  ngx_http_chat_kept_t;
 
 
 struct ngx_http_chat_provider_upstream_s {
@@ -28,6 +31,8 @@ struct ngx_http_chat_provider_upstream_s {
 
     ngx_resolver_addr_t       *addrs;    /* known at start */
     ngx_uint_t                 naddrs;
+
+    ngx_http_chat_kept_t      *kept;     /* by a worker; NULL: a group */
 
     unsigned                   ssl:1;
     unsigned                   group:1;  /* an "upstream" block */

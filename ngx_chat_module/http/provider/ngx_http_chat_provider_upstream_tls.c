@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_provider_upstream_private.h"
+#include "ngx_http_chat_kept.h"
 
 
 /* of a chain of certificates */
@@ -25,7 +26,7 @@ ngx_http_chat_provider_upstream_init_tls(ngx_conf_t *cf,
 
     ssl->log = cf->log;
 
-    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3, NULL)
+    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3, pu)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -49,6 +50,8 @@ ngx_http_chat_provider_upstream_init_tls(ngx_conf_t *cf,
     pu->upstream.ssl = ssl;
     pu->upstream.ssl_server_name = 1;
     pu->upstream.ssl_verify = 1;
+
+    ngx_http_chat_kept_init_tls(pu);
 
     return ngx_http_chat_provider_upstream_verify(cf, pu);
 }

@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_upstream.h"
 #include "ngx_http_chat_upstream_private.h"
+#include "ngx_http_chat_spare.h"
 
 
 static ngx_chat_provider_call_t *ngx_http_chat_upstream_start(void *ctx,
@@ -15,7 +16,7 @@ static void ngx_http_chat_upstream_process(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_locate(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_resolve(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_upstream_copy_addrs(ngx_http_chat_upstream_t *up,
+static ngx_int_t ngx_http_chat_upstream_resolved(ngx_http_chat_upstream_t *up,
     ngx_resolver_ctx_t *ctx);
 static void ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up);
 static ngx_int_t ngx_http_chat_upstream_create_request_handler(
@@ -175,33 +176,34 @@ ngx_http_chat_upstream_process(ngx_http_chat_upstream_t *up)
 }
 
 
+/* nobody waits for a name as long as there are connections */
+
 static void
 ngx_http_chat_upstream_locate(ngx_http_chat_upstream_t *up)
 {
+    ngx_resolver_t                     *resolver;
     ngx_http_core_loc_conf_t           *clcf;
     ngx_http_chat_provider_upstream_t  *pu;
 
     pu = up->provider_upstream;
+    clcf = ngx_http_get_module_loc_conf(up->request, ngx_http_core_module);
 
-    if (pu->group || pu->literal) {
-        up->addrs = pu->addrs;
-        up->naddrs = pu->naddrs;
+    resolver = clcf->resolver && clcf->resolver->connections.nelts
+               ? clcf->resolver : NULL;
 
+    ngx_http_chat_spare_ask(pu, resolver);
+
+    if (pu->group || pu->literal || ngx_http_chat_kept_is_warm(pu)) {
         ngx_http_chat_upstream_connect(up);
         return;
     }
 
-    clcf = ngx_http_get_module_loc_conf(up->request, ngx_http_core_module);
-
-    if (clcf->resolver && clcf->resolver->connections.nelts) {
+    if (resolver) {
         ngx_http_chat_upstream_resolve(up);
         return;
     }
 
-    up->addrs = pu->addrs;
-    up->naddrs = pu->naddrs;
-
-    if (up->naddrs) {
+    if (pu->kept->naddrs) {
         ngx_http_chat_upstream_connect(up);
         return;
     }
@@ -263,7 +265,7 @@ ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx)
 
     up->resolve = NULL;
 
-    rc = ngx_http_chat_upstream_copy_addrs(up, ctx);
+    rc = ngx_http_chat_upstream_resolved(up, ctx);
 
     ngx_resolve_name_done(ctx);
 
@@ -277,11 +279,10 @@ ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_chat_upstream_copy_addrs(ngx_http_chat_upstream_t *up,
+ngx_http_chat_upstream_resolved(ngx_http_chat_upstream_t *up,
     ngx_resolver_ctx_t *ctx)
 {
-    char        *what;
-    ngx_uint_t   i;
+    char  *what;
 
     if (ctx->state) {
         what = ngx_resolver_strerror(ctx->state);
@@ -295,34 +296,14 @@ ngx_http_chat_upstream_copy_addrs(ngx_http_chat_upstream_t *up,
         return NGX_ERROR;
     }
 
-    up->naddrs = ctx->naddrs;
-    up->addrs = ngx_pcalloc(up->call.pool,
-                            ctx->naddrs * sizeof(ngx_resolver_addr_t));
-    if (up->addrs == NULL) {
-        goto failed;
-    }
-
-    for (i = 0; i < ctx->naddrs; i++) {
-
-        up->addrs[i].socklen = ctx->addrs[i].socklen;
-        up->addrs[i].sockaddr = ngx_palloc(up->call.pool,
-                                           ctx->addrs[i].socklen);
-
-        if (up->addrs[i].sockaddr == NULL) {
-            goto failed;
-        }
-
-        ngx_memcpy(up->addrs[i].sockaddr, ctx->addrs[i].sockaddr,
-                   ctx->addrs[i].socklen);
+    if (ngx_http_chat_kept_set_addrs(up->provider_upstream->kept, ctx)
+        != NGX_OK)
+    {
+        ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_LOCAL);
+        return NGX_ERROR;
     }
 
     return NGX_OK;
-
-failed:
-
-    ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_LOCAL);
-
-    return NGX_ERROR;
 }
 
 
@@ -334,9 +315,9 @@ ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up)
 
     r = up->request;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "chat upstream connect \"%V\", addresses:%ui",
-                   &up->provider_upstream->name, up->naddrs);
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "chat upstream connect \"%V\"",
+                   &up->provider_upstream->name);
 
     if (ngx_http_upstream_create(r) != NGX_OK) {
         ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_LOCAL);

@@ -2,7 +2,8 @@
 /*
  * A call to a provider as its parts see it: ngx_http_chat_upstream.c sees it
  * from its start to its end, ngx_http_chat_upstream_request.c makes the
- * request that it hangs on, ngx_http_chat_upstream_read.c reads the response.
+ * request that it hangs on, ngx_http_chat_upstream_peer.c has a connection for
+ * it, ngx_http_chat_upstream_read.c reads the response.
  *
  * Nothing that ngx_http_upstream may have called frees the call: that is left
  * to its posted event.
@@ -29,8 +30,6 @@ struct ngx_http_chat_upstream_s {
     ngx_str_t                           *messages;
 
     ngx_resolver_ctx_t                  *resolve;
-    ngx_resolver_addr_t                 *addrs;
-    ngx_uint_t                           naddrs;
 
     ngx_event_t                          event;     /* posted: go on */
     ngx_http_upstream_handler_pt         read_handler;  /* of a body */
@@ -55,7 +54,7 @@ ngx_int_t ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up);
 /* nothing of the asker is looked at any more, not even for a log */
 void ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up);
 
-/* for ngx_http_upstream_srv_conf_t: the addresses of the call */
+/* for ngx_http_upstream_srv_conf_t: a kept connection, or the addresses */
 ngx_int_t ngx_http_chat_upstream_init_peer_handler(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 

@@ -276,30 +276,3 @@ ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
     ngx_str_null(&r->unparsed_uri);
     ngx_str_null(&r->request_line);
 }
-
-
-/* each call tries the addresses in their order */
-
-ngx_int_t
-ngx_http_chat_upstream_init_peer_handler(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us)
-{
-    ngx_http_chat_provider_upstream_t  *pu;
-    ngx_http_chat_upstream_t           *up;
-    ngx_http_upstream_resolved_t       *ur;
-
-    up = r->upstream->input_filter_ctx;
-    pu = up->provider_upstream;
-
-    ur = ngx_pcalloc(r->pool, sizeof(ngx_http_upstream_resolved_t));
-    if (ur == NULL) {
-        return NGX_ERROR;
-    }
-
-    ur->host = pu->name;
-    ur->port = pu->port;
-    ur->addrs = up->addrs;
-    ur->naddrs = up->naddrs;
-
-    return ngx_http_upstream_create_round_robin_peer(r, ur);
-}

@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_worker.h"
+#include "ngx_http_chat_spare.h"
 #include "../../provider/ngx_chat_peers.h"
 
 
@@ -24,6 +25,10 @@ ngx_http_chat_worker_init(ngx_http_chat_main_conf_t *chmcf, ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_http_chat_spares_init(chmcf, cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_chat_hub = ngx_chat_hub_create(&chmcf->hub, cycle->log);
 
     return ngx_http_chat_hub ? NGX_OK : NGX_ERROR;
@@ -37,4 +42,6 @@ ngx_http_chat_worker_close(void)
         ngx_chat_hub_close(ngx_http_chat_hub);
         ngx_http_chat_hub = NULL;
     }
+
+    ngx_http_chat_spares_close();
 }

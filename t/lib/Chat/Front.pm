@@ -28,7 +28,8 @@ sub tls_front {
 
     return start_nginx(workers => 1, http => <<'EOT', servers => <<"EOT");
     log_format tls '$server_protocol $ssl_protocol $connection '
-                   '$connection_requests $ssl_server_name. $status';
+                   '$connection_requests $ssl_server_name. $status '
+                   '$ssl_session_reused';
 EOT
     upstream provider {
         server 127.0.0.1:$port;
@@ -53,7 +54,8 @@ EOT
 }
 
 
-# What it has seen: [protocol, TLS, connection, request on it, SNI, status].
+# What it has seen: [protocol, TLS, connection, request on it, SNI, status,
+# "r" where the session was resumed].
 # A request is logged a moment after its answer: with a count, when there are
 # so many.
 

@@ -311,7 +311,10 @@ sub text_of {
 sub done {
     my @faults;
 
-    foreach my $nginx (@instances) {
+    # what asks before what is asked: nginx waits for connections that are open
+    # and have had no request yet
+
+    foreach my $nginx (reverse @instances) {
         push(@faults, "$nginx->{dir}: nginx did not end on QUIT")
             if !$nginx->stop;
 
