@@ -79,7 +79,8 @@ sub old_append {
 fresh();
 is(opening(1, $W1), 'MISS', 'open: led');
 is(entries($gen), "0-1 status processing call $W1", 'open: led, the label');
-is(own(qw(call fill by state)), "$W1 0  q", 'open: led, the fields of own');
+is(own(qw(call fill by state)), "$W1 (nil) (nil) q",
+   'open: led, the fields of own');
 unchanged(sub { is(opening(1, $W1), 'MISS', 'open: led, once more') },
           'open: led, once more');
 is(own('opened') - own('joined'), 1, 'open: led, nobody has joined');
@@ -94,7 +95,7 @@ is(entries($gen), "0-1 status processing call $W1",
 
 fresh();
 opening();
-is(own(qw(call fill by)), ' 0 ', 'open: not led, the fields of own');
+is(own(qw(call fill by)), ' (nil) (nil)', 'open: not led, the fields of own');
 is(entries($gen), '0-1 status processing', 'open: not led, no label');
 
 
@@ -409,8 +410,8 @@ is(append(4, '', "$A.2", 'Hello'), 'OK 1 0',
 is(own(qw(call by)), "$A.2 $A", 'the release before claimed: the fields');
 $redis->cmd('HDEL', $own, @new);
 is(finish(7, cuts => '5'), 'OK', 'the release before claimed: finish');
-unlike(entries($S), qr/usage \{\} call|call \S+ usage/,
-       'the release before claimed: no label is known');
+like(entries($S), qr/ finish stop usage \{\}$/,
+     'the release before claimed: no label is known');
 
 # it takes no harm
 
@@ -450,6 +451,7 @@ foreach my $case ([ call => '', 'BUSY' ], [ call => 'x', 'BUSY' ],
 
     $ms = own('ms');
     is($got, $reply =~ s/M/$ms/r, "garbage: $name");
+    is(own('task'), '-', "garbage: $name, no task") if $got =~ /^RUN/;
     is(append(3, '', '', 'x'), $reply eq 'BUSY' ? 'OK 1 0' : 'LOST',
        "garbage: $name, who writes now");
 }
@@ -472,13 +474,27 @@ joining();
 is(append(2, '', '', 'll'), 'OK 1 0', 'joined: somebody has, append');
 is(append(2, '', '', 'll'), 'OK 1 0', 'joined: somebody has, append again');
 is(append(0, 10000, ''), 'OK 1 0', 'joined: somebody has, renewal');
-set_own(joined => now() - 4000, opened => now() - 9000);
-is(append(3, '', '', 'o'), 'OK 1 0', 'joined: 4 s ago');
+set_own(joined => now() - 2000, opened => now() - 9000);
+is(append(3, '', '', 'o'), 'OK 1 0', 'joined: 2 s ago');
 set_own(joined => now() - 5001);
 is(append(4, '', '', '.'), 'OK 0 0', 'joined: 5 s ago');
 is(append(0, 10000, ''), 'OK 0 0', 'joined: 5 s ago, renewal');
 set_own(joined => now() - 100, opened => now() - 50);
 is(append(5, '', '', '.'), 'OK 0 0', 'joined: before it was opened');
+
+# which is written down once a second
+
+my $seen = now() + 60000;
+
+filled();
+set_own(joined => $seen, heard => $seen);
+is(append(3, '', '', 'x'), 'OK 1 0', 'listeners: again in the same second');
+is(own(qw(joined heard)), "$seen $seen", 'listeners: it is known');
+$seen = now() - 1001;
+set_own(opened => $seen - 1000, joined => $seen, heard => $seen);
+is(append(4, '', '', 'x'), 'OK 1 0', 'listeners: again a second later');
+cmp_ok(own('joined'), '>', $seen, 'listeners: it is written down');
+is(own('joined'), own('heard'), 'listeners: by whom');
 
 # listeners do not outlast themselves
 

@@ -38,6 +38,8 @@ is(call('push', $tasks, 2, 'h', 'z'), 'OK', 'push: room again');
 is(call('push', $tasks, 2, 'h', 'z'), 'FULL', 'push: full again');
 unchanged(sub { like(call('push', $tasks, 9, 'h'), qr/^ERR/,
                      'push: half a field') }, 'push: half a field');
+unchanged(sub { like(call('push', $tasks, 9), qr/^ERR/, 'push: no field') },
+          'push: no field');
 unchanged(sub { like(call('push', $tasks, 'x', 'h', 'x'), qr/^ERR/,
                      'push: bad limit') }, 'push: bad limit');
 
@@ -150,7 +152,7 @@ is(call('give_back', [ $led, $tasks ], $entry), 'OK', 'give_back: a led one');
 like(entries($tasks), qr/^\S+ h x k a\0b$/, 'give_back: a led one, queued');
 like(entries($led), qr/^\S+ h alien \Q$again\E h y$/,
      'give_back: a led one, taken out');
-is(call('idle', $led, '', 0, 9), "$again h y",
+is($redis->cmd('XPENDING', $led, 'fill')->[0], 1,
    'give_back: a led one, acknowledged');
 is(call('waiting', $tasks), '1', 'give_back: a led one, it waits');
 unchanged(sub { is(call('give_back', [ $led, $tasks ], $entry), 'GONE',

@@ -603,6 +603,7 @@ foreach my $state (qw(q d)) {
 my %verb = (
     claim  => [ 'GONE', sub { claim(token => $B) } ],
     append => [ 'LOST', sub { append(3, 10000, '', 'x') } ],
+    back   => [ 'LOST', sub { append(0, 0, '') } ],
     renew  => [ 'LOST', sub { append(3, 10000, '') } ],
     finish => [ 'LOST', sub { finish(4) } ],
     fail   => [ 'LOST', sub { call('fail', keys_of($id), $id, $A, 'm',
@@ -620,8 +621,9 @@ foreach my $verb (sort keys %verb) {
                       map { my $field = $_;
                             [ "own without $field",
                               sub { $redis->cmd('HDEL', $own, $field) } ] }
-                      qw(state token task base till tries n ms bytes joined
-                         opened due deadline wait))
+                      qw(state token tries n ms bytes joined opened),
+                      $verb =~ /append|back|renew/ ? ()
+                          : qw(task base till due deadline wait))
     {
         my ($name, $change) = @$case;
 

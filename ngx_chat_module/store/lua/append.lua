@@ -6,6 +6,9 @@
 -- as long, and the try does not count, but the return does.  It keeps the
 -- token, which may not write any more, so that a repeat is seen.
 --
+-- This runs for each piece of text: it reads the fields that it needs, calls
+-- no function of its own, and leaves numbers alone that are digits already.
+--
 -- KEYS  live gen own
 -- ARGV  id, token, n0, lease ("": as it is, "0": given back), label of the
 --       attempt that begins ("processing" goes first) or "", entry of a queue
@@ -17,81 +20,127 @@
 -- {"LOST"}              the token is not the writer's
 -- {"GAP"}               n0 does not go on where the stream ends
 
-local live, gen, own = unpack(KEYS)
-local id, token, n0, lease, label, task = unpack(ARGV, 1, 6)
+local live, gen, own = KEYS[1], KEYS[2], KEYS[3]
+local id, token, n0, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local label, task = ARGV[5], ARGV[6]
 
 --include lib/now.lua
---include lib/generation.lua
---include lib/events.lua
+--include lib/keep.lua
 
 local CHUNKS = 7
-local SILENCE = 5000
-local count = #ARGV - CHUNKS + 1 + (label ~= '' and 1 or 0)
+local SECOND = 1000
+local SILENCE = 5 * SECOND
+
 local till = lease ~= '' and now + lease
-local back = lease == '0'
 
--- Who has joined and does not listen yet counts as one who does.  What is known
--- from listeners alone does not: it would outlast them.
+local n, ms, bytes, joined, heard, state, owner, tries, opened, stop =
+    unpack(redis.pcall('HMGET', own, 'n', 'ms', 'bytes', 'joined', 'heard',
+                       'state', 'token', 'tries', 'opened', 'stop'))
+local size = redis.pcall('XLEN', gen)
 
-local function answer(heard)
-    if heard > 0 then
-        redis.call('HSET', own, 'joined', now, 'heard', now)
+n, ms, bytes = tonumber(n), tonumber(ms), tonumber(bytes)
+joined, opened = tonumber(joined), tonumber(opened)
+stop = stop and 1 or 0
 
-    elseif g.joined > math.max(g.heard, g.opened - 1, now - SILENCE) then
-        heard = 1
-    end
-
-    return {'OK', heard, redis.call('HEXISTS', own, 'stop')}
-end
-
-if g then
-    more()
-end
-
-if back and g and g.state == 'q' and g.token == token then
-    return {'OK', listeners(), redis.call('HEXISTS', own, 'stop')}
-end
-
-if not writes(token) then
+if owner ~= token or type(size) == 'table' or size == 0
+   or not (n and ms and bytes and joined and tries and opened)
+then
     return {'LOST'}
 end
 
-local fits = count > 0 and tonumber(n0) == g.n + 1
+if state == 'q' and lease == '0' then
+    return {'OK', redis.call('PUBSUB', 'NUMSUB', gen)[2], stop}
+end
 
-if count > 0 and not fits and n0 + count - 1 ~= g.n then
+if state ~= 'r' then
+    return {'LOST'}
+end
+
+local count = #ARGV - CHUNKS + 1
+
+if label ~= '' then
+    count = count + 1
+end
+
+local written = count > 0 and tonumber(n0) == n + 1
+
+if count > 0 and not written and n0 + count - 1 ~= n then
     return {'GAP'}
 end
 
-if fits then
+local message
+
+if written then
+    local lines = {}
+
+    if now - opened > ms then
+        ms = now - opened
+    end
+
+    local at = ms .. '-'
 
     if label ~= '' then
-        processing(label)
-        redis.call('HSET', own, 'call', label, 'by', token)
+        redis.call('XADD', gen, 'NOMKSTREAM', at .. n0, 'status', 'processing',
+                   'call', label)
+        redis.call('HSET', own, 'base', at .. n0, 'call', label, 'by', token)
+
+        n = n + 1
+        bytes = 0
+        lines[1] = 'p\n'
     end
 
     for i = CHUNKS, #ARGV do
         local chunk = ARGV[i]
 
-        event('s ' .. #chunk .. '\n' .. chunk .. '\n',
-              'streaming', 'chunk', chunk)
-        g.bytes = g.bytes + #chunk
-    end
-end
+        n = n + 1
+        bytes = bytes + #chunk
+        lines[#lines + 1] = 's ' .. #chunk .. '\n' .. chunk .. '\n'
 
-redis.call('HSET', own, 'till', till or g.till, 'n', g.n, 'ms', g.ms,
-           'base', g.base, 'bytes', g.bytes)
+        redis.call('XADD', gen, 'NOMKSTREAM', at .. n, 'status', 'streaming',
+                   'chunk', chunk)
+    end
+
+    redis.call('HSET', own, 'n', n, 'ms', ms, 'bytes', bytes)
+
+    message = '1 ' .. tries .. ' ' .. n0 .. ' ' .. ms .. ' ' .. count .. '\n'
+              .. table.concat(lines)
+end
 
 if task ~= '' then
     redis.call('HSET', own, 'task', task)
 end
 
-if back then
-    redis.call('HSET', own, 'state', 'q', 'tries', g.tries - 1,
-               'due', now + g.wait, 'returns', g.returns + 1)
-    keep(g.wait)
+if lease == '0' then
+    local wait, returns = unpack(redis.call('HMGET', own, 'wait', 'returns'))
+
+    wait = tonumber(wait) or 0
+
+    redis.call('HSET', own, 'till', till, 'state', 'q', 'tries', tries - 1,
+               'due', now + wait, 'returns', (tonumber(returns) or 0) + 1)
+    keep(wait)
 
 elseif till then
-    keep()
+    redis.call('HSET', own, 'till', till)
+    keep(0)
 end
 
-return answer(fits and publish() or listeners())
+local listen = message and redis.call('PUBLISH', gen, message)
+               or redis.call('PUBSUB', 'NUMSUB', gen)[2]
+
+-- Who has joined and does not listen yet counts as one who does.  What is known
+-- from listeners alone does not, as it would outlast them; and it is written
+-- down once a second, not with each chunk.
+
+heard = tonumber(heard) or 0
+
+if listen == 0 then
+
+    if joined > heard and joined >= opened and joined > now - SILENCE then
+        listen = 1
+    end
+
+elseif joined ~= heard or now - joined > SECOND then
+    redis.call('HSET', own, 'joined', now, 'heard', now)
+end
+
+return {'OK', listen, stop}

@@ -39,7 +39,7 @@ local left = max - (g and g.tries or 0)
 fill = tonumber(fill)
 
 local function leader(name)
-    return string.match(name, '^(.+)%.') or ''
+    return string.match(name, '^(.+)%.')
 end
 
 local function is_entry(name)
@@ -56,9 +56,7 @@ if not g then
     return {'GONE'}
 end
 
-more()
-
-local follows = g.state == 'r' and fill > g.fill and leader(label) ~= ''
+local follows = g.state == 'r' and fill > g.fill and leader(label)
                 and leader(label) == leader(g.call)
 
 if g.state == 'q' then
@@ -101,7 +99,7 @@ end
 -- its label: what another attempt writes begins with a "processing", also where
 -- nothing was written.
 
-local written = g.n > tonumber(string.match(g.base, '%d+$'))
+local written = g.base ~= g.ms .. '-' .. g.n
 local resumed = follows and g.call == label and g.by == g.token
 local led = g.call ~= '' and (g.fill > 0 or g.by == '')
 local restart = not resumed and (written or led and g.call ~= label)
@@ -120,12 +118,12 @@ elseif g.state == 'q' or not is_entry(g.task) then
 end
 
 redis.call('HSET', own, 'state', 'r', 'token', token, 'task', g.task,
-           'till', till, 'tries', g.tries, 'n', g.n, 'ms', g.ms,
-           'base', g.base, 'bytes', g.bytes, 'deadline', deadline,
+           'till', till, 'tries', g.tries, 'deadline', deadline,
            'call', label, 'fill', fill, 'by', token)
-keep()
+keep(0)
 
 if restart then
+    redis.call('HSET', own, 'n', g.n, 'ms', g.ms, 'base', g.base, 'bytes', '0')
     publish()
 end
 

@@ -23,15 +23,14 @@ local id, token, n0, ttl, text, cuts, finish, fp, provider, model,
 -- that would let XADD fail when S is half made
 
 local function whole()
-    local list = redis.call('XINFO', 'STREAM', gen)
-    local info = {}
+    local info = redis.call('XINFO', 'STREAM', gen)
+    local i = 1
 
-    for i = 1, #list, 2 do
-        info[list[i]] = list[i + 1]
+    while info[i] and info[i] ~= 'last-generated-id' do
+        i = i + 2
     end
 
-    return info['length'] == g.n
-           and info['last-generated-id'] == g.ms .. '-' .. g.n
+    return size == g.n and info[i + 1] == g.ms .. '-' .. g.n
 end
 
 -- does S hold an answer opened after this one
@@ -60,8 +59,6 @@ if tonumber(ttl) > 0 and not outdated() then
                    'v', 1, 'fp', fp, 'gen', id, 'opened', g.opened,
                    'sizes', sizes(text, cuts), 'provider', provider,
                    'model', model, 'finish', finish}
-
-    more()
 
     if g.call ~= '' then
         entry[#entry + 1] = 'call'

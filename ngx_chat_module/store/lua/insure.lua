@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Adds the task of a led generation, pending with the filler that writes it from
--- the first moment: nobody waits for it, and others find it if that filler dies.
--- Sent again after a lost reply it adds a second one.
+-- Adds the task of a led generation, pending with the filler that writes it
+-- from the first moment: nobody waits for it, and others find it if that filler
+-- dies.  Sent again after a lost reply it adds a second one.
 --
 -- KEYS  led
 -- ARGV  consumer; field, value, ...
@@ -14,9 +14,6 @@ local pending = redis.pcall('XPENDING', led, 'fill')
 
 if pending.err and string.find(pending.err, '^NOGROUP') then
     redis.call('XGROUP', 'CREATE', led, 'fill', '0', 'MKSTREAM')
-
-elseif pending.err then
-    return pending
 end
 
 local entry = redis.call('XADD', led, '*', unpack(ARGV, 2))

@@ -47,7 +47,9 @@ end
 
 -- a repeat comes first: what was opened must get its task
 
-if exists(gen, 'stream') and exists(own, 'hash') then
+local left = redis.call('EXISTS', gen, own)
+
+if left == 2 and exists(gen, 'stream') and exists(own, 'hash') then
     return {'MISS'}
 end
 
@@ -77,7 +79,9 @@ if no_room == '1' then
     return {'FULL'}
 end
 
-redis.call('DEL', gen, own)
+if left > 0 then
+    redis.call('DEL', gen, own)
+end
 
 if label ~= '' then
     redis.call('XADD', gen, '0-1', 'status', 'processing', 'call', label)
@@ -87,13 +91,13 @@ end
 
 redis.call('PEXPIRE', gen, life)
 
--- Fields that change with each append come first: Redis looks from there.
--- "joined" is earlier than "opened" until somebody has joined (see check).
+-- Fields that an append reads come first: Redis looks from there.  "joined" is
+-- earlier than "opened" until somebody has joined (see check).
 
-redis.call('HSET', own, 'n', 1, 'ms', 0, 'bytes', 0, 'base', '0-1', 'till', 0,
-           'joined', now - 1, 'state', 'q', 'token', '', 'tries', 0, 'task', '',
-           'opened', now, 'due', due, 'deadline', due + MARGIN, 'wait', wait,
-           'call', label, 'fill', 0, 'by', '')
+redis.call('HSET', own, 'n', '1', 'ms', '0', 'bytes', '0', 'joined', now - 1,
+           'state', 'q', 'token', '', 'tries', '0', 'opened', now,
+           'base', '0-1', 'till', '0', 'task', '', 'due', due,
+           'deadline', due + MARGIN, 'wait', wait, 'call', label)
 redis.call('PEXPIRE', own, life)
 
 if cache ~= '0' then

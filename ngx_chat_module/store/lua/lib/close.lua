@@ -4,9 +4,10 @@ local function close(state, line, ...)
     event(line, ...)
 
     redis.call('HSET', own, 'state', state, 'n', g.n, 'ms', g.ms)
+    redis.call('PEXPIRE', own, LIFE)
+    redis.call('PEXPIRE', gen, LIFE)
 
     hide()
-    keep()
     publish()
 end
 

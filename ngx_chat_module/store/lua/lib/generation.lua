@@ -1,53 +1,32 @@
 -- g: what own says of generation id (keys live, gen, own), or nil if it is
 -- gone: both of its keys must be there, with their types and all fields
 
-local LIFE = 60000
+--include lib/keep.lua
 
-local function generation()
-    local texts = 4
-    local names = {'state', 'token', 'task', 'base', 'till', 'tries', 'n',
-                   'ms', 'bytes', 'joined', 'opened', 'due', 'deadline',
-                   'wait'}
-    local values = redis.pcall('HMGET', own, unpack(names))
-    local size = redis.pcall('XLEN', gen)
-    local g = {}
+local f = redis.pcall('HMGET', own, 'n', 'ms', 'bytes', 'base', 'till',
+                      'joined', 'state', 'token', 'tries', 'task', 'opened',
+                      'due', 'deadline', 'wait', 'returns', 'call', 'fill',
+                      'by')
+local size = redis.pcall('XLEN', gen)
 
-    if values.err or type(size) == 'table' or size == 0 then
-        return nil
-    end
+-- the last four may be missing: a release without them may have opened it
 
-    for i, name in ipairs(names) do
-        local value = values[i] or nil
+local g = {
+    n = tonumber(f[1]), ms = tonumber(f[2]), bytes = tonumber(f[3]),
+    base = f[4], till = tonumber(f[5]), joined = tonumber(f[6]),
+    state = f[7], token = f[8], tries = tonumber(f[9]), task = f[10],
+    opened = tonumber(f[11]), due = tonumber(f[12]),
+    deadline = tonumber(f[13]), wait = tonumber(f[14]),
+    returns = tonumber(f[15]) or 0, call = f[16] or '',
+    fill = tonumber(f[17]) or 0, by = f[18] or ''
+}
 
-        g[name] = i <= texts and value or tonumber(value)
-
-        if not g[name] then
-            return nil
-        end
-    end
-
-    return g
-end
-
-local g = generation()
-
--- fields that may be missing: the release before does not know them
-
-local function more()
-    local values = redis.call('HMGET', own, 'returns', 'call', 'fill', 'by',
-                              'heard')
-
-    g.returns = tonumber(values[1] or nil) or 0
-    g.call = values[2] or ''
-    g.fill = tonumber(values[3] or nil) or 0
-    g.by = values[4] or ''
-    g.heard = tonumber(values[5] or nil) or 0
-end
-
--- may others join it
-
-local function announced()
-    return redis.pcall('GET', live) == id
+if type(size) == 'table' or size == 0
+   or not (g.n and g.ms and g.bytes and g.base and g.till and g.joined
+           and g.state and g.token and g.tries and g.task and g.opened
+           and g.due and g.deadline and g.wait)
+then
+    g = nil
 end
 
 local function hide()
@@ -60,15 +39,4 @@ end
 
 local function writes(token)
     return g and g.state == 'r' and g.token == token
-end
-
-local function keep(longer)
-    local life = LIFE + (longer or 0)
-
-    redis.call('PEXPIRE', own, life)
-    redis.call('PEXPIRE', gen, life)
-
-    if announced() then
-        redis.call('PEXPIRE', live, life)
-    end
 end
