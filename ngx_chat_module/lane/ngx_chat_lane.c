@@ -617,8 +617,6 @@ ngx_chat_lane_write_full(ngx_chat_lane_t *lane)
         return NGX_ERROR;
     }
 
-    wev->ready = 1;
-
     return NGX_OK;
 }
 
@@ -628,7 +626,7 @@ ngx_chat_lane_write_full(ngx_chat_lane_t *lane)
 static void
 ngx_chat_lane_wake(ngx_chat_lane_t *lane)
 {
-    if (lane->waiting && !lane->full) {
+    if (lane->waiting) {
         ngx_post_event(lane->c->write, &ngx_posted_events);
     }
 }

@@ -176,11 +176,7 @@ ngx_chat_lane_slot_release(ngx_chat_lane_slot_t *slot, uint32_t stream)
         ngx_chat_lane_abort(slot->lane, stream);
     }
 
-    if (slot->taken || slot->ending) {
-        return;
-    }
-
-    if (slot->draining || slot->lane == NULL) {
+    if (slot->taken == 0 && (slot->draining || slot->lane == NULL)) {
         ngx_chat_lane_slot_close(slot);
     }
 }

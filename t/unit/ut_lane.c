@@ -248,6 +248,26 @@ ut_full(void)
     ut_side_ok(messages > 100 && messages < 500 && w.rooms == 1,
                "small messages: room once they were read");
 
+    /* full for the socket, not for who sends */
+
+    for (n = 0; n < 1000; n++) {
+        record.taken = 0;
+        (void) ngx_chat_lane_send(w.lane, &record);
+        ngx_chat_lane_flush(w.lane);
+    }
+
+    for (messages = 0; ut_side_hear(&f, buf) > 0; messages++) {
+        ngx_chat_lane_flush(w.lane);
+    }
+
+    ut_side_ok(messages > 100 && messages < 500,
+               "small messages: a full lane is not tried before it can take");
+
+    fake_socket_run(0);
+
+    ut_side_ok(ut_side_hear(&f, buf) > 0 && ut_side_hear(&f, buf) == -1
+               && w.rooms == 1, "small messages: nobody waited for room");
+
     ut_side_forget(&record);
     ut_side_free(&w);
     ut_side_free(&f);
@@ -360,11 +380,17 @@ ut_abort_full(void)
     fake_socket_run(0);
     ut_side_ok(w.rooms == 1, "room for the rest of a record");
 
-    (void) ngx_chat_lane_send(w.lane, &small);
     w.sends[0] = &small;
+    ut_side_ok(ngx_chat_lane_send(w.lane, &small) == NGX_AGAIN,
+               "another stream's record waits for the rest");
+
+    small.stream = 1;
+    ut_side_ok(ngx_chat_lane_send(w.lane, &small) == NGX_AGAIN,
+               "another record of the same stream is not the rest");
+    small.stream = 2;
 
     fake_socket_run(0);
-    ut_side_ok(w.rooms == 1 && w.sends[0], "another waits for the rest");
+    ut_side_ok(w.rooms == 1 && w.sends[0], "and no room is reported meanwhile");
 
     ngx_chat_lane_abort(w.lane, 1);
     ut_side_ok(w.rooms == 1, "no callback inside abort");

@@ -96,6 +96,7 @@ static void
 ut_large(void)
 {
     size_t      n, border;
+    ngx_str_t   text;
     ngx_uint_t  ok;
 
     ok = 1;
@@ -111,6 +112,11 @@ ut_large(void)
     ut_ok(ok, "records around one, two and three messages");
     ut_ok(ut_arrives("", 65536), "a record of 64 KiB");
     ut_ok(ut_arrives("fields", 3 * 1024 * 1024), "a record of 3 MB");
+
+    text = ut_repeat("fields", 20000);
+    text.data[text.len - 1] = '\0';
+    ut_ok(ut_arrives((char *) text.data, 1000), "fields of 120 KB");
+    ut_free(&text);
 }
 
 

@@ -243,6 +243,12 @@ ut_short_of_files(void)
     ut_ok(recv(fd, &ch, 1, 0) == 0, "and the worker sees it");
     (void) close(fd);
 
+    ut_send_fds(0, 2);
+
+    limit = ut_limit_files(1);
+    ut_ok(ut_accept(0) == -1, "two descriptors and a file for one: none");
+    (void) ut_limit_files(limit);
+
     limit = ut_limit_files(1);
     ut_ok(ngx_chat_lane_rendezvous_offer(0, &fd, ngx_cycle->log)
           == NGX_DECLINED,

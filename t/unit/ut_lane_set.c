@@ -261,6 +261,7 @@ ut_drain_free(void)
 {
     ut_side_t                old, new;
     ut_worker_t              w;
+    ngx_socket_t             fd;
     ngx_chat_lane_record_t   record;
 
     ut_worker_start(&w, 1);
@@ -277,15 +278,23 @@ ut_drain_free(void)
     ut_side_ok(w.ups == 2 && ngx_chat_lane_set_is_up(w.set),
                "drains without a generation: the successor is up");
 
-    /* twice, and a generation that is released as a record comes */
+    /* twice, and then a generation is released as a record comes */
 
     (void) ut_worker_take(&w, 0);
-    w.release_inside = 1;
 
     record.taken = 0;
     (void) ngx_chat_lane_send(new.lane, &record);
     record.taken = 0;
     (void) ngx_chat_lane_send(new.lane, &record);
+    ngx_chat_lane_flush(new.lane);
+    fake_socket_run(0);
+
+    fd = ut_worker_accept_fd(0);
+    ut_side_ok(fd != -1 && ut_worker_accept_fd(0) == -1 && close(fd) == 0,
+               "drains twice: a lane for the successor, once");
+
+    w.release_inside = 1;
+
     record.type = NGX_CHAT_LANE_DONE;
     (void) ngx_chat_lane_send(new.lane, &record);
     (void) ngx_chat_lane_send(new.lane, &record);
@@ -432,6 +441,17 @@ ut_no_filler(void)
 
     ut_worker_stop(&w);
     ut_side_free(&f);
+
+    ut_worker_start(&w, 2);
+    ut_worker_filler(&f, 0);
+    fake_socket_run(20000);
+
+    ok = w.endings == 0 && ngx_chat_lane_set_is_up(w.set)
+         && ut_worker_accept_fd(0) == -1;
+    ut_side_ok(ok, "no second filler: the first one's lane stays alone");
+
+    ut_worker_stop(&w);
+    ut_side_free(&f);
 }
 
 
@@ -442,6 +462,8 @@ ut_no_room(void)
     ngx_uint_t    n;
     ut_worker_t   w;
     ngx_socket_t  fd;
+
+    ngx_chat_lane_record_t  record;
 
     while (ngx_chat_lane_rendezvous_offer(0, &fd, ngx_cycle->log) == NGX_OK) {
         (void) close(fd);
@@ -460,6 +482,20 @@ ut_no_room(void)
     fake_socket_run(1000);
     ut_worker_filler(&f, 0);
     ut_side_ok(w.ups == 1, "declined: offered again when there is room");
+
+    /* the same when a filler drains */
+
+    while (ngx_chat_lane_rendezvous_offer(0, &fd, ngx_cycle->log) == NGX_OK) {
+        (void) close(fd);
+    }
+
+    (void) ut_worker_take(&w, 0);
+    record = ut_side_record(NGX_CHAT_LANE_DRAIN, 0, 0, 0);
+    (void) ngx_chat_lane_send(f.lane, &record);
+    ngx_chat_lane_flush(f.lane);
+    fake_socket_run(0);
+    ut_side_ok(!ngx_chat_lane_set_is_up(w.set) && !ut_worker_take(&w, 1),
+               "declined: one that drains is not taken in its place");
 
     ut_worker_stop(&w);
     ut_side_free(&f);
