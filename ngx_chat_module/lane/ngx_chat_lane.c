@@ -181,8 +181,7 @@ ngx_chat_lane_send(ngx_chat_lane_t *lane, ngx_chat_lane_record_t *record)
     }
 
     if (record->head.len + record->text.len > NGX_CHAT_LANE_RECORD) {
-        ngx_chat_lane_break(lane);
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     do {

@@ -117,11 +117,11 @@ ngx_chat_lane_t *ngx_chat_lane_create(ngx_socket_t fd, ngx_chat_lane_end_e end,
 /*
  * Takes a record, or a part of it.
  *
- * NGX_OK     the record was taken, and goes with the next flush at the latest
- * NGX_AGAIN  the lane is full: the same record again after room(), as far as
- *            it was not taken; other streams' records wait that long, too
- * NGX_ERROR  the lane is of no use: ended() follows from an event; likewise
- *            after a record larger than NGX_CHAT_LANE_RECORD
+ * NGX_OK        the record was taken, and goes with the next flush, or before
+ * NGX_AGAIN     the lane is full: the same record again after room(), as far as
+ *               it was not taken; other streams' records wait that long, too
+ * NGX_DECLINED  the record is larger than NGX_CHAT_LANE_RECORD
+ * NGX_ERROR     the lane is of no use: ended() follows from an event
  */
 ngx_int_t ngx_chat_lane_send(ngx_chat_lane_t *lane,
     ngx_chat_lane_record_t *record);
