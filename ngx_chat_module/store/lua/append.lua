@@ -29,7 +29,7 @@ local label, task = ARGV[5], ARGV[6]
 
 local CHUNKS = 7
 local SECOND = 1000
-local SILENCE = 5 * SECOND
+local SILENCE = 5 * SECOND    -- as NGX_CHAT_SILENCE
 
 local till = lease ~= '' and now + lease
 
