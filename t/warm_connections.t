@@ -8,6 +8,7 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Canned qw(event delta finish);
 
 use IO::Select;
 use IO::Socket::INET;
@@ -61,6 +62,19 @@ sub open_ok {
 
     ok(wait_for(sub { open_now($provider) == $count }, 5), $name)
         or diag('open: ' . open_now($provider));
+}
+
+
+# established connections to a port with this timer: when it is due
+
+sub timers {
+    my ($server, $timer) = @_;
+    my $port = sprintf('%04X', $server->port);
+
+    my @due = read_file('/proc/net/tcp')
+        =~ /^\s*\d+: \w+:\w+ \w+:$port 01 \w+:\w+ $timer:(\w+)/mg;
+
+    return @due;
 }
 
 
@@ -126,18 +140,14 @@ cmp_ok(open_now($provider), '>=', 64, 'many at once: all are kept');
 answered_ok($nginx, 64, 'many at once, again: answered', all_asked(64));
 is(accepted($provider), $accepted, 'many at once, again: no new connection');
 
-# the kernel asks for those that are gone without a word
+# the kernel asks for those that are gone without a word: "02" is its timer for
+# that, in ticks of 10 ms
 
-sub probed {
-    my $port = sprintf('%04X', $provider->port);
-    my @lines = grep { /^\s*\d+: \w+:\w+ \w+:$port 01 \w+:\w+ 02:/ }
-                split(/\n/, read_file('/proc/net/tcp'));
+my @timers = timers($provider, '02');
 
-    return scalar(@lines);
-}
-
-ok(wait_for(sub { probed() == open_now($provider) }, 5),
+is(scalar(@timers), open_now($provider),
    'idle: the kernel probes every connection');
+is(scalar(grep { hex > 3000 } @timers), 0, 'idle: within 30 s');
 
 # reload: the old worker lets go, the new one begins
 
@@ -275,6 +285,25 @@ like(get($nginx, '/')->{body}, qr/"state": "up", "answers": 1, "failures": 0/,
 unlike($nginx->error_log, qr/\[(?:warn|error|crit)\]/,
        'refused spares: nothing worse in the log');
 
+# connections that are closed as soon as something is asked: one is tried, and
+# then a new one
+
+my $canned = Chat::Canned->new([ { last => 1, send => [
+    event(delta('"a"')), 0.5, event(finish('stop')), event('[DONE]') ] } ],
+    test_dir() . '/canned');
+my $stale = start_nginx(redis => 'off', workers => 1, provider => $canned,
+    provider_lines => 'retries 0;', location => 'chat_cache off;');
+my @five = ask($stale, map { { question => 'Case 0' } } 1 .. 5);
+
+is(scalar(grep { $_->{terminal}{status} eq 'completed' } @five), 5,
+   'closed when used: answered before');
+ok(wait_for(sub { timers($canned, '02') == 6 }, 5),
+   'closed when used: all are kept, and a spare');
+stream_ok(scalar ask($stale, { question => 'Who finds it closed?' }),
+          'closed when used: answered on a new one', text => 'Fine, thanks.');
+cmp_ok(scalar(timers($canned, '02')), '>=', 5,
+       'closed when used: no more than one was tried');
+
 # a name: nobody waits for the name server as long as there are connections
 
 my $dns = start_dns('llm.test' => '127.0.0.1', ttl => 1);
@@ -286,7 +315,7 @@ answered_ok($nginx, 1, 'a name: answered');
 open_ok($provider, 2, 'a name: a spare is there');
 
 $dns->set('llm.test' => 'mute');
-sleep(1.1);
+sleep(2.2);
 
 $began = time();
 answered_ok($nginx, 2, 'a name: answered while the name server is silent');

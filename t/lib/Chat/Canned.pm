@@ -14,6 +14,7 @@ package Chat::Canned;
 #                      "reset", or "hold": nothing more comes
 #     plain => 1       not chunked; the end of the connection is that of the
 #                      body
+#     last => 1        the next request on the connection closes it
 #
 # $log is a file that gets a line for each call, with its question.
 
@@ -167,7 +168,13 @@ sub _answer {
 
     return 0 if $end eq 'close' || $plain;
 
-    return defined syswrite($sock, "0\r\n\r\n");
+    syswrite($sock, "0\r\n\r\n") // return 0;
+
+    return 1 unless $case->{last};
+
+    _request($sock);
+
+    return 0;
 }
 
 
