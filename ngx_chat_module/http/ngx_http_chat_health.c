@@ -28,9 +28,10 @@ typedef struct {
 } ngx_http_chat_health_result_t;
 
 
-/* a provider as all fillers see it that take tasks, or as this worker */
+/* a provider as this worker sees it, and all fillers that take tasks */
 typedef struct {
-    ngx_uint_t             fillers;
+    ngx_uint_t             known;      /* to so many processes */
+    ngx_uint_t             asked;      /* by so many */
     ngx_uint_t             down;       /* of these */
     ngx_uint_t             limited;
     ngx_uint_t             answers;
@@ -58,8 +59,8 @@ static u_char *ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
 static u_char *ngx_http_chat_health_write_slots(u_char *p,
     ngx_chat_slot_t *slot);
 static u_char *ngx_http_chat_health_write_providers(u_char *p,
-    ngx_chat_slot_t *slot, ngx_array_t *providers, ngx_uint_t own);
-static void ngx_http_chat_health_sum_provider(ngx_chat_slot_t *slot,
+    ngx_chat_slot_t *slot, ngx_array_t *providers);
+static void ngx_http_chat_health_add_fillers(ngx_chat_slot_t *slot,
     ngx_str_t *name, ngx_http_chat_provider_sum_t *sum);
 static void ngx_http_chat_health_add_own(ngx_str_t *name,
     ngx_http_chat_provider_sum_t *sum);
@@ -376,8 +377,7 @@ ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
     p = ngx_sprintf(p, "], \"providers\": [");
 
     if (slot) {
-        p = ngx_http_chat_health_write_providers(p, slot, providers,
-                                                 state->off);
+        p = ngx_http_chat_health_write_providers(p, slot, providers);
     }
 
     p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"led\": %ui, "
@@ -429,7 +429,7 @@ ngx_http_chat_health_write_slots(u_char *p, ngx_chat_slot_t *slot)
 
 static u_char *
 ngx_http_chat_health_write_providers(u_char *p, ngx_chat_slot_t *slot,
-    ngx_array_t *providers, ngx_uint_t own)
+    ngx_array_t *providers)
 {
     const char                     *state;
     ngx_uint_t                      i;
@@ -440,21 +440,19 @@ ngx_http_chat_health_write_providers(u_char *p, ngx_chat_slot_t *slot,
 
     for (i = 0; i < providers->nelts; i++) {
 
-        /* where there is no filler */
+        ngx_memzero(&sum, sizeof(ngx_http_chat_provider_sum_t));
 
-        if (own) {
-            ngx_http_chat_health_add_own(&pv[i]->name, &sum);
+        ngx_http_chat_health_add_fillers(slot, &pv[i]->name, &sum);
+        ngx_http_chat_health_add_own(&pv[i]->name, &sum);
 
-        } else {
-            ngx_http_chat_health_sum_provider(slot, &pv[i]->name, &sum);
-        }
+        /* as long as one process asks it first, it is up */
 
-        /* as long as one filler asks it first, it is up */
-
-        if (sum.fillers == 0) {
+        if (sum.known == 0) {
             state = "unknown";
 
-        } else if (sum.down + sum.limited < sum.fillers) {
+        } else if (sum.down + sum.limited == 0
+                   || sum.down + sum.limited < sum.asked)
+        {
             state = "up";
 
         } else {
@@ -474,14 +472,12 @@ ngx_http_chat_health_write_providers(u_char *p, ngx_chat_slot_t *slot,
 
 
 static void
-ngx_http_chat_health_sum_provider(ngx_chat_slot_t *slot, ngx_str_t *name,
+ngx_http_chat_health_add_fillers(ngx_chat_slot_t *slot, ngx_str_t *name,
     ngx_http_chat_provider_sum_t *sum)
 {
     ngx_uint_t                  i, n;
     ngx_atomic_uint_t           key;
     ngx_chat_slot_provider_t   *pv;
-
-    ngx_memzero(sum, sizeof(ngx_http_chat_provider_sum_t));
 
     key = ngx_chat_scoreboard_provider_key(name);
 
@@ -515,8 +511,6 @@ ngx_http_chat_health_add_own(ngx_str_t *name, ngx_http_chat_provider_sum_t *sum)
     ngx_chat_peer_t           *peer;
     ngx_chat_slot_provider_t   pv;
 
-    ngx_memzero(sum, sizeof(ngx_http_chat_provider_sum_t));
-
     peer = ngx_chat_peers_find(ngx_http_chat_peers, name);
 
     if (peer) {
@@ -530,7 +524,8 @@ static void
 ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
     ngx_chat_slot_provider_t *pv)
 {
-    sum->fillers++;
+    sum->known++;
+    sum->asked += (pv->answers || pv->failures);
     sum->answers += pv->answers;
     sum->failures += pv->failures;
 

@@ -352,7 +352,7 @@ ngx_chat_lead_hold(ngx_chat_lead_t *lead)
     if (lead->replace) {
         ms = NGX_CHAT_LEAD_REPLACE;
 
-    } else if (lead->state == NGX_CHAT_LEAD_KEPT && lead->task.ttl) {
+    } else if (lead->slot && lead->task.ttl) {
         ms = NGX_CHAT_LEAD_HOLD;
 
     } else {
