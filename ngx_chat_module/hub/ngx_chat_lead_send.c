@@ -3,7 +3,7 @@
 
 
 /* at most so long, and so much, is gathered where nobody listens elsewhere */
-#define NGX_CHAT_LEAD_GATHER  200     /* ms */
+#define NGX_CHAT_LEAD_GATHER  400     /* ms */
 
 
 static ngx_int_t ngx_chat_lead_send_next(ngx_chat_lead_t *lead);

@@ -53,16 +53,16 @@ ut_plain(void)
     ut_ok(cl.len == 5, "a subscriber has it, too");
 
     ut_chunk(", ");
-    fake_loop_run(100);
+    fake_loop_run(200);
     ut_chunk("world");
     fake_loop_run(0);
 
     ut_ok(ut_has(st, "Hello") && cl.len == 12,
           "what follows is gathered for the filler, not for subscribers");
 
-    fake_loop_run(100);
+    fake_loop_run(200);
 
-    ut_ok(ut_has(st, "Hello, world"), "it is sent after 200 ms");
+    ut_ok(ut_has(st, "Hello, world"), "it is sent after 400 ms");
 
     fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
     fake_lane_answer(st, NGX_CHAT_LANE_LISTENERS, "\1\0\0\0", 4);
