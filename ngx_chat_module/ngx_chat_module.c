@@ -448,6 +448,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     fcf->resolver = chmcf->resolver;
     fcf->processes = chmcf->processes;
     fcf->concurrency = chmcf->concurrency;
+    fcf->generations = chmcf->processes * chmcf->concurrency;
     fcf->scoreboard = chmcf->scoreboard;
 
     /* before the hub: the first filler is forked from a clean process */

@@ -234,9 +234,14 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
     /* a task that cannot be claimed here is left for another filler */
 
     if (!ngx_chat_redis_up(consumer->rd)
-        || !ngx_chat_redis_up(jobs->store.redis)
-        || jobs->running >= jobs->conf->concurrency)
+        || !ngx_chat_redis_up(jobs->store.redis))
     {
+        return;
+    }
+
+    n = ngx_chat_jobs_get_room(jobs);
+
+    if (n == 0) {
         return;
     }
 
@@ -251,7 +256,6 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
                              ngx_chat_consumer_pending_handler, consumer);
 
     } else {
-        n = jobs->conf->concurrency - jobs->running;
         n = ngx_min(n, consumer->page);
 
         ngx_log_debug2(NGX_LOG_DEBUG_CORE, consumer->log, 0,
@@ -396,7 +400,7 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
 
     jobs = consumer->jobs;
 
-    while (all || jobs->running < jobs->conf->concurrency) {
+    while (all || ngx_chat_jobs_get_room(jobs)) {
 
         rc = ngx_chat_store_task_take(page, &task);
 

@@ -22,6 +22,15 @@
 #define NGX_CHAT_CONSUMER_TAKEOVERS     3
 
 
+/* a queue, and what is under way about it */
+typedef struct {
+    ngx_chat_consumer_maintenance_t  *mt;
+    ngx_chat_queue_e                  queue;
+    ngx_chat_call_t                  *scan;
+    ngx_chat_call_t                  *touch;
+} ngx_chat_consumer_maintenance_queue_t;
+
+
 struct ngx_chat_consumer_maintenance_s {
     ngx_chat_consumer_t      *consumer;
     ngx_chat_jobs_t          *jobs;
@@ -32,29 +41,29 @@ struct ngx_chat_consumer_maintenance_s {
 
     ngx_str_t                 name;        /* of the consumer: our token */
 
-    ngx_chat_call_t          *scan;
-    ngx_chat_call_t          *touch;
     ngx_chat_call_t          *length;
 
     ngx_event_t               tick;
     ngx_event_t               claimed;     /* an early touch */
     ngx_uint_t                ticks;
 
-    ngx_str_t                *entries;     /* to be touched */
-    ngx_uint_t                max;
     ngx_uint_t                takeovers;   /* scans left for predecessor's */
     ngx_uint_t                queued;
+
+    ngx_chat_consumer_maintenance_queue_t  queues[NGX_CHAT_QUEUES];
 };
 
 
 static void ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev);
 static void ngx_chat_consumer_maintenance_scan(
-    ngx_chat_consumer_maintenance_t *mt);
+    ngx_chat_consumer_maintenance_queue_t *q);
 static void ngx_chat_consumer_maintenance_scan_handler(void *data,
     ngx_int_t rc, ngx_chat_task_page_t *page);
 static void ngx_chat_consumer_maintenance_claimed_handler(ngx_event_t *ev);
-static void ngx_chat_consumer_maintenance_touch(
+static void ngx_chat_consumer_maintenance_touch_all(
     ngx_chat_consumer_maintenance_t *mt);
+static void ngx_chat_consumer_maintenance_touch(
+    ngx_chat_consumer_maintenance_queue_t *q);
 static void ngx_chat_consumer_maintenance_touch_handler(void *data,
     ngx_int_t rc);
 static void ngx_chat_consumer_maintenance_length_handler(void *data,
@@ -70,6 +79,7 @@ ngx_chat_consumer_maintenance_t *
 ngx_chat_consumer_maintenance_start(ngx_chat_consumer_t *consumer,
     ngx_chat_jobs_t *jobs, ngx_log_t *log)
 {
+    ngx_uint_t                        i;
     ngx_chat_consumer_maintenance_t  *mt;
 
     mt = ngx_calloc(sizeof(ngx_chat_consumer_maintenance_t), log);
@@ -85,13 +95,9 @@ ngx_chat_consumer_maintenance_start(ngx_chat_consumer_t *consumer,
     mt->name.data = jobs->token;
     mt->name.len = NGX_CHAT_TOKEN_LEN;
 
-    /* tasks of a read may come on top of those that a scan has found */
-
-    mt->max = 2 * jobs->conf->concurrency;
-    mt->entries = ngx_alloc(mt->max * sizeof(ngx_str_t), log);
-    if (mt->entries == NULL) {
-        ngx_free(mt);
-        return NULL;
+    for (i = 0; i < NGX_CHAT_QUEUES; i++) {
+        mt->queues[i].mt = mt;
+        mt->queues[i].queue = (ngx_chat_queue_e) i;
     }
 
     if (jobs->predecessor.len) {
@@ -125,7 +131,7 @@ ngx_chat_consumer_maintenance_take_over(ngx_chat_consumer_maintenance_t *mt,
 
     mt->takeovers = NGX_CHAT_CONSUMER_TAKEOVERS;
 
-    ngx_chat_consumer_maintenance_scan(mt);
+    ngx_chat_consumer_maintenance_scan(&mt->queues[NGX_CHAT_QUEUE_TASKS]);
 }
 
 
@@ -147,7 +153,7 @@ ngx_chat_consumer_maintenance_queued(ngx_chat_consumer_maintenance_t *mt)
 static void
 ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                        n;
+    ngx_uint_t                        i, n, sweep;
     ngx_chat_store_t                 *st;
     ngx_chat_consumer_maintenance_t  *mt;
 
@@ -159,15 +165,28 @@ ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
     n = mt->ticks++;
 
     if (n % NGX_CHAT_CONSUMER_TOUCH_TICKS == 0) {
-        ngx_chat_consumer_maintenance_touch(mt);
+        ngx_chat_consumer_maintenance_touch_all(mt);
     }
 
     if (ngx_chat_consumer_is_draining(mt->consumer)) {
         return;
     }
 
-    if (mt->takeovers || n % NGX_CHAT_CONSUMER_SCAN_TICKS == 0) {
-        ngx_chat_consumer_maintenance_scan(mt);
+    sweep = (n % NGX_CHAT_CONSUMER_SWEEP_TICKS
+             == NGX_CHAT_CONSUMER_SWEEP_TICKS / 2);
+
+    for (i = 0; i < NGX_CHAT_QUEUES; i++) {
+
+        if (n % NGX_CHAT_CONSUMER_SCAN_TICKS == 0
+            || (mt->takeovers && i == NGX_CHAT_QUEUE_TASKS))
+        {
+            ngx_chat_consumer_maintenance_scan(&mt->queues[i]);
+        }
+
+        if (sweep) {
+            (void) ngx_chat_store_tasks_sweep(st, mt->queues[i].queue,
+                         ngx_chat_consumer_maintenance_sweep_handler, mt);
+        }
     }
 
     if (n % NGX_CHAT_CONSUMER_LENGTH_TICKS == 0 && mt->length == NULL) {
@@ -175,33 +194,38 @@ ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
                          ngx_chat_consumer_maintenance_length_handler, mt);
     }
 
-    if (n % NGX_CHAT_CONSUMER_SWEEP_TICKS == NGX_CHAT_CONSUMER_SWEEP_TICKS / 2)
-    {
-        (void) ngx_chat_store_tasks_sweep(st, NGX_CHAT_QUEUE_TASKS,
-                         ngx_chat_consumer_maintenance_sweep_handler, mt);
-    }
-
     ngx_chat_consumer_resume(mt->consumer);
 }
 
 
-/* looks for the predecessor's entries, then for those of any dead filler */
+/*
+ * Looks for the predecessor's entries, then for those of any dead filler.  Led
+ * ones wait for the latter: their workers live, and come to another filler.
+ */
 
 static void
-ngx_chat_consumer_maintenance_scan(ngx_chat_consumer_maintenance_t *mt)
+ngx_chat_consumer_maintenance_scan(ngx_chat_consumer_maintenance_queue_t *q)
 {
-    ngx_uint_t        n;
-    ngx_str_t        *owner;
-    ngx_msec_t        idle;
-    ngx_chat_jobs_t  *jobs;
+    ngx_uint_t                        n;
+    ngx_str_t                        *owner;
+    ngx_msec_t                        idle;
+    ngx_chat_jobs_t                  *jobs;
+    ngx_chat_consumer_maintenance_t  *mt;
 
+    mt = q->mt;
     jobs = mt->jobs;
 
-    if (mt->scan || jobs->running >= jobs->conf->concurrency) {
+    if (q->scan) {
         return;
     }
 
-    if (mt->takeovers) {
+    n = ngx_chat_jobs_get_room(jobs);
+
+    if (n == 0) {
+        return;
+    }
+
+    if (mt->takeovers && q->queue == NGX_CHAT_QUEUE_TASKS) {
         owner = &jobs->predecessor;
         idle = 0;
 
@@ -212,16 +236,15 @@ ngx_chat_consumer_maintenance_scan(ngx_chat_consumer_maintenance_t *mt)
 
     /* more than may run, since not all can be claimed */
 
-    n = jobs->conf->concurrency - jobs->running;
     n = ngx_max(n, NGX_CHAT_CONSUMER_PAGE);
 
-    ngx_log_debug3(NGX_LOG_DEBUG_CORE, mt->log, 0,
-                   "chat tasks scan of:\"%V\" max:%ui takeovers:%ui",
-                   owner, n, mt->takeovers);
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, mt->log, 0,
+                   "chat tasks scan queue:%ui of:\"%V\" max:%ui takeovers:%ui",
+                   (ngx_uint_t) q->queue, owner, n, mt->takeovers);
 
-    mt->scan = ngx_chat_store_tasks_find_idle(&jobs->store,
-                         NGX_CHAT_QUEUE_TASKS, owner, idle, n,
-                         ngx_chat_consumer_maintenance_scan_handler, mt);
+    q->scan = ngx_chat_store_tasks_find_idle(&jobs->store, q->queue, owner,
+                         idle, n, ngx_chat_consumer_maintenance_scan_handler,
+                         q);
 }
 
 
@@ -229,11 +252,13 @@ static void
 ngx_chat_consumer_maintenance_scan_handler(void *data, ngx_int_t rc,
     ngx_chat_task_page_t *page)
 {
-    ngx_chat_consumer_maintenance_t *mt = data;
+    ngx_chat_consumer_maintenance_queue_t *q = data;
 
-    ngx_uint_t  started;
+    ngx_uint_t                        started;
+    ngx_chat_consumer_maintenance_t  *mt;
 
-    mt->scan = NULL;
+    mt = q->mt;
+    q->scan = NULL;
 
     if (ngx_chat_consumer_is_draining(mt->consumer) || rc == NGX_ERROR) {
         return;
@@ -250,7 +275,9 @@ ngx_chat_consumer_maintenance_scan_handler(void *data, ngx_int_t rc,
 
     /* entries that were left, or failed to start, need another scan */
 
-    if (mt->takeovers && rc != NGX_AGAIN && rc != NGX_ERROR) {
+    if (mt->takeovers && q->queue == NGX_CHAT_QUEUE_TASKS
+        && rc != NGX_AGAIN && rc != NGX_ERROR)
+    {
         mt->takeovers--;
     }
 
@@ -265,39 +292,65 @@ ngx_chat_consumer_maintenance_scan_handler(void *data, ngx_int_t rc,
 static void
 ngx_chat_consumer_maintenance_claimed_handler(ngx_event_t *ev)
 {
-    ngx_chat_consumer_maintenance_touch(ev->data);
+    ngx_chat_consumer_maintenance_touch_all(ev->data);
 }
 
 
 static void
-ngx_chat_consumer_maintenance_touch(ngx_chat_consumer_maintenance_t *mt)
+ngx_chat_consumer_maintenance_touch_all(ngx_chat_consumer_maintenance_t *mt)
 {
-    ngx_uint_t  n;
+    ngx_uint_t  i;
 
-    if (mt->touch) {
+    for (i = 0; i < NGX_CHAT_QUEUES; i++) {
+        ngx_chat_consumer_maintenance_touch(&mt->queues[i]);
+    }
+}
+
+
+static void
+ngx_chat_consumer_maintenance_touch(ngx_chat_consumer_maintenance_queue_t *q)
+{
+    ngx_str_t                        *entries;
+    ngx_uint_t                        n;
+    ngx_chat_jobs_t                  *jobs;
+    ngx_chat_consumer_maintenance_t  *mt;
+
+    mt = q->mt;
+    jobs = mt->jobs;
+
+    n = jobs->running + jobs->led;
+
+    if (q->touch || n == 0) {
         return;
     }
 
-    n = ngx_chat_job_entries(mt->jobs, mt->entries, mt->max);
-
-    if (n == 0) {
+    entries = ngx_alloc(n * sizeof(ngx_str_t), mt->log);
+    if (entries == NULL) {
         return;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_CORE, mt->log, 0, "chat tasks touch n:%ui", n);
+    n = ngx_chat_jobs_get_entries(jobs, q->queue, entries, n);
 
-    mt->touch = ngx_chat_store_tasks_keep(&mt->jobs->store,
-                         NGX_CHAT_QUEUE_TASKS, &mt->name, mt->entries, n,
-                         ngx_chat_consumer_maintenance_touch_handler, mt);
+    if (n) {
+        ngx_log_debug2(NGX_LOG_DEBUG_CORE, mt->log, 0,
+                       "chat tasks touch queue:%ui n:%ui",
+                       (ngx_uint_t) q->queue, n);
+
+        q->touch = ngx_chat_store_tasks_keep(&jobs->store, q->queue, &mt->name,
+                         entries, n,
+                         ngx_chat_consumer_maintenance_touch_handler, q);
+    }
+
+    ngx_free(entries);
 }
 
 
 static void
 ngx_chat_consumer_maintenance_touch_handler(void *data, ngx_int_t rc)
 {
-    ngx_chat_consumer_maintenance_t *mt = data;
+    ngx_chat_consumer_maintenance_queue_t *q = data;
 
-    mt->touch = NULL;
+    q->touch = NULL;
 }
 
 

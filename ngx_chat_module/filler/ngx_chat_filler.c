@@ -1,6 +1,7 @@
 
 #include "ngx_chat_filler.h"
 #include "ngx_chat_filler_private.h"
+#include "../lane/ngx_chat_lane_rendezvous.h"
 #include "../net/ngx_chat_resolver.h"
 
 
@@ -12,8 +13,10 @@ static ngx_int_t ngx_chat_filler_start(ngx_chat_filler_t *fl,
     ngx_socket_t control, u_char *token, ngx_str_t *predecessor);
 static void ngx_chat_filler_control_handler(ngx_event_t *rev);
 static void ngx_chat_filler_job_ended_handler(void *data);
+static void ngx_chat_filler_job_counted_handler(void *data);
 static void ngx_chat_filler_drained_handler(void *data);
 static void ngx_chat_filler_loop(ngx_chat_filler_t *fl);
+static ngx_uint_t ngx_chat_filler_has_nothing_left(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_terminate(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_drain(ngx_chat_filler_t *fl);
 static void ngx_chat_filler_exit(ngx_chat_filler_t *fl);
@@ -26,7 +29,8 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
 {
     ngx_chat_filler_t  *fl;
 
-    ngx_chat_filler_process_init(fcf, cycle, control);
+    ngx_chat_filler_process_init(fcf, cycle, control,
+                                 ngx_chat_lane_rendezvous_get_fd(number));
 
     fl = ngx_pcalloc(cycle->pool, sizeof(ngx_chat_filler_t));
     if (fl == NULL) {
@@ -82,10 +86,12 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
     fl->jobs.conf = fl->conf;
     fl->jobs.log = log;
     fl->jobs.ended = ngx_chat_filler_job_ended_handler;
+    fl->jobs.counted = ngx_chat_filler_job_counted_handler;
     fl->jobs.data = fl;
     fl->jobs.predecessor = *predecessor;
     ngx_memcpy(fl->jobs.token, token, NGX_CHAT_TOKEN_LEN);
     ngx_queue_init(&fl->jobs.jobs);
+    ngx_queue_init(&fl->jobs.orphans);
 
     fl->jobs.curl = ngx_chat_curl_create(fl->conf->providers,
                                          fl->conf->concurrency,
@@ -119,6 +125,13 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
     fl->maintenance = ngx_chat_consumer_maintenance_start(fl->consumer,
                                                           &fl->jobs, log);
     if (fl->maintenance == NULL) {
+        return NGX_ERROR;
+    }
+
+    fl->lanes = ngx_chat_filler_lanes_start(&fl->jobs,
+                                  ngx_chat_lane_rendezvous_get_fd(fl->number),
+                                  log);
+    if (fl->lanes == NULL) {
         return NGX_ERROR;
     }
 
@@ -202,6 +215,20 @@ ngx_chat_filler_job_ended_handler(void *data)
 }
 
 
+/* other processes count with it: it is not left to the next pulse */
+
+static void
+ngx_chat_filler_job_counted_handler(void *data)
+{
+    ngx_chat_filler_t  *fl = data;
+
+    if (fl->slot) {
+        fl->slot->running = fl->jobs.running;
+        fl->slot->led = fl->jobs.led;
+    }
+}
+
+
 static void
 ngx_chat_filler_drained_handler(void *data)
 {
@@ -241,7 +268,7 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
             ngx_chat_filler_drain(fl);
         }
 
-        if (fl->drained && fl->jobs.running == 0) {
+        if (ngx_chat_filler_has_nothing_left(fl)) {
             ngx_chat_filler_exit(fl);
         }
 
@@ -253,6 +280,23 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
             ngx_reopen_files(fl->cycle, (ngx_uid_t) -1);
         }
     }
+}
+
+
+/*
+ * On TERM there is no waiting for generations that workers lead: the lane's end
+ * tells them, and they come to another filler.
+ */
+
+static ngx_uint_t
+ngx_chat_filler_has_nothing_left(ngx_chat_filler_t *fl)
+{
+    if (!fl->drained || fl->jobs.running) {
+        return 0;
+    }
+
+    return fl->terminating
+           || (fl->jobs.led == 0 && ngx_chat_filler_lanes_are_gone(fl->lanes));
 }
 
 
@@ -274,7 +318,8 @@ ngx_chat_filler_terminate(ngx_chat_filler_t *fl)
                                 fl);
     }
 
-    ngx_chat_job_give_back_all(&fl->jobs);
+    ngx_chat_filler_lanes_drain(fl->lanes);
+    ngx_chat_jobs_give_back(&fl->jobs);
 
     ngx_chat_filler_pulse_soon(fl);
 }
@@ -306,12 +351,13 @@ ngx_chat_filler_drain(ngx_chat_filler_t *fl)
 
     ngx_log_error(NGX_LOG_NOTICE, fl->cycle->log, 0,
                   "chat filler quits when its %ui generations have ended",
-                  fl->jobs.running);
+                  fl->jobs.running + fl->jobs.led);
 
     fl->draining = 1;
 
     ngx_setproctitle("chat filler process is shutting down");
 
+    ngx_chat_filler_lanes_drain(fl->lanes);
     ngx_chat_consumer_drain(fl->consumer, ngx_chat_filler_drained_handler, fl);
 }
 

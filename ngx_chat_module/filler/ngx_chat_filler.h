@@ -2,8 +2,8 @@
 /*
  * The chat filler, a process forked from a worker (its title is "nginx: chat
  * filler process"): takes tasks from the queue, asks providers, and writes the
- * generations.  It shares nothing with workers but Redis, the scoreboard and
- * the configuration.
+ * generations; it writes those that workers lead, too.  It shares nothing with
+ * workers but Redis, the scoreboard, the configuration, and a lane with each.
  */
 
 
@@ -27,7 +27,8 @@ typedef struct {
     ngx_array_t           *providers;    /* of ngx_chat_provider_t * */
     ngx_resolver_t        *resolver;     /* of http{}, or NULL */
     ngx_uint_t             processes;
-    ngx_uint_t             concurrency;
+    ngx_uint_t             concurrency;  /* of each */
+    ngx_uint_t             generations;  /* at once, of the instance */
     ngx_chat_scoreboard_t *scoreboard;
 } ngx_chat_filler_conf_t;
 

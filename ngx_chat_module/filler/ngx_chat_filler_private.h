@@ -13,6 +13,7 @@
 
 #include "ngx_chat_filler.h"
 #include "ngx_chat_consumer_maintenance.h"
+#include "ngx_chat_filler_lanes.h"
 
 #include <ngx_event.h>
 
@@ -25,6 +26,7 @@ typedef struct {
     ngx_chat_jobs_t                   jobs;
     ngx_chat_consumer_t              *consumer;
     ngx_chat_consumer_maintenance_t  *maintenance;
+    ngx_chat_filler_lanes_t          *lanes;
     ngx_uint_t                        number;  /* 0 to processes - 1 */
 
     ngx_event_t                       pulse;
@@ -43,11 +45,11 @@ typedef struct {
 
 
 /*
- * Separates the forked child from its worker: signals, event loop, files,
- * limits, title.  Exits if that fails.
+ * Separates the forked child from its worker: signals, event loop, files but
+ * for control and rendezvous, limits, title.  Exits if that fails.
  */
 void ngx_chat_filler_process_init(ngx_chat_filler_conf_t *fcf,
-    ngx_cycle_t *cycle, ngx_socket_t control);
+    ngx_cycle_t *cycle, ngx_socket_t control, ngx_socket_t rendezvous);
 
 /* the first pulse, and a timer for those that follow */
 void ngx_chat_filler_pulse_start(ngx_chat_filler_t *fl);

@@ -13,17 +13,17 @@
 static void ngx_chat_filler_process_detach(ngx_cycle_t *cycle);
 static void ngx_chat_filler_process_close_syslog(ngx_cycle_t *cycle);
 static void ngx_chat_filler_process_close_files(ngx_cycle_t *cycle,
-    ngx_socket_t control);
+    ngx_socket_t control, ngx_socket_t rendezvous);
 static int ngx_libc_cdecl ngx_chat_filler_process_compare_fds(const void *one,
     const void *two);
 static void ngx_chat_filler_process_reset(ngx_cycle_t *cycle);
 static ngx_uint_t ngx_chat_filler_process_set_limits(
-    ngx_chat_filler_conf_t *fcf, ngx_log_t *log);
+    ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle);
 
 
 void
 ngx_chat_filler_process_init(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
-    ngx_socket_t control)
+    ngx_socket_t control, ngx_socket_t rendezvous)
 {
     ngx_parent = ngx_pid;
     ngx_pid = ngx_getpid();
@@ -35,11 +35,11 @@ ngx_chat_filler_process_init(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
     ngx_exiting = 0;
 
     ngx_chat_filler_process_detach(cycle);
-    ngx_chat_filler_process_close_files(cycle, control);
+    ngx_chat_filler_process_close_files(cycle, control, rendezvous);
     ngx_chat_filler_process_reset(cycle);
 
     cycle->listening.nelts = 0;
-    cycle->connection_n = ngx_chat_filler_process_set_limits(fcf, cycle->log);
+    cycle->connection_n = ngx_chat_filler_process_set_limits(fcf, cycle);
 
     if (ngx_event_core_module.init_process(cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -113,13 +113,14 @@ ngx_chat_filler_process_close_syslog(ngx_cycle_t *cycle)
 
 
 /*
- * Closes everything but the standard files, the logs and control: an
- * inherited client connection would never end, an inherited listening socket
+ * Closes everything but the standard files, the logs, control and rendezvous:
+ * an inherited client connection would never end, an inherited listening socket
  * would keep its port.
  */
 
 static void
-ngx_chat_filler_process_close_files(ngx_cycle_t *cycle, ngx_socket_t control)
+ngx_chat_filler_process_close_files(ngx_cycle_t *cycle, ngx_socket_t control,
+    ngx_socket_t rendezvous)
 {
     ngx_uint_t        i, n;
     unsigned          next;
@@ -127,7 +128,7 @@ ngx_chat_filler_process_close_files(ngx_cycle_t *cycle, ngx_socket_t control)
     ngx_list_part_t  *part;
     ngx_open_file_t  *file;
 
-    n = 1;
+    n = 2;
 
     for (part = &cycle->open_files.part; part; part = part->next) {
         n += part->nelts;
@@ -140,6 +141,7 @@ ngx_chat_filler_process_close_files(ngx_cycle_t *cycle, ngx_socket_t control)
 
     n = 0;
     fds[n++] = control;
+    fds[n++] = rendezvous;
 
     for (part = &cycle->open_files.part; part; part = part->next) {
         file = part->elts;
@@ -224,14 +226,26 @@ ngx_chat_filler_process_reset(ngx_cycle_t *cycle)
  */
 
 static ngx_uint_t
-ngx_chat_filler_process_set_limits(ngx_chat_filler_conf_t *fcf, ngx_log_t *log)
+ngx_chat_filler_process_set_limits(ngx_chat_filler_conf_t *fcf,
+    ngx_cycle_t *cycle)
 {
-    ngx_uint_t     n, wanted;
-    struct rlimit  rlmt;
+    ngx_log_t        *log;
+    ngx_uint_t        n, extra, wanted;
+    struct rlimit     rlmt;
+    ngx_core_conf_t  *ccf;
+
+    log = cycle->log;
+
+    /* a lane to each worker, and to those of a configuration before */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    extra = NGX_CHAT_FILLER_EXTRA_CONNECTIONS
+            + 2 * (ngx_uint_t) ccf->worker_processes;
 
     /* a call, and a kept connection of an earlier one */
 
-    wanted = 2 * fcf->concurrency + NGX_CHAT_FILLER_EXTRA_CONNECTIONS;
+    wanted = 2 * fcf->concurrency + extra;
 
     if (getrlimit(RLIMIT_NOFILE, &rlmt) == -1) {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
@@ -251,8 +265,7 @@ ngx_chat_filler_process_set_limits(ngx_chat_filler_conf_t *fcf, ngx_log_t *log)
     }
 
     if (rlmt.rlim_cur < wanted) {
-        n = ngx_max(rlmt.rlim_cur, NGX_CHAT_FILLER_EXTRA_CONNECTIONS + 2)
-            - NGX_CHAT_FILLER_EXTRA_CONNECTIONS;
+        n = ngx_max(rlmt.rlim_cur, extra + 2) - extra;
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "chat filler: %uL open files are not enough for %ui "

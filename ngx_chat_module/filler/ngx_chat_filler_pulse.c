@@ -104,6 +104,7 @@ ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
 
     slot->pulse = ngx_time();
     slot->running = fl->jobs.running;
+    slot->led = fl->jobs.led;
     slot->queued = ngx_chat_consumer_maintenance_queued(fl->maintenance);
 
     redis = ngx_chat_redis_up(fl->jobs.store.redis)

@@ -3,45 +3,35 @@
 #include "ngx_chat_job_private.h"
 
 
-#define NGX_CHAT_JOB_SPARE  5000     /* ms, to write what came last */
+#define NGX_CHAT_JOB_SPARE       5000     /* ms, to write what came last */
+#define NGX_CHAT_JOB_CHUNK_LENS  (4 * 1024 * 1024)
 
 /* ms: an asker far from Redis begins to listen later than we to write */
-#define NGX_CHAT_JOB_GRACE  500
+#define NGX_CHAT_JOB_GRACE       500
 
 
-static ngx_chat_job_t *ngx_chat_job_create(ngx_chat_jobs_t *jobs,
-    ngx_chat_task_entry_t *task);
 static ngx_int_t ngx_chat_job_copy(ngx_chat_job_t *job,
     ngx_chat_task_entry_t *task);
-static ngx_int_t ngx_chat_job_claim(ngx_chat_job_t *job);
-static ngx_uint_t ngx_chat_job_is_alone(ngx_chat_job_t *job);
 static void ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
     ngx_chat_claimed_t *claimed);
-static void ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries);
-static void ngx_chat_job_ended_handler(ngx_chat_job_t *job,
-    ngx_chat_provider_result_t *result);
-static void ngx_chat_job_appended_handler(ngx_chat_job_t *job,
-    ngx_uint_t subscribers, ngx_uint_t stop);
+static void ngx_chat_job_run(ngx_chat_job_t *job,
+    ngx_chat_claimed_t *claimed);
 static void ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc);
 static void ngx_chat_job_broken_handler(ngx_chat_job_t *job, ngx_int_t rc);
 static void ngx_chat_job_lost_handler(ngx_chat_job_t *job);
-static void ngx_chat_job_done(ngx_chat_job_t *job);
+static void ngx_chat_job_done(ngx_chat_job_t *job,
+    ngx_chat_job_outcome_e outcome);
 static void ngx_chat_job_left_handler(void *data, ngx_int_t rc);
-static void ngx_chat_job_renewal_handler(ngx_event_t *ev);
-static void ngx_chat_job_set_abandoned(ngx_chat_job_t *job);
-static void ngx_chat_job_advance_renewal(ngx_chat_job_t *job);
+static void ngx_chat_job_event_handler(ngx_event_t *ev);
+static void ngx_chat_job_stop(ngx_chat_job_t *job);
+static void ngx_chat_job_count(ngx_chat_job_t *job, ngx_int_t n);
 static void ngx_chat_job_set_state(ngx_chat_job_t *job,
     ngx_chat_job_state_e state);
-static void ngx_chat_job_end(ngx_chat_job_t *job);
-static void ngx_chat_job_free(ngx_chat_job_t *job);
 static u_char *ngx_chat_job_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
 
 
 static const ngx_chat_job_ops_t  ngx_chat_job_ops = {
-    ngx_chat_job_write,
-    ngx_chat_job_ended_handler,
-    ngx_chat_job_appended_handler,
     ngx_chat_job_done,
     ngx_chat_job_lost_handler,
     ngx_chat_job_broken_handler,
@@ -53,31 +43,19 @@ static const ngx_chat_job_ops_t  ngx_chat_job_ops = {
 ngx_int_t
 ngx_chat_job_start(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
 {
-    ngx_queue_t     *q;
     ngx_chat_job_t  *job;
 
-    for (q = ngx_queue_head(&jobs->jobs);
-         q != ngx_queue_sentinel(&jobs->jobs);
-         q = ngx_queue_next(q))
-    {
-        job = ngx_queue_data(q, ngx_chat_job_t, queue);
-
-        if (job->task.queue == task->queue
-            && job->task.entry.len == task->entry.len
-            && ngx_memcmp(job->task.entry.data, task->entry.data,
-                          task->entry.len)
-               == 0)
-        {
-            return NGX_DECLINED;
-        }
+    if (ngx_chat_jobs_find_entry(jobs, task)) {
+        return NGX_DECLINED;
     }
 
-    job = ngx_chat_job_create(jobs, task);
+    job = ngx_chat_job_create(jobs, task, &ngx_chat_job_ask_source,
+                              NGX_CHAT_JOB_POOL);
     if (job == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_chat_job_prepare(job) != NGX_OK
+    if (ngx_chat_job_ask_prepare(job) != NGX_OK
         || ngx_chat_job_claim(job) != NGX_OK)
     {
         ngx_chat_job_free(job);
@@ -88,13 +66,14 @@ ngx_chat_job_start(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
 }
 
 
-static ngx_chat_job_t *
-ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
+ngx_chat_job_t *
+ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task,
+    const ngx_chat_job_source_t *source, size_t size)
 {
     ngx_pool_t      *pool;
     ngx_chat_job_t  *job;
 
-    pool = ngx_create_pool(4096, jobs->log);
+    pool = ngx_create_pool(size, jobs->log);
     if (pool == NULL) {
         return NULL;
     }
@@ -109,7 +88,8 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
     job->pool = pool;
     job->ident = -1;
     job->ops = &ngx_chat_job_ops;
-    job->give_back = jobs->leaving;
+    job->source = source;
+    job->why = "lost";
 
     if (ngx_chat_job_copy(job, task) != NGX_OK) {
         ngx_destroy_pool(pool);
@@ -122,12 +102,18 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task)
 
     job->lease.gen = task->gen;
 
-    job->renewal.handler = ngx_chat_job_renewal_handler;
-    job->renewal.data = job;
-    job->renewal.log = &job->log;
+    job->text.max = ngx_max(task->max_answer, 1);
+    job->chunk_lens.max = NGX_CHAT_JOB_CHUNK_LENS;
+
+    job->event.handler = ngx_chat_job_event_handler;
+    job->event.data = job;
+    job->event.log = &job->log;
+
+    ngx_chat_job_renewal_init(job);
 
     ngx_queue_insert_tail(&jobs->jobs, &job->queue);
-    jobs->running++;
+
+    ngx_chat_job_count(job, 1);
 
     return job;
 }
@@ -159,7 +145,7 @@ ngx_chat_job_copy(ngx_chat_job_t *job, ngx_chat_task_entry_t *task)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_chat_job_claim(ngx_chat_job_t *job)
 {
     u_char            *p;
@@ -178,16 +164,14 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
     lease->token_len = p - lease->token;
     lease->n = 0;
 
-    job->attempts = 0;
-    ngx_chat_job_name_attempt(job);
+    ngx_memzero(&claim, sizeof(ngx_chat_claim_t));
+
+    job->source->claim(job, &claim);
 
     claim.task = job->task.entry;
     claim.queue = job->task.queue;
-    claim.predecessor = jobs->predecessor;
-    claim.label = job->label;
-    claim.fill = 0;
-    claim.budget = job->conversation.failover.budget + NGX_CHAT_JOB_SPARE;
-    claim.alone = ngx_chat_job_is_alone(job);
+    claim.budget += NGX_CHAT_JOB_SPARE;
+    claim.alone = ngx_chat_jobs_is_alone(job);
 
     ngx_chat_job_set_state(job, NGX_CHAT_JOB_CLAIMING);
 
@@ -196,40 +180,6 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
                                       ngx_chat_job_claim_handler, job);
 
     return job->write ? NGX_OK : NGX_ERROR;
-}
-
-
-/*
- * Is the job alone in this process?  Of several that are claimed at the same
- * time the first is alone, or none ever would be.
- */
-
-static ngx_uint_t
-ngx_chat_job_is_alone(ngx_chat_job_t *job)
-{
-    ngx_uint_t       before;
-    ngx_queue_t     *q;
-    ngx_chat_job_t  *other;
-
-    before = 1;
-
-    for (q = ngx_queue_head(&job->jobs->jobs);
-         q != ngx_queue_sentinel(&job->jobs->jobs);
-         q = ngx_queue_next(q))
-    {
-        other = ngx_queue_data(q, ngx_chat_job_t, queue);
-
-        if (other == job) {
-            before = 0;
-            continue;
-        }
-
-        if (before || other->state == NGX_CHAT_JOB_RUNNING) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -243,15 +193,24 @@ ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
 
     if (rc == NGX_ABORT) {
         /* no claim will ever succeed: the clients end through check */
-        ngx_chat_job_done(job);
+        job->why = "error";
+        ngx_chat_job_done(job, NGX_CHAT_JOB_NOT_WRITTEN);
         return;
     }
 
     if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
-                      "chat generation is left for later: Redis cannot be "
-                      "reached");
+        if (job->task.entry.len) {
+            ngx_log_error(NGX_LOG_ERR, &job->log, 0,
+                          "chat generation is left for later: Redis cannot be "
+                          "reached");
 
+        } else {
+            ngx_log_error(NGX_LOG_ERR, &job->log, 0,
+                          "chat generation is not written: Redis cannot be "
+                          "reached");
+        }
+
+        job->why = "redis";
         ngx_chat_job_end(job);
         return;
     }
@@ -260,79 +219,51 @@ ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
                    "chat claim result:%ui tries:%ui",
                    (ngx_uint_t) claimed->result, claimed->tries);
 
-    if (claimed->result == NGX_CHAT_CLAIM_BUSY) {
+    switch (claimed->result) {
+
+    case NGX_CHAT_CLAIM_RUN:
+        ngx_chat_job_run(job, claimed);
+        return;
+
+    case NGX_CHAT_CLAIM_BUSY:
+        job->why = "busy";
         ngx_chat_job_end(job);
         return;
+
+    case NGX_CHAT_CLAIM_DUP:
+        job->why = "busy";
+        break;
+
+    case NGX_CHAT_CLAIM_DONE:
+        job->why = "ended";
+        break;
+
+    case NGX_CHAT_CLAIM_GONE:
+        job->why = "gone";
+        break;
     }
 
-    if (claimed->result != NGX_CHAT_CLAIM_RUN) {
-        ngx_chat_job_done(job);
-        return;
-    }
-
-    ngx_chat_job_run(job, claimed->tries);
+    ngx_chat_job_done(job, NGX_CHAT_JOB_NOT_WRITTEN);
 }
 
 
 static void
-ngx_chat_job_run(ngx_chat_job_t *job, ngx_uint_t tries)
+ngx_chat_job_run(ngx_chat_job_t *job, ngx_chat_claimed_t *claimed)
 {
-    if (tries > 1) {
+    if (claimed->tries > 1 && !job->source->led) {
         ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
-                      "chat generation is taken over, try %ui", tries);
+                      "chat generation is taken over, try %ui",
+                      claimed->tries);
     }
 
     ngx_chat_job_set_state(job, NGX_CHAT_JOB_RUNNING);
-    job->error = NGX_CHAT_E_NONE;
-    job->answered = 0;
-    job->broken = 0;
+
     job->no_retry = 0;
     job->no_subscribers = 0;
-    job->cancel = 0;
 
-    /* a claim has started it over in Redis already */
+    ngx_chat_job_renewal_start(job);
 
-    ngx_chat_job_start_over(job);
-    job->restart = 0;
-
-    ngx_add_timer(&job->renewal, NGX_CHAT_RENEWAL);
-
-    if (job->give_back) {
-        ngx_chat_job_write(job);
-        return;
-    }
-
-    ngx_chat_job_ask(job);
-}
-
-
-static void
-ngx_chat_job_ended_handler(ngx_chat_job_t *job,
-    ngx_chat_provider_result_t *result)
-{
-    job->result = *result;
-    job->error = result->error;
-    job->answered = (result->error == NGX_CHAT_E_NONE);
-
-    ngx_chat_job_write(job);
-}
-
-
-static void
-ngx_chat_job_appended_handler(ngx_chat_job_t *job, ngx_uint_t subscribers,
-    ngx_uint_t stop)
-{
-    if (subscribers) {
-        job->no_subscribers = 0;
-
-    } else {
-        ngx_chat_job_set_abandoned(job);
-    }
-
-    if (stop && !job->answered && job->error == NGX_CHAT_E_NONE) {
-        ngx_chat_job_stop_asking(job);
-        job->error = NGX_CHAT_E_STOPPED;
-    }
+    job->source->run(job, claimed);
 
     ngx_chat_job_write(job);
 }
@@ -343,14 +274,25 @@ ngx_chat_job_appended_handler(ngx_chat_job_t *job, ngx_uint_t subscribers,
 static void
 ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
 {
+    ngx_chat_store_t  *st;
+
     if (rc == NGX_OK) {
+        st = &job->jobs->store;
+
         ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
 
-        job->write = ngx_chat_store_tasks_give_back(&job->jobs->store,
-                                                    job->task.queue,
-                                                    &job->task.entry,
-                                                    ngx_chat_job_left_handler,
-                                                    job);
+        if (job->task.entry.len) {
+            job->write = ngx_chat_store_tasks_give_back(st, job->task.queue,
+                                                &job->task.entry,
+                                                ngx_chat_job_left_handler,
+                                                job);
+
+        } else {
+            job->write = ngx_chat_store_tasks_push(st, &job->task,
+                                                ngx_chat_job_left_handler,
+                                                job);
+        }
+
         if (job->write) {
             return;
         }
@@ -365,7 +307,7 @@ ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
 static void
 ngx_chat_job_broken_handler(ngx_chat_job_t *job, ngx_int_t rc)
 {
-    ngx_chat_job_stop_asking(job);
+    ngx_chat_job_stop(job);
 
     job->answered = 0;
     job->broken = 1;
@@ -404,11 +346,8 @@ ngx_chat_job_lost_handler(ngx_chat_job_t *job)
     ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
                   "chat generation was taken away or ended");
 
-    ngx_chat_job_stop_asking(job);
-
-    if (job->renewal.timer_set) {
-        ngx_del_timer(&job->renewal);
-    }
+    ngx_chat_job_stop(job);
+    ngx_chat_job_renewal_stop(job);
 
     if (job->lost || job->give_back) {
         ngx_chat_job_end(job);
@@ -424,20 +363,22 @@ ngx_chat_job_lost_handler(ngx_chat_job_t *job)
 
 
 static void
-ngx_chat_job_done(ngx_chat_job_t *job)
+ngx_chat_job_done(ngx_chat_job_t *job, ngx_chat_job_outcome_e outcome)
 {
-    ngx_chat_job_stop_asking(job);
-
-    if (job->renewal.timer_set) {
-        ngx_del_timer(&job->renewal);
-    }
+    ngx_chat_job_stop(job);
+    ngx_chat_job_renewal_stop(job);
 
     ngx_chat_job_set_state(job, NGX_CHAT_JOB_LEAVING);
 
-    job->write = ngx_chat_store_tasks_remove(&job->jobs->store,
+    job->source->over(job, outcome);
+
+    if (job->task.entry.len) {
+        job->write = ngx_chat_store_tasks_remove(&job->jobs->store,
                                              job->task.queue, &job->task.entry,
                                              NGX_CHAT_JOB_RETRY,
                                              ngx_chat_job_left_handler, job);
+    }
+
     if (job->write == NULL) {
         ngx_chat_job_end(job);
     }
@@ -455,120 +396,52 @@ ngx_chat_job_left_handler(void *data, ngx_int_t rc)
 }
 
 
+/* something came, and is in the job */
+
 static void
-ngx_chat_job_renewal_handler(ngx_event_t *ev)
+ngx_chat_job_event_handler(ngx_event_t *ev)
 {
-    ngx_chat_job_t  *job;
-
-    job = ev->data;
-
-    job->renew = 1;
-    job->cancel = (job->no_subscribers && job->task.cancel
-                   && ngx_current_msec - job->abandoned >= job->task.grace);
-
-    ngx_add_timer(&job->renewal, NGX_CHAT_RENEWAL);
-
-    if (!job->cancel) {
-        ngx_chat_job_advance_renewal(job);
-    }
-
-    ngx_chat_job_write(job);
+    ngx_chat_job_write(ev->data);
 }
 
 
 static void
-ngx_chat_job_set_abandoned(ngx_chat_job_t *job)
+ngx_chat_job_stop(ngx_chat_job_t *job)
 {
-    if (job->no_subscribers) {
-        return;
+    job->source->stop(job);
+
+    if (job->event.posted) {
+        ngx_delete_posted_event(&job->event);
     }
-
-    job->no_subscribers = 1;
-    job->abandoned = ngx_current_msec;
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &job->log, 0,
-                   "chat job has no subscribers, cancel:%ui",
-                   (ngx_uint_t) job->task.cancel);
-
-    ngx_chat_job_advance_renewal(job);
-}
-
-
-/* the renewal comes earlier where the grace is over before it */
-
-static void
-ngx_chat_job_advance_renewal(ngx_chat_job_t *job)
-{
-    ngx_msec_int_t  left;
-
-    if (!job->no_subscribers || !job->task.cancel || !job->renewal.timer_set) {
-        return;
-    }
-
-    left = (ngx_msec_int_t) (job->abandoned + job->task.grace
-                             - ngx_current_msec);
-    left = ngx_max(left, 0);
-
-    if (left < (ngx_msec_int_t) (job->renewal.timer.key - ngx_current_msec)) {
-        ngx_add_timer(&job->renewal, (ngx_msec_t) left);
-    }
-}
-
-
-ngx_uint_t
-ngx_chat_job_entries(ngx_chat_jobs_t *jobs, ngx_str_t *entries,
-    ngx_uint_t max)
-{
-    ngx_uint_t       n;
-    ngx_queue_t     *q;
-    ngx_chat_job_t  *job;
-
-    n = 0;
-
-    for (q = ngx_queue_head(&jobs->jobs);
-         q != ngx_queue_sentinel(&jobs->jobs) && n < max;
-         q = ngx_queue_next(q))
-    {
-        job = ngx_queue_data(q, ngx_chat_job_t, queue);
-
-        /* before the claim it may be another's, and after the end no one's */
-
-        if (job->state == NGX_CHAT_JOB_RUNNING) {
-            entries[n++] = job->task.entry;
-        }
-    }
-
-    return n;
 }
 
 
 void
-ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs)
+ngx_chat_job_set_source(ngx_chat_job_t *job,
+    const ngx_chat_job_source_t *source)
 {
-    ngx_queue_t     *q;
-    ngx_chat_job_t  *job;
+    ngx_chat_job_count(job, -1);
+    job->source = source;
+    ngx_chat_job_count(job, 1);
+}
 
-    jobs->leaving = 1;
 
-    q = ngx_queue_head(&jobs->jobs);
+static void
+ngx_chat_job_count(ngx_chat_job_t *job, ngx_int_t n)
+{
+    ngx_chat_jobs_t  *jobs;
 
-    while (q != ngx_queue_sentinel(&jobs->jobs)) {
-        job = ngx_queue_data(q, ngx_chat_job_t, queue);
-        q = ngx_queue_next(q);
+    jobs = job->jobs;
 
-        if (job->answered || job->error != NGX_CHAT_E_NONE) {
-            /* the job is about to end by itself */
-            continue;
-        }
+    if (job->source->led) {
+        jobs->led += n;
 
-        ngx_chat_job_stop_asking(job);
+    } else {
+        jobs->running += n;
+    }
 
-        job->give_back = 1;
-
-        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, &job->log, 0,
-                       "chat job is given back");
-
-        ngx_chat_job_write(job);
+    if (jobs->counted) {
+        jobs->counted(jobs->data);
     }
 }
 
@@ -584,7 +457,7 @@ ngx_chat_job_set_state(ngx_chat_job_t *job, ngx_chat_job_state_e state)
 }
 
 
-static void
+void
 ngx_chat_job_end(ngx_chat_job_t *job)
 {
     ngx_chat_jobs_t  *jobs;
@@ -599,22 +472,23 @@ ngx_chat_job_end(ngx_chat_job_t *job)
 }
 
 
-static void
+void
 ngx_chat_job_free(ngx_chat_job_t *job)
 {
-    ngx_chat_job_stop_asking(job);
+    ngx_chat_job_stop(job);
+    ngx_chat_job_renewal_stop(job);
+
+    job->source->over(job, NGX_CHAT_JOB_NOT_WRITTEN);
 
     ngx_chat_call_cancel(job->write);
-
-    if (job->renewal.timer_set) {
-        ngx_del_timer(&job->renewal);
-    }
+    ngx_chat_call_cancel(job->insure);
 
     ngx_chat_bytes_free(&job->text);
     ngx_chat_bytes_free(&job->chunk_lens);
 
     ngx_queue_remove(&job->queue);
-    job->jobs->running--;
+
+    ngx_chat_job_count(job, -1);
 
     ngx_destroy_pool(job->pool);
 }

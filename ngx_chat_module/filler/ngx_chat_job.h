@@ -1,9 +1,12 @@
 
 /*
- * A generation's job, a state machine: claim, call the provider, append
- * what comes (one append in flight, the next carries what came meanwhile),
- * finish or fail, and be done with the task.  The lease is renewed while the
- * provider is silent.
+ * A generation's job, a state machine: claim, append the texts that come (one
+ * append in flight, the next carries what came meanwhile), finish or fail, and
+ * be done with the task.  The lease is renewed while no text comes.
+ *
+ * Texts have one of two sources: the job asks providers by itself, or a worker
+ * that leads the generation sends them over a lane.  Such a job of the latter
+ * kind becomes one of the former if its worker is lost.
  */
 
 
@@ -28,13 +31,20 @@ typedef struct {
     ngx_chat_curl_t         *curl;
     ngx_array_t             *peers;      /* of ngx_chat_peer_t */
     ngx_queue_t              jobs;       /* of ngx_chat_job_t */
-    ngx_uint_t               running;
+    ngx_queue_t              orphans;    /* may yet be led again */
+    ngx_uint_t               running;    /* jobs that ask providers */
+    ngx_uint_t               led;        /* jobs that workers lead */
     uint64_t                 serial;     /* the next job's number */
     u_char                   token[NGX_CHAT_TOKEN_LEN];
     ngx_str_t                predecessor;
+    time_t                   uninsured;  /* when that was last logged */
 
     /* a job has ended: there is room for another task */
     void                   (*ended)(void *data);
+
+    /* running or led is another one */
+    void                   (*counted)(void *data);
+
     void                    *data;
     ngx_log_t               *log;
 
@@ -49,12 +59,21 @@ typedef struct {
 ngx_int_t ngx_chat_job_start(ngx_chat_jobs_t *jobs,
     ngx_chat_task_entry_t *task);
 
-/* the queue entries of all jobs that were claimed, for keeping them ours */
-ngx_uint_t ngx_chat_job_entries(ngx_chat_jobs_t *jobs, ngx_str_t *entries,
-    ngx_uint_t max);
+/*
+ * How many more jobs may ask providers: as many as this filler runs at once,
+ * and as the instance does with its workers.
+ */
+ngx_uint_t ngx_chat_jobs_get_room(ngx_chat_jobs_t *jobs);
 
-/* gives back what runs and what comes; each job ends by itself soon after */
-void ngx_chat_job_give_back_all(ngx_chat_jobs_t *jobs);
+/* entries in a queue of jobs that were claimed, for keeping them ours */
+ngx_uint_t ngx_chat_jobs_get_entries(ngx_chat_jobs_t *jobs,
+    ngx_chat_queue_e queue, ngx_str_t *entries, ngx_uint_t max);
+
+/*
+ * Gives back what runs and what comes, but for what workers lead; each job ends
+ * by itself soon after.
+ */
+void ngx_chat_jobs_give_back(ngx_chat_jobs_t *jobs);
 
 
 #endif /* _NGX_CHAT_JOB_H_INCLUDED_ */

@@ -1,9 +1,13 @@
 
 /*
  * A job as its parts see it: ngx_chat_job.c is the state machine and calls the
- * others, which report to it: ngx_chat_job_ask.c converses with providers,
- * ngx_chat_job_candidates.c says which of them may be asked,
- * ngx_chat_job_write.c brings what came into Redis.
+ * others, which report to it.  Its texts come from a source:
+ * ngx_chat_job_ask.c converses with providers, ngx_chat_job_candidates.c says
+ * which of them may be asked; ngx_chat_job_led.c takes what a worker sends, and
+ * ngx_chat_job_orphan.c decides what follows when there is no worker any more.
+ * ngx_chat_job_write.c brings what came into Redis, ngx_chat_job_renewal.c does
+ * what is due by the clock, ngx_chat_job_insure.c queues a led job's task, and
+ * ngx_chat_jobs.c knows all of them.
  *
  * A function that may end the job is the last thing its caller does.
  */
@@ -13,7 +17,7 @@
 #define _NGX_CHAT_JOB_PRIVATE_H_INCLUDED_
 
 
-#include "ngx_chat_job.h"
+#include "ngx_chat_job_source.h"
 #include "../provider/ngx_chat_conversation.h"
 #include "../codec/ngx_chat_bytes.h"
 
@@ -22,6 +26,12 @@
 
 /* how long a command is repeated: who cannot write for so long is replaced */
 #define NGX_CHAT_JOB_RETRY  (NGX_CHAT_LEASE + NGX_CHAT_MARGIN)
+
+/* of a job that asks: a pool with room for the conversation */
+#define NGX_CHAT_JOB_POOL   4096
+
+
+typedef struct ngx_chat_job_led_s  ngx_chat_job_led_t;
 
 
 typedef enum {
@@ -33,19 +43,9 @@ typedef enum {
 
 /* reports to the state machine; each may end the job */
 typedef struct {
-    /* a text came, and is in the job */
-    void                     (*text)(ngx_chat_job_t *job);
-
-    /* of the conversation: the answer is whole, or the last error */
-    void                     (*ended)(ngx_chat_job_t *job,
-                                 ngx_chat_provider_result_t *result);
-
-    /* subscribers: how many got it; stop: a client has asked for the end */
-    void                     (*appended)(ngx_chat_job_t *job,
-                                 ngx_uint_t subscribers, ngx_uint_t stop);
-
-    /* the generation has ended */
-    void                     (*done)(ngx_chat_job_t *job);
+    /* the generation has ended, or the entry is of no use */
+    void                     (*done)(ngx_chat_job_t *job,
+                                 ngx_chat_job_outcome_e outcome);
 
     /* the lease is not ours any more */
     void                     (*lost)(ngx_chat_job_t *job);
@@ -73,18 +73,21 @@ struct ngx_chat_job_s {
     ngx_queue_t                queue;
     ngx_log_t                  log;
     ngx_chat_job_state_e       state;
-    ngx_chat_task_entry_t      task;
+    ngx_chat_task_entry_t      task;       /* entry: empty if in no queue */
     ngx_chat_lease_t           lease;
+    const char                *why;        /* not written */
 
-    /* of the attempt being written: "<token>.<how many>" */
+    /* of the attempt that is being written, or of the one to come */
     ngx_str_t                  label;
-    ngx_uint_t                 attempts;
+    ngx_uint_t                 attempts;   /* of a job that asks */
     u_char                     label_buf[NGX_CHAT_LABEL_LEN];
 
-    /* the providers' side */
-    ngx_chat_conversation_t    conversation;
-    ngx_chat_provider_result_t  result;     /* once answered */
-    ngx_event_t                event;      /* posted: a text came */
+    /* the source */
+    const ngx_chat_job_source_t  *source;
+    ngx_chat_conversation_t   *conversation;  /* NULL: providers not asked */
+    ngx_chat_job_led_t        *led;        /* NULL: never was */
+    ngx_chat_job_answer_t      answer;     /* once answered */
+    ngx_event_t                event;      /* posted: something came */
 
     /* the answer: the text in one piece, and the length of each chunk */
     ngx_chat_bytes_t           text;
@@ -93,6 +96,8 @@ struct ngx_chat_job_s {
     /* Redis' side */
     ngx_uint_t                 next;       /* the first chunk not sent */
     size_t                     offset;     /* where it begins in text */
+    size_t                     skip;       /* bytes to come that are there */
+    ngx_chat_call_t           *insure;     /* in flight */
     ngx_event_t                renewal;
     ngx_msec_t                 abandoned;  /* no_subscribers since then */
 
@@ -108,31 +113,81 @@ struct ngx_chat_job_s {
     unsigned                   cancel:1;   /* to be asked about that */
     unsigned                   give_back:1;
     unsigned                   lost:1;     /* once already */
+    unsigned                   entered:1;  /* task.entry is not in Redis yet */
+    unsigned                   uninsured:1;  /* till the next renewal */
+    unsigned                   stray:1;    /* the source is to settle it */
 };
 
 
 /*
- * Adds the task's providers that are known here to the conversation; none is
- * no error, but logged.
+ * ngx_chat_job.c: a job with a copy of the task, not claimed yet, in a pool
+ * that begins with this size; NULL: no memory
  */
-void ngx_chat_job_add_candidates(ngx_chat_job_t *job);
+ngx_chat_job_t *ngx_chat_job_create(ngx_chat_jobs_t *jobs,
+    ngx_chat_task_entry_t *task, const ngx_chat_job_source_t *source,
+    size_t size);
+
+/* with a new token; NGX_OK, NGX_ERROR: no memory */
+ngx_int_t ngx_chat_job_claim(ngx_chat_job_t *job);
+
+/* goes on with another source */
+void ngx_chat_job_set_source(ngx_chat_job_t *job,
+    const ngx_chat_job_source_t *source);
+
+/* without and with a report to the owner of all jobs */
+void ngx_chat_job_free(ngx_chat_job_t *job);
+void ngx_chat_job_end(ngx_chat_job_t *job);
 
 
-/* the conversation, not begun yet; NGX_OK, NGX_ERROR: no memory */
-ngx_int_t ngx_chat_job_prepare(ngx_chat_job_t *job);
+/* ngx_chat_job_ask.c: the conversation; NGX_OK, NGX_ERROR: no memory */
+ngx_int_t ngx_chat_job_ask_prepare(ngx_chat_job_t *job);
 
-/* asks the providers from the start; nothing is reported inside */
-void ngx_chat_job_ask(ngx_chat_job_t *job);
-
-/* forgets the chunks; what clients have of them goes with a "processing" */
-void ngx_chat_job_start_over(ngx_chat_job_t *job);
-
-/* no more is expected from the providers; not from inside libcurl */
-void ngx_chat_job_stop_asking(ngx_chat_job_t *job);
+extern const ngx_chat_job_source_t  ngx_chat_job_ask_source;
 
 
-/* a label for the attempt that begins, which no other has */
-void ngx_chat_job_name_attempt(ngx_chat_job_t *job);
+/*
+ * ngx_chat_job_candidates.c: adds the task's providers that are known here to
+ * the conversation; none is no error, but logged
+ */
+void ngx_chat_job_candidates_add(ngx_chat_job_t *job);
+
+/* the time that they have for an answer, as far as is known here */
+ngx_msec_t ngx_chat_job_candidates_get_budget(ngx_chat_job_t *job);
+
+
+/*
+ * ngx_chat_job_renewal.c: the first renewal of the lease is due after its time,
+ * and so on
+ */
+void ngx_chat_job_renewal_init(ngx_chat_job_t *job);
+void ngx_chat_job_renewal_start(ngx_chat_job_t *job);
+void ngx_chat_job_renewal_stop(ngx_chat_job_t *job);
+
+/* nobody listens: when that has lasted, the job is to be cancelled */
+void ngx_chat_job_renewal_set_abandoned(ngx_chat_job_t *job);
+
+
+/*
+ * ngx_chat_job_insure.c: queues the task of a led job, unless it is; then
+ * ngx_chat_job_write() is called
+ */
+void ngx_chat_job_insure(ngx_chat_job_t *job);
+
+/* takes over a queue entry of the job's generation */
+void ngx_chat_job_insure_adopt(ngx_chat_job_t *job, ngx_chat_queue_e queue,
+    ngx_str_t *entry);
+
+
+/* ngx_chat_jobs.c: the one with this entry, or NULL */
+ngx_chat_job_t *ngx_chat_jobs_find_entry(ngx_chat_jobs_t *jobs,
+    ngx_chat_task_entry_t *task);
+
+/* a job without an entry for the same generation, or NULL */
+ngx_chat_job_t *ngx_chat_jobs_find_heir(ngx_chat_job_t *job);
+
+/* is the job alone in this process, of those that ask? */
+ngx_uint_t ngx_chat_jobs_is_alone(ngx_chat_job_t *job);
+
 
 /* does whatever is next, unless a command is in flight; may end the job */
 void ngx_chat_job_write(ngx_chat_job_t *job);

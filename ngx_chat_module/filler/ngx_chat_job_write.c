@@ -30,11 +30,12 @@ ngx_chat_job_write(ngx_chat_job_t *job)
         return;
     }
 
-    chunks = !job->broken
-             && (job->next < job->chunk_lens.len / sizeof(uint32_t)
-                 || (job->answered && job->restart));
-
     live = !job->answered && job->error == NGX_CHAT_E_NONE;
+
+    if (job->stray && live) {
+        job->source->settle(job);
+        return;
+    }
 
     if (job->cancel && live) {
         job->write = ngx_chat_job_cancel(job);
@@ -44,47 +45,37 @@ ngx_chat_job_write(ngx_chat_job_t *job)
         }
     }
 
+    chunks = !job->broken && job->skip == 0
+             && (job->next < job->chunk_lens.len / sizeof(uint32_t)
+                 || (job->answered && job->restart));
+
+    /* nothing ends while an entry is on its way to the queue */
+
+    live = live || job->insure;
+
     if (job->give_back && live) {
         job->write = ngx_chat_job_return(job);
 
-    } else if (chunks) {
+    } else if (chunks || (live && job->renew)) {
         job->write = ngx_chat_job_append(job);
+
+    } else if (live) {
+        return;
 
     } else if (job->error != NGX_CHAT_E_NONE) {
         job->write = ngx_chat_job_fail(job);
 
-    } else if (job->answered) {
-        job->write = ngx_chat_job_finish(job);
-
-    } else if (job->renew) {
-        job->write = ngx_chat_job_append(job);
-
     } else {
-        return;
+        job->write = ngx_chat_job_finish(job);
     }
 
     if (job->write == NULL) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
                       "chat generation is given up: Redis cannot be reached");
 
+        job->why = "redis";
         job->ops->given_up(job);
     }
-}
-
-
-void
-ngx_chat_job_name_attempt(ngx_chat_job_t *job)
-{
-    u_char            *p;
-    ngx_chat_lease_t  *lease;
-
-    lease = &job->lease;
-
-    p = ngx_sprintf(job->label_buf, "%*s.%ui", lease->token_len, lease->token,
-                    ++job->attempts);
-
-    job->label.data = job->label_buf;
-    job->label.len = p - job->label_buf;
 }
 
 
@@ -100,14 +91,18 @@ ngx_chat_job_append(ngx_chat_job_t *job)
     append.count = ngx_chat_job_take(job, &append);
 
     if (job->restart && (append.count || job->answered)) {
-        ngx_chat_job_name_attempt(job);
-
         append.label = job->label;
         job->restart = 0;
     }
 
     if (append.count) {
         job->sent_any = 1;
+    }
+
+    if (job->entered) {
+        append.task = job->task.entry;
+        append.queue = job->task.queue;
+        job->entered = 0;
     }
 
     append.renew = job->renew;
@@ -178,35 +173,32 @@ ngx_chat_job_append_handler(void *data, ngx_int_t rc, ngx_uint_t subscribers,
         return;
     }
 
-    job->ops->appended(job, subscribers, stop);
+    job->source->appended(job, subscribers, stop);
+
+    ngx_chat_job_write(job);
 }
 
 
 static ngx_chat_call_t *
 ngx_chat_job_finish(ngx_chat_job_t *job)
 {
-    ngx_str_t             *reason;
-    ngx_chat_finish_t      finish;
-    ngx_chat_provider_t   *pv;
-    ngx_chat_candidate_t  *candidate;
+    ngx_chat_finish_t       finish;
+    ngx_chat_job_answer_t  *answer;
 
-    candidate = ngx_chat_conversation_candidate(&job->conversation);
-
-    pv = candidate->peer->provider;
-    reason = &job->result.finish;
+    answer = &job->answer;
 
     finish.text.data = job->text.data;
     finish.text.len = job->text.len;
     finish.chunk_lens = (uint32_t *) job->chunk_lens.data;
     finish.count = job->chunk_lens.len / sizeof(uint32_t);
-    finish.finish = *reason;
-    finish.provider = pv->name;
-    finish.model = job->result.model.len ? job->result.model : pv->model;
-    finish.usage = job->result.usage;
+    finish.finish = answer->finish;
+    finish.provider = answer->provider;
+    finish.model = answer->model;
+    finish.usage = answer->usage;
     finish.ttl = 0;
 
-    if (job->text.len && !candidate->fp_mismatch
-        && ngx_chat_str_is(reason, "stop"))
+    if (job->text.len && !answer->foreign
+        && ngx_chat_str_is(&answer->finish, "stop"))
     {
         finish.ttl = job->task.ttl;
     }
@@ -229,7 +221,7 @@ ngx_chat_job_finish_handler(void *data, ngx_int_t rc)
     job->write = NULL;
 
     if (rc == NGX_OK) {
-        job->ops->done(job);
+        job->ops->done(job, NGX_CHAT_JOB_WRITTEN);
         return;
     }
 
@@ -262,7 +254,8 @@ ngx_chat_job_fail_handler(void *data, ngx_int_t rc)
     job->write = NULL;
 
     if (rc == NGX_OK) {
-        job->ops->done(job);
+        job->ops->done(job, job->broken ? NGX_CHAT_JOB_NOT_WRITTEN
+                                        : NGX_CHAT_JOB_WRITTEN);
         return;
     }
 
@@ -274,6 +267,7 @@ ngx_chat_job_fail_handler(void *data, ngx_int_t rc)
     ngx_log_error(NGX_LOG_ERR, &job->log, 0,
                   "chat generation is given up: Redis does not take its end");
 
+    job->why = "redis";
     job->ops->given_up(job);
 }
 
@@ -302,7 +296,7 @@ ngx_chat_job_cancel_handler(void *data, ngx_int_t rc)
         ngx_log_error(NGX_LOG_INFO, &job->log, 0,
                       "chat generation is cancelled: nobody listens");
 
-        job->ops->done(job);
+        job->ops->done(job, NGX_CHAT_JOB_CANCELLED);
         return;
     }
 
@@ -311,11 +305,9 @@ ngx_chat_job_cancel_handler(void *data, ngx_int_t rc)
         return;
     }
 
-    if (rc == NGX_AGAIN) {
-        job->no_subscribers = 0;
-    }
-
     /* somebody does, or Redis is down: what is to be written shows it */
+
+    job->source->heard(job, rc);
 
     ngx_chat_job_write(job);
 }
