@@ -8,10 +8,12 @@
 
 /*
  * ms that a completed event waits for the answer to be in the cache, where
- * whoever has seen it looks next; one that replaces a cached answer waits
- * longer, since that is what would be found
+ * whoever has seen it looks next, and bytes that may take another one; an
+ * answer that replaces a cached one waits longer, as that would be found
  */
 #define NGX_CHAT_LEAD_HOLD       25
+#define NGX_CHAT_LEAD_HOLD_RATE  4096
+#define NGX_CHAT_LEAD_HOLD_MAX   250
 #define NGX_CHAT_LEAD_REPLACE    1000
 
 
@@ -353,7 +355,9 @@ ngx_chat_lead_hold(ngx_chat_lead_t *lead)
         ms = NGX_CHAT_LEAD_REPLACE;
 
     } else if (lead->slot && lead->task.ttl) {
-        ms = NGX_CHAT_LEAD_HOLD;
+        ms = NGX_CHAT_LEAD_HOLD
+             + lead->channel->length / NGX_CHAT_LEAD_HOLD_RATE;
+        ms = ngx_min(ms, NGX_CHAT_LEAD_HOLD_MAX);
 
     } else {
         return 0;

@@ -26,6 +26,9 @@ $ROOT = POSIX::getcwd() . "/$ROOT" unless $ROOT =~ m!^/!;
 #     redis, broker            a Chat::Redis or a URL
 #     redis_down               error: questions do not get round Redis unless
 #                              a test is about that ('' for nginx's default)
+#     lead                     off: generations go through the queue unless a
+#                              test is about those that workers lead ('' for
+#                              nginx's default)
 #     provider                 a port, an object with port(), or a URL
 #     provider_lines           more lines in its block
 #     server, location         more lines in "server" and in "location = /chat"
@@ -79,7 +82,7 @@ sub conf {
     my ($self) = @_;
     my %o = (main => '', events => '', http => '', server => '',
              location => '', listen => '', provider_lines => '',
-             health => 'full', redis_down => 'error',
+             health => 'full', redis_down => 'error', lead => 'off',
              connections => 4096, %$self);
     my $load = $o{load} // ($ENV{CHAT_NGINX} ? ''
         : "load_module $ROOT/build/ngx_chat_module.so;");
@@ -99,6 +102,8 @@ sub conf {
 
     $stores .= "    chat_redis_down $o{redis_down};\n"
         if length($o{redis_down});
+
+    $stores .= "    chat_lead $o{lead};\n" if length($o{lead});
 
     if (defined $o{provider}) {
         my $url = ref($o{provider}) ? $o{provider}->port : $o{provider};
