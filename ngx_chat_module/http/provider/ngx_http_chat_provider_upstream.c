@@ -52,14 +52,14 @@ ngx_http_chat_provider_upstreams_create(ngx_conf_t *cf)
 
     for (i = 0; i < chmcf->locations.nelts; i++) {
 
-        if (!chlcf[i]->leads && chlcf[i]->cache
-            && chlcf[i]->redis_down != NGX_HTTP_CHAT_REDIS_DOWN_DIRECT
-            && !chmcf->redis_off)
+        if (!chlcf[i]->cache || chmcf->redis_off
+            || chlcf[i]->redis_down == NGX_HTTP_CHAT_REDIS_DOWN_DIRECT)
         {
+            chmcf->direct = 1;
+
+        } else if (!chlcf[i]->leads) {
             continue;
         }
-
-        chmcf->direct = 1;
 
         pvp = chlcf[i]->providers->elts;
         n = chlcf[i]->providers->nelts;
