@@ -38,6 +38,7 @@ struct ngx_chat_lane_set_s {
 };
 
 
+static ngx_uint_t ngx_chat_lane_slot_is_usable(ngx_chat_lane_slot_t *slot);
 static void ngx_chat_lane_set_offer(ngx_chat_lane_set_t *set,
     ngx_uint_t number);
 static void ngx_chat_lane_set_offer_later(ngx_chat_lane_set_t *set);
@@ -122,7 +123,7 @@ ngx_chat_lane_set_is_up(ngx_chat_lane_set_t *set)
 
     for (i = 0; i < set->n; i++) {
 
-        if (set->current[i] && set->current[i]->up) {
+        if (ngx_chat_lane_slot_is_usable(set->current[i])) {
             return 1;
         }
     }
@@ -142,7 +143,9 @@ ngx_chat_lane_set_take(ngx_chat_lane_set_t *set, uint32_t *stream)
     for (i = 0; i < set->n; i++) {
         slot = set->current[i];
 
-        if (slot && slot->up && (best == NULL || slot->taken < best->taken)) {
+        if (ngx_chat_lane_slot_is_usable(slot)
+            && (best == NULL || slot->taken < best->taken))
+        {
             best = slot;
         }
     }
@@ -164,6 +167,13 @@ ngx_chat_lane_set_take(ngx_chat_lane_set_t *set, uint32_t *stream)
     *stream = set->stream;
 
     return best;
+}
+
+
+static ngx_uint_t
+ngx_chat_lane_slot_is_usable(ngx_chat_lane_slot_t *slot)
+{
+    return slot && slot->up && !ngx_chat_lane_is_over();
 }
 
 

@@ -7,6 +7,9 @@
  *
  * A filler that drains says so: its lane stays for the generations on it, and
  * another one is offered to its successor.
+ *
+ * Once ngx_chat_lane_is_over() says so all lanes end, and no other is up: what
+ * was led is the fillers' then.
  */
 
 

@@ -355,15 +355,16 @@ ut_dies(void)
 
     (void) ut_worker_take(&w, 0);
     (void) ut_worker_take(&w, 1);
+    w.take_inside = 1;
 
     ut_side_free(&a);
     fake_socket_run(0);
     ut_side_ok(w.endings == 1 && w.taken[0].slot == NULL && w.taken[1].slot,
                "a filler dies: its generations end");
 
-    ut_side_ok(ngx_chat_lane_set_is_up(w.set) && ut_worker_take(&w, 0)
-               && w.taken[0].slot == w.taken[1].slot,
-               "a filler dies: there is another");
+    ut_side_ok(ngx_chat_lane_set_is_up(w.set) && w.took_inside == 1
+               && w.taken[UT_WORKER_TAKEN - 1].slot == w.taken[1].slot,
+               "a filler dies: the other is taken inside ended()");
 
     ut_worker_filler(&next, 0);
     ut_side_ok(w.ups == 3 && ut_worker_take(&w, 2) && w.taken[2].slot == w.slot,
@@ -598,21 +599,29 @@ ut_close_inside(void)
 static void
 ut_over(void)
 {
-    ut_side_t    f;
+    ut_side_t    a, b;
     ut_worker_t  w;
 
-    ut_worker_start(&w, 1);
-    ut_worker_filler(&f, 0);
+    ut_worker_start(&w, 2);
+    ut_worker_filler(&a, 0);
+    ut_worker_filler(&b, 1);
     (void) ut_worker_take(&w, 0);
+    w.take_inside = 1;
     fake_socket_run(2000);
 
     fake_socket_shutdown();
-    ut_side_free(&f);
+
+    ut_side_ok(w.endings == 2 && w.taken[0].slot == NULL
+               && w.took_inside == 0,
+               "the time of the process is over: no lane is in its place");
+
+    ut_side_free(&a);
+    ut_side_free(&b);
     fake_socket_run(10000);
 
-    ut_side_ok(w.endings == 1 && w.taken[0].slot == NULL
-               && !ut_worker_accept(&f, 0) && !ngx_chat_lane_set_is_up(w.set),
-               "the time of the process is over: no lane any more");
+    ut_side_ok(ut_worker_accept_fd(0) == -1 && ut_worker_accept_fd(1) == -1
+               && !ngx_chat_lane_set_is_up(w.set),
+               "the time of the process is over: none is offered");
 
     ut_worker_stop(&w);
 }

@@ -178,4 +178,8 @@ ut_worker_ended_handler(void *data, ngx_chat_lane_slot_t *slot)
     }
 
     ut_worker_release_all(w, slot);
+
+    if (w->take_inside) {
+        w->took_inside += ut_worker_take(w, UT_WORKER_TAKEN - 1);
+    }
 }

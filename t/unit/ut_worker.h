@@ -38,6 +38,8 @@ typedef struct {
 
     ngx_uint_t               close_inside;    /* ended() */
     ngx_uint_t               release_inside;  /* record(): all */
+    ngx_uint_t               take_inside;     /* ended(): the last place */
+    ngx_uint_t               took_inside;     /* so often with success */
 } ut_worker_t;
 
 
