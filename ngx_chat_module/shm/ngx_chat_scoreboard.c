@@ -387,6 +387,7 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
         slot = &sb->shared->slots[i];
 
         if (slot->pid && slot->running
+            && slot->state != NGX_CHAT_SLOT_DRAINING
             && !ngx_chat_scoreboard_is_dead(&slot->alive))
         {
             n += slot->running;

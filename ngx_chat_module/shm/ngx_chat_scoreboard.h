@@ -137,7 +137,8 @@ ngx_uint_t ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb);
 
 /*
  * Generations whose provider is asked now: those that workers lead and those
- * that run in fillers, of all processes that live.
+ * that run in fillers, of all processes that live.  A filler that drains does
+ * not count: its successor may have as many.
  */
 ngx_uint_t ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb);
 
