@@ -128,7 +128,7 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
-    fl->lanes = ngx_chat_filler_lanes_start(&fl->jobs,
+    fl->lanes = ngx_chat_filler_lanes_create(&fl->jobs,
                                   ngx_chat_lane_rendezvous_get_fd(fl->number),
                                   log);
     if (fl->lanes == NULL) {
@@ -266,6 +266,15 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 
         if (fl->quit && !fl->draining) {
             ngx_chat_filler_drain(fl);
+        }
+
+        /* workers that lead find a filler that can write, or none */
+
+        if (!fl->open && !fl->draining
+            && ngx_chat_redis_up(fl->jobs.store.redis))
+        {
+            fl->open = 1;
+            ngx_chat_filler_lanes_open(fl->lanes);
         }
 
         if (ngx_chat_filler_has_nothing_left(fl)) {

@@ -18,7 +18,7 @@ static void ngx_chat_filler_lanes_read_handler(ngx_event_t *rev);
 
 
 ngx_chat_filler_lanes_t *
-ngx_chat_filler_lanes_start(ngx_chat_jobs_t *jobs, ngx_socket_t rendezvous,
+ngx_chat_filler_lanes_create(ngx_chat_jobs_t *jobs, ngx_socket_t rendezvous,
     ngx_log_t *log)
 {
     ngx_connection_t         *c;
@@ -46,15 +46,16 @@ ngx_chat_filler_lanes_start(ngx_chat_jobs_t *jobs, ngx_socket_t rendezvous,
     c->write->log = log;
     c->read->handler = ngx_chat_filler_lanes_read_handler;
 
-    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        ngx_free_connection(c);
-        ngx_free(lanes);
-        return NULL;
-    }
-
     lanes->rendezvous = c;
 
     return lanes;
+}
+
+
+void
+ngx_chat_filler_lanes_open(ngx_chat_filler_lanes_t *lanes)
+{
+    ngx_chat_filler_lanes_read_handler(lanes->rendezvous->read);
 }
 
 

@@ -16,8 +16,11 @@ typedef struct ngx_chat_filler_lanes_s  ngx_chat_filler_lanes_t;
 
 
 /* rendezvous: where workers offer lanes to this filler; NULL: no memory */
-ngx_chat_filler_lanes_t *ngx_chat_filler_lanes_start(ngx_chat_jobs_t *jobs,
+ngx_chat_filler_lanes_t *ngx_chat_filler_lanes_create(ngx_chat_jobs_t *jobs,
     ngx_socket_t rendezvous, ngx_log_t *log);
+
+/* takes those that are offered from now on, or were before */
+void ngx_chat_filler_lanes_open(ngx_chat_filler_lanes_t *lanes);
 
 /* takes no more; workers close those that there are once they need them not */
 void ngx_chat_filler_lanes_drain(ngx_chat_filler_lanes_t *lanes);

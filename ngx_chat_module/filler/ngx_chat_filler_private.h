@@ -36,6 +36,7 @@ typedef struct {
     ngx_msec_t                        exit_by; /* while terminating */
 
     unsigned                          quit:1;  /* drain when possible, exit */
+    unsigned                          open:1;  /* to workers that lead */
     unsigned                          draining:1;
     unsigned                          drained:1;  /* no task can arrive */
     unsigned                          terminate:1;
