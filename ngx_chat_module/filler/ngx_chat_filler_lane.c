@@ -214,6 +214,11 @@ ngx_chat_filler_lane_pass(ngx_chat_job_t *job, ngx_chat_lane_type_e type,
         ngx_chat_job_led_idle(job);
         return NGX_OK;
 
+    case NGX_CHAT_LANE_HAND_OVER:
+
+        ngx_chat_job_led_hand_over(job);
+        return NGX_OK;
+
     default:
 
         return NGX_ERROR;

@@ -530,5 +530,30 @@ ngx_chat_job_led_leave(ngx_chat_job_t *job)
         return;
     }
 
-    ngx_chat_job_orphan_start(job);
+    ngx_chat_job_orphan_start(job, NGX_CHAT_JOB_ORPHAN_WAIT);
+}
+
+
+void
+ngx_chat_job_led_hand_over(ngx_chat_job_t *job)
+{
+    ngx_chat_job_led_t      *led;
+    ngx_chat_job_report_pt   report;
+
+    if (ngx_chat_job_led_has_ended(job)) {
+        return;
+    }
+
+    led = job->led;
+
+    /* clients of the worker are about to listen */
+
+    led->heard = 1;
+
+    report = led->report;
+    led->report = NULL;
+
+    report(led->data, NGX_CHAT_LANE_NOT_KEPT, 0, "handed over");
+
+    ngx_chat_job_orphan_start(job, 0);
 }

@@ -40,6 +40,9 @@ void ngx_chat_job_led_complete(ngx_chat_job_t *job,
 void ngx_chat_job_led_fail(ngx_chat_job_t *job, ngx_chat_error_e error);
 void ngx_chat_job_led_idle(ngx_chat_job_t *job);
 
+/* the worker cannot ask: it is reported as not kept, and asked here */
+void ngx_chat_job_led_hand_over(ngx_chat_job_t *job);
+
 /* the lane has ended: no report any more */
 void ngx_chat_job_led_leave(ngx_chat_job_t *job);
 

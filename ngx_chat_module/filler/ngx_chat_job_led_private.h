@@ -13,6 +13,10 @@
 #include "ngx_chat_job_private.h"
 
 
+/* ms: a worker may have closed the lane alone, and comes with another one */
+#define NGX_CHAT_JOB_ORPHAN_WAIT  1000
+
+
 struct ngx_chat_job_led_s {
     ngx_chat_job_report_pt     report;     /* NULL: there is no lane */
     void                      *data;
@@ -30,9 +34,12 @@ struct ngx_chat_job_led_s {
 };
 
 
-/* an orphan waits a moment for another fill, then it is a stray job */
+/*
+ * An orphan waits for another fill, for so long and no longer than a moment;
+ * then it is a stray job.
+ */
 void ngx_chat_job_orphan_init(ngx_chat_job_t *job);
-void ngx_chat_job_orphan_start(ngx_chat_job_t *job);
+void ngx_chat_job_orphan_start(ngx_chat_job_t *job, ngx_msec_t wait);
 void ngx_chat_job_orphan_stop(ngx_chat_job_t *job);
 
 /* of this generation; NULL: none */

@@ -2,10 +2,6 @@
 #include "ngx_chat_job_led_private.h"
 
 
-/* ms: a worker may have closed the lane alone, and comes with another one */
-#define NGX_CHAT_JOB_ORPHAN_WAIT  1000
-
-
 static void ngx_chat_job_orphan_wait_handler(ngx_event_t *ev);
 static void ngx_chat_job_orphan_detach(ngx_chat_job_t *job);
 static void ngx_chat_job_orphan_give_back(ngx_chat_job_t *job);
@@ -26,7 +22,7 @@ ngx_chat_job_orphan_init(ngx_chat_job_t *job)
 
 
 void
-ngx_chat_job_orphan_start(ngx_chat_job_t *job)
+ngx_chat_job_orphan_start(ngx_chat_job_t *job, ngx_msec_t wait)
 {
     ngx_chat_job_led_t  *led;
 
@@ -39,8 +35,7 @@ ngx_chat_job_orphan_start(ngx_chat_job_t *job)
 
     ngx_queue_insert_tail(&job->jobs->orphans, &led->queue);
 
-    ngx_add_timer(&led->wait,
-                  job->jobs->leaving ? 0 : NGX_CHAT_JOB_ORPHAN_WAIT);
+    ngx_add_timer(&led->wait, job->jobs->leaving ? 0 : wait);
 }
 
 

@@ -267,6 +267,16 @@ ngx_chat_channel_drop_feeder(ngx_chat_channel_t *ch)
 
 
 void
+ngx_chat_channel_release_former(ngx_chat_channel_t *ch)
+{
+    ch->idle_holds--;
+    ch->hub->channels--;
+
+    ngx_chat_channel_release(ch);
+}
+
+
+void
 ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
     void (*appended)(void *data, ngx_chat_event_t *ev), void *lead)
 {
@@ -333,6 +343,12 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
     ngx_chat_entry_t  *e;
 
     if (ch->ended) {
+        return NGX_OK;
+    }
+
+    /* nothing to start over */
+
+    if (ev->status == NGX_CHAT_PROCESSING && ch->last == ch->base) {
         return NGX_OK;
     }
 

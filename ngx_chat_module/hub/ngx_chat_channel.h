@@ -117,6 +117,9 @@ void ngx_chat_channel_set_feeder(ngx_chat_channel_t *ch,
     void *feeder);
 void ngx_chat_channel_drop_feeder(ngx_chat_channel_t *ch);
 
+/* the hold of a feeder that another has followed */
+void ngx_chat_channel_release_former(ngx_chat_channel_t *ch);
+
 /*
  * The lead goes along: a hold more.  appended() fires inside append; the
  * channel is found by its id as long as it is led.

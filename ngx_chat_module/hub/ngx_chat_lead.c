@@ -1,9 +1,9 @@
 
 #include "ngx_chat_lead_private.h"
+#include "ngx_chat_follow.h"
 #include "ngx_chat_rollback.h"
 
 
-#define NGX_CHAT_LEAD_LATE       5000    /* ms without a filler */
 #define NGX_CHAT_LEAD_PATIENCE   60000   /* ms, for what has ended here */
 
 /*
@@ -35,9 +35,6 @@ static void ngx_chat_lead_listeners(ngx_chat_lead_t *lead, uint32_t n);
 static void ngx_chat_lead_set_state(ngx_chat_lead_t *lead,
     ngx_chat_lead_state_e state);
 static void ngx_chat_lead_gather_handler(ngx_event_t *ev);
-static void ngx_chat_lead_late_handler(ngx_event_t *ev);
-static void ngx_chat_lead_push_handler(void *data, ngx_int_t rc,
-    ngx_msec_t wait);
 static void ngx_chat_lead_over_handler(ngx_event_t *ev);
 static void ngx_chat_lead_abandoned_handler(void *data);
 static void ngx_chat_lead_stop_handler(void *data);
@@ -89,9 +86,7 @@ ngx_chat_lead_create(ngx_chat_channel_t *ch, ngx_chat_task_t *task,
     lead->gather.data = lead;
     lead->gather.log = ch->pool->log;
 
-    lead->late.handler = ngx_chat_lead_late_handler;
-    lead->late.data = lead;
-    lead->late.log = ch->pool->log;
+    ngx_chat_lead_push_init(lead);
 
     lead->over.handler = ngx_chat_lead_over_handler;
     lead->over.data = lead;
@@ -155,7 +150,7 @@ ngx_chat_lead_feed(ngx_chat_lead_t *lead, const ngx_chat_source_t *source,
                    "chat generation %*s is led, leads:%ui",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id, lead->leads->n);
 
-    ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+    ngx_chat_lead_push_wait(lead);
 
     ngx_chat_lead_fill(lead);
 
@@ -215,8 +210,8 @@ ngx_chat_lead_drop_lane(ngx_chat_lead_t *lead)
 {
     ngx_chat_leads_release_lane(lead);
 
-    if (lead->state == NGX_CHAT_LEAD_KEPT && !lead->pushed) {
-        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+    if (lead->state == NGX_CHAT_LEAD_KEPT) {
+        ngx_chat_lead_push_wait(lead);
     }
 
     ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_NO_LANE);
@@ -402,6 +397,46 @@ ngx_chat_lead_deliver(ngx_chat_lead_t *lead)
 
 
 ngx_int_t
+ngx_chat_lead_hand_over(ngx_chat_lead_t *lead)
+{
+    ngx_chat_channel_t  *ch;
+
+    ch = lead->channel;
+
+    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN || ch->hub == NULL
+        || ch->first || lead->pushed)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_chat_follow_start(ch) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, lead->late.log, 0,
+                  "chat generation %*s is handed over to a filler",
+                  (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id);
+
+    lead->ops = NULL;
+    lead->ended = 1;
+    lead->handed_over = 1;
+
+    ngx_add_timer(&lead->over, NGX_CHAT_LEAD_PATIENCE);
+
+    if (lead->slot) {
+        ngx_chat_leads_post(lead);
+
+    } else {
+        ngx_chat_lead_push(lead);
+    }
+
+    ngx_chat_channel_release_former(ch);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_chat_lead_idle(ngx_chat_lead_t *lead)
 {
     switch (lead->state) {
@@ -448,11 +483,7 @@ ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
     switch (type) {
 
     case NGX_CHAT_LANE_KEPT:
-
-        if (lead->late.timer_set) {
-            ngx_del_timer(&lead->late);
-        }
-
+        ngx_chat_lead_push_stop(lead);
         ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_KEPT);
 
         if (lead->idle) {
@@ -462,9 +493,12 @@ ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
         return NGX_OK;
 
     case NGX_CHAT_LANE_NOT_KEPT:
-        ngx_log_error(NGX_LOG_INFO, lead->late.log, 0,
-                      "chat generation %*s is not cached: \"%V\"",
-                      (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id, body);
+
+        if (!lead->handed_over) {
+            ngx_log_error(NGX_LOG_INFO, lead->late.log, 0,
+                          "chat generation %*s is not cached: \"%V\"",
+                          (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id, body);
+        }
 
         ngx_chat_lead_forget(lead);
         return NGX_OK;
@@ -554,15 +588,13 @@ ngx_chat_lead_stop(ngx_chat_lead_t *lead)
 {
     ngx_chat_leads_release_lane(lead);
 
+    ngx_chat_lead_push_stop(lead);
+
     ngx_chat_call_cancel(lead->push);
     lead->push = NULL;
 
     if (lead->gather.timer_set) {
         ngx_del_timer(&lead->gather);
-    }
-
-    if (lead->late.timer_set) {
-        ngx_del_timer(&lead->late);
     }
 
     if (lead->over.timer_set) {
@@ -592,61 +624,6 @@ static void
 ngx_chat_lead_gather_handler(ngx_event_t *ev)
 {
     ngx_chat_leads_post(ev->data);
-}
-
-
-/* no filler says that it writes: any one may make an answer of its own */
-
-static void
-ngx_chat_lead_late_handler(ngx_event_t *ev)
-{
-    ngx_chat_hub_t    *hub;
-    ngx_chat_lead_t   *lead;
-    ngx_chat_limit_t   limit;
-
-    lead = ev->data;
-    hub = lead->leads->hub;
-
-    ngx_log_error(NGX_LOG_INFO, ev->log, 0,
-                  "chat generation %*s is queued: no filler writes it",
-                  (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id);
-
-    ngx_memzero(&limit, sizeof(ngx_chat_limit_t));
-
-    lead->push = ngx_chat_store_push(&hub->store, &lead->task,
-                                     hub->conf->queue_limit, &limit,
-                                     ngx_chat_lead_push_handler, lead);
-    if (lead->push == NULL) {
-        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
-    }
-}
-
-
-static void
-ngx_chat_lead_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
-{
-    ngx_chat_lead_t *lead = data;
-
-    lead->push = NULL;
-
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, lead->late.log, 0,
-                   "chat push of led %*s: %i",
-                   (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id, rc);
-
-    if (rc == NGX_ERROR && lead->state != NGX_CHAT_LEAD_KEPT) {
-        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
-        return;
-    }
-
-    lead->pushed = 1;
-
-    /* a worker that is to exit need not wait for what others do now */
-
-    if (ngx_exiting && lead->ops == NULL
-        && lead->state == NGX_CHAT_LEAD_NO_LANE)
-    {
-        ngx_chat_lead_forget(lead);
-    }
 }
 
 

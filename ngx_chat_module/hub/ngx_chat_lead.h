@@ -82,6 +82,13 @@ void ngx_chat_lead_complete(ngx_chat_lead_t *lead, ngx_chat_event_t *ev,
 void ngx_chat_lead_fail(ngx_chat_lead_t *lead, ngx_chat_error_e e);
 
 /*
+ * The provider cannot be asked from here, and nothing has come: a filler is to
+ * ask it, and the channel follows what that writes.  NGX_OK: the maker is
+ * through, as above; NGX_DECLINED: it is too late for that, or nobody else can.
+ */
+ngx_int_t ngx_chat_lead_hand_over(ngx_chat_lead_t *lead);
+
+/*
  * Nobody listens here for the grace time: is anybody elsewhere?  cancelled()
  * follows if not; NGX_DECLINED: nobody else can, it is not in Redis.
  */

@@ -117,6 +117,7 @@ struct ngx_chat_lead_s {
     unsigned                   restart:1;  /* RESTART is to be */
     unsigned                   begun:1;    /* a chunk of the attempt was */
     unsigned                   ended:1;    /* completed, or with an error */
+    unsigned                   handed_over:1;  /* ended: the filler is to ask */
     unsigned                   end_sent:1;
     unsigned                   idle:1;     /* nobody listens here */
     unsigned                   idle_sent:1;
@@ -161,6 +162,16 @@ u_char *ngx_chat_lead_label(u_char *p, ngx_chat_gen_t *gen, ngx_uint_t n);
 void ngx_chat_lead_discard(ngx_chat_lead_t *lead);
 
 extern const ngx_chat_lead_handlers_t  ngx_chat_lead_handlers;
+
+
+/*
+ * ngx_chat_lead_push.c: the task is queued, once, now or if no filler has said
+ * for long that it writes: any filler may make an answer of its own.
+ */
+void ngx_chat_lead_push_init(ngx_chat_lead_t *lead);
+void ngx_chat_lead_push_wait(ngx_chat_lead_t *lead);
+void ngx_chat_lead_push_stop(ngx_chat_lead_t *lead);
+void ngx_chat_lead_push(ngx_chat_lead_t *lead);
 
 
 /* ngx_chat_lead_send.c: the handler */

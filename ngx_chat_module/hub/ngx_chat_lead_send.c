@@ -169,6 +169,11 @@ ngx_chat_lead_send_end(ngx_chat_lead_t *lead)
     u_char                    *p;
     ngx_chat_lane_complete_t   complete;
 
+    if (lead->handed_over) {
+        lead->record.type = NGX_CHAT_LANE_HAND_OVER;
+        return NGX_OK;
+    }
+
     if (lead->error != NGX_CHAT_E_NONE) {
         p = ngx_chat_lane_number_write(lead->number, (uint32_t) lead->error);
 

@@ -289,15 +289,27 @@ ngx_chat_leads_ended_handler(void *data, ngx_chat_lane_slot_t *slot)
     ngx_chat_leads_t *leads = data;
 
     ngx_queue_t      *q;
+    ngx_uint_t        over;
     ngx_chat_lead_t  *lead;
 
-    for (q = ngx_queue_head(&leads->all);
-         q != ngx_queue_sentinel(&leads->all);
-         q = ngx_queue_next(q))
-    {
-        lead = ngx_queue_data(q, ngx_chat_lead_t, queue);
+    /* a worker whose time is over leaves its generations to the filler */
 
-        if (lead->slot == slot) {
+    over = ngx_chat_lane_is_over();
+
+    q = ngx_queue_head(&leads->all);
+
+    while (q != ngx_queue_sentinel(&leads->all)) {
+        lead = ngx_queue_data(q, ngx_chat_lead_t, queue);
+        q = ngx_queue_next(q);
+
+        if (lead->slot != slot) {
+            continue;
+        }
+
+        if (over) {
+            leads->handlers->forget(lead);
+
+        } else {
             leads->handlers->lose_lane(lead);
         }
     }

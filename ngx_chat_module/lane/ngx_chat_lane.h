@@ -57,6 +57,7 @@ typedef enum {
     NGX_CHAT_LANE_END,             /* worker: it is complete */
     NGX_CHAT_LANE_FAIL,            /* worker: it ends with an error */
     NGX_CHAT_LANE_IDLE,            /* worker: nobody listens to it here */
+    NGX_CHAT_LANE_HAND_OVER,       /* worker: the filler is to ask */
 
     NGX_CHAT_LANE_KEPT,            /* filler: it is being written */
     NGX_CHAT_LANE_NOT_KEPT,        /* filler: it is not, or not any more */

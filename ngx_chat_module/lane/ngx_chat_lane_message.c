@@ -210,7 +210,7 @@ ngx_chat_lane_message_is_part(ngx_chat_lane_message_reader_t *reader,
     }
 
     from_worker = (head->type >= NGX_CHAT_LANE_ALIVE_RECORD
-                   && head->type <= NGX_CHAT_LANE_IDLE);
+                   && head->type <= NGX_CHAT_LANE_HAND_OVER);
 
     if (from_worker != (reader->end == NGX_CHAT_LANE_FILLER)) {
         return 0;

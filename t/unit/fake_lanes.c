@@ -58,6 +58,13 @@ ngx_chat_lane_set_close(ngx_chat_lane_set_t *set)
 
 
 ngx_uint_t
+ngx_chat_lane_is_over(void)
+{
+    return fake_lanes.over;
+}
+
+
+ngx_uint_t
 ngx_chat_lane_set_is_up(ngx_chat_lane_set_t *set)
 {
     return fake_lanes.up[0] || fake_lanes.up[1];
@@ -181,6 +188,10 @@ fake_take(fake_stream_t *st, ngx_chat_lane_type_e type, ngx_str_t *body)
 
     case NGX_CHAT_LANE_IDLE:
         st->idle++;
+        return;
+
+    case NGX_CHAT_LANE_HAND_OVER:
+        st->handed_over = 1;
         return;
 
     default:

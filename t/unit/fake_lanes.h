@@ -32,6 +32,7 @@ typedef struct {
     ngx_uint_t       ended;            /* END or FAIL */
     ngx_uint_t       error;            /* of FAIL */
     ngx_uint_t       idle;
+    ngx_uint_t       handed_over;
 } fake_stream_t;
 
 
@@ -41,6 +42,7 @@ typedef struct {
     ngx_uint_t       taken[FAKE_LANES];  /* generations on it */
     ngx_uint_t       up[FAKE_LANES];
     ngx_uint_t       room;             /* records that are taken; then full */
+    ngx_uint_t       over;             /* the worker's time is */
     ngx_uint_t       half;             /* the next one is taken in part */
     ngx_uint_t       messages;         /* flushes with something in them */
     ngx_uint_t       pending;          /* records since the last */

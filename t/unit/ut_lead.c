@@ -260,6 +260,17 @@ ut_late(void)
     ut_end();
 
     ut_lead(&cl, NGX_CHAT_ASK_CACHED);
+    fake_lanes.over = 1;
+    fake_lane_end(0);
+    ut_chunk("x");
+    ut_complete();
+    fake_loop_run(0);
+    ut_ok(cl.status == NGX_CHAT_COMPLETED && fake_loop_next() == -1,
+          "a worker whose time is over waits for no filler");
+    ut_leave(&cl);
+    ut_end();
+
+    ut_lead(&cl, NGX_CHAT_ASK_CACHED);
     st = fake_lane_stream();
 
     fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
@@ -381,6 +392,55 @@ ut_room(void)
 
 
 static void
+ut_hand_over(void)
+{
+    ut_client_t     cl;
+    fake_stream_t  *st;
+
+    ut_lead(&cl, NGX_CHAT_ASK_CACHED);
+    st = fake_lane_stream();
+
+    ut_ok(ngx_chat_lead_hand_over(ut_maker.lead) == NGX_OK,
+          "what cannot be asked from here is handed over");
+    ut_maker.channel = NULL;
+    ut_redis();
+
+    ut_ok(st->handed_over && fake.subscribed == 1,
+          "the filler is told, and followed");
+
+    fake_lane_answer(st, NGX_CHAT_LANE_NOT_KEPT, "handed over", 11);
+    ut_leave(&cl);
+    ut_redis();
+    ut_end();
+
+    ut_lead(&cl, NGX_CHAT_ASK_CACHED);
+    ut_chunk("x");
+    ut_ok(ngx_chat_lead_hand_over(ut_maker.lead) == NGX_DECLINED,
+          "not once there is a chunk");
+    ut_complete();
+    ut_leave(&cl);
+    ut_end();
+
+    ut_lead(&cl, NGX_CHAT_ASK_CACHED);
+    fake_lane_end(0);
+    (void) ngx_chat_lead_hand_over(ut_maker.lead);
+    ut_maker.channel = NULL;
+    ut_redis();
+    ut_ok(fake.tasks == 1, "without a lane the task is queued at once");
+
+    fake_write(FAKE_RESTART);
+    ut_redis();
+    fake_write(FAKE_CANCEL);
+    ut_redis();
+    ut_ok(cl.status == NGX_CHAT_ERROR, "subscribers get what a filler writes");
+
+    ut_leave(&cl);
+    ut_redis();
+    ut_end();
+}
+
+
+static void
 ut_fallback(void)
 {
     ut_client_t  cl, other;
@@ -446,6 +506,7 @@ main(void)
     ut_late();
     ut_idle();
     ut_room();
+    ut_hand_over();
     ut_fallback();
 
     ut_ok(ut_wrong == 0, "nothing was left behind");

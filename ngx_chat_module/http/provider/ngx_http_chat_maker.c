@@ -39,6 +39,9 @@ static ngx_int_t ngx_http_chat_maker_text_handler(void *data,
 static ngx_int_t ngx_http_chat_maker_restart_handler(void *data);
 static void ngx_http_chat_maker_ended_handler(void *data,
     ngx_chat_provider_result_t *result);
+static ngx_int_t ngx_http_chat_maker_hand_over(ngx_http_chat_maker_t *m,
+    ngx_chat_error_e e);
+static ngx_uint_t ngx_http_chat_maker_may_be_stale(ngx_http_chat_maker_t *m);
 static void ngx_http_chat_maker_look_handler(ngx_event_t *ev);
 static void ngx_http_chat_maker_abandoned_handler(void *data);
 static void ngx_http_chat_maker_stop_handler(void *data);
@@ -255,7 +258,11 @@ ngx_http_chat_maker_ended_handler(void *data,
     ngx_chat_candidate_t  *candidate;
 
     if (result->error != NGX_CHAT_E_NONE) {
-        ngx_http_chat_maker_fail(m, result->error);
+
+        if (ngx_http_chat_maker_hand_over(m, result->error) != NGX_OK) {
+            ngx_http_chat_maker_fail(m, result->error);
+        }
+
         return;
     }
 
@@ -283,6 +290,60 @@ ngx_http_chat_maker_ended_handler(void *data,
     }
 
     ngx_http_chat_maker_free(m);
+}
+
+
+/*
+ * A filler may have what this worker is short of, and looks names up anew.
+ * NGX_OK: m is free; NGX_DECLINED: it is the provider's fault, or too late.
+ */
+
+static ngx_int_t
+ngx_http_chat_maker_hand_over(ngx_http_chat_maker_t *m, ngx_chat_error_e e)
+{
+    if (m->lead == NULL
+        || (e != NGX_CHAT_E_INTERNAL
+            && (e != NGX_CHAT_E_PROVIDER_UNREACHABLE
+                || !ngx_http_chat_maker_may_be_stale(m)))
+        || ngx_chat_lead_hand_over(m->lead) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_chat_maker_stop(m);
+    ngx_http_chat_maker_free(m);
+
+    return NGX_OK;
+}
+
+
+/* was the provider's name looked up when the configuration was read? */
+
+static ngx_uint_t
+ngx_http_chat_maker_may_be_stale(ngx_http_chat_maker_t *m)
+{
+    ngx_uint_t                           i;
+    ngx_chat_candidate_t                *candidate;
+    ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_chat_provider_upstream_t  **pu;
+
+    clcf = m->asker.loc_conf[ngx_http_core_module.ctx_index];
+
+    if (clcf->resolver && clcf->resolver->connections.nelts) {
+        return 0;
+    }
+
+    candidate = ngx_chat_conversation_candidate(&m->conversation);
+    pu = m->asker.upstreams->elts;
+
+    for (i = 0; i < m->asker.upstreams->nelts; i++) {
+
+        if (pu[i]->provider == candidate->peer->provider) {
+            return !pu[i]->group && !pu[i]->literal;
+        }
+    }
+
+    return 0;
 }
 
 
