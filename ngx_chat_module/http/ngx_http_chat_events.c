@@ -151,6 +151,11 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         ngx_http_chat_events_count(ctx, &event);
 
         if (ctx->terminal) {
+            /* a led generation may have been handed over */
+
+            ctx->kind = ngx_chat_hub_get_kind(
+                                         ngx_chat_hub_get_channel(ctx->sub));
+
             ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                            "chat terminal event, status \"%V\", code \"%V\", "
                            "chunks:%ui", &ctx->status, &ctx->code, ctx->chunks);
