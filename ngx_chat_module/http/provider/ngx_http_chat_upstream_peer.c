@@ -3,25 +3,28 @@
 #include "ngx_http_chat_kept.h"
 
 
+/* of an address with its port */
+#define NGX_HTTP_CHAT_UPSTREAM_NAME                                           \
+    (NGX_INET6_ADDRSTRLEN + sizeof("[]:65535") - 1)
+
+
 /* which connection a call has: a kept one, or a new one to an address */
 typedef struct {
-    ngx_http_request_t            *request;
-    ngx_http_chat_kept_t          *kept;
-    ngx_http_chat_kept_item_t     *item;     /* of a kept one in use */
+    ngx_http_upstream_t        *upstream;
+    ngx_http_chat_kept_t       *kept;
+    ngx_http_chat_kept_item_t  *item;      /* of a kept one in use */
 
-    ngx_http_upstream_resolved_t   resolved;
-    void                          *data;     /* of the addresses */
-    ngx_event_get_peer_pt          get;
-    ngx_event_free_peer_pt         free;
+    ngx_uint_t                  i;         /* the next address */
+    ngx_sockaddr_t              sockaddr;
+    ngx_str_t                   name;      /* of the address */
+    u_char                      text[NGX_HTTP_CHAT_UPSTREAM_NAME];
 
-    ngx_uint_t                     used;     /* a kept one was tried */
+    unsigned                    used:1;    /* a kept one was tried */
 } ngx_http_chat_upstream_peer_t;
 
 
 static ngx_int_t ngx_http_chat_upstream_get_peer(ngx_peer_connection_t *pc,
     void *data);
-static void ngx_http_chat_upstream_rename_peer(ngx_peer_connection_t *pc,
-    ngx_http_chat_upstream_peer_t *peer);
 static void ngx_http_chat_upstream_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static ngx_uint_t ngx_http_chat_upstream_may_keep(ngx_peer_connection_t *pc,
@@ -36,42 +39,27 @@ ngx_int_t
 ngx_http_chat_upstream_init_peer_handler(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_http_upstream_t                *u;
-    ngx_http_chat_upstream_t           *up;
-    ngx_http_upstream_resolved_t       *ur;
-    ngx_http_chat_upstream_peer_t      *peer;
-    ngx_http_chat_provider_upstream_t  *pu;
+    ngx_http_upstream_t            *u;
+    ngx_http_chat_upstream_t       *up;
+    ngx_http_chat_upstream_peer_t  *peer;
 
     u = r->upstream;
     up = u->input_filter_ctx;
-    pu = up->provider_upstream;
 
     peer = ngx_pcalloc(r->pool, sizeof(ngx_http_chat_upstream_peer_t));
     if (peer == NULL) {
         return NGX_ERROR;
     }
 
-    ur = &peer->resolved;
-
-    ur->host = pu->name;
-    ur->port = pu->port;
-    ur->addrs = pu->kept->addrs;
-    ur->naddrs = pu->kept->naddrs;
-
-    if (ngx_http_upstream_create_round_robin_peer(r, ur) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    peer->request = r;
-    peer->kept = pu->kept;
-    peer->data = u->peer.data;
-    peer->get = u->peer.get;
-    peer->free = u->peer.free;
+    peer->upstream = u;
+    peer->kept = up->provider_upstream->kept;
+    peer->name.data = peer->text;
 
     u->peer.data = peer;
     u->peer.get = ngx_http_chat_upstream_get_peer;
     u->peer.free = ngx_http_chat_upstream_free_peer;
     u->peer.set_session = ngx_http_chat_upstream_set_session;
+    u->peer.tries = peer->kept->naddrs;
 
     return NGX_OK;
 }
@@ -84,55 +72,46 @@ ngx_http_chat_upstream_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_chat_upstream_peer_t *peer = data;
 
-    ngx_int_t  rc;
+    ngx_resolver_addr_t  *addr;
 
-    rc = peer->get(pc, peer->data);
+    pc->cached = 0;
+    pc->connection = NULL;
 
-    if (rc != NGX_OK || peer->used) {
-        return rc;
+    if (peer->i >= peer->kept->naddrs) {
+        return NGX_BUSY;
     }
 
-    peer->item = ngx_http_chat_kept_take(peer->kept, pc);
+    addr = &peer->kept->addrs[peer->i];
 
-    if (peer->item == NULL) {
-        return NGX_OK;
+    ngx_memcpy(&peer->sockaddr, addr->sockaddr, addr->socklen);
+    ngx_inet_set_port(&peer->sockaddr.sockaddr,
+                      peer->kept->provider_upstream->port);
+
+    pc->sockaddr = &peer->sockaddr.sockaddr;
+    pc->socklen = addr->socklen;
+    pc->name = &peer->name;
+
+    if (!peer->used) {
+        peer->used = 1;
+        peer->item = ngx_http_chat_kept_take(peer->kept, pc);
     }
 
-    peer->used = 1;
+    if (peer->item) {
 
-    ngx_http_chat_upstream_rename_peer(pc, peer);
+        /* a copy: the log may want it when the connection is gone */
 
-    return NGX_DONE;
-}
+        peer->name.len = ngx_min(peer->item->name.len,
+                                 NGX_HTTP_CHAT_UPSTREAM_NAME);
+        ngx_memcpy(peer->text, peer->item->name.data, peer->name.len);
 
-
-/* a copy: the log may want the name when the connection is gone */
-
-static void
-ngx_http_chat_upstream_rename_peer(ngx_peer_connection_t *pc,
-    ngx_http_chat_upstream_peer_t *peer)
-{
-    ngx_str_t  *name, *from;
-
-    from = &peer->item->name;
-
-    if (ngx_memn2cmp(pc->name->data, from->data, pc->name->len, from->len)
-        == 0)
-    {
-        return;
+        return NGX_DONE;
     }
 
-    name = ngx_palloc(peer->request->pool, sizeof(ngx_str_t));
-    if (name == NULL) {
-        return;
-    }
+    peer->i++;
+    peer->name.len = ngx_sock_ntop(pc->sockaddr, pc->socklen, peer->text,
+                                   NGX_HTTP_CHAT_UPSTREAM_NAME, 1);
 
-    name->len = from->len;
-    name->data = ngx_pstrdup(peer->request->pool, from);
-
-    if (name->data) {
-        pc->name = name;
-    }
+    return NGX_OK;
 }
 
 
@@ -142,13 +121,30 @@ ngx_http_chat_upstream_free_peer(ngx_peer_connection_t *pc, void *data,
 {
     ngx_http_chat_upstream_peer_t *peer = data;
 
-    if (ngx_http_chat_upstream_may_keep(pc, peer->request->upstream, state)) {
-        (void) ngx_http_chat_kept_put(peer->kept, pc, peer->item);
+    ngx_http_chat_kept_item_t  *item;
+
+    item = peer->item;
+
+    /* a server that has answered is not the next one to be asked */
+
+    if (item && peer->upstream->headers_in.status_n
+        && ngx_memn2cmp((u_char *) item->sockaddr,
+                        (u_char *) &peer->sockaddr,
+                        item->socklen, pc->socklen)
+           == 0)
+    {
+        peer->i++;
+    }
+
+    if (ngx_http_chat_upstream_may_keep(pc, peer->upstream, state)) {
+        (void) ngx_http_chat_kept_put(peer->kept, pc, item);
     }
 
     peer->item = NULL;
 
-    peer->free(pc, peer->data, state);
+    if (pc->tries) {
+        pc->tries--;
+    }
 }
 
 
