@@ -66,12 +66,11 @@ ngx_chat_provider_curl_start(void *ctx, ngx_chat_provider_request_t *rq)
     pc->curl = ctx;
     pc->started = ngx_current_msec;
 
-    if (ngx_chat_provider_call_init(&pc->call, rq,
-                                    ngx_chat_provider_curl_expired_handler,
-                                    pool, rq->log)
-        != NGX_OK
-        || ngx_chat_provider_curl_send(pc, rq->messages) != NGX_OK)
-    {
+    ngx_chat_provider_call_init(&pc->call, rq,
+                                ngx_chat_provider_curl_expired_handler,
+                                pool, rq->log);
+
+    if (ngx_chat_provider_curl_send(pc, rq->messages) != NGX_OK) {
         ngx_chat_provider_curl_free(pc);
         return NULL;
     }

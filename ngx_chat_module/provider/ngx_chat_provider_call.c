@@ -66,7 +66,7 @@ static ngx_chat_provider_call_fault_t  ngx_chat_provider_call_faults[] = {
 };
 
 
-ngx_int_t
+void
 ngx_chat_provider_call_init(ngx_chat_provider_call_t *call,
     ngx_chat_provider_request_t *rq,
     ngx_chat_provider_call_expired_pt expired, ngx_pool_t *pool,
@@ -93,17 +93,10 @@ ngx_chat_provider_call_init(ngx_chat_provider_call_t *call,
 
     ngx_chat_provider_fault_init(&call->fault, rq->provider);
 
-    if (ngx_chat_provider_stream_init(&call->stream, &call->fault, pool,
-                                      ngx_cycle->log)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    ngx_chat_provider_stream_init(&call->stream, &call->fault, pool);
 
     ngx_add_timer(&call->silence, rq->provider->first_token_timeout);
     ngx_add_timer(&call->total, rq->total);
-
-    return NGX_OK;
 }
 
 
@@ -229,7 +222,7 @@ ngx_chat_provider_call_refused(ngx_chat_provider_call_t *call)
 {
     if (call->fault.error == NGX_CHAT_E_NONE) {
         ngx_chat_provider_fault_status(&call->fault, call->status,
-                                       call->stream.temp);
+                                       call->pool);
     }
 }
 

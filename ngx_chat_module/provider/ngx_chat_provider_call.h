@@ -121,9 +121,9 @@ struct ngx_chat_provider_call_s {
 
 /*
  * For transports.  The time of the call begins; the pool is the transport's
- * object's.  NGX_OK; NGX_ERROR: no memory, to be freed all the same.
+ * object's.
  */
-ngx_int_t ngx_chat_provider_call_init(ngx_chat_provider_call_t *call,
+void ngx_chat_provider_call_init(ngx_chat_provider_call_t *call,
     ngx_chat_provider_request_t *rq,
     ngx_chat_provider_call_expired_pt expired, ngx_pool_t *pool,
     ngx_log_t *log);

@@ -5,6 +5,7 @@
 #define NGX_CHAT_STREAM_EVENT   (4 * 1024 * 1024)
 #define NGX_CHAT_STREAM_USAGE   4096
 #define NGX_CHAT_STREAM_NAME    256
+#define NGX_CHAT_STREAM_TEMP    1024
 
 #define NGX_CHAT_STREAM_LINGER  100     /* ms, from [DONE] to the end */
 #define NGX_CHAT_STREAM_SETTLE  2000    /* ms, from the reason to [DONE] */
@@ -44,18 +45,15 @@ static ngx_str_t  ngx_chat_provider_stream_fffd =
     ngx_string("\xef\xbf\xbd");
 
 
-ngx_int_t
+void
 ngx_chat_provider_stream_init(ngx_chat_provider_stream_t *st,
-    ngx_chat_provider_fault_t *fault, ngx_pool_t *pool, ngx_log_t *log)
+    ngx_chat_provider_fault_t *fault, ngx_pool_t *pool)
 {
     ngx_chat_sse_reader_init(&st->sse, NGX_CHAT_STREAM_EVENT);
 
     st->fault = fault;
     st->pool = pool;
     st->text_sum = NGX_CHAT_STREAM_BASIS;
-    st->temp = ngx_create_pool(4096, log);
-
-    return st->temp ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -63,11 +61,6 @@ void
 ngx_chat_provider_stream_free(ngx_chat_provider_stream_t *st)
 {
     ngx_chat_sse_reader_free(&st->sse);
-
-    if (st->temp) {
-        ngx_destroy_pool(st->temp);
-        st->temp = NULL;
-    }
 }
 
 
@@ -303,12 +296,15 @@ ngx_chat_provider_stream_idle_timeout(ngx_chat_provider_stream_t *st,
 }
 
 
+/* most of the time a stream waits: it has no pool for events then */
+
 static void
 ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st)
 {
-    ngx_int_t         rc;
-    ngx_str_t         data;
-    ngx_chat_delta_t  d;
+    ngx_int_t          rc;
+    ngx_str_t          data;
+    ngx_pool_t        *temp;
+    ngx_chat_delta_t   d;
 
     data.data = st->sse.data.data;
     data.len = st->sse.data.len;
@@ -324,7 +320,15 @@ ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st)
 
     st->has_event = 1;
 
-    rc = ngx_chat_delta_parse(&d, &data, st->temp);
+    temp = ngx_create_pool(NGX_CHAT_STREAM_TEMP, st->pool->log);
+    if (temp == NULL) {
+        ngx_chat_provider_fault_set(st->fault, NGX_CHAT_E_INTERNAL, 1,
+                                    "could not be asked for want of "
+                                    "connections, open files or memory");
+        return;
+    }
+
+    rc = ngx_chat_delta_parse(&d, &data, temp);
 
     if (rc == NGX_DONE) {
         st->done = 1;
@@ -339,13 +343,13 @@ ngx_chat_provider_stream_read_event(ngx_chat_provider_stream_t *st)
                                     "sent an event that is not valid JSON");
 
     } else if (d.is_error) {
-        ngx_chat_provider_fault_object(st->fault, &d, &data, st->temp);
+        ngx_chat_provider_fault_object(st->fault, &d, &data, temp);
 
     } else {
         ngx_chat_provider_stream_take_delta(st, &d);
     }
 
-    ngx_reset_pool(st->temp);
+    ngx_destroy_pool(temp);
 }
 
 

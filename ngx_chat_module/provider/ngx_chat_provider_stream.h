@@ -31,7 +31,6 @@ typedef struct {
     ngx_chat_provider_form_e    form;
     ngx_chat_provider_fault_t  *fault;
     ngx_pool_t                 *pool;
-    ngx_pool_t                 *temp;      /* emptied after each event */
 
     ngx_str_t                   finish;    /* reason; empty: none was given */
     ngx_str_t                   model;     /* as the provider named it */
@@ -60,10 +59,10 @@ typedef struct {
 
 /*
  * The owner zeroes st first.  Faults are noted in fault; finish, model and
- * usage are in pool.  NGX_OK, NGX_ERROR: no memory; st is to be freed still.
+ * usage are in pool.
  */
-ngx_int_t ngx_chat_provider_stream_init(ngx_chat_provider_stream_t *st,
-    ngx_chat_provider_fault_t *fault, ngx_pool_t *pool, ngx_log_t *log);
+void ngx_chat_provider_stream_init(ngx_chat_provider_stream_t *st,
+    ngx_chat_provider_fault_t *fault, ngx_pool_t *pool);
 void ngx_chat_provider_stream_free(ngx_chat_provider_stream_t *st);
 
 /*

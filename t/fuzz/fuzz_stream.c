@@ -64,7 +64,6 @@ fuzz_delta(void *data, ngx_str_t *text)
 static void
 fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
 {
-    ngx_log_t                    log;
     ngx_str_t                    piece, type;
     ngx_pool_t                  *pool;
     ngx_chat_provider_t          pv;
@@ -72,7 +71,6 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
     ngx_chat_provider_stream_t   st;
 
     ngx_memzero(fs, sizeof(fuzz_stream_t));
-    ngx_memzero(&log, sizeof(ngx_log_t));
     ngx_memzero(&pv, sizeof(ngx_chat_provider_t));
     ngx_memzero(&st, sizeof(ngx_chat_provider_stream_t));
 
@@ -83,8 +81,7 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
     st.delta = fuzz_delta;
     st.data = fs;
 
-    fuzz_must(ngx_chat_provider_stream_init(&st, &fault, pool, &log) == NGX_OK,
-              "memory");
+    ngx_chat_provider_stream_init(&st, &fault, pool);
 
     if (size % 2) {
         ngx_str_set(&type, "text/plain");

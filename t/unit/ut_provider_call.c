@@ -96,8 +96,8 @@ ut_start(void)
     rq.total = 10000;
     rq.ops = &ut_ops;
 
-    (void) ngx_chat_provider_call_init(&ut_call, &rq, ut_expired_handler,
-                                       ut_mem, ngx_cycle->log);
+    ngx_chat_provider_call_init(&ut_call, &rq, ut_expired_handler, ut_mem,
+                                ngx_cycle->log);
 }
 
 

@@ -90,36 +90,32 @@ ut_read(const char *body, const char *texts, const char *finish,
 
         st.delta = ut_delta;
 
-        if (ngx_chat_provider_stream_init(&st, &fault, pool, &log) != NGX_OK)
+        ngx_chat_provider_stream_init(&st, &fault, pool);
+
+        if (ut_content_type) {
+            type.data = (u_char *) ut_content_type;
+            type.len = ngx_strlen(ut_content_type);
+
+            ngx_chat_provider_stream_set_type(&st, &type);
+        }
+
+        ut_feed(&st, body, piece);
+
+        if ((st.done || st.finished) != complete) {
+            ok = 0;
+        }
+
+        if (!st.done && fault.error == NGX_CHAT_E_NONE) {
+            ngx_chat_provider_stream_end(&st);
+        }
+
+        if (ngx_strcmp(ut_texts, texts) != 0 || fault.error != error
+            || !ut_is(&st.finish, finish))
         {
             ok = 0;
-
-        } else {
-            if (ut_content_type) {
-                type.data = (u_char *) ut_content_type;
-                type.len = ngx_strlen(ut_content_type);
-
-                ngx_chat_provider_stream_set_type(&st, &type);
-            }
-
-            ut_feed(&st, body, piece);
-
-            if ((st.done || st.finished) != complete) {
-                ok = 0;
-            }
-
-            if (!st.done && fault.error == NGX_CHAT_E_NONE) {
-                ngx_chat_provider_stream_end(&st);
-            }
-
-            if (ngx_strcmp(ut_texts, texts) != 0 || fault.error != error
-                || !ut_is(&st.finish, finish))
-            {
-                ok = 0;
-            }
-
-            ut_retry = fault.retry;
         }
+
+        ut_retry = fault.retry;
 
         ngx_chat_provider_stream_free(&st);
         ngx_chat_provider_fault_free(&fault);
@@ -360,11 +356,9 @@ ut_patience(void)
 
     st.delta = ut_delta;
 
-    ok = ngx_chat_provider_stream_init(&st, &fault,
-                                       ngx_create_pool(1024, &log), &log)
-         == NGX_OK;
+    ngx_chat_provider_stream_init(&st, &fault, ngx_create_pool(1024, &log));
 
-    for (i = 0; ok && steps[i].event; i++) {
+    for (i = 0, ok = 1; ok && steps[i].event; i++) {
         ut_feed(&st, steps[i].event, 1000);
 
         ok = ngx_chat_provider_stream_idle_timeout(&st,

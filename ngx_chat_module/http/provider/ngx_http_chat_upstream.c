@@ -80,14 +80,9 @@ ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
     up->event.data = up;
     up->event.log = up->request->connection->log;
 
-    if (ngx_chat_provider_call_init(&up->call, rq,
-                                    ngx_http_chat_upstream_expired_handler,
-                                    pool, up->request->connection->log)
-        != NGX_OK)
-    {
-        ngx_http_chat_upstream_free(up);
-        return NULL;
-    }
+    ngx_chat_provider_call_init(&up->call, rq,
+                                ngx_http_chat_upstream_expired_handler,
+                                pool, up->request->connection->log);
 
     /* at once: others that came with it would be in front of an event */
 
@@ -347,7 +342,7 @@ ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up)
 static ngx_int_t
 ngx_http_chat_upstream_create_request_handler(ngx_http_request_t *r)
 {
-    size_t                     len;
+    size_t                     len, size;
     ngx_buf_t                 *b;
     ngx_str_t                 *head;
     ngx_chain_t               *cl;
@@ -362,16 +357,26 @@ ngx_http_chat_upstream_create_request_handler(ngx_http_request_t *r)
 
     len = pv->prefix.len + up->messages->len + pv->suffix.len;
 
-    b = ngx_create_temp_buf(r->pool, head->len + NGX_SIZE_T_LEN
-                                     + sizeof(CRLF CRLF) - 1 + len);
-    if (b == NULL) {
+    size = head->len + NGX_SIZE_T_LEN + sizeof(CRLF CRLF) - 1 + len;
+
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
         return NGX_ERROR;
     }
 
-    cl = ngx_alloc_chain_link(r->pool);
-    if (cl == NULL) {
+    /* of any size on its own: freed before the call ends */
+
+    b->start = ngx_pmemalign(r->pool, size, NGX_ALIGNMENT);
+    if (b->start == NULL) {
         return NGX_ERROR;
     }
+
+    b->pos = b->start;
+    b->last = b->start;
+    b->end = b->start + size;
+    b->temporary = 1;
 
     b->last = ngx_sprintf(b->last, "%V%uz" CRLF CRLF "%V%V%V",
                           head, len, &pv->prefix, up->messages, &pv->suffix);

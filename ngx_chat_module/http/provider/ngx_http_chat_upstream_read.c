@@ -3,7 +3,8 @@
 #include "../../codec/ngx_chat_str.h"
 
 
-#define NGX_HTTP_CHAT_UPSTREAM_READS  16    /* of a buffer, at a time */
+#define NGX_HTTP_CHAT_UPSTREAM_READS  16     /* of a buffer, at a time */
+#define NGX_HTTP_CHAT_UPSTREAM_SIZE   16384
 
 
 static ngx_int_t ngx_http_chat_upstream_header_handler(ngx_http_request_t *r);
@@ -15,6 +16,7 @@ static ngx_uint_t ngx_http_chat_upstream_try_next(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_take_over(ngx_http_request_t *r);
 static ssize_t ngx_http_chat_upstream_no_recv(ngx_connection_t *c,
     u_char *buf, size_t size);
+static void ngx_http_chat_upstream_shrink(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_read_bytes(ngx_http_chat_upstream_t *up,
     u_char *p, size_t len);
 static void ngx_http_chat_upstream_read_chunks(ngx_http_chat_upstream_t *up,
@@ -22,6 +24,11 @@ static void ngx_http_chat_upstream_read_chunks(ngx_http_chat_upstream_t *up,
 static void ngx_http_chat_upstream_feed(ngx_http_chat_upstream_t *up,
     u_char *p, size_t len);
 static void ngx_http_chat_upstream_read_eof(ngx_http_chat_upstream_t *up);
+
+
+/* of all calls: nothing stays in it from one read to the next */
+
+static u_char  ngx_http_chat_upstream_bytes[NGX_HTTP_CHAT_UPSTREAM_SIZE];
 
 
 ngx_int_t
@@ -314,8 +321,8 @@ ngx_http_chat_upstream_no_recv(ngx_connection_t *c, u_char *buf, size_t size)
 ngx_int_t
 ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 {
+    u_char               *p;
     ssize_t               n;
-    ngx_buf_t            *b;
     ngx_uint_t            reads;
     ngx_connection_t     *c;
     ngx_http_upstream_t  *u;
@@ -326,8 +333,10 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
         return NGX_AGAIN;
     }
 
+    ngx_http_chat_upstream_shrink(up);
+
     c = u->peer.connection;
-    b = &u->buffer;
+    p = ngx_http_chat_upstream_bytes;
 
     c->log->action = "reading upstream";
 
@@ -342,7 +351,7 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
             return NGX_AGAIN;
         }
 
-        n = up->recv(c, b->start, b->end - b->start);
+        n = up->recv(c, p, NGX_HTTP_CHAT_UPSTREAM_SIZE);
 
         if (n == NGX_AGAIN) {
 
@@ -357,7 +366,7 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
             u->state->bytes_received += n;
             u->state->response_length += n;
 
-            ngx_http_chat_upstream_read_bytes(up, b->start, (size_t) n);
+            ngx_http_chat_upstream_read_bytes(up, p, (size_t) n);
             continue;
         }
 
@@ -373,6 +382,32 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
     }
 
     return NGX_DONE;
+}
+
+
+/*
+ * The call has minutes to go, and no use for the request or the header any
+ * more; nginx looks into the latter's buffer until the request is sent.
+ */
+
+static void
+ngx_http_chat_upstream_shrink(ngx_http_chat_upstream_t *up)
+{
+    ngx_pool_t           *pool;
+    ngx_http_upstream_t  *u;
+
+    u = up->request->upstream;
+    pool = up->request->pool;
+
+    if (u->buffer.start == NULL || !u->request_body_sent) {
+        return;
+    }
+
+    (void) ngx_pfree(pool, u->buffer.start);
+    (void) ngx_pfree(pool, u->request_bufs->buf->start);
+
+    ngx_memzero(&u->buffer, sizeof(ngx_buf_t));
+    u->request_bufs = NULL;
 }
 
 
