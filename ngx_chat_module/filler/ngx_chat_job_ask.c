@@ -134,7 +134,6 @@ ngx_chat_job_ask_start_over(ngx_chat_job_t *job)
     job->chunk_lens.len = 0;
     job->next = 0;
     job->offset = 0;
-    job->skip = 0;
 }
 
 

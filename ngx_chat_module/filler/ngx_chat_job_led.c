@@ -162,15 +162,14 @@ ngx_chat_job_led_run(ngx_chat_job_t *job, ngx_chat_claimed_t *claimed)
 
     job->next = 0;
     job->offset = 0;
-    job->skip = job->restart ? 0 : claimed->bytes;
+    led->skip = job->restart ? 0 : claimed->bytes;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &job->log, 0,
                    "chat job is led, fill:%ui bytes:%uz joined:%d",
-                   led->fill, job->skip, (int) claimed->joined);
+                   led->fill, led->skip, (int) claimed->joined);
 
     if (claimed->task.len && job->task.entry.len == 0) {
         ngx_chat_job_insure_adopt(job, claimed->queue, &claimed->task);
-        job->entered = 0;
     }
 
     if (!led->kept) {
@@ -195,22 +194,24 @@ ngx_chat_job_led_run(ngx_chat_job_t *job, ngx_chat_claimed_t *claimed)
 static void
 ngx_chat_job_led_skip(ngx_chat_job_t *job)
 {
-    uint32_t    *chunk_lens;
-    ngx_uint_t   count;
+    uint32_t            *chunk_lens;
+    ngx_uint_t           count;
+    ngx_chat_job_led_t  *led;
 
+    led = job->led;
     chunk_lens = (uint32_t *) job->chunk_lens.data;
     count = job->chunk_lens.len / sizeof(uint32_t);
 
-    while (job->skip
+    while (led->skip
            && job->next < count
-           && chunk_lens[job->next] <= job->skip)
+           && chunk_lens[job->next] <= led->skip)
     {
-        job->skip -= chunk_lens[job->next];
+        led->skip -= chunk_lens[job->next];
         job->offset += chunk_lens[job->next];
         job->next++;
     }
 
-    if (job->skip == 0 || (job->next == count && !job->answered)) {
+    if (led->skip == 0 || (job->next == count && !job->answered)) {
         return;
     }
 
@@ -218,7 +219,7 @@ ngx_chat_job_led_skip(ngx_chat_job_t *job)
                   "chat generation is written from its start again: it is cut "
                   "otherwise in Redis");
 
-    job->skip = 0;
+    led->skip = 0;
     job->next = 0;
     job->offset = 0;
     job->restart = 1;
@@ -278,7 +279,7 @@ ngx_chat_job_led_start_over(ngx_chat_job_t *job)
     job->chunk_lens.len = 0;
     job->next = 0;
     job->offset = 0;
-    job->skip = 0;
+    job->led->skip = 0;
     job->restart = 1;
 }
 
@@ -326,7 +327,6 @@ ngx_chat_job_led_fail(ngx_chat_job_t *job, ngx_chat_error_e error)
     }
 
     job->error = error;
-    job->skip = 0;
 
     ngx_post_event(&job->event, &ngx_posted_events);
 }
@@ -548,6 +548,7 @@ ngx_chat_job_led_hand_over(ngx_chat_job_t *job)
 
     /* clients of the worker are about to listen */
 
+    led->handed_over = 1;
     led->heard = 1;
 
     report = led->report;

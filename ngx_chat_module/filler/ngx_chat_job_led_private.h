@@ -21,6 +21,7 @@ struct ngx_chat_job_led_s {
     ngx_chat_job_report_pt     report;     /* NULL: there is no lane */
     void                      *data;
     ngx_uint_t                 fill;
+    size_t                     skip;       /* bytes to come that are there */
 
     ngx_queue_t                queue;      /* in jobs->orphans */
     ngx_event_t                wait;       /* for another fill */
@@ -30,6 +31,7 @@ struct ngx_chat_job_led_s {
     unsigned                   joined:1;   /* somebody listened, elsewhere */
     unsigned                   stopped:1;  /* somebody has asked for it */
     unsigned                   orphan:1;
+    unsigned                   handed_over:1;
     unsigned                   heard:1;    /* was not cancelled */
 };
 

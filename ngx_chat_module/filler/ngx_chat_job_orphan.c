@@ -6,6 +6,7 @@ static void ngx_chat_job_orphan_wait_handler(ngx_event_t *ev);
 static void ngx_chat_job_orphan_detach(ngx_chat_job_t *job);
 static void ngx_chat_job_orphan_give_back(ngx_chat_job_t *job);
 static void ngx_chat_job_orphan_ask(ngx_chat_job_t *job);
+static void ngx_chat_job_orphan_log(ngx_chat_job_t *job, const char *what);
 
 
 void
@@ -187,9 +188,7 @@ ngx_chat_job_orphan_settle(ngx_chat_job_t *job)
 static void
 ngx_chat_job_orphan_give_back(ngx_chat_job_t *job)
 {
-    ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
-                  "chat generation has lost its worker and goes back to the "
-                  "queue");
+    ngx_chat_job_orphan_log(job, "goes back to the queue");
 
     ngx_chat_job_orphan_detach(job);
 
@@ -204,9 +203,7 @@ ngx_chat_job_orphan_give_back(ngx_chat_job_t *job)
 static void
 ngx_chat_job_orphan_ask(ngx_chat_job_t *job)
 {
-    ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
-                  "chat generation has lost its worker, the provider is asked "
-                  "again");
+    ngx_chat_job_orphan_log(job, "is asked for by the filler");
 
     ngx_chat_job_orphan_detach(job);
     ngx_chat_job_renewal_stop(job);
@@ -220,11 +217,24 @@ ngx_chat_job_orphan_ask(ngx_chat_job_t *job)
 
 
 static void
+ngx_chat_job_orphan_log(ngx_chat_job_t *job, const char *what)
+{
+    if (job->led->handed_over) {
+        ngx_log_error(NGX_LOG_INFO, &job->log, 0,
+                      "chat generation was handed over and %s", what);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
+                  "chat generation has lost its worker and %s", what);
+}
+
+
+static void
 ngx_chat_job_orphan_detach(ngx_chat_job_t *job)
 {
     ngx_chat_job_orphan_stop(job);
     ngx_chat_job_set_source(job, &ngx_chat_job_ask_source);
 
     job->stray = 0;
-    job->cancel = 0;
 }

@@ -96,7 +96,6 @@ struct ngx_chat_job_s {
     /* Redis' side */
     ngx_uint_t                 next;       /* the first chunk not sent */
     size_t                     offset;     /* where it begins in text */
-    size_t                     skip;       /* bytes to come that are there */
     ngx_chat_call_t           *insure;     /* in flight */
     ngx_event_t                renewal;
     ngx_msec_t                 abandoned;  /* no_subscribers since then */
@@ -182,7 +181,7 @@ void ngx_chat_job_insure_adopt(ngx_chat_job_t *job, ngx_chat_queue_e queue,
 ngx_chat_job_t *ngx_chat_jobs_find_entry(ngx_chat_jobs_t *jobs,
     ngx_chat_task_entry_t *task);
 
-/* a job without an entry for the same generation, or NULL */
+/* another of the generation, without an entry so far; or NULL */
 ngx_chat_job_t *ngx_chat_jobs_find_heir(ngx_chat_job_t *job);
 
 /* is the job alone in this process, of those that ask? */

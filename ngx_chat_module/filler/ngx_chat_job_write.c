@@ -45,7 +45,7 @@ ngx_chat_job_write(ngx_chat_job_t *job)
         }
     }
 
-    chunks = !job->broken && job->skip == 0
+    chunks = !job->broken
              && (job->next < job->chunk_lens.len / sizeof(uint32_t)
                  || (job->answered && job->restart));
 

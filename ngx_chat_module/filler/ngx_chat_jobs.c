@@ -138,6 +138,7 @@ ngx_chat_jobs_find_heir(ngx_chat_job_t *job)
         if (other != job
             && other->state != NGX_CHAT_JOB_LEAVING
             && other->task.entry.len == 0
+            && other->insure == NULL
             && ngx_memcmp(other->task.gen.id, job->task.gen.id,
                           NGX_CHAT_ID_LEN)
                == 0)
