@@ -1,0 +1,22 @@
+# Jobs of a filler, over a Redis with one generation in it.
+
+FILLER = ../../ngx_chat_module/filler
+
+FILLER_OBJS = $(patsubst %,$(BUILD)/ngx_chat_%.o,job job_ask job_candidates \
+                job_insure job_led job_orphan job_renewal job_write jobs) \
+              $(BUILD)/ngx_chat_conversation.o $(BUILD)/ngx_chat_failover.o \
+              $(BUILD)/ngx_chat_peers.o $(BUILD)/fake_loop.o \
+              $(BUILD)/ut_jobs.o $(BUILD)/ut_jobs_gen.o \
+              $(BUILD)/ut_jobs_redis.o
+
+FILLER_UTS = $(BUILD)/ut_job_led $(BUILD)/ut_job_orphan $(BUILD)/ut_job_random
+
+TESTS += $(FILLER_UTS)
+
+
+$(FILLER_UTS): $(BUILD)/ut_%: $(BUILD)/ut_%.o $(FILLER_OBJS) $(UT_OBJS) \
+                              $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ngx_chat_%.o: $(FILLER)/ngx_chat_%.c $(HEADERS) | $(BUILD)
+	$(COMPILE) -o $@ $<
