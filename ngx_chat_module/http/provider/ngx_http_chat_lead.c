@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_lead.h"
 #include "ngx_http_chat_maker.h"
+#include "ngx_http_chat_provider_upstream.h"
 #include "ngx_http_chat_worker.h"
 
 
@@ -10,6 +11,7 @@
 
 static void *ngx_http_chat_lead_prepare_handler(void *data);
 static ngx_uint_t ngx_http_chat_lead_may(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_chat_lead_is_located(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_lead_start_handler(void *maker,
     ngx_chat_lead_t *lead);
 static void ngx_http_chat_lead_discard_handler(void *maker);
@@ -58,6 +60,10 @@ ngx_http_chat_lead_may(ngx_http_request_t *r)
         return 0;
     }
 
+    if (!ngx_http_chat_lead_is_located(r)) {
+        return 0;
+    }
+
     if (ngx_cycle->free_connection_n
         < ngx_cycle->connection_n / NGX_HTTP_CHAT_LEAD_SPARE)
     {
@@ -68,6 +74,25 @@ ngx_http_chat_lead_may(ngx_http_request_t *r)
     }
 
     return 1;
+}
+
+
+/* is it known where to find the provider that is asked first? */
+
+static ngx_uint_t
+ngx_http_chat_lead_is_located(ngx_http_request_t *r)
+{
+    ngx_http_chat_loc_conf_t            *chlcf;
+    ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_chat_provider_upstream_t  **pu;
+
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    pu = chlcf->upstreams->elts;
+
+    return pu[0]->group || pu[0]->naddrs
+           || (clcf->resolver && clcf->resolver->connections.nelts);
 }
 
 
