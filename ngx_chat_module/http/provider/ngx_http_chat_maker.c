@@ -5,6 +5,7 @@
 #include "../../provider/ngx_chat_conversation.h"
 
 
+#define NGX_HTTP_CHAT_MAKER_POOL  1536
 #define NGX_HTTP_CHAT_MAKER_LOOK  1000    /* ms: does anybody listen? */
 
 
@@ -76,7 +77,7 @@ ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
     ngx_pool_t             *pool;
     ngx_http_chat_maker_t  *m;
 
-    pool = ngx_create_pool(2048, ngx_cycle->log);
+    pool = ngx_create_pool(NGX_HTTP_CHAT_MAKER_POOL, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }

@@ -4,6 +4,10 @@
 #include "ngx_http_chat_spare.h"
 
 
+/* a request with all that belongs to it takes two of these */
+#define NGX_HTTP_CHAT_UPSTREAM_POOL  3584
+
+
 static ngx_chat_provider_call_t *ngx_http_chat_upstream_start(void *ctx,
     ngx_chat_provider_request_t *rq);
 static ngx_http_chat_provider_upstream_t *ngx_http_chat_upstream_find(
@@ -51,7 +55,7 @@ ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
 
     asker = ctx;
 
-    pool = ngx_create_pool(4096, ngx_cycle->log);
+    pool = ngx_create_pool(NGX_HTTP_CHAT_UPSTREAM_POOL, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
