@@ -53,7 +53,9 @@ static ngx_int_t ngx_chat_consumer_check_read(ngx_chat_consumer_t *consumer,
     ngx_int_t rc);
 static void ngx_chat_consumer_create_handler(void *data, ngx_int_t rc);
 static ngx_int_t ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
-    ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started);
+    ngx_chat_task_page_t *page, ngx_uint_t *started);
+static void ngx_chat_consumer_give_back(ngx_chat_consumer_t *consumer,
+    ngx_chat_task_page_t *page);
 static void ngx_chat_consumer_drop_entry(ngx_chat_consumer_t *consumer,
     ngx_chat_task_entry_t *task);
 static void ngx_chat_consumer_set_position(ngx_chat_consumer_t *consumer,
@@ -285,7 +287,7 @@ ngx_chat_consumer_pending_handler(void *data, ngx_int_t rc,
         return;
     }
 
-    rc = ngx_chat_consumer_start_page(consumer, page, 0, NULL);
+    rc = ngx_chat_consumer_start_page(consumer, page, NULL);
 
     if (rc == NGX_DONE
         && ngx_chat_reply_count(page->entries) < consumer->page)
@@ -308,6 +310,8 @@ ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
 {
     ngx_chat_consumer_t *consumer = data;
 
+    ngx_uint_t  started;
+
     consumer->read = NULL;
 
     if (ngx_chat_consumer_check_read(consumer, rc) != NGX_OK) {
@@ -316,13 +320,20 @@ ngx_chat_consumer_read_handler(void *data, ngx_int_t rc,
 
     consumer->page = ngx_min(consumer->page * 2, NGX_CHAT_CONSUMER_PAGE);
 
-    if (ngx_chat_consumer_start_page(consumer, page, 1, NULL) == NGX_ERROR) {
+    started = 0;
+    rc = ngx_chat_consumer_start_page(consumer, page, &started);
+
+    if (rc == NGX_ERROR) {
 
         /* tasks that were not started are pending now */
 
         ngx_chat_consumer_rewind(consumer);
         ngx_chat_consumer_schedule_retry(consumer, NGX_CHAT_CONSUMER_RETRY);
         return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_chat_consumer_give_back(consumer, page);
     }
 
     ngx_chat_consumer_read_next(consumer);
@@ -381,18 +392,18 @@ ngx_chat_consumer_start_jobs(ngx_chat_consumer_t *consumer,
 {
     *started = 0;
 
-    return ngx_chat_consumer_start_page(consumer, page, 0, started);
+    return ngx_chat_consumer_start_page(consumer, page, started);
 }
 
 
 /*
- * all: more than may run at once, too.  started: NULL for the entries of this
- * consumer, which count as taken whether they could be started or not.
+ * started: NULL for pending entries of this consumer, which count as taken
+ * whether they could be started or not.
  */
 
 static ngx_int_t
 ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
-    ngx_chat_task_page_t *page, ngx_uint_t all, ngx_uint_t *started)
+    ngx_chat_task_page_t *page, ngx_uint_t *started)
 {
     ngx_int_t               rc;
     ngx_chat_jobs_t        *jobs;
@@ -400,7 +411,7 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
 
     jobs = consumer->jobs;
 
-    while (all || ngx_chat_jobs_get_room(jobs)) {
+    while (ngx_chat_jobs_get_room(jobs)) {
 
         rc = ngx_chat_store_task_take(page, &task);
 
@@ -428,12 +439,51 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
             }
         }
 
-        if (started == NULL && !all) {
+        if (started == NULL) {
             ngx_chat_consumer_set_position(consumer, &task.entry);
         }
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * Since the read began, workers have come to lead as many as there may be: the
+ * rest of the tasks is for whoever has room first.
+ */
+
+static void
+ngx_chat_consumer_give_back(ngx_chat_consumer_t *consumer,
+    ngx_chat_task_page_t *page)
+{
+    ngx_int_t               rc;
+    ngx_chat_task_entry_t   task;
+
+    for ( ;; ) {
+        rc = ngx_chat_store_task_take(page, &task);
+
+        if (rc == NGX_DONE) {
+            return;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_chat_consumer_drop_entry(consumer, &task);
+            continue;
+        }
+
+        ngx_log_debug1(NGX_LOG_DEBUG_CORE, consumer->log, 0,
+                       "chat task \"%V\" is given back", &task.entry);
+
+        if (ngx_chat_store_tasks_give_back(&consumer->jobs->store, task.queue,
+                                           &task.entry,
+                                           ngx_chat_consumer_drop_handler,
+                                           consumer)
+            == NULL)
+        {
+            ngx_chat_consumer_rewind(consumer);
+        }
+    }
 }
 
 
@@ -551,7 +601,7 @@ ngx_chat_consumer_unblock_handler(void *data, ngx_int_t rc)
 }
 
 
-/* an entry that could not be dropped stays pending and is found later */
+/* an entry of which that failed stays pending and is found later */
 
 static void
 ngx_chat_consumer_drop_handler(void *data, ngx_int_t rc)
