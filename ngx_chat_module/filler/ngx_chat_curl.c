@@ -427,6 +427,17 @@ ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy)
 }
 
 
+ngx_uint_t
+ngx_chat_curl_is_shared(ngx_chat_curl_t *cu, ngx_uint_t i)
+{
+    ngx_chat_curl_pool_t  *pool;
+
+    pool = cu->providers[i].pool;
+
+    return pool && ngx_chat_curl_pool_is_shared(pool);
+}
+
+
 void
 ngx_chat_curl_retire_connections(ngx_chat_curl_t *cu, CURL *easy)
 {

@@ -42,6 +42,12 @@ ngx_int_t ngx_chat_curl_add(ngx_chat_curl_t *cu, ngx_chat_provider_t *pv,
 void ngx_chat_curl_remove(ngx_chat_curl_t *cu, CURL *easy);
 
 /*
+ * Is a connection to the i-th provider there that transfers share (HTTP/2), so
+ * that one more costs no time to connect?
+ */
+ngx_uint_t ngx_chat_curl_is_shared(ngx_chat_curl_t *cu, ngx_uint_t i);
+
+/*
  * The transfer's connection may be dead: no transfer added from now on uses
  * any connection that its provider has.  Transfers on them go on undisturbed.
  * Not from inside libcurl's own callbacks either.

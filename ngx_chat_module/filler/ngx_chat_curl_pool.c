@@ -17,6 +17,7 @@ struct ngx_chat_curl_pool_s {
     ngx_event_t                 timer;
     ngx_event_t                 idle;      /* ends a pool without transfers */
     ngx_connection_t            dummy;     /* data of the timers */
+    ngx_uint_t                  shared;    /* the last transfer was HTTP/2 */
 };
 
 
@@ -196,6 +197,13 @@ ngx_chat_curl_pool_remove(ngx_chat_curl_pool_t *pool, CURL *easy)
     } else {
         ngx_post_event(&pool->idle, &ngx_posted_events);
     }
+}
+
+
+ngx_uint_t
+ngx_chat_curl_pool_is_shared(ngx_chat_curl_pool_t *pool)
+{
+    return pool->shared;
 }
 
 
@@ -467,6 +475,7 @@ static void
 ngx_chat_curl_pool_run(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
 {
     int         n;
+    long        version;
     CURLMsg    *msg;
     CURLMcode   rc;
 
@@ -489,6 +498,11 @@ ngx_chat_curl_pool_run(ngx_chat_curl_pool_t *pool, curl_socket_t s, int mask)
         if (msg->msg != CURLMSG_DONE) {
             continue;
         }
+
+        pool->shared = curl_easy_getinfo(msg->easy_handle,
+                                         CURLINFO_HTTP_VERSION, &version)
+                       == CURLE_OK
+                       && version == CURL_HTTP_VERSION_2_0;
 
         /* the pool outlives this, as it is destroyed by an event only */
 

@@ -50,6 +50,9 @@ ngx_int_t ngx_chat_curl_pool_add(ngx_chat_curl_pool_t *pool, CURL *easy);
 /* not from inside libcurl's callbacks; the pool may go with the last one */
 void ngx_chat_curl_pool_remove(ngx_chat_curl_pool_t *pool, CURL *easy);
 
+/* is there a connection that transfers share: was HTTP/2 spoken last? */
+ngx_uint_t ngx_chat_curl_pool_is_shared(ngx_chat_curl_pool_t *pool);
+
 /* transfers of the pool go on undisturbed; at least one there must be */
 void ngx_chat_curl_pool_retire(ngx_chat_curl_pool_t *pool);
 

@@ -96,7 +96,7 @@ ngx_chat_filler_pulse_find_slot(ngx_chat_filler_t *fl)
 static void
 ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
 {
-    ngx_uint_t              redis;
+    ngx_uint_t              i, redis;
     ngx_chat_slot_t        *slot;
     ngx_chat_slot_state_e   state;
 
@@ -124,6 +124,13 @@ ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
 
     slot->redis = redis;
     ngx_chat_peers_show(fl->jobs.peers, slot);
+
+    for (i = 0; i < ngx_min(fl->jobs.peers->nelts,
+                            NGX_CHAT_SCOREBOARD_PROVIDERS); i++)
+    {
+        slot->providers[i].shared = ngx_chat_curl_is_shared(fl->jobs.curl, i);
+    }
+
     slot->state = state;
 }
 

@@ -399,6 +399,34 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
 
 
 ngx_uint_t
+ngx_chat_scoreboard_has_shared(ngx_chat_scoreboard_t *sb,
+    ngx_atomic_uint_t key)
+{
+    ngx_uint_t        i, n;
+    ngx_chat_slot_t  *slot;
+
+    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
+        slot = &sb->shared->slots[i];
+
+        if (slot->state != NGX_CHAT_SLOT_RUNNING) {
+            continue;
+        }
+
+        for (n = 0; n < NGX_CHAT_SCOREBOARD_PROVIDERS; n++) {
+
+            if (slot->providers[n].key == key && slot->providers[n].shared
+                && !ngx_chat_scoreboard_is_dead(&slot->alive))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
 ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb)
 {
     ngx_uint_t        i, n;

@@ -49,6 +49,7 @@ typedef struct {
     ngx_atomic_t     limited_until;
     ngx_atomic_t     answers;
     ngx_atomic_t     failures;
+    ngx_atomic_t     shared;        /* 1: a connection that calls share is up */
 } ngx_chat_slot_provider_t;
 
 
@@ -141,6 +142,10 @@ ngx_uint_t ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb);
  * not count: its successor may have as many.
  */
 ngx_uint_t ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb);
+
+/* has a filler that lives a connection to the provider that calls share? */
+ngx_uint_t ngx_chat_scoreboard_has_shared(ngx_chat_scoreboard_t *sb,
+    ngx_atomic_uint_t key);
 
 /* tasks that wait in the queue, as a filler that lives has seen it last */
 ngx_uint_t ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb);

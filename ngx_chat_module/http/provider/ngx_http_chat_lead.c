@@ -1,7 +1,7 @@
 
 #include "ngx_http_chat_lead.h"
 #include "ngx_http_chat_maker.h"
-#include "ngx_http_chat_provider_upstream.h"
+#include "ngx_http_chat_kept.h"
 #include "ngx_http_chat_worker.h"
 
 
@@ -12,6 +12,8 @@
 static void *ngx_http_chat_lead_prepare_handler(void *data);
 static ngx_uint_t ngx_http_chat_lead_may(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_lead_is_located(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_chat_lead_is_nearer(ngx_http_request_t *r,
+    ngx_chat_scoreboard_t *sb);
 static ngx_int_t ngx_http_chat_lead_start_handler(void *maker,
     ngx_chat_lead_t *lead);
 static void ngx_http_chat_lead_discard_handler(void *maker);
@@ -60,7 +62,9 @@ ngx_http_chat_lead_may(ngx_http_request_t *r)
         return 0;
     }
 
-    if (!ngx_http_chat_lead_is_located(r)) {
+    if (!ngx_http_chat_lead_is_located(r)
+        || ngx_http_chat_lead_is_nearer(r, sb))
+    {
         return 0;
     }
 
@@ -93,6 +97,31 @@ ngx_http_chat_lead_is_located(ngx_http_request_t *r)
 
     return pu[0]->group || pu[0]->naddrs
            || (clcf->resolver && clcf->resolver->connections.nelts);
+}
+
+
+/*
+ * Is a filler connected to the provider that is asked first, and this worker
+ * not?  To connect takes longer than the way through the queue.
+ */
+
+static ngx_uint_t
+ngx_http_chat_lead_is_nearer(ngx_http_request_t *r, ngx_chat_scoreboard_t *sb)
+{
+    ngx_atomic_uint_t                    key;
+    ngx_http_chat_loc_conf_t            *chlcf;
+    ngx_http_chat_provider_upstream_t  **pu;
+
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    pu = chlcf->upstreams->elts;
+
+    if (!pu[0]->ssl || pu[0]->group || ngx_http_chat_kept_is_warm(pu[0])) {
+        return 0;
+    }
+
+    key = ngx_chat_scoreboard_provider_key(&pu[0]->provider->name);
+
+    return ngx_chat_scoreboard_has_shared(sb, key);
 }
 
 
