@@ -182,11 +182,13 @@ ngx_chat_filler_lane_pass(ngx_chat_job_t *job, ngx_chat_lane_type_e type,
 
     case NGX_CHAT_LANE_RESTART:
 
-        if (body->len > NGX_CHAT_LABEL_LEN) {
+        if (ngx_chat_lane_label_read(body, &text) != NGX_OK
+            || text.len > NGX_CHAT_LABEL_LEN)
+        {
             return NGX_ERROR;
         }
 
-        ngx_chat_job_led_restart(job, body);
+        ngx_chat_job_led_restart(job, &text);
         return NGX_OK;
 
     case NGX_CHAT_LANE_END:
@@ -200,9 +202,7 @@ ngx_chat_filler_lane_pass(ngx_chat_job_t *job, ngx_chat_lane_type_e type,
 
     case NGX_CHAT_LANE_FAIL:
 
-        if (ngx_chat_lane_fail_read(body, &error) != NGX_OK
-            || error == NGX_CHAT_E_NONE)
-        {
+        if (ngx_chat_lane_fail_read(body, &error) != NGX_OK) {
             return NGX_ERROR;
         }
 
