@@ -11,11 +11,17 @@ FILLER_OBJS = $(patsubst %,$(BUILD)/ngx_chat_%.o,job job_ask job_candidates \
 
 FILLER_UTS = $(BUILD)/ut_job_led $(BUILD)/ut_job_orphan $(BUILD)/ut_job_random
 
-TESTS += $(FILLER_UTS)
+TESTS += $(FILLER_UTS) $(BUILD)/ut_filler_lane
 
 
 $(FILLER_UTS): $(BUILD)/ut_%: $(BUILD)/ut_%.o $(FILLER_OBJS) $(UT_OBJS) \
                               $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ut_filler_lane: $(BUILD)/ut_filler_lane.o \
+                         $(BUILD)/ngx_chat_filler_lane.o \
+                         $(BUILD)/ngx_chat_lane_record.o $(FILLER_OBJS) \
+                         $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ngx_chat_%.o: $(FILLER)/ngx_chat_%.c $(HEADERS) | $(BUILD)
