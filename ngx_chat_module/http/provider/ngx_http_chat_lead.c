@@ -31,11 +31,21 @@ ngx_http_chat_lead_prepare_handler(void *data)
 {
     ngx_http_chat_ctx_t *ctx = data;
 
+    ngx_http_chat_maker_t  *m;
+
     if (!ngx_http_chat_lead_may(ctx->request)) {
         return NULL;
     }
 
-    return ngx_http_chat_maker_create(ctx->request, ctx->asked);
+    m = ngx_http_chat_maker_create(ctx->request, ctx->asked);
+
+    /* many may be on their way to Redis before the first one begins */
+
+    if (m) {
+        ngx_http_chat_maker_count(m, &ngx_http_chat_counts->led);
+    }
+
+    return m;
 }
 
 

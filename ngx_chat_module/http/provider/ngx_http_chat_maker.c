@@ -33,8 +33,8 @@ struct ngx_http_chat_maker_s {
 
 static ngx_int_t ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m,
     size_t max_answer);
-static void ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m,
-    ngx_atomic_t *count);
+static void ngx_http_chat_maker_uncount(ngx_http_chat_maker_t *m);
+static void ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m);
 static ngx_int_t ngx_http_chat_maker_text_handler(void *data,
     ngx_str_t *text);
 static ngx_int_t ngx_http_chat_maker_restart_handler(void *data);
@@ -113,9 +113,29 @@ ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
 
 
 void
+ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
+{
+    m->count = count;
+    (*count)++;
+}
+
+
+void
 ngx_http_chat_maker_free(ngx_http_chat_maker_t *m)
 {
+    ngx_http_chat_maker_uncount(m);
+
     ngx_destroy_pool(m->pool);
+}
+
+
+static void
+ngx_http_chat_maker_uncount(ngx_http_chat_maker_t *m)
+{
+    if (m->count) {
+        (*m->count)--;
+        m->count = NULL;
+    }
 }
 
 
@@ -134,7 +154,8 @@ ngx_http_chat_maker_start(ngx_http_chat_maker_t *m, u_char *h, u_char *fp,
 
     m->channel = ch;
 
-    ngx_http_chat_maker_begin(m, count);
+    ngx_http_chat_maker_count(m, count);
+    ngx_http_chat_maker_begin(m);
 
     return ch;
 }
@@ -147,7 +168,7 @@ ngx_http_chat_maker_lead(ngx_http_chat_maker_t *m, ngx_chat_lead_t *lead)
     m->channel = ngx_chat_lead_feed(lead, &ngx_http_chat_maker_source,
                                     &ngx_http_chat_maker_lead_ops, m);
 
-    ngx_http_chat_maker_begin(m, &ngx_http_chat_counts->led);
+    ngx_http_chat_maker_begin(m);
 
     return NGX_OK;
 }
@@ -203,14 +224,11 @@ ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m, size_t max_answer)
 
 
 static void
-ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
+ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m)
 {
-    m->count = count;
-    (*count)++;
-
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &m->log, 0,
                    "chat maker start, led:%d providers:%ui running:%uA",
-                   m->lead != NULL, m->conversation.failover.n, *count);
+                   m->lead != NULL, m->conversation.failover.n, *m->count);
 
     ngx_chat_conversation_start(&m->conversation);
 }
@@ -476,5 +494,5 @@ ngx_http_chat_maker_stop(ngx_http_chat_maker_t *m)
         ngx_del_timer(&m->look);
     }
 
-    (*m->count)--;
+    ngx_http_chat_maker_uncount(m);
 }

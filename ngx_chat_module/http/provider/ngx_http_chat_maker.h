@@ -20,18 +20,20 @@ typedef struct ngx_http_chat_maker_s  ngx_http_chat_maker_t;
 ngx_http_chat_maker_t *ngx_http_chat_maker_create(ngx_http_request_t *r,
     ngx_chat_question_t *qn);
 
+/* count goes up by 1 until the conversation has ended, or m is free */
+void ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count);
+
 /* of one that was not begun */
 void ngx_http_chat_maker_free(ngx_http_chat_maker_t *m);
 
 /*
- * Begins: asks the first provider.  count: goes up by 1 until the conversation
- * has ended.  The channel, to be attached to at once; NULL: no memory, and m is
- * free.
+ * Begins: counts, and asks the first provider.  The channel, to be attached to
+ * at once; NULL: no memory, and m is free.
  */
 ngx_chat_channel_t *ngx_http_chat_maker_start(ngx_http_chat_maker_t *m,
     u_char *h, u_char *fp, ngx_uint_t joinable, ngx_atomic_t *count);
 
-/* the same for an open generation; NGX_OK */
+/* the same for an open generation, counted before; NGX_OK */
 ngx_int_t ngx_http_chat_maker_lead(ngx_http_chat_maker_t *m,
     ngx_chat_lead_t *lead);
 
