@@ -268,7 +268,7 @@ sub redis_is_back {
 {
     my $redis = start_redis();
     my $nginx = start_nginx(redis => $redis, provider => $provider,
-        workers => 1, main => 'worker_rlimit_nofile 70;',
+        workers => 1, main => 'worker_rlimit_nofile 72;',
         http => 'chat_fill concurrency=20;');
 
     provider_reset($provider);
@@ -280,7 +280,7 @@ sub redis_is_back {
               restarts => 0) foreach 0 .. 11;
     is(provider_stats($provider)->{max_active}, 3,
        'files of a filler: three at once');
-    like($nginx->error_log, qr/\[warn\] .*: 70 open files are not enough for 20 /,
+    like($nginx->error_log, qr/\[warn\] .*: 72 open files are not enough for 20 /,
          'files of a filler: the log says so');
 }
 
