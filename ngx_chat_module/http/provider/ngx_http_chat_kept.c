@@ -14,6 +14,8 @@
 #define NGX_HTTP_CHAT_KEPT_PROBES  3
 #define NGX_HTTP_CHAT_KEPT_UNACKED 20000
 
+#define NGX_HTTP_CHAT_KEPT_BURST   200       /* ms, in which one may connect */
+
 
 static ngx_uint_t ngx_http_chat_kept_has_room(ngx_http_chat_kept_t *kept,
     ngx_connection_t *c);
@@ -52,6 +54,22 @@ ngx_uint_t
 ngx_http_chat_kept_is_warm(ngx_http_chat_provider_upstream_t *pu)
 {
     return pu->kept && pu->kept->n != 0;
+}
+
+
+ngx_uint_t
+ngx_http_chat_kept_may_connect(ngx_http_chat_kept_t *kept)
+{
+    if (kept->connected
+        && ngx_current_msec - kept->connecting < NGX_HTTP_CHAT_KEPT_BURST)
+    {
+        return 0;
+    }
+
+    kept->connected = 1;
+    kept->connecting = ngx_current_msec;
+
+    return 1;
 }
 
 

@@ -47,6 +47,11 @@ struct ngx_http_chat_kept_s {
     ngx_http_chat_spare_t              *spare;
     ngx_event_t                         check;
 
+    ngx_uint_t                          reserved;  /* of n, for calls that
+                                                      are about to begin */
+    ngx_msec_t                          connecting;  /* a call did, last */
+
+    unsigned                            connected:1;  /* connecting is set */
     unsigned                            used:1;    /* by a call */
     unsigned                            wasted:1;  /* closed soon, unused */
 };
@@ -58,6 +63,12 @@ ngx_http_chat_kept_t *ngx_http_chat_kept_create(ngx_conf_t *cf,
 
 /* is a connection there that costs no time to make? */
 ngx_uint_t ngx_http_chat_kept_is_warm(ngx_http_chat_provider_upstream_t *pu);
+
+/*
+ * 1: a call that has to connect may do so from here, and is about to.  Further
+ * ones are better made by one process, where HTTP/2 has one connection for all.
+ */
+ngx_uint_t ngx_http_chat_kept_may_connect(ngx_http_chat_kept_t *kept);
 
 /*
  * Gives an idle connection to pc, one to its address if there is such a one.

@@ -10,10 +10,11 @@
 
 
 static void *ngx_http_chat_lead_prepare_handler(void *data);
+static ngx_http_chat_provider_upstream_t *ngx_http_chat_lead_first(
+    ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_lead_may(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_lead_is_located(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_chat_lead_is_nearer(ngx_http_request_t *r,
-    ngx_chat_scoreboard_t *sb);
+static ngx_uint_t ngx_http_chat_lead_is_far(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_lead_start_handler(void *maker,
     ngx_chat_lead_t *lead);
 static void ngx_http_chat_lead_discard_handler(void *maker);
@@ -31,21 +32,51 @@ ngx_http_chat_lead_prepare_handler(void *data)
 {
     ngx_http_chat_ctx_t *ctx = data;
 
+    ngx_uint_t              warm;
+    ngx_http_request_t     *r;
+    ngx_http_chat_kept_t   *kept;
     ngx_http_chat_maker_t  *m;
 
-    if (!ngx_http_chat_lead_may(ctx->request)) {
+    r = ctx->request;
+
+    kept = ngx_http_chat_lead_first(r)->kept;
+    warm = kept && kept->n > kept->reserved;
+
+    if (!ngx_http_chat_lead_may(r)
+        || (!warm && ngx_http_chat_lead_is_far(r)))
+    {
         return NULL;
     }
 
-    m = ngx_http_chat_maker_create(ctx->request, ctx->asked);
+    m = ngx_http_chat_maker_create(r, ctx->asked);
+    if (m == NULL) {
+        return NULL;
+    }
 
     /* many may be on their way to Redis before the first one begins */
 
-    if (m) {
-        ngx_http_chat_maker_count(m, &ngx_http_chat_counts->led);
+    ngx_http_chat_maker_count(m, &ngx_http_chat_counts->led);
+
+    if (warm) {
+        ngx_http_chat_maker_reserve(m, &kept->reserved);
     }
 
     return m;
+}
+
+
+/* the provider that is asked first */
+
+static ngx_http_chat_provider_upstream_t *
+ngx_http_chat_lead_first(ngx_http_request_t *r)
+{
+    ngx_http_chat_loc_conf_t            *chlcf;
+    ngx_http_chat_provider_upstream_t  **pu;
+
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+    pu = chlcf->upstreams->elts;
+
+    return pu[0];
 }
 
 
@@ -72,9 +103,7 @@ ngx_http_chat_lead_may(ngx_http_request_t *r)
         return 0;
     }
 
-    if (!ngx_http_chat_lead_is_located(r)
-        || ngx_http_chat_lead_is_nearer(r, sb))
-    {
+    if (!ngx_http_chat_lead_is_located(r)) {
         return 0;
     }
 
@@ -91,47 +120,45 @@ ngx_http_chat_lead_may(ngx_http_request_t *r)
 }
 
 
-/* is it known where to find the provider that is asked first? */
+/* is it known where to find the provider? */
 
 static ngx_uint_t
 ngx_http_chat_lead_is_located(ngx_http_request_t *r)
 {
-    ngx_http_chat_loc_conf_t            *chlcf;
-    ngx_http_core_loc_conf_t            *clcf;
-    ngx_http_chat_provider_upstream_t  **pu;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_chat_provider_upstream_t  *pu;
 
-    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    pu = ngx_http_chat_lead_first(r);
 
-    pu = chlcf->upstreams->elts;
-
-    return pu[0]->group || pu[0]->naddrs
+    return pu->group || pu->naddrs
            || (clcf->resolver && clcf->resolver->connections.nelts);
 }
 
 
 /*
- * Is a filler connected to the provider that is asked first, and this worker
- * not?  To connect takes longer than the way through the queue.
+ * Is a filler connected to the provider, or does this worker, which is not,
+ * connect already?  That takes longer than the way through the queue.
  */
 
 static ngx_uint_t
-ngx_http_chat_lead_is_nearer(ngx_http_request_t *r, ngx_chat_scoreboard_t *sb)
+ngx_http_chat_lead_is_far(ngx_http_request_t *r)
 {
-    ngx_atomic_uint_t                    key;
-    ngx_http_chat_loc_conf_t            *chlcf;
-    ngx_http_chat_provider_upstream_t  **pu;
+    ngx_atomic_uint_t                   key;
+    ngx_http_chat_main_conf_t          *chmcf;
+    ngx_http_chat_provider_upstream_t  *pu;
 
-    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
-    pu = chlcf->upstreams->elts;
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+    pu = ngx_http_chat_lead_first(r);
 
-    if (!pu[0]->ssl || pu[0]->group || ngx_http_chat_kept_is_warm(pu[0])) {
+    if (!pu->ssl || pu->group) {
         return 0;
     }
 
-    key = ngx_chat_scoreboard_provider_key(&pu[0]->provider->name);
+    key = ngx_chat_scoreboard_provider_key(&pu->provider->name);
 
-    return ngx_chat_scoreboard_has_shared(sb, key);
+    return ngx_chat_scoreboard_has_shared(chmcf->scoreboard, key)
+           || !ngx_http_chat_kept_may_connect(pu->kept);
 }
 
 

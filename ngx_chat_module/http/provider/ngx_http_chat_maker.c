@@ -22,6 +22,7 @@ struct ngx_http_chat_maker_s {
     ngx_chat_conversation_t    conversation;
     ngx_log_t                  log;        /* for it */
     ngx_atomic_t              *count;
+    ngx_uint_t                *reserved;   /* NULL: nothing is */
 
     ngx_event_t                look;       /* while nobody listens */
     ngx_msec_t                 left;       /* when the last one left */
@@ -33,6 +34,7 @@ struct ngx_http_chat_maker_s {
 
 static ngx_int_t ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m,
     size_t max_answer);
+static void ngx_http_chat_maker_release(ngx_http_chat_maker_t *m);
 static void ngx_http_chat_maker_uncount(ngx_http_chat_maker_t *m);
 static void ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m);
 static ngx_int_t ngx_http_chat_maker_text_handler(void *data,
@@ -113,6 +115,14 @@ ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
 
 
 void
+ngx_http_chat_maker_reserve(ngx_http_chat_maker_t *m, ngx_uint_t *count)
+{
+    m->reserved = count;
+    (*count)++;
+}
+
+
+void
 ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
 {
     m->count = count;
@@ -123,9 +133,20 @@ ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
 void
 ngx_http_chat_maker_free(ngx_http_chat_maker_t *m)
 {
+    ngx_http_chat_maker_release(m);
     ngx_http_chat_maker_uncount(m);
 
     ngx_destroy_pool(m->pool);
+}
+
+
+static void
+ngx_http_chat_maker_release(ngx_http_chat_maker_t *m)
+{
+    if (m->reserved) {
+        (*m->reserved)--;
+        m->reserved = NULL;
+    }
 }
 
 
@@ -226,6 +247,8 @@ ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m, size_t max_answer)
 static void
 ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m)
 {
+    ngx_http_chat_maker_release(m);
+
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &m->log, 0,
                    "chat maker start, led:%d providers:%ui running:%uA",
                    m->lead != NULL, m->conversation.failover.n, *m->count);

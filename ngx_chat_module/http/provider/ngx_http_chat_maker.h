@@ -23,6 +23,9 @@ ngx_http_chat_maker_t *ngx_http_chat_maker_create(ngx_http_request_t *r,
 /* count goes up by 1 until the conversation has ended, or m is free */
 void ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count);
 
+/* an idle connection is meant for it: counted until it begins, or is free */
+void ngx_http_chat_maker_reserve(ngx_http_chat_maker_t *m, ngx_uint_t *count);
+
 /* of one that was not begun */
 void ngx_http_chat_maker_free(ngx_http_chat_maker_t *m);
 
