@@ -157,7 +157,7 @@ sub columns {
     my ($leader, @others) = ends_of($row->{scene});
     my $witness = pop(@others);
 
-    is(leader_of($leader), $row->{leader}, "$name: that worker");
+    is($leader->{headers}{'x-worker'}, $row->{leader}, "$name: that worker");
     is($leader->{headers}{'x-source'}, 'led', "$name: leads");
 
     if ($row->{goes_on}) {

@@ -20,7 +20,7 @@ use Time::HiRes qw(time);
 use Chat::Life;
 use Chat::Test;
 
-our @EXPORT = qw(led_nginx leads way_to leader_of ask_around begun ends_of
+our @EXPORT = qw(led_nginx leads way_to ask_around begun ends_of
     pause_of seamless_ok writers_of cached_as left_over nothing_left $QUEUE $LED);
 
 our $QUEUE = 'chat:tasks:1';
@@ -91,7 +91,7 @@ sub way_to {
 
 
 # The same question in another process: of a worker, which leads it; then, when
-# the first chunk is there, of others.
+# the first chunk is there, of others.  {who} names the clients, in order.
 #
 #     leader           pid of the worker; any one by default
 #     beside           0: nobody asks another worker of the instance
@@ -113,16 +113,24 @@ sub ask_around {
         $opt{on_event}->(@_) if $opt{on_event};
     } };
 
-    push(@asks, { %later, way_to($nginx, $beside) })
-        if $beside && ($opt{beside} // 1);
-    push(@asks, map { { %later, nginx => $_ } } @{ $opt{elsewhere} || [] });
+    my @who = "the leader's client";
+
+    if ($beside && ($opt{beside} // 1)) {
+        push(@asks, { %later, way_to($nginx, $beside) });
+        push(@who, 'another worker');
+    }
+
+    foreach my $instance (@{ $opt{elsewhere} || [] }) {
+        push(@asks, { %later, nginx => $instance });
+        push(@who, 'another instance');
+    }
 
     my $others = $#asks;
 
     push(@asks, _witness($nginx, $question)) if $opt{witness};
 
     return { question => $question, leader => $leader, others => $others,
-             later => ask_later($nginx, @asks) };
+             who => \@who, later => ask_later($nginx, @asks) };
 }
 
 
@@ -163,15 +171,6 @@ sub ends_of {
     my ($scene) = @_;
 
     return results($scene->{later});
-}
-
-
-# the pid of the worker that a client had
-
-sub leader_of {
-    my ($q) = @_;
-
-    return $q->{headers}{'x-worker'};
 }
 
 
