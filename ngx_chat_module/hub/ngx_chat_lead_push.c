@@ -2,7 +2,9 @@
 #include "ngx_chat_lead_private.h"
 
 
-#define NGX_CHAT_LEAD_LATE  5000    /* ms without a filler */
+/* ms without a filler, and no more than a part of the time in the queue */
+#define NGX_CHAT_LEAD_LATE       5000
+#define NGX_CHAT_LEAD_LATE_PART  4
 
 
 static void ngx_chat_lead_push_late_handler(ngx_event_t *ev);
@@ -22,9 +24,15 @@ ngx_chat_lead_push_init(ngx_chat_lead_t *lead)
 void
 ngx_chat_lead_push_wait(ngx_chat_lead_t *lead)
 {
-    if (!lead->pushed && lead->push == NULL && !lead->late.timer_set) {
-        ngx_add_timer(&lead->late, NGX_CHAT_LEAD_LATE);
+    ngx_msec_t  ms;
+
+    if (lead->pushed || lead->push || lead->late.timer_set) {
+        return;
     }
+
+    ms = lead->leads->hub->conf->queue_timeout / NGX_CHAT_LEAD_LATE_PART;
+
+    ngx_add_timer(&lead->late, ngx_min(ms, NGX_CHAT_LEAD_LATE));
 }
 
 

@@ -259,6 +259,19 @@ ut_late(void)
     ut_ok(fake_loop_next() == -1, "no filler for 60 s: forgotten");
     ut_end();
 
+    ut_begin(1);
+    ut_queue_timeout(4000);
+    fake_lane_up(0);
+    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    fake_loop_run(999);
+    ut_ok(fake.tasks == 0, "a short queue timeout: not yet");
+    fake_loop_run(1);
+    ut_redis();
+    ut_ok(fake.tasks == 1, "a short queue timeout: the task is queued sooner");
+    ut_leave(&cl);
+    ut_end();
+
     ut_lead(&cl, NGX_CHAT_ASK_CACHED);
     fake_lanes.over = 1;
     fake_lane_end(0);

@@ -201,6 +201,13 @@ ut_begin(uint32_t seed)
 
 
 void
+ut_queue_timeout(ngx_msec_t ms)
+{
+    ut_conf.queue_timeout = ms;
+}
+
+
+void
 ut_end(void)
 {
     ngx_chat_hub_close(ut_hub);

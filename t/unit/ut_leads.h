@@ -51,6 +51,7 @@ extern ngx_uint_t   ut_wrong;
 void ut_bad(const char *what);
 
 void ut_begin(uint32_t seed);
+void ut_queue_timeout(ngx_msec_t ms);
 void ut_end(void);                     /* with nothing left behind */
 
 /* a question, and one of which a generation is led already */
