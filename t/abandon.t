@@ -207,8 +207,8 @@ stream_ok($hasty,
 kill('CONT', filler($far));
 
 wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';
-wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the queue';
+wait_for { $redis->tasks == 0 } 5, 'the queue';
 is(provider_stats($provider)->{active}, 0, 'at the end: no call goes on');
-is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'at the end: no task is left');
+is($redis->tasks, 0, 'at the end: no task is left');
 
 done();

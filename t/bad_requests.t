@@ -70,7 +70,7 @@ is($stats->{calls}, scalar(keys %{ $stats->{questions} }),
    'all cases: only good questions are calls');
 is((grep { $_ > 1 } values %{ $stats->{questions} }) + 0, 0,
    'all cases: no question is called twice');
-ok(wait_for(sub { $redis->cmd('XLEN', 'chat:tasks:1') eq '0' }, 5),
+ok(wait_for(sub { $redis->tasks == 0 }, 5),
    'all cases: no task is left');
 
 done();

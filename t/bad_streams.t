@@ -58,7 +58,7 @@ cmp_ok(scalar @cases, '>=', 300, 'all cases: 300 or more are malformed');
 ask_all($nginx, 'filler: ');
 
 is(filler(), $filler, 'all cases: the filler stays the same');
-ok(wait_for(sub { $client->cmd('XLEN', 'chat:tasks:1') eq '0' }, 5),
+ok(wait_for(sub { $client->tasks == 0 }, 5),
    'all cases: no task is left');
 
 # what was an error is asked anew

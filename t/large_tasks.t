@@ -39,8 +39,8 @@ sub served_ok {
     stream_ok(scalar ask($nginx, { question => "What comes behind $name?" }),
               "$name: what comes behind them is answered");
 
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 15, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, "$name: all are done");
+    wait_for { $redis->tasks == 0 } 15, 'no task';
+    is($redis->tasks, 0, "$name: all are done");
 
     my @lost = $nginx->error_log =~ /(commands: a broken reply)/g;
 

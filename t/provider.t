@@ -271,7 +271,7 @@ like($log, qr/\[error\].*HTTP status 429/, 'the log: has its status');
 unlike($log, qr/sk-test-key|sk-wrong|sk-right/, 'the log: has no key');
 
 my $idle = wait_for {
-    $redis->cmd('XLEN', 'chat:tasks:1') eq '0'
+    $redis->tasks == 0
     && provider_stats($provider)->{active} == 0;
 } 5;
 

@@ -64,12 +64,12 @@ sub clean {
     my ($name, $cache, $broker) = @_;
     my (@forever, @odd);
 
-    wait_for { ($broker->cmd('XLEN', 'chat:tasks:1') || 0) eq '0' } 5,
+    wait_for { $broker->tasks == 0 } 5,
         'an empty queue';
 
     is($broker->cmd('TYPE', 'chat:tasks:1'), 'stream',
        "$name: the queue is a stream");
-    is($broker->cmd('XLEN', 'chat:tasks:1'), 0, "$name: the queue is empty");
+    is($broker->tasks, 0, "$name: the queue is empty");
     is($broker->cmd('XPENDING', 'chat:tasks:1', 'fill')->[0], 0,
        "$name: nothing is pending");
 

@@ -260,7 +260,7 @@ sub _left {
         push(@left, "$pending pending of $queue") if $pending;
     }
 
-    foreach my $key (@{ $redis->cmd('KEYS', '*') }) {
+    foreach my $key (@{ $redis->cmd('KEYS', '*chat:*') }) {
         next if $key eq $QUEUE || $key eq $LED;
 
         push(@left, "$key is announced") if $key =~ /:1:live:/;

@@ -324,35 +324,27 @@ sub _redis_faults {
     my ($row) = @_;
     my $redis = $row->{world}{redis};
     my $S = stream_key($row->{question});
-    my ($entries, $tasks, $pending, $live, @faults);
+    my ($entries, $tasks, $live, @faults);
 
     # what was done for nobody may come a moment later
 
     wait_for {
-        $tasks = $redis->cmd('XLEN', 'chat:tasks:1');
-        $pending = $redis->cmd('XPENDING', 'chat:tasks:1', 'fill');
-        $pending = ref($pending) eq 'ARRAY' ? $pending->[0] : 0;
+        $tasks = $redis->tasks;
         $live = @{ $redis->cmd('KEYS', "{$S}:1:live:*") }
             && !$row->{announced};
         $entries = $redis->entries($S);
 
-        $tasks eq '0' && $pending eq '0' && !$live
+        $tasks == 0 && !$live
             && !($row->{cached} && !@$entries);
     } 12;
 
-    push(@faults, "$tasks tasks are left") if $tasks ne '0';
-    push(@faults, "$pending tasks are pending") if $pending ne '0';
+    push(@faults, "$tasks tasks are left or pending") if $tasks;
     push(@faults, 'a generation is announced') if $live;
     push(@faults, @$entries ? 'it is cached' : 'it is not cached')
         if defined $row->{cached} && !@$entries != !$row->{cached};
     push(@faults, _answer_faults($row, $entries)) if @$entries;
 
-    foreach my $key (@{ $redis->cmd('KEYS', '*') }) {
-        next if $key eq 'chat:tasks:1' || $key !~ /chat/;
-
-        push(@faults, "$key does not expire")
-            if $redis->cmd('PTTL', $key) == -1;
-    }
+    push(@faults, map { "$_ does not expire" } $redis->eternal('*chat*'));
 
     return @faults;
 }

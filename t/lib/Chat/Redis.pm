@@ -10,6 +10,11 @@ use POSIX ();
 
 my $CRLF = "\r\n";
 
+# keys without an expiry: tasks that wait for a filler, and those of
+# generations that workers lead
+
+our @QUEUES = ('chat:tasks:1', 'chat:led:1:{chat:tasks:1}');
+
 
 # new(dir => ..., port => ..., config => [lines], password => ...)
 
@@ -237,6 +242,35 @@ sub entries {
     return [] if ref($reply) ne 'ARRAY';
 
     return [ map { { id => $_->[0], @{ $_->[1] } } } @$reply ];
+}
+
+
+# what is in the queues, entries and those that a filler has taken: 0 when
+# nothing is left to do
+
+sub tasks {
+    my ($self) = @_;
+    my $n = 0;
+
+    foreach my $key (@QUEUES) {
+        my $pending = $self->cmd('XPENDING', $key, 'fill');
+
+        $n += $self->cmd('XLEN', $key);
+        $n += $pending->[0] if ref($pending) eq 'ARRAY';
+    }
+
+    return $n;
+}
+
+
+# of the keys that match, those that stay for ever and are no queue
+
+sub eternal {
+    my ($self, $pattern) = @_;
+    my %queue = map { $_ => 1 } @QUEUES;
+
+    return grep { !$queue{$_} && $self->cmd('PTTL', $_) == -1 }
+           @{ $self->cmd('KEYS', $pattern // '*') };
 }
 
 
