@@ -88,7 +88,7 @@ is($others->(), '', 'looking: leaves nothing behind');
 # what is set, and set back; what Redis says then
 
 my $writes = qr/^Redis refuses writes: only cached answers$/;
-my $tasks = qr/^the broker refuses tasks: only cached answers$/;
+my $tasks = qr/^the broker refuses tasks: nothing can be queued$/;
 
 foreach ([ 'a replica', 'READONLY', $writes,
            [ 'REPLICAOF', '127.0.0.1', '1' ], [ 'REPLICAOF', 'NO', 'ONE' ] ],
@@ -118,6 +118,9 @@ foreach ([ 'a replica', 'READONLY', $writes,
     is(scalar(ask($nginx{direct}, { question => "Who asks $name?" }))
            ->{status}, 200, "$name: the direct path")
         if $reason eq $writes && $name !~ /script/;
+    stream_ok(scalar ask($nginx{error}, { question => "Who leads, $name?" }),
+              "$name: a worker leads all the same", cache => qr/fwd=miss$/)
+        if $reason eq $tasks;
     is($redis->cmd(@$off), 'OK', "$name: set back");
     becomes_ok("$name, no more", $_, 200, 'ok', '') foreach 'error', 'direct';
 }

@@ -197,12 +197,12 @@ ngx_http_chat_health_set_result(ngx_http_chat_health_result_t *v,
     }
 
     if (!state->broker) {
-        ngx_str_set(&v->reason, "the broker is down: only cached answers");
+        ngx_str_set(&v->reason, "the broker is down: nothing can be queued");
 
     } else if (state->no_tasks->len) {
         v->refusal = *state->no_tasks;
         ngx_str_set(&v->reason,
-                    "the broker refuses tasks: only cached answers");
+                    "the broker refuses tasks: nothing can be queued");
 
     } else if (fillers->running == 0) {
         ngx_str_set(&v->reason,
