@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# The filler is killed: in mid-answer, before it has claimed a task, just
-# after it has finished one, again and again, and together with worker 0.
+# The filler that asks the provider is killed: in mid-answer, before it has
+# claimed a task, just after it has finished one, again and again, and together
+# with worker 0.
 
 use warnings;
 use strict;
@@ -15,7 +16,8 @@ my %answer = (chunks => 60, gap => 40, bytes => 20);
 
 my $redis = start_redis();
 my $provider = start_provider(%answer);
-my $nginx = start_nginx(redis => $redis, provider => $provider);
+my $nginx = start_nginx(redis => $redis, provider => $provider,
+                        lead => 'off');
 
 $nginx->allow_log(qr/exited on signal 9/);
 
@@ -80,11 +82,7 @@ sleep(1.5);
 
     my $later = ask_later($nginx, { question => $question });
 
-    wait_for {
-        my $pending = $redis->cmd('XPENDING', 'chat:tasks:1', 'fill');
-
-        $pending->[0] || $redis->cmd('XLEN', 'chat:tasks:1');
-    } 5, 'the task';
+    wait_for { $redis->tasks } 5, 'the task';
     sleep(0.1);
 
     kill('KILL', $old);
@@ -116,9 +114,8 @@ foreach my $run (1 .. 5) {
               cache => qr/; hit; /);
     is(provider_stats($provider, $question), 1,
        "finished, run $run: one call of the provider");
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 15, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
-       "finished, run $run: no task is left");
+    wait_for { $redis->tasks == 0 } 15, 'no task';
+    is($redis->tasks, 0, "finished, run $run: no task is left");
     sleep(1.2);
 }
 

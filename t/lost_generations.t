@@ -2,6 +2,7 @@
 
 # Generations that nobody writes any more, since all fillers have stopped or
 # their task is lost, or that look as if nobody listened: each client is told.
+# All go through the queue.
 
 use warnings;
 use strict;
@@ -25,7 +26,7 @@ my $provider = start_provider(%answer);
 my @redis = map { start_redis() } 1 .. 3;
 my ($stopped, $queued, $unheard) = map {
     start_nginx(redis => $_, provider => $provider, workers => 2,
-        http => "chat_queue_timeout ${QUEUE}s;",
+        lead => 'off', http => "chat_queue_timeout ${QUEUE}s;",
         location => "chat_abandon cancel grace=${GRACE}s;")
 } @redis;
 
@@ -36,11 +37,11 @@ sub nothing_left {
     my ($redis, $name, @questions) = @_;
 
     wait_for {
-        ($redis->cmd('XLEN', 'chat:tasks:1') || 0) eq '0'
+        $redis->tasks == 0
             && !@{ $redis->cmd('KEYS', '*:live:*') };
     } 10, 'an empty queue';
 
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, "$name: no task is left");
+    is($redis->tasks, 0, "$name: no task is left");
     is($redis->cmd('EXISTS', map { stream_key($_) } @questions), 0,
        "$name: nothing is cached");
     is(scalar(@{ $redis->cmd('KEYS', '*:live:*') }), 0,
@@ -72,7 +73,7 @@ my $since = time();
               'a lost task: an answer before it');
 
     # the task goes a moment after its answer is complete
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'its task to go';
+    wait_for { $redis->tasks == 0 } 5, 'its task to go';
 
     # it is stopped, and does not wait for tasks any more
 

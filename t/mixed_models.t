@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Two instances share a Redis, and a name stands for another model in each: an
-# answer that the other's filler made is delivered, but not taken for one
-# of the own model later.
+# Two instances share a Redis and its queue, and a name stands for another model
+# in each: an answer that the other's filler made is delivered, but not taken for
+# one of the own model later.
 
 use warnings;
 use strict;
@@ -18,7 +18,7 @@ my $provider = start_provider(chunks => 3);
 sub instance {
     my ($model, %more) = @_;
 
-    return start_nginx(redis => $redis, %more, http => <<"EOT");
+    return start_nginx(redis => $redis, lead => 'off', %more, http => <<"EOT");
     chat_provider openai {
         url http://127.0.0.1:$provider->{port}/v1;
         key sk-test-key;

@@ -52,7 +52,7 @@ sub started {
     }
 
     return start_nginx(redis => $redis, provider => $provider, workers => 1,
-        http => $blocks . ($opt{http} // ''),
+        lead => 'off', http => $blocks . ($opt{http} // ''),
         server => $locations . ($opt{server} // ''), env => $opt{env});
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# A provider behind TLS, behind a proxy, and over HTTP/2: the filler
+# A provider behind TLS, behind a proxy, and over HTTP/2: the filler that asks it
 # verifies who answers, goes the way that it was told, and keeps apart what
 # shares a connection.
 
@@ -31,7 +31,7 @@ my $number = 0;
 sub with {
     my ($url, $lines, %opt) = @_;
 
-    return start_nginx(redis => $redis, provider => $url,
+    return start_nginx(redis => $redis, provider => $url, lead => 'off',
         provider_lines => "retries 0; connect_timeout 2s;\n$lines", %opt);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# What waits for a filler: how many, how long, in which order.
+# What waits for a filler, where fillers ask: how many, how long, in which
+# order.
 
 use warnings;
 use strict;
@@ -14,7 +15,8 @@ use Time::HiRes qw(sleep time);
 my $redis = start_redis();
 my $provider = start_provider(chunks => 10, gap => 100);
 
-my %common = (redis => $redis, provider => $provider, workers => 1);
+my %common = (redis => $redis, provider => $provider, workers => 1,
+              lead => 'off');
 
 
 # true when so many calls run and so many tasks are there, or in vain
@@ -52,8 +54,8 @@ sub is_empty {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 10;
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0, $name);
+    wait_for { $redis->tasks == 0 } 10;
+    is($redis->tasks, 0, $name);
 }
 
 

@@ -36,8 +36,10 @@ sub tls_redis {
 sub with {
     my ($redis, $broker, $http) = @_;
 
-    return start_nginx(provider => $provider, http => $http // '',
-        location => 'chat_redis_down error;',
+    # each question goes through the broker, too
+
+    return start_nginx(provider => $provider, lead => 'off',
+        http => $http // '', location => 'chat_redis_down error;',
         env => { REDIS_URL => $redis, CELERY_BROKER_URL => $broker });
 }
 

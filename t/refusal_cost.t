@@ -17,6 +17,7 @@ my $redis = start_redis();
 my $provider = start_provider(chunks => 5);
 
 my %opt = (redis => $redis, provider => $provider, workers => 1,
+    lead => 'off',
     http => 'chat_fill concurrency=1; chat_queue_limit 1;'
         . ' chat_queue_timeout 60s; chat_abandon cancel grace=1s;',
     server => 'location = /limited {'
@@ -77,7 +78,7 @@ my $over = { question => 'Who is over?', path => '/limited',
 stream_ok(scalar ask($nginx, $_),
           "before: $_->{question} is answered", cache => qr/fwd=miss$/)
     foreach $known, $over;
-wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'an empty queue';
+wait_for { $redis->tasks == 0 } 5, 'an empty queue';
 
 # each filler has one, and one waits
 
@@ -164,13 +165,13 @@ wait_for {
 } 5, 'a place';
 
 stream_ok($q, 'room again: a miss', cache => qr/fwd=miss$/);
-wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 20, 'an empty queue';
+wait_for { $redis->tasks == 0 } 20, 'an empty queue';
 $_->stop foreach $nginx, $other;
 
 # a broker that is down takes no task either
 
 my $broken = start_nginx(redis => $redis, provider => $provider, workers => 1,
-    broker => 'redis://127.0.0.1:' . free_port(),
+    lead => 'off', broker => 'redis://127.0.0.1:' . free_port(),
     location => 'chat_redis_down error;');
 
 wait_for { $broken->error_log =~ /connect\(\) failed/ } 5, 'it to be noticed';
@@ -188,7 +189,8 @@ $broken->stop;
 my $refusing = start_redis();
 
 $broken = start_nginx(redis => $redis, provider => $provider, workers => 1,
-    broker => $refusing->url, location => 'chat_redis_down error;');
+    lead => 'off', broker => $refusing->url,
+    location => 'chat_redis_down error;');
 wait_for { get($broken, '/')->{body} =~ /"ok"/ } 10, 'its filler';
 
 foreach my $case ([ 'a replica', '503 redis_down',

@@ -43,7 +43,7 @@ sub shown {
 
 {
     my $nginx = start_nginx(redis => $redis, provider => $provider,
-        workers => 1,
+        workers => 1, lead => 'off',
         http => "chat_fill processes=$PROCESSES concurrency=1;");
     my (@later, $page);
 
@@ -102,7 +102,7 @@ sub shown {
 
 {
     my $nginx = start_nginx(redis => $redis, provider => $provider,
-                            workers => 66);
+                            workers => 66, lead => 'off');
     my @old = $nginx->worker_pids;
     my $zero = Chat::Nginx::parent(filler($nginx));
     my $seen = 0;
@@ -129,7 +129,8 @@ sub shown {
 # has changed the number of workers: the new one knows what it has left.
 
 {
-    my $nginx = start_nginx(redis => $redis, provider => $provider);
+    my $nginx = start_nginx(redis => $redis, provider => $provider,
+                            lead => 'off');
     my $old = filler($nginx);
     my $worker = Chat::Nginx::parent($old);
     my $question = 'left {{chunks=50;gap=100}}';

@@ -24,7 +24,7 @@ my $other = tls_front($provider, @files, listen => 'http2');
 my $gate = start_proxy($front);
 my $url = url_of($other);
 
-my $nginx = start_nginx(redis => start_redis(),
+my $nginx = start_nginx(redis => start_redis(), lead => 'off',
     provider => 'https://127.0.0.1:' . $gate->port . '/v1',
     provider_lines => "retries 0; first_token_timeout 2s; $trust",
     http => "chat_provider other { url $url; key sk; model m; $trust }",

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Several instances on one Redis: what one of them leaves behind is finished
-# by another, once, and a filler that was away for too long writes nothing.
+# Several instances on one Redis and its queue: what one of them leaves behind
+# is finished by another, once, and a filler that was away for too long writes
+# nothing.
 
 use warnings;
 use strict;
@@ -15,7 +16,8 @@ my %answer = (chunks => 100, gap => 50, bytes => 20);
 
 my $redis = start_redis();
 my $provider = start_provider(%answer);
-my $one = start_nginx(redis => $redis, provider => $provider);
+my $one = start_nginx(redis => $redis, provider => $provider,
+                        lead => 'off');
 
 filler($one);
 
@@ -30,7 +32,8 @@ filler($one);
 
     mid_answer($redis, 5, @questions);
 
-    my $two = start_nginx(redis => $redis, provider => $provider);
+    my $two = start_nginx(redis => $redis, provider => $provider,
+                          lead => 'off');
 
     filler($two);
 
@@ -81,7 +84,8 @@ filler($one);
     mid_answer($redis, 5, @questions);
     stand_still($stopped);
 
-    my $two = start_nginx(redis => $redis, provider => $provider);
+    my $two = start_nginx(redis => $redis, provider => $provider,
+                          lead => 'off');
 
     ok(wait_for(sub {
         !grep { provider_stats($provider, $_) != 2 } @questions
@@ -117,9 +121,8 @@ filler($one);
     stream_ok(scalar ask($one, { question => 'and now? {{chunks=3}}' }),
               'a stopped filler: it works', restarts => 0);
 
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
-       'a stopped filler: no task is left');
+    wait_for { $redis->tasks == 0 } 5, 'no task';
+    is($redis->tasks, 0, 'a stopped filler: no task is left');
 }
 
 done();

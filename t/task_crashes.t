@@ -12,7 +12,8 @@ use Time::HiRes qw(sleep time);
 
 my $redis = start_redis();
 my $provider = start_provider(chunks => 5);
-my $nginx = start_nginx(redis => $redis, provider => $provider);
+my $nginx = start_nginx(redis => $redis, provider => $provider,
+                        lead => 'off');
 
 $nginx->allow_log(qr/exited on signal 9/);
 
@@ -55,9 +56,8 @@ sub own {
            'a task that kills: three calls');
     is($redis->cmd('EXISTS', stream_key($question)), 0,
        'a task that kills: nothing is cached');
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
-       'a task that kills: no task is left');
+    wait_for { $redis->tasks == 0 } 5, 'no task';
+    is($redis->tasks, 0, 'a task that kills: no task is left');
 
     stream_ok(scalar ask($nginx, { question => 'Anybody left?' }),
               'a task that kills: others are served', restarts => 0);
@@ -103,9 +103,8 @@ sub own {
               restarts => 2);
     is(provider_stats($provider, $question), 3,
        'given back once too often: three calls');
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
-       'given back once too often: no task is left');
+    wait_for { $redis->tasks == 0 } 5, 'no task';
+    is($redis->tasks, 0, 'given back once too often: no task is left');
 }
 
 
