@@ -76,9 +76,11 @@ sub health { return parse_json(get($_[0], '/')->{body}) }
 
     usable($redis, 1);
 
-    my %opt = (redis => $redis, provider => $provider, server => <<'EOT');
+    my %opt = (redis => $redis, provider => $provider, lead => 'on',
+               server => <<'EOT');
         location = /limited { chat; chat_miss_limit $http_x_user rate=1r/h; }
         location = /cancel  { chat; chat_abandon cancel grace=500ms; }
+        location = /queued  { chat; chat_lead off; }
 EOT
 
     my $nginx = start_nginx(%opt);
@@ -131,14 +133,23 @@ EOT
                       =~ /is cancelled: nobody listens/ }, 20, 'the end'),
        'one node: what nobody reads is cancelled');
 
-    my $long = question(question => 'Who dies? {{gap=200;chunks=15}}');
-    my $later = ask_later($nginx, $long);
+    my $long = question(question => 'Who dies? {{gap=200;chunks=15}}',
+                        path => '/queued');
+    my $led = question(question => 'Who is led? {{gap=200;chunks=15}}');
+    my $later = ask_later($nginx, $long, $led);
 
     $_->allow_log(qr/exited on signal 9/) foreach $nginx, $other;
-    mid_answer($redis, 2, $long->{question});
+    mid_answer($redis, 2, map { $_->{question} } $long, $led);
     kill('KILL', $nginx->filler_pids, $other->filler_pids);
-    stream_ok((results($later))[0],
-              'one node: taken over from a killed filler', restarts => 1);
+
+    my ($taken, $kept) = results($later);
+
+    stream_ok($taken, 'one node: taken over from a killed filler',
+              restarts => 1);
+    stream_ok($kept, 'one node: led, and nothing is seen of that',
+              restarts => 0);
+    ok(wait_for(sub { $redis->cmd('EXISTS', stream_key($led->{question})) },
+                10), 'one node: led, and cached by the next filler');
     stream_ok(scalar ask($nginx, question(question => 'Why? {{status=401}}')),
               'one node: an error is passed on', error => 'provider_refused');
 

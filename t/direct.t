@@ -245,7 +245,8 @@ is(parse_json($all[1]{body})->{code}, 'redis_down',
 
 my $redis = start_redis();
 my $both = start_nginx(redis => $redis, redis_down => '', workers => 2,
-    provider => $provider, http => <<'EOT');
+    provider => $provider, lead => 'on',
+    server => 'location = /queued { chat; chat_lead off; }', http => <<'EOT');
     chat_queue_timeout 20s;
     log_format generation 'generation=$chat_generation';
     access_log %%DIR%%/generation.log generation;
@@ -255,23 +256,34 @@ stream_ok(scalar ask($both, { question => 'Before?' }),
           'Redis goes: a miss before it',
           cache => qr/fwd=miss$/);
 
-# generations that run: without a chunk they go over, others end
+# generations that a filler runs: without a chunk they go over, others end;
+# those that a worker leads go on there
 
-my $stopped;
+my ($stopped, %begun);
+
+
+sub in_the_middle {
+    my ($q) = @_;
+
+    $begun{$q} = 1 if @{ $q->{chunks} } >= 3;
+
+    if (!$stopped && keys(%begun) == 2) {
+        $redis->stop;
+        $stopped = time();
+    }
+}
+
+
+my $WAITS = 'Who waits for the worker? {{first=4000}}';
 my @later = (
-    (map { { question => 'Who waits? {{first=4000}}', timeout => 60 } }
-     1 .. 5),
+    (map { { question => 'Who waits? {{first=4000}}', path => '/queued',
+             timeout => 60 } } 1 .. 5),
     { question => 'Who is in the middle? {{chunks=200;gap=100}}',
-      timeout => 60,
-      on_event => sub {
-          my ($q) = @_;
-
-          if (!$stopped && @{ $q->{chunks} } >= 3) {
-              $redis->stop;
-              $stopped = time();
-          }
-      } },
-    { question => 'And after?', after => sub { $stopped }, timeout => 60 });
+      path => '/queued', timeout => 60, on_event => \&in_the_middle },
+    { question => 'And after?', after => sub { $stopped }, timeout => 60 },
+    { question => 'Who is led? {{chunks=100;gap=100}}', timeout => 60,
+      on_event => \&in_the_middle },
+    map { { question => $WAITS, timeout => 60 } } 1 .. 5);
 
 @all = ask($both, @later);
 stream_ok($all[$_],
@@ -301,6 +313,20 @@ stream_ok($all[5], 'was in the middle: an error', error => 'redis_down');
 cmp_ok($all[5]{ended} - $stopped, '<', 20 + 6 + $SLACK,
        'was in the middle: within the bound');
 stream_ok($all[6], 'came after: answered directly', cache => $DIRECT);
+
+stream_ok($all[7], 'led, in the middle: the answer', restarts => 0);
+stream_ok($all[$_], "led, without a chunk: client $_ is answered",
+          restarts => 0) foreach 8 .. 12;
+cmp_ok(provider_stats($provider, $WAITS), '<=', 2,
+       'led, without a chunk: a call of each worker');
+
+my ($first) = sort { $a->{events}[1]{at} <=> $b->{events}[1]{at} }
+              @all[8 .. 12];
+
+cmp_ok($first->{events}[1]{at} - $first->{started}, '<', 4 + $SLACK,
+       'led, without a chunk: the call of the first asker goes on');
+unlike($first->{raw}, qr/^: generation/m,
+       'led, without a chunk: with the name it had');
 
 stream_ok(scalar ask($both, { question => 'Before?' }),
           'came after: what was cached is not',

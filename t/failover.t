@@ -162,14 +162,7 @@ provider('a_wait', $first, 'status=503;retry_after=1', 'retries 1;');
 provider('b_wait', $second, 'status=503;retry_after=60', 'retries 1;');
 location($_, "a_$_", "b_$_") foreach qw(all once time wait);
 
-my $nginx = start_nginx(redis => $redis, http => $blocks . <<'EOT',
-    log_format chat 'question=[$chat_question] provider=[$chat_provider] '
-                    'model=[$chat_model] status=[$chat_status]';
-    access_log %%DIR%%/chat.log chat;
-EOT
-    server => $locations, location => 'return 404;', provider => $second);
-
-wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, 'ok';
+my ($nginx, $by);
 
 my $number = 0;
 
@@ -218,239 +211,272 @@ sub health_of {
 }
 
 
-# before anything was sent
-
-my @names = sort keys %cases;
-my @asks = map { question($_) } @names;
-my @all = ask($nginx, @asks);
-
-foreach my $i (0 .. $#names) {
-    my $name = $names[$i];
-    my ($options, $lines, $one, $two) = @{ $cases{$name} };
-    my $question = $asks[$i]{question};
-    my $q = $all[$i];
-
-    is(calls($question), "$one $two 0", "$name: $one and $two calls");
-
-    if (!$two) {
-        stream_ok($q, "$name: not handed over", error => 'provider_refused',
-                  restarts => 0);
-        is(logged($question)->{provider}, "a_$name",
-           "$name: \$chat_provider is the first");
-        is($redis->cmd('EXISTS', stream_key($question)), 0,
-           "$name: nothing is cached");
-        next;
-    }
-
-    stream_ok($q, "$name: handed over", restarts => 0,
-              chunks => pieces($question, 4), cache => qr/fwd=miss$/);
-
-    my $line = logged($question);
-
-    is($line->{provider}, "b_$name", "$name: \$chat_provider is the second");
-    is($line->{model}, "b_$name", "$name: \$chat_model is of the second");
-
-    my $last = $redis->entries(stream_key($question))->[-1];
-
-    is("$last->{provider} $last->{model}", "b_$name b_$name",
-       "$name: the cache names the second");
-    unlike($q->{body}, qr/sk-|127\.0\.0\.1|secret|[ab]_/,
-           "$name: the client is not told");
-}
-
-unlike($nginx->error_log, qr/is asked again/,
-       'all cases: nobody waits for a back-off');
-like($nginx->error_log,
-     qr/\[error\].*provider "a_refused_$_" .*HTTP status $_/,
-     "refused_$_: an error in the log") foreach 401, 403, 404;
-
-foreach my $name (sort keys %said) {
-    my ($status, $body, $words, $next) = @{ $said{$name} };
-    my ($line) = $nginx->error_log =~ /(provider "a_said_$name" at .*)/;
-    my $end = (defined $words ? " ($words)" : '')
-        . ($next ? '' : ', the question is at fault');
-
-    like($line // '', qr/ refused the request, HTTP status $status\Q$end\E,/,
-         "said: $name: types and codes in the log");
-}
-
-unlike($nginx->error_log, qr/credit balance|se\*\*\*et|8192 tokens/,
-       'said: nothing else of it is in the log');
-like($nginx->error_log,
-     qr/provider "b_broken_500" is asked instead of "a_broken_500"/,
-     'broken_500: the log tells who is asked instead');
-
-# hits, and those who join, know who has answered
-
-my $question = $asks[0]{question};
-
-stream_ok(scalar ask($nginx, $asks[0]),
-          'a hit: the answer of the second', cache => qr/hit/,
-          chunks => pieces($question, 4));
-is(logged($question)->{provider}, "b_$names[0]",
-   "a hit: \$chat_provider is the second");
-
-# in the middle of the answer
-
-foreach my $fault (@middle) {
-    my $name = "mid_$fault";
-    my $ask = question($name);
-    my $question = $ask->{question};
-    my $seen = 0;
-    my @want = (chunks => pieces($question, 4));
-
-    $ask->{on_event} = sub { $seen++ };
-
-    my ($q, $early) = ask($nginx, $ask,
-        { %$ask, on_event => undef, after => sub { $seen >= 2 } });
-
-    stream_ok($q, "$name: starts over", restarts => 1, @want);
-    is_deeply([ map { $_->{status} } @{ $q->{events} } ],
-              [ 'processing', ('streaming') x 3, 'processing',
-                ('streaming') x 4, 'completed' ],
-                "$name: processing comes twice");
-    stream_ok($early,
-              "$name: a client that joined sees the same", restarts => 1, @want,
-              cache => qr/collapsed/);
-    is(calls($question), '1 1 0', "$name: one call of each");
-
-    my $entries = $redis->entries(stream_key($question));
-
-    is_deeply([ map { $_->{status} } @$entries ],
-              [ 'processing', ('streaming') x 4, 'completed' ],
-              "$name: cached without the first try");
-    is($entries->[-1]{provider}, "b_$name",
-       "$name: the cache names the second");
-
-    my @lines = grep { /question=\[\Q$question\E\]/ }
-        split(/\n/, read_file($nginx->dir . '/chat.log'));
-
-    is(scalar(grep { /provider=\[b_$name\] model=\[b_$name\]/ } @lines), 2,
-       "$name: both know who has answered");
-}
-
-# all of them fail: further rounds, with a back-off
-
-@asks = map { question($_) } qw(all once time wait);
-@all = ask($nginx, @asks);
-
-stream_ok($all[0], 'all: an error', error => 'provider_rate_limited',
-          restarts => 0);
-is(calls($asks[0]{question}), '2 3 0', 'all: each 1 + retries times');
-cmp_ok($all[0]{ended} - $all[0]{started}, '>=', 0.6, 'all: with a back-off');
-is(logged($asks[0]{question})->{provider}, 'a_all',
-   'all: $chat_provider is the first');
-
-stream_ok($all[1], 'once: an error', error => 'provider_broken');
-is(calls($asks[1]{question}), '1 2 0', 'once: a 401 is not asked again');
-
-stream_ok($all[2], 'time: an error', error => 'provider_refused');
-is(calls($asks[2]{question}), '4 4 0',
-   'time: rounds within the largest total_timeout');
-cmp_ok($all[2]{ended} - $all[2]{started}, '<', 2.5 + $SLACK,
-       'time: not for longer');
-
-stream_ok($all[3], 'wait: an error', error => 'provider_refused');
-is(calls($asks[3]{question}), '2 1 0',
-   'wait: a Retry-After is waited for, a long one is not');
-cmp_ok($all[3]{ended} - $all[3]{started}, '>=', 1, 'wait: as long as it says');
-
-is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks), 0,
-   'all fail: nothing is cached');
-
-# one that is down is left out, and found again
-
 sub asked_of {
     my ($name) = @_;
     my $ask = question("h_$name");
 
     stream_ok(scalar ask($nginx, $ask),
-              "$name, question $number: an answer", restarts => 0);
+              "$by$name, question $number: an answer", restarts => 0);
 
     return calls($ask->{question});
 }
 
-provider_set($third, status => 503);
-is(asked_of('default'), '0 1 1', 'default: the first fails');
-is(asked_of('default'), '0 1 0', 'default: it is left out');
+# The worker that leads asks them, and then a filler.
 
-my $shown;
+foreach my $lead ('on', 'off') {
+    # one worker, or each has its own opinion of providers
 
-wait_for { ($shown = health_of('a_h_default'))->{failures} } 5, 'the page';
-is($shown->{model}, 'a_h_default;', 'health: the model is shown');
-is($shown->{answers}, 0, 'health: no answer is counted');
-is($shown->{failures}, 1, 'health: one failure is counted');
-is(health_of('b_h_never')->{state}, 'up', 'health: another is up');
+    $by = $lead eq 'on' ? 'led, ' : '';
+    $nginx = start_nginx(redis => $redis, workers => 1, lead => $lead,
+        http => $blocks . <<'EOT',
+        log_format chat 'question=[$chat_question] provider=[$chat_provider] '
+                        'model=[$chat_model] status=[$chat_status]';
+        access_log %%DIR%%/chat.log chat;
+EOT
+        server => $locations, location => 'return 404;', provider => $second);
 
-is(asked_of('never'), '0 1 1', "never: question $_") foreach 1 .. 3;
-is(asked_of('three'), '0 1 1', "three: question $_") foreach 1 .. 3;
-is(asked_of('three'), '0 1 0', 'three: then it is left out');
-ok(wait_for(sub { health_of('a_h_three')->{state} eq 'down' }, 5),
-   'health: three failures make it down');
-is(asked_of('probe'), '0 1 1', 'probe: it fails');
+    wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, 'ok';
 
-provider_set($third, status => 429, retry_after => 6);
-is(asked_of('said'), '0 1 1', 'said: leave me alone');
-ok(wait_for(sub { health_of('a_h_said')->{state} eq 'limited' }, 4),
-   'health: Retry-After makes it limited');
-is(asked_of('said'), '0 1 0', 'said: it is left alone');
+    # before anything was sent
 
-# alone, or with others that are no better, it is asked all the same
+    my @names = sort keys %cases;
+    my @asks = map { question($_) } @names;
+    my @all = ask($nginx, @asks);
 
-foreach my $n (1, 2) {
-    my $ask = question('h_alone');
+    foreach my $i (0 .. $#names) {
+        my $name = $names[$i];
+        my ($options, $lines, $one, $two) = @{ $cases{$name} };
+        my $question = $asks[$i]{question};
+        my $q = $all[$i];
 
-    stream_ok(scalar ask($nginx, $ask), "alone, question $n: an error",
-              error => 'provider_rate_limited');
-    is(calls($ask->{question}), '0 0 1', "alone, question $n: it is asked");
-    $ask = question('h_both');
-    stream_ok(scalar ask($nginx, $ask), "both, question $n: an error",
-              error => 'provider_rate_limited');
-    is(calls($ask->{question}), '0 0 2', "both, question $n: both are asked");
-}
+        is(calls($question), "$one $two 0", "${by}$name: $one and $two calls");
 
-provider_reset($third);
+        if (!$two) {
+            stream_ok($q, "${by}$name: not handed over",
+                      error => 'provider_refused', restarts => 0);
+            is(logged($question)->{provider}, "a_$name",
+               "${by}$name: \$chat_provider is the first");
+            is($redis->cmd('EXISTS', stream_key($question)), 0,
+               "${by}$name: nothing is cached");
+            next;
+        }
 
-wait_for { health_of('a_h_default')->{state} eq 'up' } 8, 'it may be asked';
-ok(wait_for(sub { asked_of('default') eq '0 0 1' }, 5),
-   'default: it is asked after fail_timeout');
-is(asked_of('default'), '0 0 1', 'default: it stays');
-ok(wait_for(sub { asked_of('said') eq '0 0 1' }, 8),
-   'said: it is asked after Retry-After');
+        stream_ok($q, "${by}$name: handed over", restarts => 0,
+                  chunks => pieces($question, 4), cache => qr/fwd=miss$/);
 
-# when it may be asked again, one question tries it for all
+        my $line = logged($question);
 
-provider_set($third, first => 2000);
+        is($line->{provider}, "b_$name",
+           "${by}$name: \$chat_provider is the second");
+        is($line->{model}, "b_$name",
+           "${by}$name: \$chat_model is of the second");
 
-my @probes = map { question('h_probe') } 1 .. 4;
+        my $last = $redis->entries(stream_key($question))->[-1];
 
-ask($nginx, @probes);
-is(join(',', sort map { calls($_->{question}) } @probes),
-   '0 0 1,0 1 0,0 1 0,0 1 0', 'probe: one of several');
-provider_reset($third);
-is(asked_of('probe'), '0 0 1', 'probe: it works again');
+        is("$last->{provider} $last->{model}", "b_$name b_$name",
+           "${by}$name: the cache names the second");
+        unlike($q->{body}, qr/sk-|127\.0\.0\.1|secret|[ab]_/,
+               "${by}$name: the client is not told");
+    }
 
-# what its answers and failures were
+    unlike($nginx->error_log, qr/is asked again/,
+           "${by}all cases: nobody waits for a back-off");
+    like($nginx->error_log,
+         qr/\[error\].*provider "a_refused_$_" .*HTTP status $_/,
+         "${by}refused_$_: an error in the log") foreach 401, 403, 404;
 
-ok(wait_for(sub {
-    my $one = health_of('a_h_probe');
+    foreach my $name (sort keys %said) {
+        my ($status, $body, $words, $next) = @{ $said{$name} };
+        my ($line) = $nginx->error_log =~ /(provider "a_said_$name" at .*)/;
+        my $end = (defined $words ? " ($words)" : '')
+            . ($next ? '' : ', the question is at fault');
 
-    $one->{answers} == 2 && $one->{failures} == 1 && $one->{state} eq 'up';
-}, 5), 'health: answers and failures are counted');
+        like($line // '', qr/ refused\ the\ request,
+                              \ HTTP\ status\ $status\Q$end\E(?:,|\ while\ )/x,
+             "${by}said: $name: types and codes in the log");
+    }
 
-foreach my $i (0 .. 2) {
-    my $provider = ($first, $second, $third)[$i];
+    unlike($nginx->error_log, qr/credit balance|se\*\*\*et|8192 tokens/,
+           "${by}said: nothing else of it is in the log");
+    like($nginx->error_log,
+         qr/provider "b_broken_500" is asked instead of "a_broken_500"/,
+         "${by}broken_500: the log tells who is asked instead");
 
-    wait_for { provider_stats($provider)->{active} == 0 } 5;
-    is(provider_stats($provider)->{active}, 0,
-       "at the end: no call goes on at provider $i");
+    # hits, and those who join, know who has answered
+
+    my $question = $asks[0]{question};
+
+    stream_ok(scalar ask($nginx, $asks[0]),
+              "${by}a hit: the answer of the second", cache => qr/hit/,
+              chunks => pieces($question, 4));
+    is(logged($question)->{provider}, "b_$names[0]",
+       "${by}a hit: \$chat_provider is the second");
+
+    # in the middle of the answer
+
+    @asks = map {
+        my $ask = question("mid_$_");
+        my $seen = 0;
+
+        ({ %$ask, on_event => sub { $seen++ } },
+         { %$ask, after => sub { $seen >= 2 } });
+    } @middle;
+    @all = ask($nginx, @asks);
+
+    foreach my $fault (@middle) {
+        my $name = "mid_$fault";
+        my ($q, $early) = splice(@all, 0, 2);
+        my $question = $q->{question};
+        my @want = (chunks => pieces($question, 4));
+
+        stream_ok($q, "${by}$name: starts over", restarts => 1, @want);
+        is_deeply([ map { $_->{status} } @{ $q->{events} } ],
+                  [ 'processing', ('streaming') x 3, 'processing',
+                    ('streaming') x 4, 'completed' ],
+                    "${by}$name: processing comes twice");
+        stream_ok($early,
+                  "${by}$name: a client that joined sees the same",
+                  restarts => 1, @want, cache => qr/collapsed/);
+        is(calls($question), '1 1 0', "${by}$name: one call of each");
+
+        my $entries = $redis->entries(stream_key($question));
+
+        is_deeply([ map { $_->{status} } @$entries ],
+                  [ 'processing', ('streaming') x 4, 'completed' ],
+                  "${by}$name: cached without the first try");
+        is($entries->[-1]{provider}, "b_$name",
+           "${by}$name: the cache names the second");
+
+        my @lines = grep { /question=\[\Q$question\E\]/ }
+            split(/\n/, read_file($nginx->dir . '/chat.log'));
+
+        is(scalar(grep { /provider=\[b_$name\] model=\[b_$name\]/ } @lines), 2,
+           "${by}$name: both know who has answered");
+    }
+
+    # all of them fail: further rounds, with a back-off
+
+    @asks = map { question($_) } qw(all once time wait);
+    @all = ask($nginx, @asks);
+
+    stream_ok($all[0], "${by}all: an error", error => 'provider_rate_limited',
+              restarts => 0);
+    is(calls($asks[0]{question}), '2 3 0', "${by}all: each 1 + retries times");
+    cmp_ok($all[0]{ended} - $all[0]{started}, '>=', 0.6,
+           "${by}all: with a back-off");
+    is(logged($asks[0]{question})->{provider}, 'a_all',
+       "${by}all: \$chat_provider is the first");
+
+    stream_ok($all[1], "${by}once: an error", error => 'provider_broken');
+    is(calls($asks[1]{question}), '1 2 0',
+       "${by}once: a 401 is not asked again");
+
+    stream_ok($all[2], "${by}time: an error", error => 'provider_refused');
+    is(calls($asks[2]{question}), '4 4 0',
+       "${by}time: rounds within the largest total_timeout");
+    cmp_ok($all[2]{ended} - $all[2]{started}, '<', 2.5 + $SLACK,
+           "${by}time: not for longer");
+
+    stream_ok($all[3], "${by}wait: an error", error => 'provider_refused');
+    is(calls($asks[3]{question}), '2 1 0',
+       "${by}wait: a Retry-After is waited for, a long one is not");
+    cmp_ok($all[3]{ended} - $all[3]{started}, '>=', 1,
+           "${by}wait: as long as it says");
+
+    is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks), 0,
+       "${by}all fail: nothing is cached");
+
+    # one that is down is left out, and found again
+
+    provider_set($third, status => 503);
+    is(asked_of('default'), '0 1 1', "${by}default: the first fails");
+    is(asked_of('default'), '0 1 0', "${by}default: it is left out");
+
+    my $shown;
+
+    wait_for { ($shown = health_of('a_h_default'))->{failures} } 5, 'the page';
+    is($shown->{model}, 'a_h_default;', "${by}health: the model is shown");
+    is($shown->{answers}, 0, "${by}health: no answer is counted");
+    is($shown->{failures}, 1, "${by}health: one failure is counted");
+    is(health_of('b_h_never')->{state}, 'up', "${by}health: another is up");
+
+    is(asked_of('never'), '0 1 1', "${by}never: question $_") foreach 1 .. 3;
+    is(asked_of('three'), '0 1 1', "${by}three: question $_") foreach 1 .. 3;
+    is(asked_of('three'), '0 1 0', "${by}three: then it is left out");
+    ok(wait_for(sub { health_of('a_h_three')->{state} eq 'down' }, 5),
+       "${by}health: three failures make it down");
+    is(asked_of('probe'), '0 1 1', "${by}probe: it fails");
+
+    provider_set($third, status => 429, retry_after => 6);
+    is(asked_of('said'), '0 1 1', "${by}said: leave me alone");
+    ok(wait_for(sub { health_of('a_h_said')->{state} eq 'limited' }, 4),
+       "${by}health: Retry-After makes it limited");
+    is(asked_of('said'), '0 1 0', "${by}said: it is left alone");
+
+    # alone, or with others that are no better, it is asked all the same
+
+    foreach my $n (1, 2) {
+        my $ask = question('h_alone');
+
+        stream_ok(scalar ask($nginx, $ask), "${by}alone, question $n: an error",
+                  error => 'provider_rate_limited');
+        is(calls($ask->{question}), '0 0 1',
+           "${by}alone, question $n: it is asked");
+        $ask = question('h_both');
+        stream_ok(scalar ask($nginx, $ask), "${by}both, question $n: an error",
+                  error => 'provider_rate_limited');
+        is(calls($ask->{question}), '0 0 2',
+           "${by}both, question $n: both are asked");
+    }
+
+    provider_reset($third);
+
+    wait_for { health_of('a_h_default')->{state} eq 'up' } 8, 'it may be asked';
+    ok(wait_for(sub { asked_of('default') eq '0 0 1' }, 5),
+       "${by}default: it is asked after fail_timeout");
+    is(asked_of('default'), '0 0 1', "${by}default: it stays");
+    ok(wait_for(sub { asked_of('said') eq '0 0 1' }, 8),
+       "${by}said: it is asked after Retry-After");
+
+    # when it may be asked again, one question tries it for all
+
+    provider_set($third, first => 2000);
+
+    my @probes = map { question('h_probe') } 1 .. 4;
+
+    ask($nginx, @probes);
+    is(join(',', sort map { calls($_->{question}) } @probes),
+       '0 0 1,0 1 0,0 1 0,0 1 0', "${by}probe: one of several");
+    provider_reset($third);
+    is(asked_of('probe'), '0 0 1', "${by}probe: it works again");
+
+    # what its answers and failures were
+
+    ok(wait_for(sub {
+        my $one = health_of('a_h_probe');
+
+        $one->{answers} == 2 && $one->{failures} == 1 && $one->{state} eq 'up';
+    }, 5), "${by}health: answers and failures are counted");
+
+    foreach my $i (0 .. 2) {
+        my $provider = ($first, $second, $third)[$i];
+
+        wait_for { provider_stats($provider)->{active} == 0 } 5;
+        is(provider_stats($provider)->{active}, 0,
+           "${by}at the end: no call goes on at provider $i");
+    }
+
+    # its filler would take the tasks of the next one
+
+    $nginx->stop if $lead eq 'on';
 }
 
 # Another host, whose filler does not know all of them: its questions are
 # taken here, since its own filler stands still.
 
 my $url = 'url http://127.0.0.1:' . $second->port . '/v1; key "";';
-my $other = start_nginx(redis => $redis, http => <<"EOT", server => <<'EOT');
+my $other = start_nginx(redis => $redis, lead => 'off',
+                        http => <<"EOT", server => <<'EOT');
     chat_provider nobody { $url model nobody; }
     chat_provider nobody2 { $url model nobody; }
     chat_provider a_h_alone { $url model another; }

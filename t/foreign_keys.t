@@ -11,7 +11,8 @@ use Chat::Test;
 
 my $redis = start_redis();
 my $provider = start_provider(chunks => 4);
-my $nginx = start_nginx(redis => $redis, provider => $provider);
+my $nginx = start_nginx(redis => $redis, provider => $provider, lead => 'on',
+    server => 'location = /queued { chat; chat_lead off; }');
 
 # a real answer to take the others from
 
@@ -20,13 +21,20 @@ my $question = 'What does an answer look like?';
 stream_ok(scalar ask($nginx, { question => $question }),
           'an answer of ours: a stream');
 
+my @fields = sort qw(id status chunk cuts v fp gen opened sizes provider model
+                     finish usage call);
 my $model = $redis->entries(stream_key($question))->[-1];
 my $fp = $model->{fp};
 
-is_deeply([ sort keys %$model ],
-          [ sort qw(id status chunk cuts v fp gen opened sizes provider model
-                    finish usage) ],
-                    'an answer of ours: the fields of its entry');
+is_deeply([ sort keys %$model ], \@fields,
+          'an answer of ours: the fields of its entry');
+
+my $queued = 'What does one look like that a filler has asked for?';
+
+stream_ok(scalar ask($nginx, { question => $queued, path => '/queued' }),
+          'an answer of a filler: a stream');
+is_deeply([ sort keys %{ $redis->entries(stream_key($queued))->[-1] } ],
+          \@fields, 'an answer of a filler: the fields of its entry');
 is($model->{cuts}, join(' ', map { length } pieces_of($question, chunks => 4)),
    'an answer of ours: cuts are the lengths of the chunks');
 

@@ -60,7 +60,7 @@ sub exercise {
 
 # at level info, as an operator has it
 
-my $nginx = start_nginx(redis => $redis, http => $http);
+my $nginx = start_nginx(redis => $redis, http => $http, lead => 'off');
 my @all = exercise($nginx);
 my ($good) = @all;
 
@@ -99,16 +99,48 @@ is(scalar(grep { my $line = $_; !grep { index($line, $_) >= 0 } @ids }
           grep { /\[(?:warn|error)\]/ } @lines), 0,
    'faults of providers: each with a request id') or diag(join("\n", @lines));
 
+# the same of a worker that asks itself: its lines have the request anyway
+
+{
+    my $led = start_nginx(redis => $redis, http => $http, lead => 'on',
+                          location => 'chat_cache_scope led;');
+    my @all = exercise($led);
+
+    stream_ok($all[0], 'led: an answer');
+    is_deeply(secrets_in($led->error_log, $key, $password), [],
+              'led: no key, no password');
+    is_deeply(secrets_in($led->error_log, 'Qu3stion', 'Answ3r', "$mark-1",
+                         $mark . '-2'), [], 'led: no question and no answer');
+    unlike($led->error_log, qr/sk-secret-in-a-message/,
+           'led: not what a provider says about a key');
+    is_deeply(secrets_in(join('', map { $_->{raw} } @all), $key, $password,
+              $url, 'sk-secret-in-a-message'), [],
+              'led: a client is told none of it');
+
+    my @lines = grep { /\[(?:warn|error)\] .*provider "openai"/ }
+                split(/\n/, $led->error_log);
+
+    cmp_ok(scalar(@lines), '>', 5, 'led: faults of providers are logged');
+    is(scalar(grep { !/, client: 127\.0\.0\.1, .* request: "POST / } @lines),
+       0, 'led: each with its request') or diag(join("\n", @lines));
+    $led->stop;
+}
+
 # at level debug, keys and passwords still not, wherever a key stands
 
-foreach my $way ("key $key;",
-                 "key \"\"; header Authorization \"Bearer $key\";") {
+foreach my $case ([ "key $key;", 'off' ],
+                  [ "key \"\"; header Authorization \"Bearer $key\";", 'off' ],
+                  [ "key $key;", 'on' ],
+                  [ "key \"\"; header Authorization \"Bearer $key\";", 'on' ])
+{
     last unless $debug;
 
-    my $name = 'level debug, ' . ($way =~ /header/ ? 'a header' : 'a key');
+    my ($way, $lead) = @$case;
+    my $name = 'level debug, ' . ($way =~ /header/ ? 'a header' : 'a key')
+        . ($lead eq 'on' ? ', led' : '');
 
     my $dn = start_nginx(redis => $redis, level => 'debug',
-        http => $http =~ s/key \Q$key\E;/$way/r,
+        http => $http =~ s/key \Q$key\E;/$way/r, lead => $lead,
         location => 'chat_cache_scope $http_x_tenant;');
 
     exercise($dn);
@@ -187,7 +219,7 @@ ok(wait_for(sub { $nginx->error_log =~ /\] $next#/ }, 5, 'a line'),
 
 my $syslog = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1')
     or die "socket: $!\n";
-my $sn = start_nginx(redis => $redis, http => $http, main =>
+my $sn = start_nginx(redis => $redis, http => $http, lead => 'off', main =>
     'error_log syslog:server=127.0.0.1:' . $syslog->sockport
     . ',tag=chattest,facility=local7 info;');
 

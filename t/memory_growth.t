@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A hundred thousand hits and ten thousand misses: the memory of worker and
-# filler does not grow with them, nor do descriptors, nor what Redis keeps
-# for ever.
+# A hundred thousand hits and ten thousand misses, asked by a filler and by the
+# worker: the memory of both does not grow with them, nor do descriptors, nor what
+# Redis keeps for ever.
 
 use warnings;
 use strict;
@@ -18,10 +18,17 @@ use Chat::Load;
 my $ASAN = defined $ENV{CHAT_NGINX};
 my $FEWER = $ASAN ? 20 : 1;
 
+# kB, where nothing grows with each
+
+my $GROWTH = 512;
+
 my $redis = start_redis();
 my $provider = start_quick(free_port());
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
-    http => "chat_fill concurrency=200;\n    keepalive_requests 1000000;");
+    provider_lines => 'keepalive 200;',
+    http => "chat_fill concurrency=200;\n    keepalive_requests 1000000;",
+    lead => 'off', server => 'location = /led { chat; chat_lead on; }'
+        . ' location = /hits { chat; }');
 
 my (@pids, $bare);
 
@@ -44,7 +51,7 @@ sub resources {
 }
 
 
-# keys without an expiry, consumers of the queue, tasks
+# keys without an expiry, consumers of the queues, tasks
 
 sub kept {
     my $eternal = $redis->cmd('EVAL', <<'EOT', 0);
@@ -60,32 +67,37 @@ table.sort(found)
 
 return table.concat(found, ' ')
 EOT
-    my $consumers = $redis->cmd('XINFO', 'CONSUMERS', 'chat:tasks:1', 'fill');
+    my @consumers = map { $redis->cmd('XINFO', 'CONSUMERS', $_, 'fill') }
+                    @Chat::Redis::QUEUES;
 
-    return { eternal => $eternal, consumers => scalar(@$consumers),
-             tasks => $redis->cmd('XLEN', 'chat:tasks:1') };
+    return { eternal => $eternal, tasks => $redis->tasks, consumers =>
+             scalar(map { @$_ } grep { ref($_) eq 'ARRAY' } @consumers) };
 }
 
 
 # What a fifth of them needs is enough for all.  Each fifth has connections of
-# its own, since nginx keeps a little for each request of a pipeline.
+# its own, since nginx keeps a little for each request of a pipeline.  Those to
+# the provider are kept, one for each call at once, and a spare one.
 
 sub slope_ok {
-    my ($name, $count, $connections, $depth, $allowed, $question) = @_;
+    my ($name, $count, $connections, $depth, $path, $question) = @_;
+    my @most = map { $_->{fds} } @$bare;
     my $seconds = 0;
     my (%seen, @at);
 
     $count /= 5 * $FEWER;
+    $most[1] += $connections if $path ne '/hits';
+    $most[0] += $connections + 1 if $path eq '/led';
 
     foreach my $part (0 .. 4) {
         my $seen = load($nginx, count => $count, connections => $connections,
-            depth => $depth,
+            depth => $depth, path => $path,
             question => sub { $question->($part * $count + $_[0]) });
 
         $seconds += delete $seen->{seconds};
         $seen{$_} += $seen->{$_} foreach keys %$seen;
 
-        wait_for { resources()->[0]{fds} <= $bare->[0]{fds} } 10,
+        wait_for { resources()->[0]{fds} <= $most[0] } 10,
             'connections of clients to go';
         push(@at, resources());
     }
@@ -101,13 +113,10 @@ sub slope_ok {
 
         note("$name: $who: @rss kB, @fds descriptors");
 
-        cmp_ok($rss[-1] - $rss[0], '<=', $allowed, "$name: memory of $who")
+        cmp_ok($rss[-1] - $rss[0], '<=', $GROWTH, "$name: memory of $who")
             if !$ASAN;
 
-        # connections to the provider are kept, one for each call at once
-
-        cmp_ok($fds[-1], '<=', $bare->[$i]{fds} + $i * $connections,
-               "$name: descriptors of $who");
+        cmp_ok($fds[-1], '<=', $most[$i], "$name: descriptors of $who");
     }
 }
 
@@ -116,29 +125,33 @@ sub slope_ok {
 # connections are kept, each with its buffers, is no chance any more.
 
 sub all_at_once {
-    my ($calls) = @_;
+    my ($calls, $path, $i) = @_;
+    my $name = 'all at once, ' . ('led', 'queued')[$i];
 
     # one is kept already
 
-    my $wanted = $bare->[1]{fds} + $calls - 1;
+    my $wanted = $bare->[$i]{fds} + $calls - 1;
+    my $clients = $i == 0 ? $calls : 0;
 
     kill('STOP', $provider->{pid});
 
     my $pid = fork() // die "fork: $!\n";
 
     if ($pid == 0) {
-        wait_for { resources()->[1]{fds} >= $wanted } 20, 'all to be asked';
+        wait_for { resources()->[$i]{fds} >= $wanted + $clients } 20,
+            'all to be asked';
         kill('CONT', $provider->{pid});
         POSIX::_exit(0);
     }
 
     my $seen = load($nginx, count => $calls, connections => $calls,
-        depth => 1, question => sub { "Who is one of all, $_[0]?" });
+        depth => 1, path => $path,
+        question => sub { "Who is one of all, $i $_[0]?" });
 
     waitpid($pid, 0);
-    is($seen->{completed}, $calls, 'all at once: all calls are answered');
-    cmp_ok(resources()->[1]{fds}, '>=', $wanted,
-           'all at once: each has a connection');
+    is($seen->{completed}, $calls, "$name: all calls are answered");
+    cmp_ok(resources()->[$i]{fds}, '>=', $wanted,
+           "$name: each has a connection");
 }
 
 
@@ -147,7 +160,7 @@ stream_ok(scalar ask($nginx, { question => 'Who is hit?' }),
 
 @pids = ($nginx->worker_pids, $nginx->filler_pids);
 
-wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'its task';
+wait_for { $redis->tasks == 0 } 5, 'its task';
 
 $bare = resources();
 
@@ -155,11 +168,14 @@ my $before = kept();
 
 is($before->{eternal}, 'chat:tasks:1', 'at the start: one key has no expiry');
 
-slope_ok('hits', 100000, 4, 16, 512, sub { 'Who is hit?' });
-all_at_once(100);
-slope_ok('misses', 10000, 100, 1, 512, sub { "Who misses $_[0]?" });
+slope_ok('hits', 100000, 4, 16, '/hits', sub { 'Who is hit?' });
+all_at_once(100, '/chat', 1);
+slope_ok('queued misses', 10000, 100, 1, '/chat',
+         sub { "Who misses $_[0]?" });
+all_at_once(100, '/led', 0);
+slope_ok('led misses', 10000, 100, 1, '/led', sub { "Who leads $_[0]?" });
 
-wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'the last task';
+wait_for { $redis->tasks == 0 } 5, 'the last task';
 is_deeply(kept(), $before, 'at the end: Redis keeps nothing more for ever');
 is_deeply([ $nginx->worker_pids, $nginx->filler_pids ], \@pids,
           'at the end: the processes are the same');

@@ -53,7 +53,8 @@ my @messages = ("1 1 2 2 1\ns 16\n64ad7359-1 xxxx \n",
 
 my $redis = start_redis();
 my $provider = start_provider(chunks => 3, gap => 5);
-my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1);
+my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
+    lead => 'off', server => 'location = /led { chat; chat_lead on; }');
 
 my $S = stream_key($QUESTION);
 
@@ -64,7 +65,7 @@ sub gen { return key("gen:$_[0]") }
 
 
 sub fresh {
-    wait_for { ($redis->cmd('XLEN', 'chat:tasks:1') || 0) == 0 } 5;
+    wait_for { $redis->tasks == 0 } 5;
     $redis->cmd('DEL', @{ $redis->cmd('KEYS', "*$S*") }, 'none');
     provider_reset($provider);
 }
@@ -117,7 +118,7 @@ sub has_all {
 
 {
     my $other = start_nginx(redis => $redis, workers => 1,
-        http => 'chat_provider openai { url http://127.0.0.1:9999/v1;'
+        lead => 'off', http => 'chat_provider openai { url http://127.0.0.1:9999/v1;'
             . ' model gpt-4o-mini; }');
 
     $redis->cmd('XADD', $S, @$_) foreach @entries[0 .. 3];
@@ -164,53 +165,61 @@ sub has_all {
     $other->stop;
 }
 
-# written here, read there
+# written here, by a filler that asks and for a worker that leads, read there
 
-fresh();
+my $fp;
 
-my $sub = $redis->client;
+foreach my $path ('/chat', '/led') {
+    my $name = $path eq '/led' ? 'led here' : 'written here';
+    my $sub = $redis->client;
+    my ($id, @seen);
 
-$sub->cmd('PSUBSCRIBE', '*');
-stream_ok(scalar ask($nginx, { question => $QUESTION }),
-          'written here: an answer',
-          chunks => \@PIECES);
+    fresh();
+    $sub->cmd('PSUBSCRIBE', '*');
+    stream_ok(scalar ask($nginx, { question => $QUESTION, path => $path }),
+              "$name: an answer", chunks => \@PIECES);
+    $sub->send_cmd('PING');
 
-my ($id, $fp);
-my @seen;
+    while (1) {
+        my $reply = $sub->reply;
 
-$sub->send_cmd('PING');
+        last if $reply->[0] eq 'pong';
 
-while (1) {
-    my $reply = $sub->reply;
-
-    last if $reply->[0] eq 'pong';
-
-    if ($reply->[2] =~ /^\Q{$S}\E:1:gen:([0-9a-f]{32})$/) {
-        $id = $1;
-        push(@seen, $reply->[3]);
+        if ($reply->[2] =~ /^\Q{$S}\E:1:gen:([0-9a-f]{32})$/) {
+            $id = $1;
+            push(@seen, $reply->[3]);
+        }
     }
+
+    my ($bodies, $recorded) = map {
+        join('', map { s/^1 1 \d+ \d+ \d+\n//r } @$_)
+    } \@seen, \@messages;
+
+    is($bodies, $recorded, "$name: messages have the same form");
+
+    # but for the label of an attempt, which is passed over there
+
+    my @written = map { my ($id, $fields) = @$_;
+                        my %of = @$fields;
+
+                        [ grep { $_ ne 'call' && $_ ne ($of{call} // '') }
+                          @$fields ] }
+        @{ $redis->cmd('XRANGE', gen($id), '-', '+') };
+
+    is_deeply(\@written, [ map { [ @$_[1 .. $#$_] ] } @entries ],
+              "$name: entries have the same form");
+    has_all($redis->cmd('HGETALL', gen($id) . ':own'), \%running,
+            "$name: a generation has all fields it had");
+
+    my %last = %{ $redis->entries($S)->[-1] };
+
+    $fp = $last{fp};
+    has_all([ %last ], { @cached },
+            "$name: an answer has all fields it had");
+    is(join(' ', @last{qw(status chunk cuts v finish)}),
+       join(' ', @{ { @cached } }{qw(status chunk cuts v finish)}),
+       "$name: an answer has the same values");
 }
-
-my ($bodies, $recorded) = map {
-    join('', map { s/^1 1 \d+ \d+ \d+\n//r } @$_)
-} \@seen, \@messages;
-
-is($bodies, $recorded, 'written here: messages have the same form');
-is_deeply([ map { [ @{ $_->[1] } ] } @{ $redis->cmd('XRANGE', gen($id), '-',
-                                                    '+') } ],
-          [ map { [ @$_[1 .. $#$_] ] } @entries ],
-          'written here: entries have the same form');
-has_all($redis->cmd('HGETALL', gen($id) . ':own'), \%running,
-        'written here: a generation has all fields it had');
-
-my %last = %{ $redis->entries($S)->[-1] };
-
-$fp = $last{fp};
-has_all([ %last ], { @cached },
-        'written here: an answer has all fields it had');
-is(join(' ', @last{qw(status chunk cuts v finish)}),
-   join(' ', @{ { @cached } }{qw(status chunk cuts v finish)}),
-   'written here: an answer has the same values');
 
 # its tasks
 

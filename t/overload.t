@@ -136,19 +136,22 @@ sub redis_is_back {
 }
 
 
-# worker_connections
+# worker_connections, which calls of the worker itself need too
 
-{
+foreach my $lead ('on', 'off') {
     my $redis = start_redis();
     my $proxy = start_proxy($redis);
     my $nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
-        provider => $provider, workers => 1, connections => $CONNECTIONS);
+        provider => $provider, workers => 1, connections => $CONNECTIONS,
+        lead => $lead);
+    my $name = 'few connections' . ($lead eq 'on' ? ', led' : '');
+    my $none = 'no connection left' . ($lead eq 'on' ? ', led' : '');
 
     $nginx->allow_log(qr/worker_connections are not enough/,
                       qr/exited on signal 9/);
 
     stream_ok(scalar ask($nginx, { question => 'Is it quiet?' }),
-              'few connections: an answer when it is quiet');
+              "$name: an answer when it is quiet");
 
     my @before = map { [ connections($redis, $_) ] } 'commands', 'pubsub';
     my @all = ask($nginx, map { { question => "Who asks $_? {{gap=150}}" } }
@@ -157,19 +160,19 @@ sub redis_is_back {
     my @served = grep { !defined $_->{error} } @all;
 
     cmp_ok(scalar(@refused), '>=', 10,
-           'few connections: who comes too late is sent away');
+           "$name: who comes too late is sent away");
     cmp_ok(scalar(@served), '>=', $CONNECTIONS - 10,
-           'few connections: nobody else is');
+           "$name: nobody else is");
     is((grep { length $_->{raw} } @refused) + 0, 0,
-       'few connections: nothing half is sent');
+       "$name: nothing half is sent");
     stream_ok($served[$_],
-              "few connections: $_ of those in time",
+              "$name: $_ of those in time",
               restarts => 0) foreach 0 .. $#served;
     is_deeply([ map { [ connections($redis, $_) ] } 'commands', 'pubsub' ],
-              \@before, 'few connections: Redis keeps its own');
+              \@before, "$name: Redis keeps its own");
 
     stream_ok(scalar ask($nginx, { question => $refused[0]{question} }),
-              'few connections: asked again it is answered');
+              "$name: asked again it is answered");
 
 
     # a worker has two connections to Redis, a filler as many
@@ -183,12 +186,12 @@ sub redis_is_back {
     my $hog = start_hog($nginx);
 
     ok(wait_for(sub { is_full($nginx) }, 10, 'it to be full'),
-       'no connection left: it is full');
+       "$none: it is full");
     ok(redis_is_back($redis, $proxy, 'commands', 'pubsub', 'tasks'),
-       'no connection left: Redis gets its own back');
+       "$none: Redis gets its own back");
     my @there = results($later);
 
-    stream_ok($there[$_], "no connection left: client $_ was there before")
+    stream_ok($there[$_], "$none: client $_ was there before")
         foreach 0 .. $#there;
 
 
@@ -199,25 +202,26 @@ sub redis_is_back {
     foreach my $when ('at once', 'later') {
         kill('KILL', $filler);
         $filler = another_filler($nginx, $filler);
-        ok($filler, "no connection left: another filler $when");
+        ok($filler, "$none: another filler $when");
     }
 
-    ok(is_full($nginx), 'no connection left: full all the time');
+    ok(is_full($nginx), "$none: full all the time");
     stop_hog($hog);
 
     stream_ok(scalar ask($nginx, { question => 'Is it quiet again?' }),
-              'few connections: then it is as before', restarts => 0);
+              "$name: then it is as before", restarts => 0);
 }
 
 
 # open files of a worker; its filler gets by with as many
 
-{
+foreach my $lead ('on', 'off') {
     my $redis = start_redis();
     my $proxy = start_proxy($redis);
     my $nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
-        provider => $provider, workers => 1,
+        provider => $provider, workers => 1, lead => $lead,
         main => 'worker_rlimit_nofile 40;');
+    my $name = 'no file left' . ($lead eq 'on' ? ', led' : '');
 
     # nginx itself tries to accept when it is quitting already
 
@@ -232,17 +236,17 @@ sub redis_is_back {
     my $hog = start_hog($nginx);
 
     ok(wait_for(sub { is_full($nginx) }, 10, 'it to be full'),
-       'no file left: it is full');
+       "$name: it is full");
     like($nginx->error_log, qr/accept4?\(\) failed \(24: /,
-         'no file left: nginx says so');
+         "$name: nginx says so");
 
     my $late = ask_later($nginx, { question => 'Who waits outside?' });
 
     ok(redis_is_back($redis, $proxy, 'commands', 'pubsub'),
-       'no file left: Redis gets its connections back');
+       "$name: Redis gets its connections back");
     my @there = results($later);
 
-    stream_ok($there[$_], "no file left: client $_ was there before")
+    stream_ok($there[$_], "$name: client $_ was there before")
         foreach 0 .. $#there;
 
     my ($worker) = $nginx->worker_pids;
@@ -250,16 +254,16 @@ sub redis_is_back {
 
     foreach my $when ('at once', 'later') {
         ok(wait_for(sub { !grep { !-l "/proc/$worker/fd/$_" } 0 .. 39 }, 10),
-           "no file left: the last one is taken, $when");
+           "$name: the last one is taken, $when");
         kill('KILL', $filler);
         $filler = another_filler($nginx, $filler);
-        ok($filler, "no file left: another filler $when") or last;
+        ok($filler, "$name: another filler $when") or last;
     }
 
-    ok(is_full($nginx), 'no file left: full all the time');
+    ok(is_full($nginx), "$name: full all the time");
     stop_hog($hog);
     stream_ok((results($late))[0],
-              'no file left: the late one has its turn', restarts => 0);
+              "$name: the late one has its turn", restarts => 0);
 }
 
 
@@ -268,7 +272,7 @@ sub redis_is_back {
 {
     my $redis = start_redis();
     my $nginx = start_nginx(redis => $redis, provider => $provider,
-        workers => 1, main => 'worker_rlimit_nofile 72;',
+        workers => 1, lead => 'off', main => 'worker_rlimit_nofile 72;',
         http => 'chat_fill concurrency=20;');
 
     provider_reset($provider);
@@ -290,7 +294,7 @@ sub redis_is_back {
 {
     my $redis = start_redis();
     my $nginx = start_nginx(redis => $redis, provider => $provider,
-                            workers => 1);
+                            workers => 1, lead => 'off');
     my $question = 'Who was there before? {{chunks=40;gap=100}}';
     my $later = ask_later($nginx, { question => $question });
 

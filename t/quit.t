@@ -1,7 +1,9 @@
 #!/usr/bin/perl
 
-# The end of an instance: nothing that was accepted is lost when it quits, and
-# what a fast stop interrupts is finished by others, or after the next start.
+# The end of an instance, whose workers lead one half of the answers, and whose
+# filler asks for the other: nothing that was accepted is lost when it quits,
+# and what a fast stop interrupts is finished by others, or after the next
+# start.
 
 use warnings;
 use strict;
@@ -36,24 +38,43 @@ sub good {
 
 
 sub tasks_left {
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
+    wait_for { $redis->tasks == 0 } 5, 'no task';
 
-    return $redis->cmd('XLEN', 'chat:tasks:1');
+    return $redis->tasks;
+}
+
+
+sub instance {
+    my (%opt) = @_;
+
+    return start_nginx(redis => $redis, provider => $provider, lead => 'on',
+        server => 'location = /queued { chat; chat_lead off; }', %opt);
+}
+
+
+# every other one goes through the queue
+
+sub asks {
+    my ($questions, %more) = @_;
+    my $n = 0;
+
+    return map { { question => $_, path => $n++ % 2 ? '/chat' : '/queued',
+                   %more } } @$questions;
 }
 
 
 # QUIT: answers run, others have been accepted but not read yet
 
 foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
-    my $nginx = start_nginx(redis => $redis, provider => $provider,
-        workers => $what =~ /one/ ? 1 : 2);
+    my $nginx = instance(workers => $what =~ /one/ ? 1 : 2);
     my $idle = $what =~ /idle/;
     my @run = $idle ? () : map { "run: $what $_" } 1 .. 15;
     my @slow = map { "slow: $what $_" } 1 .. 6;
-    my $later = ask_later($nginx,
-        (map { { question => $_ } } @run),
-        (map { { question => $slow[$_], body_delay => 1 + 0.5 * $_ } }
-         0 .. 5));
+    my @slow_asks = asks(\@slow);
+
+    $slow_asks[$_]{body_delay} = 1 + 0.5 * $_ foreach 0 .. 5;
+
+    my $later = ask_later($nginx, asks(\@run), @slow_asks);
 
     filler($nginx);
     mid_answer($redis, 5, @run);
@@ -76,7 +97,7 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
 # An idle instance is gone at once.
 
 {
-    my $nginx = start_nginx(redis => $redis, provider => $provider);
+    my $nginx = instance();
 
     filler($nginx);
     stream_ok(scalar ask($nginx, { question => 'idle? {{chunks=2}}' }),
@@ -92,17 +113,17 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
 # TERM: another instance finishes it, and its clients see no end
 
 {
-    my $one = start_nginx(redis => $redis, provider => $provider);
+    my $one = instance();
 
     filler($one);
 
     my @questions = map { "stopped $_ {{chunks=100}}" } 1 .. 10;
-    my $first = ask_later($one, map { { question => $_ } } @questions);
+    my $first = ask_later($one, asks(\@questions));
 
     mid_answer($redis, 5, @questions);
 
-    my $two = start_nginx(redis => $redis, provider => $provider);
-    my $second = ask_later($two, map { { question => $_ } } @questions);
+    my $two = instance();
+    my $second = ask_later($two, asks(\@questions));
 
     filler($two);
     sleep(0.2);
@@ -133,12 +154,12 @@ foreach my $what ('QUIT', 'QUIT to one worker', 'QUIT while idle') {
 # TERM, and a new start: what was interrupted is there when somebody asks again
 
 foreach my $signal ('TERM', 'KILL') {
-    my $nginx = start_nginx(redis => $redis, provider => $provider);
+    my $nginx = instance();
     my @questions = map { "$signal and start $_" } 1 .. 10;
 
     filler($nginx);
 
-    my $later = ask_later($nginx, map { { question => $_ } } @questions);
+    my $later = ask_later($nginx, asks(\@questions));
 
     mid_answer($redis, 5, @questions);
 
@@ -152,13 +173,25 @@ foreach my $signal ('TERM', 'KILL') {
     sleep(0.2);
     $nginx->start;
 
-    # after KILL nobody has given anything back: the lease is waited for
+    # after KILL nobody has given anything back: the lease is waited for, and
+    # what a worker has led is in no queue unless somebody listened elsewhere
 
-    my @all = ask($nginx, map { { question => $_, timeout => 40 } } @questions);
+    my @all = ask($nginx, asks(\@questions, timeout => 40));
+    my @led = $signal eq 'KILL' ? grep { $_->{path} eq '/chat' } @all : ();
+    my @done = grep { !@led || $_->{path} ne '/chat' } @all;
 
-    is(good(\@all, cache => qr/collapsed/), 10, "start after $signal: finished");
-    is(scalar(grep { provider_stats($provider, $_) != 2 } @questions), 0,
+    is(good(\@done, cache => qr/collapsed/), scalar(@done),
+       "start after $signal: finished");
+    stream_ok($_, "start after $signal, $_->{question}: told in time",
+              error => 'interrupted', restarts => 0) foreach @led;
+    is(scalar(grep { provider_stats($provider, $_->{question}) != 2 } @done), 0,
        "start after $signal: two calls each");
+
+    if (@led) {
+        @led = ask($nginx, asks([ map { $_->{question} } @led ]));
+        is(good(\@led), 5, "start after $signal: led, asked again");
+    }
+
     is(tasks_left(), 0, "start after $signal: no task is left");
     ok($nginx->stop, "start after $signal: it ends");
 }

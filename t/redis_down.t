@@ -1,12 +1,14 @@
 #!/usr/bin/perl
 
-# Redis goes away, with and without its data, and comes back.
+# Redis goes away, with and without its data, and comes back: what becomes of
+# generations that go through the queue, and of those that workers lead.
 
 use warnings;
 use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 
 use Time::HiRes qw(sleep time);
 
@@ -16,12 +18,13 @@ my $BOUND = $QUEUE + 6 + $SLACK;
 # less than a command may take: nothing was waited for
 
 my $AT_ONCE = 0.9;
-my @refused;
+my (@refused, $stable);
 
 my $provider = start_provider(chunks => 80, gap => 100);
 my $redis = start_redis();
-my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 2,
-    http => "chat_queue_timeout ${QUEUE}s;",
+my $QUEUED = 'location = /queued { chat; chat_lead off; }';
+my $nginx = led_nginx(redis => $redis, provider => $provider, workers => 2,
+    http => "chat_queue_timeout ${QUEUE}s;", server => $QUEUED,
     location => 'chat_redis_down error;');
 
 
@@ -40,12 +43,18 @@ sub in_the_middle {
 }
 
 
+# first those of a filler, then as many of workers
+
 sub streams {
     my ($name, $all, $options, $code) = @_;
-    my $watch = in_the_middle($all, $code);
+    my $watch = in_the_middle(2 * $all, $code);
 
-    return map { { question => "$name $_? {{$options}}",
-                   on_event => $watch, timeout => 60 } } 1 .. $all;
+    return map {
+        my $path = $_;
+
+        map { { question => "$name $_, $path? {{$options}}", path => $path,
+                on_event => $watch, timeout => 60 } } 1 .. $all;
+    } '/queued', '/chat';
 }
 
 
@@ -124,15 +133,30 @@ sub ended_ok {
 }
 
 
+# for clients of a worker that leads it may be a moment later
+
+sub cached_ok {
+    my ($all, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    ok(wait_for(sub {
+        $stable->cmd('EXISTS', map { stream_key($_->{question}) } @$all)
+            == @$all
+    }, 5), "$name: all are cached");
+}
+
+
 # 20 streams, and Redis is killed
 
 my ($killed, @all);
-my @streams = streams('Who is killed', 20, '', sub {
+my @streams = streams('Who is killed', 10, '', sub {
     $redis->stop('KILL');
     $killed = time();
 });
 
 works_ok($nginx, 'at the start');
+leads($nginx);
 
 # a connection is made at most once a second
 
@@ -145,12 +169,13 @@ sleep(1);
           after => sub { $killed && time() > $killed + $at } }
     } 0 .. 11),
     map {
-        { question => $_->{question},
+        { question => $_->{question}, path => '/queued',
           after => sub { $killed && time() > $killed + 1 } }
     } @streams[0 .. 7]);
 
-ended_ok([ @all[0 .. 19] ], $killed, 'killed', error => 'redis_down',
+ended_ok([ @all[0 .. 9] ], $killed, 'killed', error => 'redis_down',
          restarts => 0);
+ended_ok([ @all[10 .. 19] ], $killed, 'killed, led', restarts => 0);
 refused_ok($all[$_], "killed, client $_") foreach 20 .. 31;
 refused_ok($all[$_],
            "killed, and followed already, client $_") foreach 32 .. 39;
@@ -181,15 +206,16 @@ is(get($nginx, '/')->{status}, 200, 'back and empty: health is 200');
 wait_for { provider_stats($provider)->{active} == 0 } 12, 'the old calls';
 is(provider_stats($provider)->{active}, 0,
    'back and empty: no old call goes on');
-wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 10;
-is($redis->cmd('XLEN', 'chat:tasks:1'), 0, 'back and empty: no task is left');
+wait_for { $redis->tasks == 0 } 10;
+is($redis->tasks, 0, 'back and empty: no task is left');
 
 # with its data a short outage is only a pause
 
-my $stable = start_redis(config => [ 'appendonly yes',
+$stable = start_redis(config => [ 'appendonly yes',
                                      'appendfsync everysec' ]);
-my $other = start_nginx(redis => $stable, provider => $provider,
-    workers => 2, http => "chat_queue_timeout ${QUEUE}s;");
+my $other = led_nginx(redis => $stable, provider => $provider,
+    workers => 2, http => "chat_queue_timeout ${QUEUE}s;",
+    server => $QUEUED);
 
 works_ok($other, 'with data');
 
@@ -197,7 +223,7 @@ my $before = ask($other, { question => 'Is it kept? {{chunks=3}}' });
 
 sleep(1.1);
 
-@all = ask($other, streams('Who waits', 10, 'chunks=30', sub {
+@all = ask($other, streams('Who waits', 5, 'chunks=30', sub {
     $stable->stop('KILL');
     sleep(0.5);
     $stable->start;
@@ -206,6 +232,7 @@ sleep(1.1);
 ended_ok(\@all, time(), 'a pause', restarts => 0);
 is(scalar(grep { provider_stats($provider, $_->{question}) != 1 } @all), 0,
    'a pause: one call for each');
+cached_ok(\@all, 'a pause');
 stream_ok(scalar ask($other, { question => 'Is it kept? {{chunks=3}}' }),
           'a pause: what was cached is',
           cache => qr/; hit/, text => $before->{text});
@@ -215,7 +242,8 @@ works_ok($other, 'back with data');
 
 my $stopped;
 
-@all = ask($other, streams('Who is stopped', 10, 'chunks=20', sub {
+leads($other);
+@all = ask($other, streams('Who is stopped', 5, 'chunks=20', sub {
     $stable->signal('STOP');
     sleep(1);
     $stable->signal('CONT');
@@ -225,12 +253,14 @@ my $stopped;
 ended_ok(\@all, $stopped, 'stopped for 1 s', restarts => 0);
 is(scalar(grep { provider_stats($provider, $_->{question}) != 1 } @all), 0,
    'stopped for 1 s: one call for each');
+cached_ok(\@all, 'stopped for 1 s');
 works_ok($other, 'after 1 s');
+leads($other);
 
 undef $stopped;
 
 @all = ask($other,
-    streams('Who is stopped long', 10, '', sub {
+    streams('Who is stopped long', 5, '', sub {
         $stable->signal('STOP');
         $stopped = time();
     }),
@@ -242,8 +272,9 @@ undef $stopped;
           after => sub { $stopped && time() > $stopped + $at } }
     } 7, 9, 12, 19);
 
-ended_ok([ @all[0 .. 9] ], $stopped, 'stopped for 20 s',
+ended_ok([ @all[0 .. 4] ], $stopped, 'stopped for 20 s',
          error => 'redis_down', restarts => 0);
+ended_ok([ @all[5 .. 9] ], $stopped, 'stopped for 20 s, led', restarts => 0);
 
 # each worker notices with its first command, or by itself within 6 s
 

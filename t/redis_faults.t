@@ -1,13 +1,15 @@
 #!/usr/bin/perl
 
 # Redis refuses, drops connections or loses what it was given, while answers
-# are on their way.
+# are on their way: one that a filler has asked for, and one of a worker that
+# leads.
 
 use warnings;
 use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 
 use Time::HiRes qw(sleep time);
 
@@ -22,41 +24,65 @@ my @refused;
 
 my $redis = start_redis();
 my $provider = start_provider(%provider);
-my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
+my $nginx = led_nginx(redis => $redis, provider => $provider, workers => 1,
     http => "chat_queue_timeout ${QUEUE}s;",
-    location => 'chat_redis_down error;');
+    location => 'chat_redis_down error;',
+    server => 'location = /queued { chat; chat_lead off; }');
 
 my $number = 0;
 
 
-# asks this, and runs the code when so many chunks are there
+# asks this twice, through the queue and of the worker, and runs the code when
+# both have so many chunks: both, and what was asked more
 
 sub during {
     my ($options, $at, $code, @more) = @_;
-    my $question = 'What happens in case ' . ++$number . "? {{$options}}";
-    my $ran;
+    my $n = ++$number;
+    my %there;
 
-    return ask($nginx, { question => $question, on_event => sub {
+    leads($nginx);
+
+    my $watch = sub {
         my ($q) = @_;
 
-        if (@{ $q->{chunks} } >= $at && !$ran++) {
-            $code->($q, $question);
-        }
-    } }, @more);
+        return if @{ $q->{chunks} } < $at || $there{$q->{path}}++;
+
+        $code->() if keys(%there) == 2;
+    };
+    my @all = ask($nginx,
+        (map { { question => "What happens in case $n, $_? {{$options}}",
+                 path => $_, on_event => $watch } } '/queued', '/chat'),
+        @more);
+
+    return ([ splice(@all, 0, 2) ], @all);
 }
 
 
 sub unharmed_ok {
-    my ($q, $name) = @_;
-    my ($question) = $q->{question};
+    my ($both, $name) = @_;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    stream_ok($q, "$name: completed", restarts => 0,
-              chunks => [ pieces_of($question, %provider) ]);
-    is(provider_stats($provider, $question), 1, "$name: one call");
-    is($redis->entries(stream_key($question))->[-1]{chunk},
-       text_of($question, %provider), "$name: cached");
+    foreach my $q (@$both) {
+        my $question = $q->{question};
+        my $by = $q->{path} eq '/chat' ? ', led' : '';
+        my $text = text_of($question, %provider);
+        my $cached = '';
+
+        stream_ok($q, "$name$by: completed", restarts => 0,
+                  chunks => [ pieces_of($question, %provider) ]);
+        is(provider_stats($provider, $question), 1, "$name$by: one call");
+
+        # the worker's client does not wait for that
+
+        wait_for {
+            my $entries = $redis->entries(stream_key($question));
+
+            $cached = @$entries ? $entries->[-1]{chunk} : '';
+            $cached eq $text;
+        } $by ? 4 : 0;
+        is($cached, $text, "$name$by: cached");
+    }
 }
 
 
@@ -115,7 +141,7 @@ foreach my $mode (sort keys %modes) {
     my @now = (after => sub { $from && time() > $from + 0.3 },
                on_done => sub { $ended++ });
 
-    my ($q, $miss, $hit, $afresh) = during('', 5, sub {
+    my ($both, $miss, $hit, $afresh) = during('', 5, sub {
             $redis->cmd(@$on);
             $from = time();
         },
@@ -128,25 +154,26 @@ foreach my $mode (sort keys %modes) {
             return 1;
         } });
 
-    unharmed_ok($q, "$mode: what runs goes on");
+    unharmed_ok($both, "$mode: what runs goes on");
     refused_ok($miss, "$mode: a miss is refused");
     refused_ok($afresh, "$mode: so is a refresh");
     stream_ok($hit, "$mode: a hit is served", cache => qr/; hit/);
     works_ok("$mode, then not");
 }
 
-# Redis reads its file: a little of it at a time
+# Redis reads its file, a little of it at a time, for 2.5 s
 
 $redis->cmd('SET', "ballast:$_", 'x' x 4096) foreach 1 .. 90;
 $redis->cmd('CONFIG', 'SET', 'rdbcompression', 'no');
-$redis->cmd('CONFIG', 'SET', 'key-load-delay', '25000');
 $redis->cmd('CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024');
 
 {
     my $loader = $redis->client;
     my $from;
 
-    my ($q, @more) = during('', 5, sub {
+    my ($both, @more) = during('', 5, sub {
+            $redis->cmd('CONFIG', 'SET', 'key-load-delay',
+                        int(2_500_000 / $redis->cmd('DBSIZE')));
             $loader->send_cmd('DEBUG', 'RELOAD');
             $from = time();
         },
@@ -156,7 +183,7 @@ $redis->cmd('CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024');
               after => sub { $from && time() > $from + $at } }
         } 0.4, 0.6, 0.8);
 
-    unharmed_ok($q, 'loading: what runs goes on');
+    unharmed_ok($both, 'loading: what runs goes on');
     refused_ok($more[$_], "loading: miss $_ is refused") foreach 0 .. 2;
     is($loader->reply, 'OK', 'loading: it ends');
     $redis->cmd('CONFIG', 'SET', 'key-load-delay', '0');
@@ -194,7 +221,7 @@ is_deeply({ map { $_ => scalar @{ $found->{$_} } } keys %$found },
 foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
     sleep(1.05);
 
-    my $q = during('', 5, sub {
+    my ($both) = during('', 5, sub {
         my $found = connections();
 
         foreach my $id ($kind eq 'all' ? map { @$_ } values %$found
@@ -204,7 +231,7 @@ foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
         }
     });
 
-    unharmed_ok($q, "lost $kind");
+    unharmed_ok($both, "lost $kind");
     works_ok("lost $kind");
 }
 
@@ -217,7 +244,7 @@ foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
 
     sleep(1.05);
 
-    my $q = during('gap=40', 3, sub {
+    my ($both) = during('gap=40', 3, sub {
         my ($id) = @{ connections()->{pubsub} };
 
         $redis->cmd('CLIENT', 'KILL', 'ID', $id);
@@ -226,8 +253,8 @@ foreach my $kind ('pubsub', 'tasks', 'commands', 'all') {
         $killed = time();
     });
 
-    unharmed_ok($q, 'the end is missed');
-    cmp_ok($q->{ended} - $killed, '<', $SILENCE - 0.5,
+    unharmed_ok($both, 'the end is missed');
+    cmp_ok($both->[0]{ended} - $killed, '<', $SILENCE - 0.5,
            'the end is missed: not for long');
 }
 
@@ -251,20 +278,23 @@ is(scalar(@wrong), 0,
 
 # scripts are forgotten
 
-my $q = during('', 5, sub { $redis->cmd('SCRIPT', 'FLUSH') });
+my ($both) = during('', 5, sub { $redis->cmd('SCRIPT', 'FLUSH') });
 
-unharmed_ok($q, 'SCRIPT FLUSH');
+unharmed_ok($both, 'SCRIPT FLUSH');
 works_ok('SCRIPT FLUSH');
 
 # one key is lost, or something else has taken its place, or all is lost
 
 sub lose {
-    my ($name, $key, @commands) = @_;
-    my $question = "What about $name? {{chunks=30}}";
+    my ($path, $name, $key, @commands) = @_;
+    my $question = "What about $name, $path? {{chunks=30}}";
     my $S = stream_key($question);
     my $ran;
 
-    return { name => $name, question => $question, on_event => sub {
+    $name .= ', led' if $path eq '/chat';
+
+    return { name => $name, question => $question, path => $path,
+             on_event => sub {
         my ($q) = @_;
 
         return if @{ $q->{chunks} } < 5 || $ran++;
@@ -290,7 +320,7 @@ sub lost_ok {
     my $name = $q->{name};
     my $type = $q->{terminal} ? $q->{terminal}{status} : 'none';
 
-    if ($name =~ /^(?:stream|live|tasks) /) {
+    if ($name =~ /^(?:stream|live|tasks) |, led$/) {
         stream_ok($q, "$name: completed", restarts => 0,
                   chunks => [ pieces_of($q->{question}, %provider) ]);
 
@@ -315,22 +345,32 @@ my @deleted = (['DEL']);
 my @string = (['SET', 'x']);
 my @list = (['DEL'], ['RPUSH', 'x']);
 
+leads($nginx);
+
 @all = ask($nginx, map {
-    ( lose("$_ deleted", $_, @deleted), lose("$_ a string", $_, @string),
-      lose("$_ a list", $_, @list) )
-} 'stream', 'live', 'gen', 'own');
+    my $path = $_;
+    map {
+        ( lose($path, "$_ deleted", $_, @deleted),
+          lose($path, "$_ a string", $_, @string),
+          lose($path, "$_ a list", $_, @list) )
+    } 'stream', 'live', 'gen', 'own';
+} '/queued', '/chat');
 
 lost_ok($_) foreach @all;
 works_ok('keys lost');
 
-foreach my $ask (lose('tasks deleted', 'tasks', @deleted),
-                 lose('tasks a string', 'tasks', @string),
-                 lose('tasks a list', 'tasks', @list),
-                 lose('all keys', undef, ['FLUSHALL']))
-{
-    lost_ok(scalar ask($nginx, $ask));
-    $redis->cmd('DEL', 'chat:tasks:1');
-    works_ok($ask->{name});
+foreach my $path ('/queued', '/chat') {
+    foreach my $ask (lose($path, 'tasks deleted', 'tasks', @deleted),
+                     lose($path, 'tasks a string', 'tasks', @string),
+                     lose($path, 'tasks a list', 'tasks', @list),
+                     lose($path, 'all keys', undef, ['FLUSHALL']))
+    {
+        $redis->cmd('FLUSHALL');
+        leads($nginx);
+        lost_ok(scalar ask($nginx, $ask));
+        $redis->cmd('DEL', 'chat:tasks:1');
+        works_ok($ask->{name});
+    }
 }
 
 wait_for { provider_stats($provider)->{active} == 0 } 10, 'the last calls';

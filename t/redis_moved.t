@@ -21,8 +21,10 @@ follows(@redis[ 1, 0 ]);
 
 my $nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port . '/0',
     broker => 'redis://127.0.0.1:' . $proxy->port . '/1',
-    provider => $provider, workers => 1,
-    location => 'chat_redis_down error;');
+    provider => $provider, workers => 1, lead => 'on',
+    location => 'chat_redis_down error;',
+    server => 'location = /queued { chat; chat_lead off;'
+              . ' chat_redis_down error; }');
 
 
 sub follows {
@@ -66,7 +68,8 @@ my $all = connections($redis[0]);
 is(join(' ', sort keys %$all), 'broker commands pubsub tasks',
    'at the start: all are connected');
 
-# nobody asks: whoever is the first to do so is answered
+# nobody asks: whoever is the first to do so is answered, led or by way of the
+# broker
 
 foreach my $round (1, 2) {
     my ($old, $new) = $round == 1 ? @redis : reverse @redis;
@@ -79,7 +82,8 @@ foreach my $round (1, 2) {
     foreach my $n (1 .. 4) {
         my $question = "Who is first, $round, $n? {{chunks=3;gap=10}}";
 
-        stream_ok(scalar ask($nginx, { question => $question }),
+        stream_ok(scalar ask($nginx, { question => $question,
+                      path => $n % 2 ? '/chat' : '/queued' }),
                   "$round, $n: answered at once", cache => qr/fwd=miss$/,
                   chunks => [ pieces_of($question, %PIECES) ]);
     }

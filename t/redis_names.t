@@ -152,7 +152,7 @@ is_at($second, works_ok($nginx, 'another filler'),
 # no answer from the name server
 
 $dns->set(mute => 1);
-sleep(1.1);
+sleep(2.1);
 is_at($second, works_ok($nginx, 'no name server'),
       'no name server: what is there goes on');
 

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# Reloads while answers run and questions come in all the time.
+# Reloads while answers run, of workers that lead and of fillers, and questions
+# come in all the time.
 
 use warnings;
 use strict;
@@ -25,7 +26,8 @@ sub configuration {
 }
 
 
-my $nginx = start_nginx(redis => $redis, http => configuration('m0'));
+my $nginx = start_nginx(redis => $redis, http => configuration('m0'),
+    lead => 'on', server => 'location = /queued { chat; chat_lead off; }');
 
 
 # the old processes are gone: a master, two workers, a filler
@@ -39,14 +41,24 @@ sub settled {
 }
 
 
+# every other one goes through the queue
+
+sub asks {
+    my ($n, %more) = @_;
+
+    return (path => $n % 2 ? '/chat' : '/queued', %more);
+}
+
+
 # several reloads, each with another model
 
 {
     my @early = map { "early $_" } 1 .. 20;
     my @late = map { "late $_" } 1 .. 60;
     my $later = ask_later($nginx,
-        (map { { question => $_ } } @early),
-        (map { { question => $late[$_], delay => 0.05 * $_ } } 0 .. $#late));
+        (map { { question => $early[$_], asks($_) } } 0 .. $#early),
+        (map { { question => $late[$_], asks($_, delay => 0.05 * $_) } }
+         0 .. $#late));
 
     mid_answer($redis, 5, @early);
 
@@ -95,7 +107,8 @@ sub settled {
 {
     my @questions = map { "slow $_" } 1 .. 6;
     my $later = ask_later($nginx, map { {
-        question => $questions[$_], body_delay => 0.5 + 0.2 * $_ } } 0 .. 5);
+        question => $questions[$_],
+        asks($_, body_delay => 0.5 + 0.2 * $_) } } 0 .. 5);
 
     wait_for { taken_clients($nginx) >= 6 } 10, 'the clients';
     ok($nginx->reload, 'a slow body: a reload while it is sent');
@@ -123,7 +136,8 @@ sub settled {
 
     foreach my $n (1 .. 4) {
         my $old = filler($nginx);
-        my $later = ask_later($nginx, { question => $question });
+        my $later = ask_later($nginx, { question => $question,
+                                        path => '/queued' });
 
         mid_answer($redis, 5, $question);
         ok($nginx->reload, "worker_shutdown_timeout: reload $n");
@@ -136,7 +150,7 @@ sub settled {
         ok(gone($old), "worker_shutdown_timeout, reload $n: the filler ends");
     }
 
-    my $q = ask($nginx, { question => $question });
+    my $q = ask($nginx, { question => $question, path => '/queued' });
 
     stream_ok($q, 'given back four times: an answer',
               cache => qr/collapsed/,
@@ -144,15 +158,14 @@ sub settled {
     is(provider_stats($provider, $question), 5,
        'given back four times: begun five times');
 
-    wait_for { $redis->cmd('XLEN', 'chat:tasks:1') == 0 } 5, 'no task';
-    is($redis->cmd('XLEN', 'chat:tasks:1'), 0,
-       'given back four times: no task is left');
+    wait_for { $redis->tasks == 0 } 5, 'no task';
+    is($redis->tasks, 0, 'given back four times: no task is left');
     is(scalar(zombies($nginx)), 0, 'given back four times: no zombie is left');
 }
 
 
-# Redis does not answer while the old filler gives an answer back: what it
-# leaves behind is known to the new one.
+# Redis does not answer while the old filler gives a task back: what it leaves
+# behind is known to the new one.
 
 {
     my $question = 'Who knows?';
@@ -164,7 +177,8 @@ sub settled {
 
     $old = filler($nginx);
 
-    my $later = ask_later($nginx, { question => $question });
+    my $later = ask_later($nginx, { question => $question,
+                                    path => '/queued' });
 
     mid_answer($redis, 5, $question);
     ok($nginx->reload, 'without Redis: a second reload');

@@ -19,6 +19,7 @@ my $password = 'p4ss-n0t-t0-be-t0ld';
 my @variables = qw(question key cache_status generation status error provider
     model queue_time first_chunk_time chunks bytes);
 
+my $queued = 'location = /queued { chat; chat_lead off; }';
 my $debug = `@{[Chat::Nginx::binary()]} -V 2>&1` =~ /--with-debug/;
 my $redis = start_redis(password => $password);
 my $provider = start_provider(chunks => 3, key => $key);
@@ -90,6 +91,11 @@ sub exercise {
     my @all = ask($nginx, map { { question => "What is wrong $_?" } } @faults,
                   'no fault');
 
+    # the same of a filler, to which it goes through the queue
+
+    push(@all, ask($nginx, map { { question => "What is wrong as well $_?",
+                                   path => '/queued' } } @faults, 'no fault'));
+
     push(@all, ask($nginx, { question => 'What is wrong no fault?' },
         { question => 'What is wrong no fault?', use_cache => 0 },
         { body => 'x' }, { body => '{"question": 1}' },
@@ -130,14 +136,15 @@ foreach my $way (
         $env->{REDIS_URL} = $url;
     }
 
-    my $nginx = start_nginx(%redis, http => $http, env => $env,
-        level => $debug ? 'debug' : 'info');
+    my $nginx = start_nginx(%redis, http => $http, env => $env, lead => 'on',
+        server => $queued, level => $debug ? 'debug' : 'info');
 
     filler($nginx);
 
     my @all = exercise($nginx);
 
-    is($all[@faults]{terminal}{status}, 'completed', "$name: an answer");
+    is($all[$_]{terminal}{status}, 'completed', "$name: answer $_")
+        foreach $#faults + 1, 2 * @faults + 1;
     is($all[0]{terminal}{code}, 'provider_refused', "$name: a refusal");
     push(@messages, map { $_->{terminal}{message} // $_->{body} } @all);
 
@@ -185,10 +192,11 @@ is_deeply(\@told, [], 'clients: told of no address, no words of others');
 
 # what a filler is, and has open
 
-my $nginx = start_nginx(redis => $redis, http => provider_block("key $key;"));
+my $nginx = start_nginx(redis => $redis, http => provider_block("key $key;"),
+                        lead => 'on', server => $queued);
 my $pid = filler($nginx);
 
-stream_ok(scalar ask($nginx, { question => 'Who are you?' }),
+stream_ok(scalar ask($nginx, { question => 'Who are you?', path => '/queued' }),
           'a filler: an answer');
 
 my ($uids) = read_file("/proc/$pid/status") =~ /^Uid:\s+(.*)/m;
@@ -213,9 +221,10 @@ my %peers;
 
 $peers{$sockets{$_}{peer} // 'unknown'}++ foreach @mine;
 
-# to its worker; libcurl may have a pair of its own
+# to its worker, lanes to both, and that over which these come; libcurl may have
+# a pair of its own
 
-cmp_ok(delete $peers{''}, '<=', 3, 'a filler: a socket pair');
+cmp_ok(delete $peers{''}, '<=', 6, 'a filler: socket pairs');
 cmp_ok(delete $peers{$port} // 0, '<=', 1,
        'a filler: a connection to the provider');
 is_deeply(\%peers, { $redis->port => 2 },
@@ -394,7 +403,8 @@ foreach my $forged ([ "a\"}$evil", 'interrupted' ],
     my $name = $code =~ /^\w+$/ ? 'a forged message' : 'a forged code';
     my $question = "What is forged " . length($code)
         . "? {{chunks=30;gap=100}}";
-    my $later = ask_later($nginx, { question => $question });
+    my $later = ask_later($nginx, { question => $question,
+                                    path => '/queued' });
 
     mid_answer($redis, 2, $question);
 

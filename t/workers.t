@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# Workers are killed, logs reopened, and nginx runs without a master.
+# Workers are killed while a filler asks for them, logs reopened, and nginx runs
+# without a master.
 
 use warnings;
 use strict;
@@ -14,10 +15,11 @@ my %answer = (chunks => 40, gap => 40, bytes => 20);
 
 my $redis = start_redis();
 my $provider = start_provider(%answer);
+
 # each worker has a queue of its own, so that both get clients
 
 my $nginx = start_nginx(redis => $redis, provider => $provider,
-                        listen => 'reuseport');
+                        lead => 'off', listen => 'reuseport');
 
 $nginx->allow_log(qr/exited on signal 9/);
 
@@ -76,7 +78,7 @@ foreach my $zero (1, 0) {
 {
     my @questions = map { "only one $_" } 1 .. 8;
     my $one = start_nginx(redis => $redis, provider => $provider,
-                          workers => 1);
+                          workers => 1, lead => 'off');
 
     $one->allow_log(qr/exited on signal 9/);
     ok($nginx->stop, 'the only worker: the other instance ends');
@@ -184,24 +186,33 @@ foreach my $zero (1, 0) {
 
 {
     my $single = start_nginx(redis => $redis, provider => $provider,
-                             master => 0);
+        master => 0, lead => 'off',
+        server => 'location = /led { chat; chat_lead on; }');
     my @questions = map { "single $_" } 1 .. 6;
     my $filler = filler($single);
 
     $single->allow_log(qr/exited on signal 9/);
     is(Chat::Nginx::parent($filler), $single->pid, 'no master: a filler');
 
-    my $later = ask_later($single, map { { question => $_ } } @questions);
+    my $led = 'single, led';
+    my $later = ask_later($single, (map { { question => $_ } } @questions),
+                          { question => $led, path => '/led' });
 
-    mid_answer($redis, 5, @questions);
+    mid_answer($redis, 5, @questions, $led);
     kill('KILL', $filler);
 
     my @all = results($later);
+    my $unharmed = pop(@all);
 
     is(scalar(grep {
         !Chat::Check::faults($_, text => text_of($_->{question}, %answer),
                              restarts => 1)
     } @all), 6, 'no master: the filler is killed, and replaced');
+    stream_ok($unharmed, 'no master: led, and nothing is seen of that',
+              restarts => 0, text => text_of($led, %answer));
+    is(provider_stats($provider, $led), 1, 'no master: led, one call');
+    ok(wait_for(sub { $redis->cmd('EXISTS', stream_key($led)) }, 10),
+       'no master: led, and cached');
     stream_ok(scalar ask($single, { question => 'single {{chunks=3}}' }),
               'no master: a miss');
     is(scalar(zombies($single)), 0, 'no master: no zombie');

@@ -8,7 +8,8 @@ package Chat::Load;
 #     my $seen = load($nginx, count => 100000, connections => 4, depth => 16,
 #         question => sub { "Question $_[0]?" });
 #
-# "depth" requests are under way on each connection, in one pipeline.  $seen
+# "path" may be another than /chat.  "depth" requests are under way on each
+# connection, in one pipeline.  $seen
 # is { completed => N, seconds => S }; other ends are counted by the code of
 # the error, or by the status; "missing" are those that never came.
 
@@ -32,6 +33,7 @@ my $TIMEOUT = 30;
 sub load {
     my ($nginx, %opt) = @_;
     my ($sent, $done, $began, %seen, %conn) = (0, 0, time());
+    my $path = $opt{path} // '/chat';
     my $read = '';
 
     my $fill = sub {
@@ -39,7 +41,7 @@ sub load {
         my $bytes = '';
 
         while ($c->{under_way} < $opt{depth} && $sent < $opt{count}) {
-            $bytes .= _request($opt{question}->($sent++));
+            $bytes .= _request($path, $opt{question}->($sent++));
             $c->{under_way}++;
         }
 
@@ -98,11 +100,11 @@ sub load {
 
 
 sub _request {
-    my ($question) = @_;
+    my ($path, $question) = @_;
     my $body = '{"question": ' . JSON::PP->new->allow_nonref->encode($question)
         . '}';
 
-    return "POST /chat HTTP/1.1\r\nHost: localhost\r\n"
+    return "POST $path HTTP/1.1\r\nHost: localhost\r\n"
         . "Content-Type: application/json\r\n"
         . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
 }
