@@ -342,12 +342,12 @@ my $log;
 
 wait_for {
     $log = read_file("$dir/chat.log");
-    $log =~ /^127\.0\.\S+ 200 HIT cloud /m
+    $log =~ /^127\.0\.\S+ 200 HIT hit cloud /m
 } 5, 'a line';
 
-like($log, qr/^127\.0\.\S+ 200 HIT cloud completed - \d\.\d+$/m,
+like($log, qr/^127\.0\.\S+ 200 HIT hit cloud completed - \d\.\d+$/m,
      'the log: a line of a hit');
-like($log, qr/^127\.0\.\S+ 200 DIRECT local completed - /m,
+like($log, qr/^127\.0\.\S+ 200 DIRECT direct local completed - /m,
      'the log: a line of a direct answer');
 unlike($nginx->error_log . $log, qr/of-the-|sk-(?:cloud|local)/,
        'the logs: no secret in them');
