@@ -21,9 +21,11 @@ use Chat::Grammar;
 my $HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 my $MAX_ANSWER = 20000;
 
-# the provider serves one call after the other: those behind have to wait
+# The provider serves one call after the other: those behind have to wait, and
+# would do so for ever behind a spare connection, on which nothing comes.
 
-my $LINES = 'retries 0; first_token_timeout 20s; idle_timeout 20s;';
+my $LINES = 'retries 0; first_token_timeout 20s; idle_timeout 20s; '
+    . 'keepalive 0;';
 
 my $g = Chat::Grammar->new(5);
 

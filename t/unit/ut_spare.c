@@ -22,6 +22,7 @@ static void ut_closed(void);
 static void ut_failing(void);
 static void ut_time(void);
 static void ut_off(void);
+static void ut_lasting(void);
 static void ut_ends(void);
 
 
@@ -115,6 +116,8 @@ ut_start(void)
 
     ngx_str_set(&ut_pv.name, "p");
     ut_pv.keepalive = 256;
+
+    ut_kept.lasting = 1;
 
     ut_pu.provider = &ut_pv;
     ut_pu.kept = &ut_kept;
@@ -386,6 +389,39 @@ ut_off(void)
 
 
 static void
+ut_lasting(void)
+{
+    ut_start();
+    ut_kept.lasting = 0;
+    ut_ask();
+    ut_ok(ut_tries == 0, "nothing is known of a provider: none is made");
+
+    ngx_http_chat_spare_answer(&ut_pu, 1);
+    fake_loop_run(0);
+    ut_ok(ut_tries == 1, "it keeps connections: one is made");
+
+    ut_made();
+    ngx_http_chat_spare_answer(&ut_pu, 0);
+    ut_ask();
+    ut_ok(ut_tries == 1, "it closes them: none is made");
+
+    ut_ask();
+    ngx_http_chat_spare_answer(&ut_pu, 1);
+    fake_loop_run(0);
+    ut_ok(ut_tries == 2, "it keeps them again: one is made");
+    ut_stop();
+
+    ut_start();
+    ut_pv.keepalive = 0;
+    ut_kept.lasting = 0;
+    ngx_http_chat_spare_answer(&ut_pu, 1);
+    fake_loop_run(0);
+    ut_ok(ut_tries == 0, "it keeps them, and we do not: none is made");
+    ut_stop();
+}
+
+
+static void
 ut_ends(void)
 {
     ut_start();
@@ -422,6 +458,7 @@ main(void)
     ut_failing();
     ut_time();
     ut_off();
+    ut_lasting();
     ut_ends();
 
     return ut_done();

@@ -52,6 +52,7 @@ struct ngx_http_chat_kept_s {
     ngx_msec_t                          connecting;  /* a call did, last */
 
     unsigned                            connected:1;  /* connecting is set */
+    unsigned                            lasting:1; /* so the provider says */
     unsigned                            used:1;    /* by a call */
     unsigned                            wasted:1;  /* closed soon, unused */
 };

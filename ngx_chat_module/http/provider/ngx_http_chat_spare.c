@@ -134,6 +134,26 @@ ngx_http_chat_spare_ask(ngx_http_chat_provider_upstream_t *pu,
 }
 
 
+void
+ngx_http_chat_spare_answer(ngx_http_chat_provider_upstream_t *pu,
+    ngx_uint_t lasting)
+{
+    ngx_http_chat_kept_t  *kept;
+
+    kept = pu->kept;
+
+    if (kept == NULL || pu->provider->keepalive == 0
+        || kept->lasting == lasting)
+    {
+        return;
+    }
+
+    kept->lasting = lasting;
+
+    ngx_post_event(&kept->check, &ngx_posted_events);
+}
+
+
 static void
 ngx_http_chat_spare_check_handler(ngx_event_t *ev)
 {
@@ -183,6 +203,7 @@ static ngx_uint_t
 ngx_http_chat_spare_is_wanted(ngx_http_chat_spare_t *spare)
 {
     return spare->kept->n == 0
+           && spare->kept->lasting
            && !ngx_http_chat_spare_is_connecting(spare)
            && !ngx_exiting && !ngx_terminate
            && ngx_current_msec - spare->asked < NGX_HTTP_CHAT_SPARE_ASKED;

@@ -3,7 +3,9 @@
  * Spare connections: as long as a worker asks a provider, it keeps an idle
  * connection to it, and makes one in the background, handshakes and all, when
  * the last one is used or closed.  No call waits for a spare, and nothing that
- * becomes of it counts against the provider.
+ * becomes of it counts against the provider.  One that closes the connection
+ * behind each answer gets none: it may have a single process, which would wait
+ * for what comes on the spare.
  */
 
 
@@ -24,6 +26,10 @@ void ngx_http_chat_spares_close(void);
 /* the provider is asked now; resolver: for its name, NULL: none */
 void ngx_http_chat_spare_ask(ngx_http_chat_provider_upstream_t *pu,
     ngx_resolver_t *resolver);
+
+/* an answer has begun; lasting: its connection is not closed behind it */
+void ngx_http_chat_spare_answer(ngx_http_chat_provider_upstream_t *pu,
+    ngx_uint_t lasting);
 
 
 #endif /* _NGX_HTTP_CHAT_SPARE_H_INCLUDED_ */

@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_upstream_private.h"
+#include "ngx_http_chat_spare.h"
 #include "../../codec/ngx_chat_str.h"
 
 
@@ -151,6 +152,10 @@ ngx_http_chat_upstream_header_handler(ngx_http_request_t *r)
 
     u->peer.tries = 0;
     u->peer.cached = 0;
+
+    if (up->status.code == NGX_HTTP_OK) {
+        ngx_http_chat_spare_answer(up->provider_upstream, !up->close);
+    }
 
     ngx_chat_provider_call_header(&up->call, up->status.code, &up->type);
 
