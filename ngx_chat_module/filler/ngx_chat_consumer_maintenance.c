@@ -362,9 +362,9 @@ ngx_chat_consumer_maintenance_length_handler(void *data, ngx_int_t rc,
 
     mt->length = NULL;
 
-    if (rc == NGX_OK) {
-        mt->queued = waiting;
-    }
+    /* a number that nobody can tell keeps no worker from leading */
+
+    mt->queued = (rc == NGX_OK) ? waiting : 0;
 }
 
 

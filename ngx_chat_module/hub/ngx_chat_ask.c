@@ -311,7 +311,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
     ask->opened = opening.full ? 0 : 1;
 
-    if (opening.cache) {
+    if (opening.cache && !opening.full) {
         ngx_chat_opening_start(hub, &ask->task.gen, &ask->opening);
     }
 }

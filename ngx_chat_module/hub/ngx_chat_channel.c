@@ -260,6 +260,13 @@ ngx_chat_channel_drop_feeder(ngx_chat_channel_t *ch)
 
     if (ch->hub) {
         ch->hub->channels--;
+
+        /* a lead may hold it on: nobody is to join what nobody feeds */
+
+        if (!ch->ended) {
+            ngx_chat_channel_hide(ch);
+            ngx_chat_channel_hide_id(ch);
+        }
     }
 
     ngx_chat_channel_release(ch);

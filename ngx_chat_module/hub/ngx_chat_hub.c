@@ -215,7 +215,7 @@ ngx_chat_hub_get_kind(ngx_chat_channel_t *ch)
 ngx_uint_t
 ngx_chat_hub_has_subscribers(ngx_chat_channel_t *ch)
 {
-    return !ngx_queue_empty(&ch->subs);
+    return ch->holds > ch->idle_holds;
 }
 
 

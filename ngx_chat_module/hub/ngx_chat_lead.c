@@ -223,7 +223,9 @@ ngx_chat_lead_appended_handler(void *data, ngx_chat_event_t *ev)
 {
     ngx_chat_lead_t *lead = data;
 
-    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN) {
+    /* events after a hand-over come from Redis */
+
+    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN || lead->handed_over) {
         return;
     }
 
@@ -329,8 +331,16 @@ ngx_chat_lead_end(ngx_chat_lead_t *lead)
 
     ngx_chat_leads_post(lead);
 
-    if (!ngx_chat_lead_hold(lead)) {
-        ngx_chat_lead_deliver(lead);
+    if (ngx_chat_lead_hold(lead)) {
+        return;
+    }
+
+    ngx_chat_lead_deliver(lead);
+
+    /* a worker that is to exit need not wait for what others do now */
+
+    if (ngx_exiting && lead->pushed && lead->state == NGX_CHAT_LEAD_NO_LANE) {
+        ngx_chat_lead_forget(lead);
     }
 }
 
@@ -465,6 +475,13 @@ ngx_chat_lead_idle(ngx_chat_lead_t *lead)
     default: /* NGX_CHAT_LEAD_FORGOTTEN */
         return NGX_DECLINED;
     }
+}
+
+
+ngx_uint_t
+ngx_chat_lead_is_forgotten(ngx_chat_lead_t *lead)
+{
+    return lead->state == NGX_CHAT_LEAD_FORGOTTEN;
 }
 
 

@@ -95,4 +95,8 @@ ngx_int_t ngx_chat_lead_hand_over(ngx_chat_lead_t *lead);
 ngx_int_t ngx_chat_lead_idle(ngx_chat_lead_t *lead);
 
 
+/* nobody writes it any more: it is of use to subscribers here alone */
+ngx_uint_t ngx_chat_lead_is_forgotten(ngx_chat_lead_t *lead);
+
+
 #endif /* _NGX_CHAT_LEAD_H_INCLUDED_ */

@@ -98,7 +98,7 @@ ngx_chat_lead_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
                    "chat push of led %*s: %i",
                    (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id, rc);
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR || rc == NGX_DECLINED) {
 
         if (lead->state != NGX_CHAT_LEAD_KEPT) {
             ngx_chat_lead_push_wait(lead);

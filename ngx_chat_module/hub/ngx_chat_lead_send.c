@@ -38,9 +38,10 @@ ngx_chat_lead_send(ngx_chat_lead_t *lead)
                 return;
             }
 
-            /* no memory: timers tell what becomes of it */
+            /* no memory: once more, later */
 
             if (rc != NGX_OK) {
+                ngx_add_timer(&lead->gather, NGX_CHAT_LEAD_GATHER);
                 return;
             }
 
@@ -84,13 +85,19 @@ ngx_chat_lead_send_next(ngx_chat_lead_t *lead)
 
     e = lead->sent ? lead->sent->next : ch->first;
 
-    if (e && e->event.status == NGX_CHAT_STREAMING) {
+    if (e && e->event.status == NGX_CHAT_STREAMING && !lead->handed_over) {
         ngx_chat_lead_send_chunk(lead, e);
         return NGX_OK;
     }
 
     if (lead->ended && !lead->end_sent) {
         return ngx_chat_lead_send_end(lead);
+    }
+
+    /* somebody has come by the id meanwhile, whom Redis does not know of */
+
+    if (ch->holds > ch->idle_holds) {
+        lead->idle = 0;
     }
 
     if (lead->idle && !lead->idle_sent && lead->state == NGX_CHAT_LEAD_KEPT) {

@@ -302,7 +302,7 @@ ngx_chat_leads_ended_handler(void *data, ngx_chat_lane_slot_t *slot)
         lead = ngx_queue_data(q, ngx_chat_lead_t, queue);
         q = ngx_queue_next(q);
 
-        if (lead->slot != slot) {
+        if (!over && lead->slot != slot) {
             continue;
         }
 

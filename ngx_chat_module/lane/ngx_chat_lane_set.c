@@ -362,7 +362,7 @@ ngx_chat_lane_set_ended_handler(void *data)
         }
     }
 
-    if (was_up) {
+    if (was_up || ngx_chat_lane_is_over()) {
         slot->ending = 1;
         set->ops->ended(set->data, slot);
         slot->ending = 0;

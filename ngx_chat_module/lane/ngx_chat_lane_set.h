@@ -36,7 +36,10 @@ typedef struct {
     /* after NGX_AGAIN */
     void                 (*room)(void *data, ngx_chat_lane_slot_t *slot);
 
-    /* of a lane that was up: its streams are void; all release it inside */
+    /*
+     * A lane that was up, or any once ngx_chat_lane_is_over(): its streams are
+     * void, and all release it inside.
+     */
     void                 (*ended)(void *data, ngx_chat_lane_slot_t *slot);
 } ngx_chat_lane_set_ops_t;
 

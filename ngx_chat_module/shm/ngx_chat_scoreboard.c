@@ -8,6 +8,9 @@
 
 #define NGX_CHAT_SCOREBOARD_ROUNDS  3
 
+/* s: a filler with an older pulse stands still */
+#define NGX_CHAT_SCOREBOARD_PULSE   5
+
 
 typedef struct {
     pthread_mutex_t               alive;  /* held as long as the worker lives */
@@ -437,9 +440,10 @@ ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb)
     for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS; i++) {
         slot = &sb->shared->slots[i];
 
-        /* all see the same queue, some later than others */
+        /* all see the same queue, some later than others, or stand still */
 
         if (slot->pid && slot->queued > n
+            && ngx_time() - (time_t) slot->pulse <= NGX_CHAT_SCOREBOARD_PULSE
             && !ngx_chat_scoreboard_is_dead(&slot->alive))
         {
             n = slot->queued;

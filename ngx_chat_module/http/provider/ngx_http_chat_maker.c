@@ -45,6 +45,7 @@ static void ngx_http_chat_maker_ended_handler(void *data,
 static ngx_int_t ngx_http_chat_maker_hand_over(ngx_http_chat_maker_t *m,
     ngx_chat_error_e e);
 static ngx_uint_t ngx_http_chat_maker_may_be_stale(ngx_http_chat_maker_t *m);
+static ngx_uint_t ngx_http_chat_maker_is_useless(ngx_http_chat_maker_t *m);
 static void ngx_http_chat_maker_look_handler(ngx_event_t *ev);
 static void ngx_http_chat_maker_abandoned_handler(void *data);
 static void ngx_http_chat_maker_stop_handler(void *data);
@@ -389,6 +390,14 @@ ngx_http_chat_maker_may_be_stale(ngx_http_chat_maker_t *m)
 }
 
 
+static ngx_uint_t
+ngx_http_chat_maker_is_useless(ngx_http_chat_maker_t *m)
+{
+    return ngx_exiting
+           && (m->lead == NULL || ngx_chat_lead_is_forgotten(m->lead));
+}
+
+
 /*
  * The answer is of use to those who ask the same while it comes, and one that
  * is led to all who ask later.  A worker that is to exit has no such askers any
@@ -405,7 +414,7 @@ ngx_http_chat_maker_abandoned_handler(void *data)
 
     m->left = ngx_current_msec;
 
-    if (ngx_exiting && m->lead == NULL) {
+    if (ngx_http_chat_maker_is_useless(m)) {
         ngx_http_chat_maker_fail(m, NGX_CHAT_E_INTERRUPTED);
         return;
     }
@@ -430,7 +439,7 @@ ngx_http_chat_maker_look_handler(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_exiting && m->lead == NULL) {
+    if (ngx_http_chat_maker_is_useless(m)) {
         ngx_http_chat_maker_fail(m, NGX_CHAT_E_INTERRUPTED);
         return;
     }
