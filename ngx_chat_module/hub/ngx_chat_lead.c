@@ -329,6 +329,11 @@ ngx_chat_lead_end(ngx_chat_lead_t *lead)
         return;
     }
 
+    if (ngx_chat_lead_push_is_enough(lead)) {
+        ngx_chat_lead_forget(lead);
+        return;
+    }
+
     ngx_chat_leads_post(lead);
 
     if (ngx_chat_lead_hold(lead)) {

@@ -173,6 +173,9 @@ void ngx_chat_lead_push_wait(ngx_chat_lead_t *lead);
 void ngx_chat_lead_push_stop(ngx_chat_lead_t *lead);
 void ngx_chat_lead_push(ngx_chat_lead_t *lead);
 
+/* a worker that is to exit need not wait for what others do now */
+ngx_uint_t ngx_chat_lead_push_is_enough(ngx_chat_lead_t *lead);
+
 
 /* ngx_chat_lead_send.c: the handler */
 void ngx_chat_lead_send(ngx_chat_lead_t *lead);

@@ -36,6 +36,14 @@ ngx_chat_lead_push_wait(ngx_chat_lead_t *lead)
 }
 
 
+ngx_uint_t
+ngx_chat_lead_push_is_enough(ngx_chat_lead_t *lead)
+{
+    return ngx_exiting && lead->pushed && lead->ops == NULL
+           && lead->state == NGX_CHAT_LEAD_NO_LANE;
+}
+
+
 void
 ngx_chat_lead_push_stop(ngx_chat_lead_t *lead)
 {
@@ -109,11 +117,7 @@ ngx_chat_lead_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
 
     lead->pushed = 1;
 
-    /* a worker that is to exit need not wait for what others do now */
-
-    if (ngx_exiting && lead->ops == NULL
-        && lead->state == NGX_CHAT_LEAD_NO_LANE)
-    {
+    if (ngx_chat_lead_push_is_enough(lead)) {
         lead->leads->handlers->forget(lead);
     }
 }

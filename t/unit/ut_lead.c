@@ -296,6 +296,14 @@ ut_late(void)
     ut_redis();
     ut_ok(fake.tasks == 1, "5 s without a lane: the task is queued");
 
+    ngx_exiting = 1;
+    ut_chunk("x");
+    ut_complete();
+    fake_loop_run(0);
+    ut_ok(cl.status == NGX_CHAT_COMPLETED && fake_loop_next() == -1,
+          "it is queued: a worker that is to exit waits for no filler");
+    ngx_exiting = 0;
+
     ut_leave(&cl);
     ut_end();
 }
