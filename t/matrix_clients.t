@@ -15,6 +15,7 @@ use Time::HiRes qw(sleep time);
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 use Chat::Life;
 use Chat::Matrix;
 
@@ -23,12 +24,13 @@ my $LONG = $answer{chunks} * $answer{gap} / 1000;
 
 my $redis = start_redis();
 my $provider = start_provider(%answer);
-my $nginx = start_nginx(redis => $redis, provider => $provider,
-    listen => 'reuseport sndbuf=16k', server => 'location = /cancel { chat;'
-    . ' chat_abandon cancel grace=500ms; }');
+my %opt = (provider => $provider, listen => 'reuseport sndbuf=16k',
+    server => 'location = /cancel { chat; chat_abandon cancel grace=500ms; }');
+my $nginx = start_nginx(%opt, redis => $redis, lead => 'off');
+my $led = led_nginx(%opt, redis => $redis->url(1), workers => 1);
 
 my $world = { redis => $redis, provider => $provider, nginx => $nginx,
-              answer => \%answer };
+              answer => \%answer, led => { nginx => $led, db => 1 } };
 
 filler($nginx);
 
@@ -38,11 +40,11 @@ my @held;
 
 
 sub connected {
-    my ($size) = @_;
+    my ($w, $size) = @_;
 
     socket(my $sock, Socket::PF_INET, Socket::SOCK_STREAM, 0) or die "$!\n";
     setsockopt($sock, SOL_SOCKET, SO_RCVBUF, $size) if $size;
-    connect($sock, Socket::pack_sockaddr_in($nginx->port,
+    connect($sock, Socket::pack_sockaddr_in($w->{nginx}->port,
             Socket::INADDR_LOOPBACK())) or die "$!\n";
     $sock->autoflush(1);
     push(@held, $sock);
@@ -69,7 +71,7 @@ sub leaves {
 
     return sub {
         my ($w, $row) = @_;
-        my $sock = connected();
+        my $sock = connected($w);
         my $request = request($row->{question});
 
         print $sock substr($request, 0, length($request) - $less);
@@ -118,7 +120,7 @@ sub another {
     return sub {
         my ($w, $row) = @_;
 
-        $row->{other} = ask_later($nginx, { question => $row->{question},
+        $row->{other} = ask_later($w->{nginx}, { question => $row->{question},
                                             %more });
     };
 }
@@ -126,9 +128,12 @@ sub another {
 
 sub awaited {
     my ($w, $row) = @_;
-    my ($q) = results($row->{other});
 
-    ok($q->{hungup}, "$row->{name}: it has left");
+    foreach my $view (@{ $row->{views} }) {
+        my ($q) = results($view->{other});
+
+        ok($q->{hungup}, "$view->{name}: it has left");
+    }
 }
 
 
@@ -165,7 +170,7 @@ sub slow {
 
     return sub {
         my ($w, $row) = @_;
-        my $sock = connected(4096);
+        my $sock = connected($w, 4096);
 
         print $sock request($row->{question});
         $row->{reader} = $sock;
@@ -179,7 +184,8 @@ sub slow {
 sub one_byte {
     my ($w, $row) = @_;
 
-    sysread($row->{reader}, $row->{read}, 1, length($row->{read}));
+    sysread($_->{reader}, $_->{read}, 1, length($_->{read}))
+        foreach @{ $row->{views} };
 }
 
 
@@ -187,13 +193,14 @@ matrix($world,
     { name => 'one reads a byte a second', %stays, options => $large,
       before => slow(), at => 0, fault => sub {},
       then => [ map { ($_, \&one_byte) } 1 .. 4 ],
-      after => sub { part($_[1]{reader}, 'close') }, bound => 2 },
+      after => sub { part($_->{reader}, 'close') foreach @{ $_[1]{views} } },
+      bound => 2 },
     { name => 'one never reads', %stays, options => $large,
       before => slow(), bound => 2 },
     { name => 'ten never read', %stays, options => $large,
       before => sub { slow()->(@_) foreach 1 .. 10 }, bound => 2 });
 
-ok(scalar(grep { $_ } @held) >= 11, 'readers: they are still there');
+ok(scalar(grep { $_ } @held) >= 22, 'readers: they are still there');
 part($_, 'close') foreach (my @all = @held);
 
 # no room for bodies: a disk of 64k, or a limit that looks alike where it
@@ -204,7 +211,7 @@ my $mounted;
 END { system('umount', $mounted) if $mounted }
 
 {
-    my $full = new_nginx(redis => $redis, provider => $provider,
+    my $full = new_nginx(redis => $redis, provider => $provider, lead => 'off',
         server => 'location = /small { chat; client_body_buffer_size 1k; }');
     my $disk = $full->dir . '/body';
     my $body = '{"question": "What takes much room?", "more": "'
@@ -229,7 +236,7 @@ END { system('umount', $mounted) if $mounted }
         system('prlimit', '--fsize=65536', '--pid', $_);
     }
 
-    matrix({ %$world, nginx => $full },
+    matrix({ %$world, nginx => $full, led => undef },
         { name => 'the disk for bodies is full', %stays,
           at => 3, fault => sub {},
           meanwhile => [ map { { at => $_, body => $body, path => '/small',

@@ -2,13 +2,15 @@
 
 # Faults of a provider that no other test shows in all columns; see
 # t/lib/Chat/Matrix.pm.  Others are in retries.t (statuses, connections, what
-# is asked again), provider.t (what is cached of it) and bad_streams.t.
+# is asked again), provider.t (what is cached of it) and bad_streams.t.  A filler
+# and a worker that leads ask at the same time.
 
 use warnings;
 use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 use Chat::Matrix;
 
 my %answer = (chunks => 10, bytes => 20);
@@ -40,12 +42,13 @@ foreach my $block ([ 'short', $provider, $times . ' retries 0;' ],
     $locations .= "location = /$name { chat $name; }\n";
 }
 
-my $nginx = start_nginx(redis => $redis, provider => $provider,
-    http => $blocks, server => $locations . 'location = /big { chat patient;'
-    . ' chat_max_answer 32m; }');
+my %opt = (provider => $provider, http => $blocks, server => $locations
+    . 'location = /big { chat patient; chat_max_answer 32m; }');
+my $nginx = start_nginx(%opt, redis => $redis, lead => 'off');
+my $led = led_nginx(%opt, redis => $redis->url(1), workers => 1);
 
 my $world = { redis => $redis, provider => $provider, nginx => $nginx,
-              answer => \%answer };
+              answer => \%answer, led => { nginx => $led, db => 1 } };
 
 
 # bytes as options have them
@@ -77,8 +80,11 @@ my $WAIT = 400;
 
 my %patient = (ask => { path => '/patient' }, again => 0, clients => 2,
                restarts => 0, cached => 0, calls => 1);
+
+# it may be over before the second client is there
+
 my %broken = (%patient, ends => 'provider_broken',
-              bound => 0.2 + $WAIT / 1000);
+              bound => 0.2 + $WAIT / 1000, led => { calls => [ 1, 2 ] });
 my %silent = (%patient, ends => 'provider_timeout', bound => $IDLE,
               ask => { path => '/short' });
 my %whole = (%patient, ends => 'completed', cached => 1, again => 1,

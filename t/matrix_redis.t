@@ -9,6 +9,7 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 use Chat::Life;
 use Chat::Matrix;
 use Time::HiRes qw(sleep);
@@ -25,19 +26,31 @@ my $provider = start_provider(%answer);
 
 my %down = (ends => '503 redis_down', bound => $COMMAND);
 my %unharmed = (at => 5, ends => 'completed', restarts => 0, cached => 1,
-                calls => 1);
+                calls => 1, led => { bound => $LONG });
 
+# of 20 chunks, with gap=150
+
+my %unnoticed = (ends => 'completed', restarts => 0, bound => 3);
+
+
+# in a cluster there is one database for all
 
 sub world {
-    my ($redis, $url) = @_;
-    my $nginx = start_nginx(redis => $url || $redis, provider => $provider,
-        listen => 'reuseport', http => "chat_queue_timeout ${QUEUE}s;",
+    my ($redis, $url, $db) = @_;
+    my %opt = (provider => $provider, listen => 'reuseport',
+        http => "chat_queue_timeout ${QUEUE}s;",
         location => 'chat_redis_down error;');
+
+    $url ||= 'redis://127.0.0.1:' . $redis->port;
+    $db //= 1;
+
+    my $nginx = start_nginx(%opt, lead => 'off', redis => "$url/0");
+    my $led = led_nginx(%opt, redis => "$url/$db", workers => 1);
 
     filler($nginx);
 
     return { redis => $redis, provider => $provider, nginx => $nginx,
-             answer => \%answer };
+             answer => \%answer, led => { nginx => $led, db => $db } };
 }
 
 
@@ -47,6 +60,7 @@ sub leave {
     my ($world) = @_;
 
     $world->{nginx}->stop;
+    $world->{led}{nginx}->stop;
     $world->{redis}->stop;
 }
 
@@ -67,7 +81,7 @@ sub leave {
           options => 'gap=150',
           at => 5, fault => $restart, slow => 1,
           ends => 'interrupted', restarts => 0, cached => 0, calls => 1,
-          bound => $BACK + $SILENCE + $COMMAND },
+          bound => $BACK + $SILENCE + $COMMAND, led => { %unnoticed } },
 
         { name => 'killed, and back without the task that waited',
           before => sub { stand_still($filler) },
@@ -80,18 +94,20 @@ sub leave {
           fault => sub { $restart->(); kill('CONT', $filler) },
           slow => 1,
           ends => [ 'interrupted', 'completed' ], restarts => 0,
-          calls => [ 0, 1 ], bound => $BACK + $SILENCE + $COMMAND + $LONG },
+          calls => [ 0, 1 ], bound => $BACK + $SILENCE + $COMMAND + $LONG,
+          led => { %unnoticed, calls => 1, bound => $LONG } },
 
         { name => 'FLUSHALL in mid-answer', options => 'gap=150',
           at => 5, fault => sub { $redis->cmd('FLUSHALL') },
           ends => 'interrupted', restarts => 0, cached => 0, calls => 1,
-          bound => $SILENCE + 2 * $COMMAND },
+          bound => $SILENCE + 2 * $COMMAND, led => { %unnoticed } },
 
         { name => 'FLUSHALL before the first chunk',
           options => 'first=2000', at => 0,
           fault => sub { $redis->cmd('FLUSHALL') },
           ends => 'interrupted', restarts => 0, cached => 0,
-          calls => [ 0, 1 ], bound => $SILENCE + 2 * $COMMAND },
+          calls => [ 0, 1 ], bound => $SILENCE + 2 * $COMMAND,
+          led => { %unnoticed, bound => 2 + $LONG } },
 
         { name => 'a script keeps Redis busy for 2 s', %unharmed,
           fault => sub {
@@ -158,7 +174,8 @@ sub leave {
               $redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
           },
           ends => [ 'completed', 'interrupted' ], calls => [ 1, 2 ],
-          announced => 1, bound => $LONG + $SILENCE + 2 * $COMMAND },
+          announced => 1, bound => $LONG + $SILENCE + 2 * $COMMAND,
+          led => { %unnoticed } },
     );
 
     leave($world);
@@ -209,7 +226,8 @@ sub leave {
           meanwhile => [ { at => 0.1, %down },
                          { at => 3, %down, bound => 0.1 } ],
           ends => 'redis_down', restarts => 0, calls => 1,
-          bound => $QUEUE + $SILENCE + $COMMAND },
+          bound => $QUEUE + $SILENCE + $COMMAND,
+          led => { %unnoticed, cached => 1 } },
 
         { name => 'silent to its subscribers', %unharmed,
           fault => $set->(mute => 1), after => $set->(mute => 0),
@@ -255,7 +273,8 @@ sub leave {
         { name => 'MASTERDOWN for ever', options => 'gap=150',
           at => 5, fault => $master, after => $no_master,
           ends => 'redis_down', restarts => 0, calls => 1,
-          bound => $QUEUE + $SILENCE + $COMMAND },
+          bound => $QUEUE + $SILENCE + $COMMAND,
+          led => { %unnoticed, cached => 1 } },
 
         { name => 'MISCONF for 1 s', %refused, fault => $misconf,
           then => [ 1, sub { $redis->cmd('CONFIG', 'SET', 'save', '') } ],
@@ -274,7 +293,7 @@ sub leave {
 
     $cluster->cmd('CLUSTER', 'ADDSLOTSRANGE', 0, 16383);
     $ok->();
-    $world = world($cluster);
+    $world = world($cluster, undef, 0);
 
     matrix($world,
         { name => 'CLUSTERDOWN for 1 s', %refused,

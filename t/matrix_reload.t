@@ -9,6 +9,7 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 use Chat::Life;
 use Chat::Matrix;
 use Time::HiRes qw(sleep time);
@@ -25,46 +26,75 @@ my $redis = start_redis();
 my $proxy = start_proxy($redis, rst => 1);
 
 
-sub new_instance {
-    my (%opt) = @_;
-    my $nginx = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
-        provider => $provider, listen => 'reuseport',
+# through the queue and led
+
+sub world {
+    my $url = 'redis://127.0.0.1:' . $proxy->port;
+    my %opt = (provider => $provider, listen => 'reuseport',
         provider_lines => "idle_timeout ${IDLE}s; retries 1;",
-        http => "chat_queue_timeout ${QUEUE}s;", %opt);
+        http => "chat_queue_timeout ${QUEUE}s;");
+    my $nginx = start_nginx(%opt, lead => 'off', redis => "$url/0");
+    my $led = led_nginx(%opt, redis => "$url/1", workers => 1);
 
     $nginx->allow_log(qr/exited on signal 9/);
     filler($nginx);
 
-    return $nginx;
+    return { redis => $redis, provider => $provider, nginx => $nginx,
+             answer => \%answer, led => { nginx => $led, db => 1 } };
 }
 
 
-# the old processes are gone: a master, two workers, a filler
+sub both { return ($_[0]{nginx}, $_[0]{led}{nginx}) }
+
+sub signal_both {
+    my ($w, $signal) = @_;
+
+    $_->signal($signal) foreach both($w);
+}
+
+
+# the old processes are gone: a master, its workers, a filler
 
 sub settled {
     my ($w) = @_;
 
-    wait_for { $w->{nginx}->pids == 4 } 15, 'the old processes to end';
+    foreach my $nginx (both($w)) {
+        my @pids;
+
+        wait_for {
+            (@pids = $nginx->pids) == 2 + $nginx->{workers}
+        } 15, 'the old processes to end';
+    }
 }
+
+
+# clients of a worker that leads do not notice
+
+my %unnoticed = (ends => 'completed', restarts => 0, calls => 1,
+                 bound => $LONG);
 
 
 my %faults = (
     'killed filler' => {
-        fault => sub { kill('KILL', filler($_[0]{nginx})) },
+        fault => sub { kill('KILL', map { filler($_) } both($_[0])) },
         restarts => 1, calls => 2, bound => $TAKEN + $LONG,
+        led => { %unnoticed },
     },
     'stopped Redis' => {
         fault => sub { $redis->signal('STOP') },
         then => [ 1, sub { $redis->signal('CONT') } ],
         restarts => 0, calls => 1, bound => 1 + 2 * $COMMAND + $LONG,
+        led => { %unnoticed },
     },
     'reset Redis' => {
         fault => sub { $proxy->set(drop => 1) },
         restarts => 0, calls => 1, bound => 2 * $COMMAND + $LONG,
+        led => { %unnoticed },
     },
     'subscriber reset' => {
         fault => sub { $redis->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub') },
         restarts => 0, calls => 1, bound => 2 * $COMMAND + $LONG,
+        led => { %unnoticed },
     },
     'provider reset' => {
         options => 'fault=reset;at=8;fails=1', fault => sub {},
@@ -82,7 +112,7 @@ my %faults = (
     'FLUSHALL' => {
         fault => sub { $redis->cmd('FLUSHALL') },
         ends => 'interrupted', restarts => 0, calls => 1, cached => 0,
-        bound => $SILENCE + 2 * $COMMAND,
+        bound => $SILENCE + 2 * $COMMAND, led => { %unnoticed },
     },
 );
 
@@ -109,10 +139,8 @@ sub row {
 # reloads; a filler that is killed while it drains is as good as any other
 
 {
-    my $nginx = new_instance();
-    my $world = { redis => $redis, provider => $provider, nginx => $nginx,
-                  answer => \%answer };
-    my $reload = sub { $_[0]{nginx}->signal('HUP') };
+    my $world = world();
+    my $reload = sub { signal_both($_[0], 'HUP') };
 
     foreach my $fault (sort keys %faults) {
         my $row = row("reload, $fault", $fault, $reload,
@@ -122,16 +150,19 @@ sub row {
         matrix($world, $row);
     }
 
-    my $victim;
+    my @victims;
 
     matrix($world,
         { name => 'reload, and the filler that drains is killed',
           options => 'chunks=50', at => 5,
-          fault => sub { $victim = filler($nginx); $reload->(@_) },
-          then => [ 0.3, sub { kill('KILL', $victim) } ],
+          fault => sub {
+              @victims = map { filler($_) } both($_[0]);
+              $reload->(@_);
+          },
+          then => [ 0.3, sub { kill('KILL', @victims) } ],
           after => \&settled,
           ends => 'completed', restarts => 1, cached => 1, calls => 2,
-          bound => $LEASE + 6 + $LONG },
+          bound => $LEASE + 6 + $LONG, led => { %unnoticed, bound => 3 } },
 
         { name => 'reload, and clients that read slowly', clients => 3,
           options => 'chunks=60;bytes=20', at => 5, fault => $reload,
@@ -140,19 +171,17 @@ sub row {
           bound => 60 * 0.06 + 3 },
     );
 
-    is(scalar(zombies($nginx)), 0, 'all reloads: no zombie is left');
-    $nginx->stop;
+    is(scalar(map { zombies($_) } both($world)), 0,
+       'all reloads: no zombie is left');
+    $_->stop foreach both($world);
 }
 
 
 # quit, with a limit: streams that can end do, and the next instance goes on
 
 foreach my $fault (sort keys %faults) {
-    my $nginx = new_instance();
-    my $world = { redis => $redis, provider => $provider, nginx => $nginx,
-                  answer => \%answer };
-    my $row = row("quit, $fault", $fault,
-                  sub { $_[0]{nginx}->signal('QUIT') },
+    my $world = world();
+    my $row = row("quit, $fault", $fault, sub { signal_both($_[0], 'QUIT') },
                   $fault ne 'killed filler');
 
     # with its filler gone for good there is nobody to take over here
@@ -162,17 +191,25 @@ foreach my $fault (sort keys %faults) {
         $row->{calls} = [ 1, 2 ];
         $row->{cached} = undef;
         $row->{bound} = $LEASE + $MARGIN + $SILENCE;
+        @{ $row->{led} }{qw(cached calls)} = (undef, [ 1, 2 ]);
     }
 
-    $row->{after} = sub {
-        my ($w) = @_;
+    # the next instances have what those before have left
 
-        ok($nginx->stop, "$row->{name}: it ends");
-        $w->{nginx} = new_instance();
+    $row->{after} = sub {
+        my ($w, $row) = @_;
+
+        foreach my $view (@{ $row->{views} }) {
+            my $nginx = $view->{world}{nginx};
+
+            ok($nginx->stop, "$view->{name}: it ends");
+            $nginx->start;
+            filler($nginx);
+        }
     };
 
     matrix($world, $row);
-    $row->{world}{nginx}->stop;
+    $_->stop foreach both($world);
 }
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';

@@ -8,16 +8,23 @@ package Chat::Matrix;
 #     my $world = { redis => $redis, provider => $provider, nginx => $nginx,
 #                   answer => \%options_of_the_provider };
 #
+# With "led" in the world, { nginx => $another, db => 1 }, an instance of one
+# worker that uses another database, each fault strikes two generations at the
+# same time: one that goes through the queue of the first, and one that the
+# worker leads.  Both have all columns.
+#
 #     matrix($world, { name => 'what happens', ... }, ...);      one by one
 #     matrix_at_once($world, { name => ... }, ...);              all at once
 #
 # A row; a sub gets the world and the row, and what a row has of the names in
-# a world is its own:
+# a world is its own.  $row->{views} are the row itself, and what it is for the
+# generation that is led:
 #
 #     name, options      the question is made of these
 #     ask                more for each of the requests: path, headers, ...
 #     clients            how many ask it at the same time, 3
-#     before             sub: ahead of them
+#     before             sub: ahead of them, once for each view
+#     led                what is other for the one that is led; 0: there is none
 #     at                 the fault strikes when all have begun and somebody
 #                        has so many chunks; 0: when all have "processing"
 #     when               sub: or when this is true
@@ -44,6 +51,7 @@ use Exporter qw(import);
 use Time::HiRes qw(sleep time);
 
 use Chat::Check ();
+use Chat::Led ();
 use Chat::Test;
 
 our @EXPORT = qw(matrix matrix_at_once question_of all_begun $LEASE $MARGIN
@@ -70,29 +78,61 @@ sub matrix_at_once {
     my ($world, @rows) = @_;
     my @asks;
 
+    Chat::Led::leads($world->{led}{nginx}) if $world->{led};
+
     foreach my $row (@rows) {
-        my $w = $row->{world} = { %$world, map { $_ => $row->{$_} }
-                                  grep { exists $row->{$_} } keys %$world };
+        my @views = map { _view($world, $row, $_) }
+                    $world->{led} && ($row->{led} // 1) ? (0, 1) : 0;
 
-        $row->{clients} //= 3;
-        $row->{ends} = [ $row->{ends} ] unless ref $row->{ends};
-        $row->{calls} = [ ($row->{calls}) x 2 ] unless ref $row->{calls};
-        $row->{question} //= question_of($row);
-        $row->{before}->($w, $row) if $row->{before};
+        $row->{views} = \@views;
 
-        push(@asks, _clients($w, $row), _meanwhile($w, $row));
+        foreach my $view (@views) {
+            $view->{before}->($view->{world}, $view) if $view->{before};
+        }
+
+        push(@asks, map { _clients($_), _meanwhile($_) } @views);
+        push(@asks, _clock($row));
     }
 
     my $began = time();
     my @all = ask($world->{nginx}, @asks);
 
     foreach my $row (@rows) {
-        my @mine = grep { $_->{row} == $row } @all;
-
         note(sprintf('%s: %.1f s', $row->{name}, time() - $began));
-        _columns($row, [ grep { $_->{kind} eq 'client' } @mine ],
-                 [ grep { $_->{kind} eq 'other' } @mine ]);
+
+        foreach my $view (@{ $row->{views} }) {
+            my @mine = grep { $_->{view} == $view } @all;
+
+            _ends($view, [ grep { $_->{kind} eq 'client' } @mine ],
+                  [ grep { $_->{kind} eq 'other' } @mine ]);
+        }
+
+        $row->{after}->($row->{world}, $row) if $row->{after};
+
+        _rest($_) foreach @{ $row->{views} };
     }
+}
+
+
+# the row itself, or for the generation that is led a copy of it
+
+sub _view {
+    my ($world, $row, $led) = @_;
+    my $view = $led ? { %$row, name => "$row->{name}, led", row => $row,
+                        ref($row->{led}) ? %{ $row->{led} } : () } : $row;
+
+    $view->{world} = { %$world, map { $_ => $row->{$_} }
+                       grep { exists $row->{$_} && $_ ne 'led' }
+                       keys %$world };
+    $view->{world}{nginx} = $world->{led}{nginx} if $led;
+    $view->{row} = $row;
+    $view->{is_led} = $led;
+    $view->{clients} //= 3;
+    $view->{ends} = [ $view->{ends} ] unless ref $view->{ends};
+    $view->{calls} = [ ($view->{calls}) x 2 ] unless ref $view->{calls};
+    $view->{question} = question_of($view);
+
+    return $view;
 }
 
 
@@ -107,20 +147,24 @@ sub question_of {
 # Requests.
 
 sub _clients {
-    my ($w, $row) = @_;
+    my ($view) = @_;
+    my $row = $view->{row};
 
     return map { {
-        question => $row->{question}, nginx => $w->{nginx}, timeout => 75,
-        kind => 'client', row => $row, %{ $row->{ask} || {} },
+        question => $view->{question}, nginx => $view->{world}{nginx},
+        timeout => 75, kind => 'client', view => $view,
+        %{ $view->{ask} || {} },
         on_event => sub {
             my ($q) = @_;
 
-            $row->{begun}{$q} = 1;
+            $view->{begun}{$q} = 1;
+            $view->{there} = 1
+                if defined $row->{at} && @{ $q->{chunks} } >= $row->{at};
 
-            _strike($w, $row) if defined $row->{at}
-                && @{ $q->{chunks} } >= $row->{at} && all_begun($row);
+            _strike($row) if defined $row->{at} && all_begun($row)
+                && !grep { !$_->{there} } @{ $row->{views} };
         },
-    } } 1 .. $row->{clients};
+    } } 1 .. $view->{clients};
 }
 
 
@@ -129,17 +173,18 @@ sub _clients {
 sub all_begun {
     my ($row) = @_;
 
-    return keys(%{ $row->{begun} || {} }) == $row->{clients};
+    return !grep { keys(%{ $_->{begun} || {} }) != $_->{clients} }
+            @{ $row->{views} };
 }
 
 
 sub _strike {
-    my ($w, $row) = @_;
+    my ($row) = @_;
 
     return if $row->{struck};
 
     $row->{struck} = time();
-    $row->{fault}->($w, $row);
+    $row->{fault}->($row->{world}, $row);
 
     # what takes long is no part of the time that clients wait afterwards
 
@@ -147,42 +192,54 @@ sub _strike {
 }
 
 
-# other requests; one that does nothing waits for what is to happen later
+# other requests
 
 sub _meanwhile {
-    my ($w, $row) = @_;
-    my @then = @{ $row->{then} || [] };
+    my ($view) = @_;
+    my $row = $view->{row};
     my $give_up = time() + 60;
-    my (@asks, %open);
+    my @asks;
 
-    foreach my $ask (@{ $row->{meanwhile} || [] }) {
+    foreach my $ask (@{ $view->{meanwhile} || [] }) {
         my $at = $ask->{at};
-        my $id = @asks;
+        my $id = ++$number;
 
-        $open{$id} = $at;
+        $row->{open}{$id} = $at;
         push(@asks, {
-            question => "Meanwhile " . ++$number . ", $row->{name}?"
+            question => "Meanwhile $id, $view->{name}?"
                 . ' {{chunks=2;gap=0}}',
-            nginx => $w->{nginx}, timeout => 75, %$ask, kind => 'other',
-            row => $row, after => sub {
+            nginx => $view->{world}{nginx}, timeout => 75, %$ask,
+            kind => 'other', view => $view, after => sub {
                 return time() > $give_up
                     || $row->{struck} && time() > $row->{struck} + $at;
             },
-            on_done => sub { delete $open{$id} },
+            on_done => sub { delete $row->{open}{$id} },
         });
     }
 
-    return @asks unless @then || $row->{when};
+    return @asks;
+}
 
-    return (@asks, {
+
+# one that does nothing waits for what is to happen later
+
+sub _clock {
+    my ($row) = @_;
+    my @then = @{ $row->{then} || [] };
+    my $give_up = time() + 60;
+    my $w = $row->{world};
+
+    return unless @then || $row->{when};
+
+    return {
         nginx => $w->{nginx}, method => 'GET', path => '/', kind => 'clock',
-        row => $row, after => sub {
-            _strike($w, $row)
+        view => $row, after => sub {
+            _strike($row)
                 if !$row->{struck} && $row->{when} && $row->{when}->($w, $row);
 
             while (@then && $row->{struck}
                    && time() > $row->{struck} + $then[0]
-                   && !grep { $_ < $then[0] } values %open)
+                   && !grep { $_ < $then[0] } values %{ $row->{open} || {} })
             {
                 my (undef, $code) = splice(@then, 0, 2);
 
@@ -191,46 +248,51 @@ sub _meanwhile {
 
             return time() > $give_up || $row->{struck} && !@then;
         },
-    });
+    };
 }
 
 
 # Columns.
 
-sub _columns {
-    my ($row, $clients, $others) = @_;
-    my $w = $row->{world};
-    my $name = $row->{name};
+sub _ends {
+    my ($view, $clients, $others) = @_;
+    my $name = $view->{name};
 
     local $Test::Builder::Level = $Test::Builder::Level + 3;
 
-    my @faults = map { _client_faults($row, $_) } @$clients;
+    my @faults = map { _client_faults($view, $_) } @$clients;
 
     push(@faults, 'the fault did not happen')
-        if $row->{fault} && !$row->{struck};
+        if $view->{fault} && !$view->{row}{struck};
     push(@faults, map { _other_faults($_) } @$others);
     _column($name, 'clients', @faults);
 
-    _column($name, 'bound', _bound_faults($row, $clients));
+    _column($name, 'bound', _bound_faults($view, $clients));
+}
 
-    $row->{after}->($w, $row) if $row->{after};
+
+sub _rest {
+    my ($view) = @_;
+    my $name = $view->{name};
+
+    local $Test::Builder::Level = $Test::Builder::Level + 3;
 
     # first of all something else, so that a Redis that was away is known to
     # be back
 
-    @faults = _next_faults($row,
+    my @faults = _next_faults($view,
         "What is next after: $name? {{chunks=3;gap=0}}");
 
-    _column($name, 'Redis', _redis_faults($row));
+    _column($name, 'Redis', _redis_faults($view));
 
-    my $calls = provider_stats($w->{provider}, $row->{question});
-    my ($least, $most) = @{ $row->{calls} };
+    my $calls = provider_stats($view->{world}{provider}, $view->{question});
+    my ($least, $most) = @{ $view->{calls} };
 
     _column($name, 'calls', $calls < $least || $calls > $most
             ? "$calls calls" : ());
 
-    push(@faults, _next_faults($row, $row->{question}))
-        if $row->{again} // 1;
+    push(@faults, _next_faults($view, $view->{question}))
+        if $view->{again} // 1;
     _column($name, 'next', @faults);
 }
 
@@ -274,6 +336,9 @@ sub _client_faults {
 
     return if $end eq 'cut' || $end eq 'left' || $end =~ / /;
 
+    return 'it was not led' if $row->{is_led}
+        && ($q->{headers}{'x-source'} // '') !~ /^(?:led|hit)$/;
+
     my %opt = $end eq 'completed' ? () : (error => $end);
 
     $opt{restarts} = $row->{restarts} if defined $row->{restarts};
@@ -302,7 +367,7 @@ sub _other_faults {
 sub _bound_faults {
     my ($row, $clients) = @_;
     my @took = sort { $a <=> $b }
-        map { $_->{ended} - ($row->{struck} || $_->{started}) } @$clients;
+        map { $_->{ended} - ($row->{row}{struck} || $_->{started}) } @$clients;
 
     return "after $took[-1] s, not within $row->{bound} s"
         if $took[-1] > $row->{bound} + $SLACK;
@@ -322,7 +387,8 @@ sub _text {
 
 sub _redis_faults {
     my ($row) = @_;
-    my $redis = $row->{world}{redis};
+    my $redis = $row->{world}{redis}->client(
+        $row->{is_led} ? $row->{world}{led}{db} : 0);
     my $S = stream_key($row->{question});
     my ($entries, $tasks, $live, @faults);
 
