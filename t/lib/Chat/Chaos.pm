@@ -2,7 +2,8 @@ package Chat::Chaos;
 
 # A run of chaos: clients ask three instances that share one Redis, while
 # processes and connections of all kinds are killed at random; then everything
-# that must always hold is checked.  See Chat::Chaos::*:
+# that must always hold is checked.  Workers ask the provider, or fillers, or
+# workers without Redis, as locations have it.  See Chat::Chaos::*:
 #
 #     Dice        random numbers, all from the seed
 #     Clients     who asks what, when and how
@@ -27,20 +28,20 @@ use Chat::Chaos::Agent;
 use Chat::Chaos::Clients;
 use Chat::Chaos::Judge;
 use Chat::Chaos::Provider;
-use Chat::Chaos::Rest qw(unsettled left_keys connections levels);
+use Chat::Chaos::Rest qw(unsettled left_keys connections levels is_queue);
 use Chat::Chaos::Watch;
 
 our @EXPORT = qw(chaos);
 
-my $INSTANCES = 3;
-my $CONNECTIONS = $INSTANCES * (2 * 2 + 2);
+my @FILLERS = (1, 2, 1);      # of each instance
+my $CONNECTIONS = @FILLERS * 2 * 2 + (1 + 2 + 1) * 2;
 my $SHUTDOWN = 3;     # s, worker_shutdown_timeout of the last instance
 
 my $QUEUE = 5;        # s, chat_queue_timeout
 my $TOTAL = 25;       # s, total_timeout
 
 # tries, lease, margin and silence: what README says of the longest wait
-my $BOUND = $QUEUE + 3 * ($TOTAL + 10 + 10) + 5;
+my $BOUND = $QUEUE + 4 * $TOTAL + 3 * 25 + 6;
 
 
 # chaos(seconds => ..., seed => ...)
@@ -65,22 +66,28 @@ sub _start {
     my $redis = start_redis(config => [ 'appendonly yes',
         'appendfsync everysec', 'auto-aof-rewrite-percentage 0' ]);
     my $provider = Chat::Chaos::Provider->new;
-    my @proxies = map { start_proxy($redis) } 1 .. $INSTANCES;
+    my @proxies = map { start_proxy($redis) } @FILLERS;
     my @nginx = map {
         start_nginx(provider => $provider, listen => 'reuseport',
+            lead => 'on', fillers => $FILLERS[$_],
             redis => 'redis://127.0.0.1:' . $proxies[$_]->port,
             main => $_ == $#proxies ? "worker_shutdown_timeout ${SHUTDOWN}s;"
                 : '',
             http => "chat_queue_timeout ${QUEUE}s; chat_cache_ttl 5s;"
+                . " chat_fill processes=$FILLERS[$_];"
                 . ' chat_provider patient { key sk-test-key; model test;'
                 . ' url http://127.0.0.1:' . $provider->port . '/v1;'
                 . " total_timeout ${TOTAL}s; }",
             provider_lines => "total_timeout ${TOTAL}s; idle_timeout 2s;"
                 . ' first_token_timeout 2s;',
             server => 'add_header X-Worker $pid always;'
+                . ' add_header X-Source $chat_source always;'
                 . ' location = /patient { chat patient; }'
                 . ' location = /brief { chat patient;'
-                . ' chat_abandon cancel grace=1s; }')
+                . ' chat_abandon cancel grace=1s; }'
+                . ' location = /queued { chat patient; chat_lead off; }'
+                . ' location = /direct { chat patient;'
+                . ' chat_redis_down direct; }')
     } 0 .. $#proxies;
 
     $_->allow_log(qr/exited on signal 9/) foreach @nginx;
@@ -181,10 +188,12 @@ sub _check_rest {
     # a short run does not wait for that
 
     if ($run->{seconds} > 60) {
-        wait_for { $redis->cmd('DBSIZE') <= 1 } 70;
-        is(join("\n", grep { $_ ne 'chat:tasks:1' } @{
-               $redis->cmd('KEYS', '*') }), '',
-           'the keys: nothing stays but the queue');
+        my @stay;
+
+        wait_for {
+            !(@stay = grep { !is_queue($_) } @{ $redis->cmd('KEYS', '*') });
+        } 70;
+        is(join("\n", @stay), '', 'the keys: nothing stays but the queues');
     }
 
     # what the token prevents, unless somebody else writes into our keys
@@ -217,6 +226,11 @@ sub _check_work {
             . '? {{chunks=3;gap=0}}';
 
         foreach my $nginx ($nginx[$i], $nginx[$i - 1]) {
+            wait_for {
+                $nginx == $nginx[$i]
+                    || $run->{redis}->cmd('EXISTS', stream_key($question))
+            } 5, 'the cached answer';
+
             stream_ok(scalar ask($nginx, { question => $question }),
                       "question $run->{asked}: instance $i answers, "
                       . ($nginx == $nginx[$i] ? 'a miss' : 'a hit'),

@@ -21,10 +21,7 @@ use Chat::Life;
 use Chat::Test;
 
 our @EXPORT = qw(led_nginx leads way_to ask_around begun ends_of
-    pause_of seamless_ok writers_of cached_as left_over nothing_left $QUEUE $LED);
-
-our $QUEUE = 'chat:tasks:1';
-our $LED = 'chat:led:1:{chat:tasks:1}';
+    pause_of seamless_ok writers_of cached_as left_over nothing_left);
 
 # s: a pause that nobody notices, and that is no machine's
 my $PAUSE = 0.25;
@@ -247,28 +244,13 @@ sub left_over {
 
 sub _left {
     my ($redis) = @_;
-    my @left;
+    my $tasks = $redis->tasks;
+    my @left = map { "$_ does not expire" } $redis->eternal('*chat:*');
 
-    foreach my $queue ($QUEUE, $LED) {
-        my $length = $redis->cmd('XLEN', $queue);
-        my $pending = $redis->cmd('EXISTS', $queue)
-            ? $redis->cmd('XPENDING', $queue, 'fill') : 0;
+    push(@left, "$tasks tasks") if $tasks;
+    push(@left, map { "$_ is announced" } @{ $redis->cmd('KEYS', '*:1:live:*') });
 
-        $pending = ref($pending) eq 'ARRAY' ? $pending->[0] : 0;
-
-        push(@left, "$length entries of $queue") if "$length" ne '0';
-        push(@left, "$pending pending of $queue") if $pending;
-    }
-
-    foreach my $key (@{ $redis->cmd('KEYS', '*chat:*') }) {
-        next if $key eq $QUEUE || $key eq $LED;
-
-        push(@left, "$key is announced") if $key =~ /:1:live:/;
-        push(@left, "$key does not expire")
-            if $redis->cmd('PTTL', $key) == -1;
-
-        next if $key !~ /:own$/;
-
+    foreach my $key (@{ $redis->cmd('KEYS', '*:1:gen:*:own') }) {
         my $state = $redis->cmd('HGET', $key, 'state') // 'gone';
 
         push(@left, "$key is in state $state") if $state =~ /^[qr]$/;

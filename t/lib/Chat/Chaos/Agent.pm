@@ -22,8 +22,8 @@ my $PAUSE = 0.7;     # seconds between two faults, on an average
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { %opt, later => [], count => {}, busy => {},
-        killed => {}, spoiled => {}, losses => [], shut => [], down => [],
-        began => time() }, $class;
+        killed => {}, spoiled => {}, stopped => {}, losses => [], shut => [],
+        down => [], away => [], began => time() }, $class;
 
     $self->{dice} = Chat::Chaos::Dice->new($opt{seed}, 'agent');
     $self->{next} = time() + $self->{dice}->pause($PAUSE);
@@ -175,6 +175,32 @@ sub was_spoiled {
     my ($self, $name) = @_;
 
     return $self->{spoiled}{$name};
+}
+
+
+# somebody has asked for the end of a generation, which has this key
+
+sub stopped {
+    my ($self, $key) = @_;
+
+    $self->{stopped}{$_} = 1 foreach $key =~ /[0-9a-f]{32,}/g;
+}
+
+
+sub was_stopped {
+    my ($self, $name) = @_;
+
+    return $self->{stopped}{$name};
+}
+
+
+# was the provider away at any time between these
+
+sub provider_was_away {
+    my ($self, $from, $to) = @_;
+
+    return grep { $_->{from} < $to + 0.1 && ($_->{to} // 1e12) > $from - 0.1 }
+        @{ $self->{away} };
 }
 
 

@@ -88,7 +88,8 @@ sub _plan {
         # so most locations have more patience than a lease lasts
 
         my $path = $question =~ /fault=(?:stall|hang)/ ? '/chat'
-            : $dice->pick('/chat', '/patient', '/patient', '/brief');
+            : $dice->pick('/chat', '/patient', '/patient', '/brief',
+                          '/queued', '/direct');
 
         push(@asks, {
             question => $question, instance => $instance,

@@ -23,7 +23,7 @@ our %WEIGHT = (
     redis_stop      => 3,     flushall        => 2,
     redis_restart   => 2,     redis_full      => 2,
     provider_kill   => 2,     spoil           => 8,
-    lose_queue      => 1,
+    lose_queue      => 1,    stop_generation => 2,
 );
 
 
@@ -171,8 +171,12 @@ sub _tokens {
 sub stop_worker {
     my ($agent) = @_;
 
-    return _stop($agent, $agent->dice->pick('worker', 'worker 0'),
-                 $agent->dice->real(0.2, 3));
+    my $dice = $agent->dice;
+
+    # fillers give up a worker that is silent for ten seconds
+
+    return _stop($agent, $dice->pick('worker', 'worker 0'),
+                 $dice->chance(15) ? $dice->real(9, 14) : $dice->real(0.2, 3));
 }
 
 
@@ -285,9 +289,30 @@ sub flushall {
 
 sub lose_queue {
     my ($agent) = @_;
+    my $key = $agent->dice->pick(@Chat::Redis::QUEUES);
 
     return unless _ready($agent);
-    return $agent->{redis}->cmd('DEL', 'chat:tasks:1');
+    return "$key: " . $agent->{redis}->cmd('DEL', $key);
+}
+
+
+# an operator stops one
+
+sub stop_generation {
+    my ($agent) = @_;
+    my $redis = $agent->{redis};
+
+    return unless _ready($agent);
+
+    my $key = $agent->dice->pick(@{ $redis->cmd('KEYS', '*:own') }) // return;
+
+    # it must not be made by that
+
+    $redis->cmd('EVAL', 'return redis.call("EXISTS", KEYS[1]) == 1'
+                . ' and redis.pcall("HSET", KEYS[1], "stop", "1")', 1, $key);
+    $agent->stopped($key);
+
+    return $key;
 }
 
 
@@ -461,8 +486,14 @@ sub provider_kill {
 
     return if $agent->busy('provider');
 
+    my $away = { from => time() };
+
+    push(@{ $agent->{away} }, $away);
     $agent->{provider}->kill;
-    $agent->later($seconds, 'provider', sub { $agent->{provider}->start });
+    $agent->later($seconds, 'provider', sub {
+        $agent->{provider}->start;
+        $away->{to} = time();
+    });
 
     return sprintf('away for %.1f s', $seconds);
 }

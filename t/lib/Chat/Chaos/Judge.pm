@@ -11,7 +11,7 @@ use IO::Handle;
 # how a stream may end; "internal" only where somebody wrote into our keys
 my %ENDS = map { $_ => 1 } ('completed', 'hung up', 'lost', qw(queue_full
     queue_timeout provider_refused provider_rate_limited provider_timeout
-    provider_broken redis_down interrupted cancelled));
+    provider_broken redis_down interrupted cancelled stopped));
 
 # a client may get these from its own worker while others are served
 my %LOCAL = map { $_ => 1 } qw(redis_down interrupted queue_full);
@@ -22,7 +22,7 @@ my %LOCAL = map { $_ => 1 } qw(redis_down interrupted queue_full);
 
 sub new {
     my ($class, %opt) = @_;
-    my $self = bless { %opt, faults => [], outcomes => {}, sources => {},
+    my $self = bless { %opt, faults => [], outcomes => {}, sources => {}, kinds => {},
         gens => {}, questions => {}, calls => {}, clients => 0, restarts => 0,
         longest => 0 }, $class;
 
@@ -37,11 +37,14 @@ sub take {
     my ($self, @records) = @_;
 
     foreach my $r (@records) {
-        my @faults = (@{ $r->{faults} }, $self->_lost($r));
+        my @faults = (@{ $r->{faults} }, $self->_lost($r), $self->_led($r));
 
         push(@faults, "the end is $r->{outcome}")
             if !$ENDS{$r->{outcome}} && !($r->{outcome} eq 'internal'
                && $self->{agent}->was_spoiled(sha256_hex($r->{question})));
+        push(@faults, 'nobody has stopped it')
+            if $r->{outcome} eq 'stopped'
+               && !$self->{agent}->was_stopped(sha256_hex($r->{question}));
 
         $self->_count($r);
         $self->_log($r, @faults);
@@ -65,6 +68,7 @@ sub _count {
     my $took = $r->{ended} - $r->{started};
     my $hash = sha256_hex($r->{question});
     my $opens = $cache !~ /hit|collapsed/ || $r->{path} eq '/brief';
+    my $source = $r->{source} // 'none';
 
     $cache =~ s/;? *ttl=.*//;
     $cache =~ s/^ngx_chat; //;
@@ -72,18 +76,44 @@ sub _count {
     $self->{clients}++;
     $self->{outcomes}{$r->{outcome}}++;
     $self->{sources}{$cache}++;
+    $self->{kinds}{$source}++;
     $self->{restarts} += $r->{restarts};
     $self->{longest} = $took if $took > $self->{longest};
-    $self->{questions}{$hash} //= { text => $r->{question}, opens => 0 };
+    $self->{questions}{$hash} //= { text => $r->{question}, opens => 0,
+                                    direct => 0 };
     $self->{questions}{$hash}{opens}++ if $opens;
+    $self->{questions}{$hash}{direct}++ if $r->{path} eq '/direct';
 
-    return unless defined $r->{gen};
+    return if !defined $r->{gen} || $source eq 'direct';
 
-    my $gen = $self->{gens}{$r->{gen}} ||= { hash => $hash };
+    # what a worker tells its clients may be another attempt than what readers
+    # elsewhere get, once a filler has taken over; see _generations()
+
+    my $led = $source eq 'led' ? 'led' : 'read';
+    my $gen = $self->{gens}{$r->{gen}}{$led} ||= { hash => $hash };
 
     $gen->{outcomes}{$r->{outcome}} = 1;
     $gen->{calls}{$r->{call}} = 1
         if $r->{outcome} eq 'completed' && defined $r->{call};
+}
+
+
+# A client of the worker that asks the provider sees nothing of Redis and of
+# fillers: not even a restart, as long as the provider is well.
+
+sub _led {
+    my ($self, $r) = @_;
+    my @faults;
+
+    return () if ($r->{source} // '') ne 'led' || $r->{path} eq '/chat'
+        || $r->{question} =~ /fault=|status=/
+        || $self->{agent}->provider_was_away(@$r{qw(started ended)});
+
+    push(@faults, "led, and $r->{restarts} restarts") if $r->{restarts};
+    push(@faults, "led, and the end is $r->{outcome}")
+        if $r->{outcome} !~ /^(?:completed|hung up|lost|stopped)$/;
+
+    return @faults;
 }
 
 
@@ -111,11 +141,12 @@ sub _log {
     my ($self, $r, @faults) = @_;
 
     printf { $self->{file} } "%.3f-%.3f %d %s %s %s%s%s: %s, %d events, "
-        . "%d restarts, call %s, worker %s, %s %s\n", @$r{qw(started ended
+        . "%d restarts, call %s, worker %s, %s %s %s\n", @$r{qw(started ended
         instance path question)}, exists $r->{use_cache} ? 'afresh ' : '',
         $r->{hot} ? 'hot' : 'new', defined $r->{read_rate} ? ' slow' : '',
         $r->{outcome}, $r->{events}, $r->{restarts}, $r->{call} // '-',
-        $r->{worker} // '-', $r->{cache} // '-', $r->{gen} // '-';
+        $r->{worker} // '-', $r->{source} // '-', $r->{cache} // '-',
+        $r->{gen} // '-';
 
     print { $self->{file} } "$r->{raw}\n\n" if @faults && defined $r->{raw};
 }
@@ -132,40 +163,49 @@ sub conclude {
 }
 
 
-# one generation has one end, and one answer, which the provider has given
+# One generation has one end, and one answer, which the provider has given: for
+# the clients of the worker that leads it, and for those who read from Redis.
 
 sub _generations {
     my ($self, $cached) = @_;
-    my $provider = $self->{provider};
 
     foreach my $id (sort keys %{ $self->{gens} }) {
         my $gen = $self->{gens}{$id};
-        my %outcome = %{ $gen->{outcomes} };
 
-        $gen->{calls}{$cached->{$id}} = 1 if defined $cached->{$id};
-        $outcome{completed} = 1 if %{ $gen->{calls} || {} };
-        delete @outcome{'hung up', 'lost', keys %LOCAL};
+        $gen->{read}{calls}{$cached->{$id}} = 1
+            if $gen->{read} && defined $cached->{$id};
 
-        $self->fault("generation $id ends in " . join(', ', sort keys %outcome))
-            if keys %outcome > 1;
-
-        my @calls = sort keys %{ $gen->{calls} || {} };
-
-        $self->fault("generation $id has the answers of calls @calls")
-            if @calls > 1;
-
-        foreach my $call (@calls) {
-            my ($run, $number) = split(/\./, $call);
-
-            $self->fault("generation $id: there was no call $call")
-                if $number > $provider->calls($gen->{hash}, $run);
+        foreach my $who (sort keys %$gen) {
+            $self->_generation("generation $id, $who", $gen->{$who});
         }
     }
 }
 
 
+sub _generation {
+    my ($self, $name, $gen) = @_;
+    my %outcome = %{ $gen->{outcomes} };
+    my @calls = sort keys %{ $gen->{calls} || {} };
+
+    $outcome{completed} = 1 if @calls;
+    delete @outcome{'hung up', 'lost', keys %LOCAL};
+
+    $self->fault("$name: ends in " . join(', ', sort keys %outcome))
+        if keys %outcome > 1;
+    $self->fault("$name: has the answers of calls @calls") if @calls > 1;
+
+    foreach my $call (@calls) {
+        my ($run, $number) = split(/\./, $call);
+
+        $self->fault("$name: there was no call $call")
+            if $number > $self->{provider}->calls($gen->{hash}, $run);
+    }
+}
+
+
 # Each question was asked no more often than those who opened a generation
-# can explain: three processes, each with two retries.
+# can explain: a worker and three fillers, each with two retries, and workers
+# for those whom Redis has failed.
 
 sub _calls {
     my ($self) = @_;
@@ -176,7 +216,7 @@ sub _calls {
 
         $self->fault("$calls calls for $question->{opens} generations of "
                      . $question->{text})
-            if $calls > 9 * $question->{opens};
+            if $calls > 12 * $question->{opens} + 3 * $question->{direct};
     }
 }
 
@@ -194,6 +234,7 @@ sub summary {
 
     return ("clients: $self->{clients}, " . $list->($self->{outcomes}),
             'from: ' . $list->($self->{sources}),
+            'by: ' . $list->($self->{kinds}),
             'longest: ' . sprintf('%.1f s', $self->{longest})
             . ", restarts seen: $self->{restarts}",
             'faults: ' . $list->($self->{agent}{count}),

@@ -10,25 +10,30 @@ use Exporter qw(import);
 
 use Chat::Life qw(zombies);
 
-our @EXPORT_OK = qw(unsettled left_keys connections levels);
+our @EXPORT_OK = qw(unsettled left_keys connections levels is_queue);
 
-my $TASKS = 'chat:tasks:1';
 my $LIFE = 60000;     # ms that a generation is kept, once claimed
 my $PROVIDERS = 2;    # of each instance
+
+
+# what stays
+
+sub is_queue {
+    my ($key) = @_;
+
+    return grep { $key eq $_ } @Chat::Redis::QUEUES;
+}
 
 
 # why it is not quiet yet, or undef
 
 sub unsettled {
     my ($redis, $provider, @nginx) = @_;
-    my $length = $redis->cmd('XLEN', $TASKS);
-    my $pending = $redis->cmd('XPENDING', $TASKS, 'fill');
+    my $tasks = $redis->tasks;
     my @running = _running($redis);
     my $active = $provider->stats->{active};
 
-    return "$length tasks" if "$length" ne '0';
-    return "$pending->[0] tasks pending"
-        if ref($pending) eq 'ARRAY' && $pending->[0];
+    return "$tasks tasks, waiting or pending" if $tasks;
     return "$running[0] still runs" if @running;
     return "$active calls of the provider" if $active;
 
@@ -37,7 +42,7 @@ sub unsettled {
         my $fillers = $nginx->filler_pids;
 
         return "$workers workers and $fillers fillers of $nginx->{dir}"
-            if $workers != 2 || $fillers != 1;
+            if $workers != 2 || $fillers != $nginx->{fillers};
         return "a zombie of $nginx->{dir}" if zombies($nginx);
     }
 
@@ -76,7 +81,7 @@ sub left_keys {
     foreach my $key (@{ $redis->cmd('KEYS', '*') }) {
         my $left = $redis->cmd('PTTL', $key);
 
-        next if $key eq $TASKS || $left == -2;
+        next if is_queue($key) || $left == -2;
 
         push(@faults, "$key has no expiry") if $left == -1;
         push(@faults, "$key lives for $left ms") if $left > $longest;
@@ -103,14 +108,14 @@ sub connections {
 sub levels {
     my ($nginx, $provider) = @_;
     my %kept = map { $_ => 1 } _sockets_to($provider->port);
-    my %unix = map { $_ => 1 } _unix_sockets();
-    my ($filler) = $nginx->filler_pids;
-    my $zero = Chat::Nginx::parent($filler // 0) // 0;
+    my %unix = _unix_sockets();
+    my %filler = map { $_ => 1 } $nginx->filler_pids;
+    my $zero = Chat::Nginx::parent((keys %filler)[0] // 0) // 0;
     my %level;
 
     foreach my $pid ($nginx->pids) {
         my $kind = $pid == $nginx->pid ? 'master'
-            : $pid == ($filler // 0) ? 'filler'
+            : $filler{$pid} ? 'filler'
             : $pid == $zero ? 'worker 0' : 'worker';
 
         foreach my $file (glob("/proc/$pid/fd/*")) {
@@ -118,7 +123,7 @@ sub levels {
 
             next if $kept{$name};
 
-            $name = 'unix' if $unix{$name};
+            $name = $unix{$name} // $name;
             $name =~ s/:\[\d+\]$//;
             $name =~ s!^/.*/!!;
             $level{"$kind: $name"}++;
@@ -128,24 +133,37 @@ sub levels {
     # libcurl wakes itself up with a pair for each provider that is in use; a
     # newer one with an eventfd or two, of which nginx has one too
 
-    if (($level{'filler: unix'} // 0) <= 1 + 2 * $PROVIDERS) {
-        $level{'filler: unix'} %= 2;
+    my $fillers = keys %filler;
+    my $most = $fillers * (1 + 2 * $PROVIDERS);
+
+    if (($level{'filler: stream'} // 0) <= $most) {
+        $level{'filler: stream'} = $fillers;
     }
 
     my $eventfd = 'filler: anon_inode:[eventfd]';
 
-    if (($level{$eventfd} // 0) <= 1 + 2 * $PROVIDERS) {
-        $level{$eventfd} = 1;
+    if (($level{$eventfd} // 0) <= $most) {
+        $level{$eventfd} = $fillers;
     }
 
     return \%level;
 }
 
 
+# by name: those of lanes keep messages apart, all others are streams
+
 sub _unix_sockets {
-    return map { 'socket:[' . (split(' ', $_))[6] . ']' }
-        grep { /^[0-9a-f]+:/ }
-        split(/\n/, Chat::Nginx::read_file('/proc/net/unix'));
+    my %kind;
+
+    foreach (grep { /^[0-9a-f]+:/ }
+             split(/\n/, Chat::Nginx::read_file('/proc/net/unix')))
+    {
+        my ($type, $inode) = (split(' '))[4, 6];
+
+        $kind{"socket:[$inode]"} = $type eq '0005' ? 'lane' : 'stream';
+    }
+
+    return %kind;
 }
 
 

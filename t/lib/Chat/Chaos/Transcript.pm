@@ -21,7 +21,7 @@ my @KEPT = qw(question instance hot path use_cache hangup_after read_rate
 # a small hash: those fields of the result, and
 #
 #     outcome     completed, hung up, lost, or the code of an error
-#     gen, cache, worker    from the headers
+#     gen, cache, worker, source    from the headers
 #     restarts    how many "processing" after the first
 #     call        the provider's call that the answer is of
 #     faults      what is wrong
@@ -33,9 +33,14 @@ sub record_of {
     my $h = $q->{headers};
     my $t = $q->{terminal} || {};
 
-    $record{gen} = $h->{'x-chat-generation'};
+    # a comment names the one that took its place
+
+    my @moved = ($q->{raw} // '') =~ /^: generation (\S+)$/mg;
+
+    $record{gen} = $moved[-1] // $h->{'x-chat-generation'};
     $record{cache} = $h->{'cache-status'};
     $record{worker} = $h->{'x-worker'};
+    $record{source} = $h->{'x-source'};
     $record{events} = scalar(@{ $q->{events} });
     $record{restarts} = grep { $_->{status} eq 'processing' }
         @{ $q->{events} }[1 .. $#{ $q->{events} }];
