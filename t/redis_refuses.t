@@ -15,7 +15,7 @@ my $cached = 'What is cached?';
 
 my %nginx = map {
     $_ => start_nginx(redis => $redis, provider => $provider, workers => 1,
-                      redis_down => '', servers => <<"EOT")
+                      lead => '', redis_down => '', servers => <<"EOT")
     server {
         listen 127.0.0.1:%%PORT%%;
         chat_redis_down $_;
