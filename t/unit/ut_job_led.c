@@ -502,6 +502,16 @@ ut_is_idle(void)
     ut_end();
 
     ut_lead(&lane, 1);
+    ut_closed = 1;
+    ut_idle(&lane);
+    ut_redis();
+    ut_ok(ut_told(&lane, "KH"), "idle, and Redis is away: it goes on");
+    ut_closed = 0;
+    ut_complete(&lane);
+    ut_redis();
+    ut_end();
+
+    ut_lead(&lane, 1);
     ut_gen.listeners = 1;
     ut_idle(&lane);
     ut_redis();

@@ -298,6 +298,21 @@ ut_orphan_nobody_joined(void)
           "no worker, lost and claimed again: cancelled");
     ut_end();
 
+    /* Redis is away when it is to be cancelled */
+
+    ut_lead(&lane, 2);
+    ut_lose(&lane);
+    ut_down = 1;
+    ut_closed = 1;
+    fake_loop_run(1000);
+    ut_down = 0;
+    ut_closed = 0;
+    ut_redis();
+    ut_ok(ut_asked == 1, "no worker, and Redis is away: asked");
+    ut_ends();
+    ut_redis();
+    ut_end();
+
     /* the queue does not take it */
 
     ut_lead(&lane, 2);

@@ -203,6 +203,7 @@ ut_break(void)
 
     case 3:
         ut_down = !ut_down;
+        ut_closed = ut_down && ut_random(2);
         return;
 
     case 4:
@@ -320,6 +321,7 @@ ut_finish_all(void)
     w = &ut_worker;
 
     ut_down = 0;
+    ut_closed = 0;
     ut_refuses = 0;
     ut_slow = 0;
     ut_gen.listeners = 0;

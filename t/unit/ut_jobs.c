@@ -104,6 +104,7 @@ ut_begin(void)
     strcpy(ut_gen.task, "-");
 
     ut_down = 0;
+    ut_closed = 0;
     ut_refuses = 0;
     ut_slow = 0;
     ut_asked = 0;

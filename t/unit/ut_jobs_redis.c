@@ -23,6 +23,7 @@ static void ut_unlink(ngx_chat_call_t *call);
 
 ngx_uint_t  ut_sent[UT_VERBS];
 ngx_uint_t  ut_down;
+ngx_uint_t  ut_closed;
 ngx_uint_t  ut_refuses;
 ngx_uint_t  ut_slow;
 ngx_uint_t  ut_chaos;
@@ -36,6 +37,10 @@ ut_send(ut_verb_e verb, ngx_chat_store_t *st, ngx_chat_lease_t *lease,
     ngx_msec_t retry, void (*handler)(void), void *data)
 {
     ngx_chat_call_t  *call, **last;
+
+    if (ut_closed && retry == 0) {
+        return NULL;
+    }
 
     call = calloc(1, sizeof(ngx_chat_call_t));
 
@@ -113,6 +118,9 @@ ngx_chat_store_append(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
 
     call = ut_send(UT_APPEND, st, lease, retry_time, (void (*)(void)) handler,
                    data);
+    if (call == NULL) {
+        return NULL;
+    }
 
     for (i = 0; i < append->count; i++) {
         call->lens[i] = append->chunk_lens[i];
@@ -161,6 +169,10 @@ ngx_chat_store_fail(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
 
     call = ut_send(UT_FAIL, st, lease, retry_time, (void (*)(void)) handler,
                    data);
+    if (call == NULL) {
+        return NULL;
+    }
+
     call->error = error;
 
     return call;
@@ -207,6 +219,10 @@ ngx_chat_store_tasks_give_back(ngx_chat_store_t *st, ngx_chat_queue_e queue,
     ngx_chat_call_t  *call;
 
     call = ut_send(UT_GIVE_BACK, st, NULL, 0, (void (*)(void)) handler, data);
+    if (call == NULL) {
+        return NULL;
+    }
+
     ut_set_task(call->task, queue, entry);
 
     return call;
