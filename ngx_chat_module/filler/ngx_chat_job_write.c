@@ -40,9 +40,13 @@ ngx_chat_job_write(ngx_chat_job_t *job)
     if (job->cancel && live) {
         job->write = ngx_chat_job_cancel(job);
 
-        if (job->write) {
-            return;
+        if (job->write == NULL) {
+            job->source->heard(job, NGX_ERROR);
+
+            ngx_chat_job_write(job);
         }
+
+        return;
     }
 
     chunks = !job->broken
