@@ -294,7 +294,8 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 
 /*
  * On TERM there is no waiting for generations that workers lead: the lane's end
- * tells them, and they come to another filler.
+ * tells them, and they come to another filler.  Where the workers' time is over,
+ * too, they end their lanes by themselves, and what they led is given back.
  */
 
 static ngx_uint_t
@@ -304,7 +305,7 @@ ngx_chat_filler_has_nothing_left(ngx_chat_filler_t *fl)
         return 0;
     }
 
-    return fl->terminating
+    return (fl->terminating && !fl->quit)
            || (fl->jobs.led == 0 && ngx_chat_filler_lanes_are_gone(fl->lanes));
 }
 
