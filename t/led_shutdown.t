@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # worker_shutdown_timeout with a generation that a worker leads: the old worker
-# ends then, whatever its provider still has to say, and a filler makes the answer
-# for those who listen elsewhere.
+# ends then, whatever its provider still has to say.  (What becomes of those who
+# listen elsewhere is in led_shutdown_timeout.t.)
 
 use warnings;
 use strict;

@@ -294,8 +294,8 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 
 /*
  * On TERM there is no waiting for generations that workers lead: the lane's end
- * tells them, and they come to another filler.  Where the workers' time is over,
- * too, they end their lanes by themselves, and what they led is given back.
+ * tells them, and they come to another filler.  Where the time of workers is
+ * over, too, they end their lanes themselves, and what they led is given back.
  */
 
 static ngx_uint_t

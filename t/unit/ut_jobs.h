@@ -77,8 +77,7 @@ extern ut_gen_t         ut_gen;
 extern ngx_chat_jobs_t  ut_jobs[UT_FILLERS];
 extern ngx_uint_t       ut_sent[UT_VERBS];   /* commands, ever */
 extern ngx_uint_t       ut_down;       /* Redis answers nothing */
-extern ngx_uint_t       ut_closed;     /* ... and takes nothing but what is to be
-                                          repeated */
+extern ngx_uint_t       ut_closed;     /* ... and takes only what is repeated */
 extern ngx_uint_t       ut_refuses;    /* ... to whoever queues */
 extern ngx_uint_t       ut_slow;       /* ... for now */
 extern ngx_uint_t       ut_alone;      /* as the last claim says */
