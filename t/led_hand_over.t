@@ -23,8 +23,17 @@ my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
 
 $nginx->allow_log(qr/socket\(\) failed \(24: /);
 
-stream_ok(scalar ask($nginx, { question => 'Who leads?' }), 'led');
-wait_for(sub { $nginx->error_log =~ /closed keepalive connection/ }, 5);
+# with a filler's lane up it leads; then all connections of clients are gone
+
+my $asked = 0;
+
+ok(wait_for(sub {
+       ask($nginx, { question => 'Who leads, ' . ++$asked . '?' });
+       read_file($nginx->dir . '/chat.log') =~ /^led /m;
+   }, 20), 'led');
+wait_for(sub {
+    $asked == (() = $nginx->error_log =~ /closed keepalive connection/g);
+}, 5);
 
 
 sub limit_files {

@@ -10,6 +10,7 @@ use strict;
 use lib 't/lib';
 use Chat::Test;
 use Chat::Front;
+use Chat::Led;
 use Chat::Tls;
 
 my $tls = Chat::Tls->new(test_dir() . '/tls');
@@ -19,43 +20,31 @@ my $provider = start_provider(chunks => 5, gap => 5);
 my $shared = tls_front($provider, @files, listen => 'http2');
 my $single = tls_front($provider, @files);
 
-my $nginx = start_nginx(redis => start_redis(), provider => $provider,
-    workers => 1, lead => 'on',
-    http => 'log_format chat "$chat_source $uri";'
-        . join('', map {
+my $nginx = led_nginx(redis => start_redis(), provider => $provider,
+    workers => 1,
+    http => join('', map {
               " chat_provider $_->[0] { url " . url_of($_->[1])
               . "; key sk; model m; $trust }"
           } [ 'fresh', $shared ], [ 'shared', $shared ],
             [ 'single', $single ]),
-    server => 'access_log %%DIR%%/chat.log chat;'
-        . join('', map {
+    server => join('', map {
               " location = /$_ { chat $_; }"
               . " location = /queued/$_ { chat $_; chat_lead off; }"
           } qw(fresh shared single)));
 
 
-# who has made the answer
+# who makes the answer
 
 my $asked = 0;
 
 sub source {
     my ($path, $what) = @_;
-    my $n = ++$asked;
+    my ($q) = ask($nginx, { path => $path,
+                            question => 'Who, ' . ++$asked . '?' });
 
-    stream_ok(scalar ask($nginx, { path => $path, question => "Who, $n?" }),
-              $what, restarts => 0);
+    stream_ok($q, $what, restarts => 0);
 
-    my $line;
-
-    wait_for(sub {
-        my @lines = grep { /\S/ } split(/\n/, read_file($nginx->dir
-                                                        . '/chat.log'));
-
-        $line = $lines[$n - 1];
-        return defined $line;
-    }, 5);
-
-    return $line // '';
+    return ($q->{headers}{'x-source'} // '') . " $path";
 }
 
 
