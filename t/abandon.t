@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# Clients that go away: their generation goes on, or is cancelled.
+# Clients that go away: their generation, which a worker leads or a filler asks
+# for, goes on, or is cancelled.
 
 use warnings;
 use strict;
@@ -24,11 +25,7 @@ my %provider = (chunks => 60, gap => 100);
 
 my $redis = start_redis();
 my $provider = start_provider(%provider);
-my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 2,
-    server => "location = /cancel { chat; chat_abandon cancel"
-              . " grace=${GRACE}s; }"
-              . " location = /patient { chat; chat_abandon cancel"
-              . " grace=${PATIENCE}s; }");
+my ($nginx, $by, %case, %left);
 
 
 # how the call for a question ended: [outcome, chunks sent]
@@ -60,44 +57,13 @@ sub cancelled_ok {
 }
 
 
-# by default nothing is lost
-
-my $question = 'Who leaves? {{chunks=25}}';
-
-ask($nginx, { question => $question, hangup_after => 2 });
-ask($nginx, { question => "$question {{first=500}}", hangup_after => 0 });
-
-wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
-stream_ok(scalar ask($nginx, { question => $question }),
-          'default: the answer is finished and cached',
-          cache => qr/; hit/, chunks => [ pieces_of($question) ]);
-is(provider_stats($provider, $question), 1,
-   'default: the provider is called once');
-
-$question .= ' {{first=500}}';
-wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
-stream_ok(scalar ask($nginx, { question => $question }),
-          'default, left before the first chunk: a hit', cache => qr/; hit/);
-is(provider_stats($provider)->{aborted}, 0, 'default: no call is aborted');
-
-# several cases at the same time, each with a question of its own
-
-my %case = (
-    one => 'Who stays?',
-    all => 'Who leaves all alone?',
-    reset => 'Who leaves in a hurry?',
-    silent => 'Who leaves a silent one? {{fault=stall;at=3}}',
-    waiting => 'Who leaves before the first token? {{first=30000}}',
-    back => 'Who comes back?',
-);
-my (%left, @back);
-
 sub leaves {
     my ($name, $after, %more) = @_;
 
     return { question => $case{$name}, path => '/cancel',
              hangup_after => $after, %more };
 }
+
 
 sub mark {
     my ($name, $chunks) = @_;
@@ -107,92 +73,144 @@ sub mark {
     };
 }
 
-my @all = ask($nginx,
-    { question => $case{one}, path => '/cancel' },
-    leaves('one', 3),
-    leaves('all', 3, mark('all', 3)),
-    leaves('all', 2),
-    leaves('reset', 3, rst => 1, mark('reset', 3)),
-    leaves('silent', 3, mark('silent', 3)),
-    leaves('waiting', 0),
-    leaves('back', 5, mark('back', 5), path => '/patient'),
-    { question => $case{back}, path => '/patient',
-      after => sub { $left{back} && time() > $left{back} + 0.6 } });
 
-stream_ok($all[0], 'one of two leaves: nothing happens', restarts => 0,
-          chunks => [ pieces_of($case{one}, %provider) ]);
-stream_ok($all[-1], 'back within the grace: joins what runs', restarts => 0,
-          cache => qr/collapsed$/,
-          chunks => [ pieces_of($case{back}, %provider) ]);
+foreach my $lead ('on', 'off') {
+    $by = $lead eq 'on' ? 'led, ' : '';
+    $nginx = start_nginx(redis => $redis, provider => $provider, workers => 2,
+        lead => $lead,
+        server => "location = /cancel { chat; chat_abandon cancel"
+                  . " grace=${GRACE}s; }"
+                  . " location = /patient { chat; chat_abandon cancel"
+                  . " grace=${PATIENCE}s; }");
 
-foreach my $name ('one', 'back') {
-    is(provider_stats($provider, $case{$name}), 1,
-       "$name: the provider is called once");
-    is($redis->cmd('EXISTS', stream_key($case{$name})), 1,
-       "$name: the answer is cached");
-}
+    provider_reset($provider);
+    wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, 'it to be ready';
 
-# those that were left ended long ago
+    # by default nothing is lost
 
-foreach my $name ('all', 'reset', 'silent', 'waiting') {
-    my $calls;
+    my $question = "${by}Who leaves? {{chunks=25}}";
 
-    wait_for { @{ $calls = outcome($case{$name}) } } 10;
+    ask($nginx, { question => $question, hangup_after => 2 });
+    ask($nginx, { question => "$question {{first=500}}", hangup_after => 0 });
 
-    is_deeply([ map { $_->[0] } @$calls ], [ 'aborted' ],
-              "$name: the call was aborted");
-    is($redis->cmd('EXISTS', stream_key($case{$name})), 0,
-       "$name: nothing is cached");
-}
+    wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
+    stream_ok(scalar ask($nginx, { question => $question }),
+              "${by}default: the answer is finished and cached",
+              cache => qr/; hit/, chunks => [ pieces_of($question) ]);
+    is(provider_stats($provider, $question), 1,
+       "${by}default: the provider is called once");
 
-my $bound = ($GRACE + $RENEWAL) * 10 + 10;
+    $question .= ' {{first=500}}';
+    wait_for { $redis->cmd('EXISTS', stream_key($question)) } 6;
+    stream_ok(scalar ask($nginx, { question => $question }),
+              "${by}default, left before the first chunk: a hit",
+              cache => qr/; hit/);
+    is(provider_stats($provider)->{aborted}, 0,
+       "${by}default: no call is aborted");
 
-cmp_ok(outcome($case{$_})->[0][1] || 99, '<', $bound,
-       "$_: not all chunks were made") foreach 'all', 'reset';
+    # several cases at the same time, each with a question of its own
 
-is(provider_stats($provider)->{aborted}, 4,
-   'left by all: four calls are aborted');
+    %case = (
+        one => "${by}Who stays?",
+        all => "${by}Who leaves all alone?",
+        reset => "${by}Who leaves in a hurry?",
+        silent => "${by}Who leaves a silent one? {{fault=stall;at=3}}",
+        waiting => "${by}Who leaves before the first token? {{first=30000}}",
+        back => "${by}Who comes back?",
+    );
+    %left = ();
 
-# how long it takes, and what comes after it
+    my @all = ask($nginx,
+        { question => $case{one}, path => '/cancel' },
+        leaves('one', 3),
+        leaves('all', 3, mark('all', 3)),
+        leaves('all', 2),
+        leaves('reset', 3, rst => 1, mark('reset', 3)),
+        leaves('silent', 3, mark('silent', 3)),
+        leaves('waiting', 0),
+        leaves('back', 5, mark('back', 5), path => '/patient'),
+        { question => $case{back}, path => '/patient',
+          after => sub { $left{back} && time() > $left{back} + 0.6 } });
 
-foreach my $options ('', ' {{fault=stall;at=3}}') {
-    my $name = $options ? 'a silent call' : 'a flowing call';
-    my $question = "Who is next, $name?$options";
-    my $q = ask($nginx, { question => $question, path => '/cancel',
-                          hangup_after => 3 });
-    my ($id) = split(/\./, $q->{headers}{'x-chat-generation'});
-    my $S = stream_key($question);
+    stream_ok($all[0], "${by}one of two leaves: nothing happens", restarts => 0,
+              chunks => [ pieces_of($case{one}, %provider) ]);
+    stream_ok($all[-1], "${by}back within the grace: joins what runs",
+              restarts => 0, cache => qr/collapsed$/,
+              chunks => [ pieces_of($case{back}, %provider) ]);
 
-    cancelled_ok($question, $q->{ended},
-                 $GRACE + ($options ? $RENEWAL : 0) + $SLACK, $name);
+    foreach my $name ('one', 'back') {
+        is(provider_stats($provider, $case{$name}), 1,
+           "${by}$name: the provider is called once");
+        is($redis->cmd('EXISTS', stream_key($case{$name})), 1,
+           "${by}$name: the answer is cached");
+    }
 
-    # the call ends before that is written
+    # those that were left ended long ago
 
-    wait_for { !@{ $redis->cmd('KEYS', "{$S}:*:live:*") } } 5;
-    is($redis->entries("{$S}:1:gen:$id")->[-1]{code}, 'cancelled',
-       "$name: the stream ends with cancelled");
-    is(scalar(@{ $redis->cmd('KEYS', "{$S}:*:live:*") }), 0,
-       "$name: nobody can join it");
+    foreach my $name ('all', 'reset', 'silent', 'waiting') {
+        my $calls;
 
-    provider_set($provider, fault => '');
+        wait_for { @{ $calls = outcome($case{$name}) } } 10;
 
-    my $next = ask($nginx, { question => $question, path => '/cancel',
-                             hangup_after => 3 });
+        is_deeply([ map { $_->[0] } @$calls ], [ 'aborted' ],
+                  "${by}$name: the call was aborted");
+        is($redis->cmd('EXISTS', stream_key($case{$name})), 0,
+           "${by}$name: nothing is cached");
+    }
 
-    like($next->{headers}{'cache-status'}, qr/fwd=miss$/,
-         "$name: the next request opens another");
-    isnt($next->{headers}{'x-chat-generation'},
-         $q->{headers}{'x-chat-generation'},
-         "$name: the other has an id of its own");
-    is($next->{events}[0]{status}, 'processing',
-       "$name: the other is answered");
+    my $bound = ($GRACE + $RENEWAL) * 10 + 10;
+
+    cmp_ok(outcome($case{$_})->[0][1] || 99, '<', $bound,
+           "${by}$_: not all chunks were made") foreach 'all', 'reset';
+
+    is(provider_stats($provider)->{aborted}, 4,
+       "${by}left by all: four calls are aborted");
+
+    # how long it takes, and what comes after it
+
+    foreach my $options ('', ' {{fault=stall;at=3}}') {
+        my $name = $options ? 'a silent call' : 'a flowing call';
+        my $question = "${by}Who is next, $name?$options";
+        my $q = ask($nginx, { question => $question, path => '/cancel',
+                              hangup_after => 3 });
+        my ($id) = split(/\./, $q->{headers}{'x-chat-generation'});
+        my $S = stream_key($question);
+
+        cancelled_ok($question, $q->{ended},
+                     $GRACE + ($options ? $RENEWAL : 0) + $SLACK, "$by$name");
+
+        # the call ends before that is written
+
+        wait_for { !@{ $redis->cmd('KEYS', "{$S}:*:live:*") } } 5;
+        is($redis->entries("{$S}:1:gen:$id")->[-1]{code}, 'cancelled',
+           "${by}$name: the stream ends with cancelled");
+        is(scalar(@{ $redis->cmd('KEYS', "{$S}:*:live:*") }), 0,
+           "${by}$name: nobody can join it");
+
+        provider_set($provider, fault => '');
+
+        my $next = ask($nginx, { question => $question, path => '/cancel',
+                                 hangup_after => 3 });
+
+        like($next->{headers}{'cache-status'}, qr/fwd=miss$/,
+             "${by}$name: the next request opens another");
+        isnt($next->{headers}{'x-chat-generation'},
+             $q->{headers}{'x-chat-generation'},
+             "${by}$name: the other has an id of its own");
+        is($next->{events}[0]{status}, 'processing',
+           "${by}$name: the other is answered");
+    }
+
+    # its filler would take the tasks of the next one
+
+    $nginx->stop if $lead eq 'on';
 }
 
 # no grace, and Redis is far from the asker but near to the filler
 
 my $proxy = start_proxy($redis, latency => 60);
 my $far = start_nginx(redis => 'redis://127.0.0.1:' . $proxy->port,
-    provider => $provider, workers => 1,
+    provider => $provider, workers => 1, lead => 'off',
     server => 'location = /hasty { chat; chat_abandon cancel grace=0s; }');
 
 ok(takes_none($redis, filler($far)),

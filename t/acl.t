@@ -194,7 +194,7 @@ sub monitored {
 }
 
 
-# all that happens in the life of an answer
+# all that happens in the life of an answer, led and by way of the queue
 
 sub life {
     my ($name, $cache, $first, $second) = @_;
@@ -231,16 +231,30 @@ sub life {
     # a filler that dies; instances may be two, and each has one
 
     my $long = "Who may take $name over? {{chunks=40;gap=100}}";
-    my $later = ask_later($first, { question => $long });
+    my $led = "Who may write $name? {{chunks=40;gap=100}}";
+    my $later = ask_later($first, { question => $long, path => '/queued' },
+        { question => $led });
 
-    mid_answer($cache, 3, $long);
+    mid_answer($cache, 3, $long, $led);
+
+    my $other = ask_later($second, { question => $led });
+
+    wait_for {
+        my $gen = '{' . stream_key($led) . '}:1:gen:' . live_id($cache, $led);
+
+        $cache->cmd('PUBSUB', 'NUMSUB', $gen)->[1]
+    } 10, 'the other instance to listen';
     kill('KILL', $first->filler_pids, $second->filler_pids);
 
-    my ($taken) = results($later);
+    my ($taken, $kept) = results($later);
 
     stream_ok($taken, "$name: taken over from a killed filler");
     cmp_ok(processing_of($taken), '==', 2,
            "$name: taken over by starting again once");
+    stream_ok($kept, "$name: led, a killed filler is not noticed",
+              restarts => 0);
+    stream_ok((results($other))[0], "$name: led, and read elsewhere",
+              cache => qr/collapsed$/);
 
     ok(wait_for(sub { get($first, '/')->{body} =~ /"status": "ok"/ }, 10),
        "$name: health is ok afterwards");
@@ -256,7 +270,8 @@ sub instance {
     my (%opt) = @_;
     my $nginx = start_nginx(provider => $provider, workers => 1, server =>
         'chat_miss_limit $remote_addr rate=1000r/s burst=1000;
-         location = /cancel { chat; chat_abandon cancel grace=500ms; }', %opt);
+         location = /cancel { chat; chat_abandon cancel grace=500ms; }
+         location = /queued { chat; chat_lead off; }', lead => 'on', %opt);
 
     $nginx->allow_log(qr/exited on signal 9/);
 
@@ -360,7 +375,8 @@ foreach my $word (grep { /^[+~&]/ } @both) {
 sub fire {
     my $slow = 'Who joins ' . ++$n . '? {{first=3500;chunks=30;gap=100}}';
     my @sent = map { send_to(@$_) } ([ $first, "Who asks $n?" ],
-        [ $first, $known ], [ $first, $slow ]);
+        [ $first, "Who waits $n?", '/queued' ], [ $first, $known ],
+        [ $first, $slow ]);
 
     sleep(0.05);
 
@@ -369,12 +385,13 @@ sub fire {
 
 
 sub send_to {
-    my ($nginx, $question) = @_;
+    my ($nginx, $question, $path) = @_;
     my $body = "{\"question\": \"$question\"}";
     my $sock = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
         PeerPort => $nginx->port, Proto => 'tcp') or return;
 
-    print $sock "POST /chat HTTP/1.1\r\nHost: a\r\nContent-Type:"
+    $path //= '/chat';
+    print $sock "POST $path HTTP/1.1\r\nHost: a\r\nContent-Type:"
         . " application/json\r\nContent-Length: " . length($body)
         . "\r\n\r\n$body";
     $sock->flush;

@@ -2,7 +2,7 @@
 
 # Hundreds of malformed provider streams made by a grammar: each client gets
 # one terminal event, an error where the answer is not whole, nothing of such
-# an answer is cached, and the filler stays the same.
+# an answer is cached, and the filler, or the worker that asks, stays the same.
 
 use warnings;
 use strict;
@@ -48,7 +48,7 @@ push(@cases, { name => 'a late answer', out => $HEAD . "Content-Length: 2\r\n"
 my $port = free_port();
 my $server = serve();
 my $redis = start_redis();
-my $nginx = start_nginx(redis => $redis, provider => $port,
+my $nginx = start_nginx(redis => $redis, provider => $port, lead => 'off',
     provider_lines => $LINES,
     location => "chat_max_answer $MAX_ANSWER;");
 
@@ -57,7 +57,7 @@ my $client = $redis->client;
 
 cmp_ok(scalar @cases, '>=', 300, 'all cases: 300 or more are malformed');
 
-ask_all($nginx, 'filler: ');
+ask_all($nginx, 'filler: ', $redis);
 
 is(filler(), $filler, 'all cases: the filler stays the same');
 ok(wait_for(sub { $client->tasks == 0 }, 5),
@@ -70,6 +70,21 @@ stream_ok(scalar ask($nginx, { question => 'At last?' }),
           'after an error: the question is asked anew',
           text => 'Fine, thanks.');
 
+# the same of a worker that leads, in another database
+
+my $led = start_nginx(redis => $redis->url(1), provider => $port, lead => 'on',
+    provider_lines => $LINES, workers => 1,
+    location => "chat_max_answer $MAX_ANSWER;");
+my $store = $redis->client(1);
+my ($leader) = $led->worker_pids;
+
+wait_for { get($led, '/')->{body} =~ /"ok"/ } 10, 'it to be ready';
+ask_all($led, 'led: ', $store);
+is(join(' ', $led->worker_pids), $leader,
+   'all cases: the worker that leads stays the same');
+ok(wait_for(sub { $store->tasks == 0 }, 5),
+   'all cases: no task is left, led');
+
 # the same without Redis: the worker itself is as careful
 
 my $direct = start_nginx(redis => 'off', provider => $port, workers => 1,
@@ -77,7 +92,7 @@ my $direct = start_nginx(redis => 'off', provider => $port, workers => 1,
     location => "chat_max_answer $MAX_ANSWER;");
 my ($worker) = $direct->worker_pids;
 
-ask_all($direct, 'direct: ');
+ask_all($direct, 'direct: ', $redis);
 
 is(join(' ', $direct->worker_pids), $worker,
    'all cases: the worker stays the same');
@@ -89,7 +104,7 @@ done();
 
 
 sub ask_all {
-    my ($nginx, $prefix) = @_;
+    my ($nginx, $prefix, $store) = @_;
 
     for (my $from = 0; $from < @cases; $from += 40) {
         my $to = $from + 39 < $#cases ? $from + 39 : $#cases;
@@ -98,7 +113,7 @@ sub ask_all {
         foreach my $i ($from .. $to) {
             my $name = $cases[$i]{name} =~ s/[^\x20-\x7e]/./gr;
 
-            is(fault($cases[$i], $i, shift @all), '',
+            is(fault($cases[$i], $store, $i, shift @all), '',
                "${prefix}case $i, $name")
                 || diag(shown($cases[$i]));
         }
@@ -122,9 +137,9 @@ sub filler {
 # what is not as it should be, or nothing
 
 sub fault {
-    my ($case, $number, $q) = @_;
+    my ($case, $store, $number, $q) = @_;
     my $last = $q->{terminal} // {};
-    my @entries = @{ $redis->entries(stream_key("Case $number")) };
+    my @entries = @{ $store->entries(stream_key("Case $number")) };
     my @faults;
 
     if (($last->{status} // '') eq 'error') {
@@ -431,7 +446,8 @@ sub garbage {
 }
 
 
-# The provider: one connection after the other, whatever comes.
+# The provider: one request after the other, whatever comes; connections that
+# are made ahead of one wait for it.
 
 sub serve {
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
@@ -443,20 +459,29 @@ sub serve {
     return $pid if $pid;
 
     my $parent = getppid();
+    my $all = IO::Select->new($listen);
     my @open;
 
     while (getppid() == $parent) {
-        next unless IO::Select->new($listen)->can_read(1);
+        foreach my $sock ($all->can_read(1)) {
+            if ($sock == $listen) {
+                my $new = $listen->accept;
 
-        my $sock = $listen->accept or next;
-        my $case = request($sock);
+                $all->add($new) if $new;
+                next;
+            }
 
-        answer($sock, $case);
+            $all->remove($sock);
 
-        if (defined $case->{late}) {
-            sleep(0.03);
-            syswrite($sock, $case->{late});
-            push(@open, $sock);
+            my $case = request($sock) or next;
+
+            answer($sock, $case);
+
+            if (defined $case->{late}) {
+                sleep(0.03);
+                syswrite($sock, $case->{late});
+                push(@open, $sock);
+            }
         }
     }
 
@@ -475,6 +500,7 @@ sub request {
         last if $end > 0 && length($in) >= $end + 4 + $length;
     }
 
+    return if !length($in);
     return $in =~ /"Case (\d+)"/ ? $cases[$1]
         : { out => stream(event(delta('Fine, ')) . event(delta('thanks.'))
                           . ending()) };

@@ -23,8 +23,10 @@ EOT
         location = /day     { chat; chat_miss_limit $http_x_user rate=20r/d; }
 EOT
 
-my $nginx = start_nginx(%opt);
-my $other = start_nginx(%opt);
+# whether a worker leads or a filler asks makes no difference
+
+my $nginx = start_nginx(%opt, lead => 'on');
+my $other = start_nginx(%opt, lead => 'off');
 
 my $number = 0;
 my $user = 'nobody yet';
@@ -180,7 +182,7 @@ limited(scalar ask($nginx, question('day')), 'after a reload', 4000, 4320);
 
 {
     my $proxy = start_proxy($redis);
-    my $slow = start_nginx(%opt, workers => 1,
+    my $slow = start_nginx(%opt, workers => 1, lead => 'off',
                            broker => 'redis://127.0.0.1:' . $proxy->port);
     my ($first, $asked) = map { question('day',
         headers => { 'X-User' => 'late' }) } 1, 2;

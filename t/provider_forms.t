@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # The forms that providers give to their streams: no text is lost, and no
-# failure is taken for an answer.  Each through the filler, and by the
-# worker itself.
+# failure is taken for an answer.  Each through the filler, by a worker that
+# leads, and by a worker without Redis.
 
 use warnings;
 use strict;
@@ -37,7 +37,9 @@ my $other = Chat::Canned->new([], test_dir() . '/others');
 my $redis = start_redis();
 my @again = grep { $cases[$_]{again} } 0 .. $#cases;
 
-my %nginx = map { $_ => start($_) } 'filler', 'direct';
+my %lead = (filler => 'off', led => 'on', direct => '');
+my %store = (filler => $redis, led => $redis->client(1));
+my %nginx = map { $_ => start($_) } keys %lead;
 
 run(sort keys %nginx);
 again($_) foreach sort keys %nginx;
@@ -64,9 +66,15 @@ sub start {
             if defined $next;
     }
 
-    return start_nginx(redis => $path eq 'direct' ? 'off' : $redis,
+    my $url = $path eq 'direct' ? 'off' : $redis->url($path eq 'led' ? 1 : 0);
+    my $nginx = start_nginx(redis => $url, lead => $lead{$path},
         http => $blocks,
-        servers => "server { listen 127.0.0.1:%%PORT%%; $locations }");
+        servers => "server { listen 127.0.0.1:%%PORT%%; $locations"
+            . ' location = / { chat_health; } }');
+
+    wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, "$path to be ready";
+
+    return $nginx;
 }
 
 
@@ -81,7 +89,7 @@ sub run {
     foreach my $path (@paths) {
         foreach my $i (0 .. $#cases) {
             check("$path: $cases[$i]{name}", $cases[$i], shift @all);
-            check_cache($i) if $path eq 'filler';
+            check_cache($path, $i) if $store{$path};
         }
     }
 }
@@ -102,14 +110,19 @@ sub check {
 
 
 sub check_cache {
-    my ($i) = @_;
+    my ($path, $i) = @_;
     my $case = $cases[$i];
-    my @entries = @{ $redis->entries(stream_key("Case $i")) };
     my $cached = defined $case->{error} ? 0 : $case->{cached} // 1;
+    my @entries;
 
-    is(@entries ? 1 : 0, $cached,
-       "$case->{name}: " . ($cached ? 'cached' : 'not cached'));
-    is($entries[-1]{usage}, $case->{usage}, "$case->{name}: usage")
+    wait_for {
+        @entries = @{ $store{$path}->entries(stream_key("Case $i")) };
+        @entries || !$cached;
+    } 5;
+
+    is(@entries ? 1 : 0, $cached, "$path: $case->{name}: "
+       . ($cached ? 'cached' : 'not cached'));
+    is($entries[-1]{usage}, $case->{usage}, "$path: $case->{name}: usage")
         if $case->{usage};
 }
 
@@ -120,7 +133,7 @@ sub again {
     my ($path) = @_;
     my $nginx = $nginx{$path};
 
-    $redis->cmd('FLUSHALL') if $path eq 'filler';
+    $redis->cmd('FLUSHALL') if $store{$path};
 
     my @once = ask($nginx, map { { question => "Once $path $_",
                                    path => '/once' } } @again);

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# A provider that fails: what is asked again, when, and what clients see.
+# A provider that fails: what is asked again, when, and what clients see.  A
+# worker that leads asks, and then a filler.
 
 use warnings;
 use strict;
@@ -49,10 +50,7 @@ foreach my $name (sort keys %lines) {
     $locations .= "location = /$name { chat $name; }\n";
 }
 
-my $nginx = start_nginx(redis => $redis, provider => $provider,
-    http => $blocks, server => $locations);
-
-
+my ($nginx, $by);
 my $number = 0;
 
 # one question: how the provider behaves, and where it is asked
@@ -136,117 +134,137 @@ my @cases = (
     [ 'total', 'chunks=50;gap=50', 'whole', 1, 0.9, 'provider_timeout' ],
 );
 
-my @asks = map { question($_->[1], $_->[2]) } @cases;
-my @all = ask($nginx, @asks);
-my $stats = provider_stats($provider)->{questions};
-my (@more, %ended);
+foreach my $lead ('on', 'off') {
+    $by = $lead eq 'on' ? 'led, ' : '';
+    $nginx = start_nginx(redis => $redis, provider => $provider, lead => $lead,
+        http => $blocks, server => $locations);
+    wait_for { get($nginx, '/')->{body} =~ /"ok"/ } 10, 'it to be ready';
 
-foreach my $i (0 .. $#cases) {
-    my ($name, $options, $path, $calls, $min, $code) = @{ $cases[$i] };
-    my $q = $all[$i];
-    my $question = $asks[$i]{question};
-    my %want = defined $code ? (error => $code)
-        : (chunks => [ nth_pieces($question, $calls) ]);
+    my @asks = map { question($_->[1], $_->[2]) } @cases;
+    my @all = ask($nginx, @asks);
+    my $stats = provider_stats($provider)->{questions};
+    my (@more, %ended);
 
-    stream_ok($q, "$name: ends by " . ($code // 'its answer'),
-              restarts => 0, %want);
-    is($stats->{key_of($question)} || 0, $calls, "$name: $calls calls");
-    between(took($q), $min, $min + $SLACK, "$name: in its time");
-    push(@more, took($q) - $min);
-    $ended{$name} = $q->{ended};
-    is($redis->cmd('EXISTS', stream_key($question)), defined $code ? 0 : 1,
-       "$name: " . (defined $code ? 'nothing is cached' : 'it is cached'));
-    unlike($q->{body}, qr/sk-|127\.0\.0\.1|$closed|secret/,
-           "$name: nothing told");
+    foreach my $i (0 .. $#cases) {
+        my ($name, $options, $path, $calls, $min, $code) = @{ $cases[$i] };
+        my $q = $all[$i];
+        my $question = $asks[$i]{question};
+        my %want = defined $code ? (error => $code)
+            : (chunks => [ nth_pieces($question, $calls) ]);
+
+        stream_ok($q, "${by}$name: ends by " . ($code // 'its answer'),
+                  restarts => 0, %want);
+        is($stats->{key_of($question)} || 0, $calls,
+           "${by}$name: $calls calls");
+        between(took($q), $min, $min + $SLACK, "${by}$name: in its time");
+        push(@more, took($q) - $min);
+        $ended{$name} = $q->{ended};
+        is($redis->cmd('EXISTS', stream_key($question)), defined $code ? 0 : 1,
+           "${by}$name: "
+           . (defined $code ? 'nothing is cached' : 'it is cached'));
+        unlike($q->{body}, qr/sk-|127\.0\.0\.1|$closed|secret/,
+               "${by}$name: nothing told");
+    }
+
+    mostly_ok(\@more, 1, "${by}all cases: no longer than that");
+    cmp_ok($ended{'not after total_timeout'}, '<',
+           $ended{'as often as total_timeout allows'},
+           "${by}not after total_timeout: too late is not waited for");
+
+    # a date, of whole seconds
+
+    my $date = strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time() + 3));
+
+    $date =~ s/([^\w])/sprintf('%%%02X', ord($1))/ge;
+
+    my $ask = question("fails=1;status=503;retry_after=$date");
+    my $q = ask($nginx, $ask);
+
+    stream_ok($q, "${by}Retry-After is a date: an answer", restarts => 0);
+    between(took($q), 1, 3 + $SLACK,
+            "${by}Retry-After is a date: it is obeyed");
+
+    # a provider that comes up meanwhile
+
+    my $up;
+
+    @all = ask($nginx,
+        question('', 'late', on_event => sub {
+            $up ||= start_provider(port => $late, chunks => 6);
+        }));
+    $up->stop;
+
+    stream_ok($all[0], "${by}a provider that comes up: an answer",
+              restarts => 0);
+    between(took($all[0]), 0.2, 3 + $SLACK,
+            "${by}a provider that comes up: it is asked again");
+
+    # in the middle of the stream
+
+    foreach my $fault ('reset', 'eof', 'badjson', 'errobj') {
+        my $ask = question("unique;fault=$fault;at=3;fails=1;gap=200");
+        my $question = $ask->{question};
+        my @want = nth_pieces($question, 2);
+        my @kinds = ('processing', ('streaming') x 3, 'processing',
+                     ('streaming') x 6, 'completed');
+        my $seen = 0;
+
+        $ask->{on_event} = sub { $seen++ };
+
+        my ($q, $early, $second) = ask($nginx, $ask,
+            { %$ask, on_event => undef, after => sub { $seen >= 2 } },
+            { %$ask, on_event => undef, after => sub { $seen >= 6 } });
+
+        stream_ok($q, "${by}$fault: starts over", restarts => 1,
+                  chunks => \@want);
+        is_deeply([ map { $_->{status} } @{ $q->{events} } ], \@kinds,
+                  "${by}$fault: the events");
+        stream_ok($early, "${by}$fault: joined before", restarts => 1,
+                  chunks => \@want, cache => qr/collapsed/);
+        stream_ok($second, "${by}$fault: joined after", chunks => \@want,
+                  cache => qr/collapsed/);
+        is(provider_stats($provider, $question), 2, "${by}$fault: two calls");
+
+        my $entries = $redis->entries(stream_key($question));
+
+        is_deeply([ map { $_->{status} } @$entries ],
+                  [ 'processing', ('streaming') x 6, 'completed' ],
+                  "${by}$fault: cached without the first try");
+        is($entries->[-1]{chunk}, join('', @want),
+           "${by}$fault: the second text");
+
+        my $hit = ask($nginx, { question => $question });
+
+        stream_ok($hit, "${by}$fault: a hit", restarts => 0, chunks => \@want,
+                  cache => qr/hit/);
+    }
+
+    # faults that go on, and a limit that forbids to start over
+
+    @asks = (question('unique;fault=eof;at=2;gap=30'),
+             question('unique;fault=eof;at=2;gap=30;fails=1', 'none'),
+             question('fault=eof;at=2;gap=30', 'total'));
+    @all = ask($nginx, @asks);
+
+    stream_ok($all[0], "${by}a fault each time: an error",
+              error => 'provider_broken', restarts => 2);
+    stream_ok($all[1], "${by}retries 0: the first fault is the last",
+              error => 'provider_broken', restarts => 0);
+    stream_ok($all[2], "${by}total_timeout: no more often than it allows",
+              error => 'provider_broken', restarts => 3);
+    between(took($all[2]), 1.4, 2.5 + $SLACK,
+            "${by}total_timeout: in its time");
+    is(provider_stats($provider, $asks[0]{question}), 3,
+       "${by}a fault each time: three calls");
+    is(provider_stats($provider, $asks[1]{question}), 1,
+       "${by}retries 0: one call");
+    is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks), 0,
+       "${by}faults that go on: nothing is cached");
+
+    # its filler would take the tasks of the next one
+
+    $nginx->stop;
 }
-
-mostly_ok(\@more, 1, 'all cases: no longer than that');
-cmp_ok($ended{'not after total_timeout'}, '<',
-       $ended{'as often as total_timeout allows'},
-       'not after total_timeout: too late is not waited for');
-
-# a date, of whole seconds
-
-my $date = strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time() + 3));
-
-$date =~ s/([^\w])/sprintf('%%%02X', ord($1))/ge;
-
-my $ask = question("fails=1;status=503;retry_after=$date");
-my $q = ask($nginx, $ask);
-
-stream_ok($q, 'Retry-After is a date: an answer', restarts => 0);
-between(took($q), 1, 3 + $SLACK, 'Retry-After is a date: it is obeyed');
-
-# a provider that comes up meanwhile
-
-my $later;
-
-@all = ask($nginx,
-    question('', 'late', on_event => sub {
-        $later ||= start_provider(port => $late, chunks => 6);
-    }));
-
-stream_ok($all[0], 'a provider that comes up: an answer', restarts => 0);
-between(took($all[0]), 0.2, 3 + $SLACK,
-        'a provider that comes up: it is asked again');
-
-# in the middle of the stream
-
-foreach my $fault ('reset', 'eof', 'badjson', 'errobj') {
-    my $ask = question("unique;fault=$fault;at=3;fails=1;gap=200");
-    my $question = $ask->{question};
-    my @want = nth_pieces($question, 2);
-    my @kinds = ('processing', ('streaming') x 3, 'processing',
-                 ('streaming') x 6, 'completed');
-    my $seen = 0;
-
-    $ask->{on_event} = sub { $seen++ };
-
-    my ($q, $early, $second) = ask($nginx, $ask,
-        { %$ask, on_event => undef, after => sub { $seen >= 2 } },
-        { %$ask, on_event => undef, after => sub { $seen >= 6 } });
-
-    stream_ok($q, "$fault: starts over", restarts => 1, chunks => \@want);
-    is_deeply([ map { $_->{status} } @{ $q->{events} } ], \@kinds,
-              "$fault: the events");
-    stream_ok($early, "$fault: joined before", restarts => 1,
-              chunks => \@want, cache => qr/collapsed/);
-    stream_ok($second, "$fault: joined after", chunks => \@want,
-              cache => qr/collapsed/);
-    is(provider_stats($provider, $question), 2, "$fault: two calls");
-
-    my $entries = $redis->entries(stream_key($question));
-
-    is_deeply([ map { $_->{status} } @$entries ],
-              [ 'processing', ('streaming') x 6, 'completed' ],
-              "$fault: cached without the first try");
-    is($entries->[-1]{chunk}, join('', @want), "$fault: the second text");
-
-    my $hit = ask($nginx, { question => $question });
-
-    stream_ok($hit, "$fault: a hit", restarts => 0, chunks => \@want,
-              cache => qr/hit/);
-}
-
-# faults that go on, and a limit that forbids to start over
-
-@asks = (question('unique;fault=eof;at=2;gap=30'),
-         question('unique;fault=eof;at=2;gap=30;fails=1', 'none'),
-         question('fault=eof;at=2;gap=30', 'total'));
-@all = ask($nginx, @asks);
-
-stream_ok($all[0], 'a fault each time: an error', error => 'provider_broken',
-          restarts => 2);
-stream_ok($all[1], 'retries 0: the first fault is the last',
-          error => 'provider_broken', restarts => 0);
-stream_ok($all[2], 'total_timeout: no more often than it allows',
-          error => 'provider_broken', restarts => 3);
-between(took($all[2]), 1.4, 2.5 + $SLACK, 'total_timeout: in its time');
-is(provider_stats($provider, $asks[0]{question}), 3,
-   'a fault each time: three calls');
-is(provider_stats($provider, $asks[1]{question}), 1, 'retries 0: one call');
-is($redis->cmd('EXISTS', map { stream_key($_->{question}) } @asks), 0,
-   'faults that go on: nothing is cached');
 
 wait_for { provider_stats($provider)->{active} == 0 } 5, 'the last calls';
 is(provider_stats($provider)->{active}, 0, 'at the end: no call goes on');

@@ -19,6 +19,8 @@ my $provider = start_provider();
 my $trio = start_sentinels(password => 'of-the-servers',
                            sentinel_password => 'of-the-sentinels');
 my $nginx = start_nginx(redis => $trio, provider => $provider, workers => 2,
+    lead => 'on', server => 'location = /queued { chat; chat_lead off;'
+        . ' chat_redis_down error; }',
     http => "chat_queue_timeout ${QUEUE}s;",
     location => 'chat_redis_down error;');
 
@@ -70,14 +72,15 @@ sub both_work {
 }
 
 
-# Streams in mid-answer and new ones all the time, while code runs.
+# Streams in mid-answer and new ones all the time, while code runs; every other
+# one goes through the queue.
 
 sub under_load {
     my ($name, $code) = @_;
     my ($begun, $done) = (0);
     my @early = map {
         { question => "Who is there at $name, $_? {{chunks=40;gap=50}}",
-          timeout => 60,
+          timeout => 60, path => $_ % 2 ? '/chat' : '/queued',
           on_event => sub {
               my ($q) = @_;
 
@@ -88,7 +91,8 @@ sub under_load {
     my @late = map {
         my $at = 0.1 * $_;
         { question => "Who comes at $name, $_? {{chunks=10;gap=20}}",
-          delay => $at, timeout => 60 }
+          delay => $at, timeout => 60,
+          path => $_ % 2 ? '/chat' : '/queued' }
     } 1 .. 60;
     my @all = ask($nginx, @early, @late);
     my @wrong = map {

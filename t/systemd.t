@@ -55,7 +55,8 @@ my %run;
 
 foreach my $name (sort keys %unit) {
     my $redis = start_redis();
-    my $nginx = start_nginx(redis => $redis, provider => $provider);
+    my $nginx = start_nginx(redis => $redis, provider => $provider,
+        lead => 'on', server => 'location = /queued { chat; chat_lead off; }');
     my @questions = map { "$name $_?" } 1 .. 5;
 
     # what nginx says of connections that it cuts
@@ -66,7 +67,8 @@ foreach my $name (sort keys %unit) {
     filler($nginx);
 
     $run{$name} = { nginx => $nginx, questions => \@questions,
-        later => ask_later($nginx, map { { question => $_ } } @questions) };
+        later => ask_later($nginx, map { { question => $questions[$_],
+            path => $_ % 2 ? '/chat' : '/queued' } } 0 .. $#questions) };
     mid_answer($redis, 2, @questions);
     $run{$name}{began} = time();
     $run{$name}{systemd} = fork() // die "fork: $!\n";

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# A binary upgrade while answers run: none is lost, and the new processes work
-# with the key that only the environment has.
+# A binary upgrade while answers run, every other one asked for by a filler:
+# none is lost, and the new processes work with the key that only the
+# environment has.
 
 use warnings;
 use strict;
@@ -19,6 +20,7 @@ my $redis = start_redis();
 my $provider = start_provider(%answer, key => $key);
 my $port = $provider->port;
 my $nginx = new_nginx(redis => $redis, env => { OPENAI_API_KEY => $key },
+    lead => 'on', server => 'location = /queued { chat; chat_lead off; }',
     http => "chat_provider openai { url http://127.0.0.1:$port/v1;"
         . ' key env:OPENAI_API_KEY; }');
 
@@ -57,6 +59,13 @@ sub upgrade {
 }
 
 
+sub asks {
+    my ($n, %more) = @_;
+
+    return (path => $n % 2 ? '/chat' : '/queued', %more);
+}
+
+
 sub good {
     return scalar(grep {
         !Chat::Check::faults($_, text => text_of($_->{question}, %answer))
@@ -67,8 +76,8 @@ sub good {
 my @early = map { "early $_" } 1 .. 10;
 my @late = map { "late $_" } 1 .. 30;
 my $later = ask_later($nginx,
-    (map { { question => $_ } } @early),
-    (map { { question => $late[$_], delay => 0.1 * $_,
+    (map { { question => $early[$_], asks($_) } } 0 .. $#early),
+    (map { { question => $late[$_], asks($_), delay => 0.1 * $_,
              body_delay => $_ % 3 ? 0 : 0.5 } } 0 .. $#late));
 
 mid_answer($redis, 5, @early);
@@ -109,7 +118,8 @@ another_filler($nginx, $successor);
 
 my @back = map { "back $_" } 1 .. 20;
 
-$later = ask_later($nginx, map { { question => $_ } } @back);
+$later = ask_later($nginx, map { { question => $back[$_], asks($_) } }
+                   0 .. $#back);
 mid_answer($redis, 5, @back);
 kill('QUIT', $third);
 @all = results($later);
