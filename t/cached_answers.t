@@ -19,6 +19,7 @@ our $options = 'Content-Type: application/json';
 our $miss = "Content-Type: text/event-stream
 Cache-Control: no-store, no-transform
 X-Accel-Buffering: no
+Incremental: \\?1
 Cache-Status: ngx_chat; fwd=miss
 X-Chat-Generation: [0-9a-f]{32}\\.[0-9a-f]{64}";
 our $hit = $miss =~ s/fwd=miss/hit; ttl=(?:899|900)/r;

@@ -14,6 +14,7 @@ use Chat::Blocks;
 our $headers = "Content-Type: text/event-stream
 Cache-Control: no-store, no-transform
 X-Accel-Buffering: no
+Incremental: \\?1
 Cache-Status: ngx_chat; fwd=bypass; detail=direct
 X-Chat-Generation: [0-9a-f]{32}\\.[0-9a-f]{64}";
 

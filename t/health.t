@@ -98,13 +98,13 @@ Content-Length: 16
 
 === other methods
 --- request eval
-[map { "$_ /\n{}" } qw(POST PUT DELETE OPTIONS)]
+[map { "$_ /\n{}" } qw(POST PUT DELETE)]
 --- error_code eval
-[(405) x 4]
+[(405) x 3]
 --- response_headers eval
-[("Allow: GET, HEAD\nContent-Type: application/json") x 4]
+[("Allow: GET, HEAD\nContent-Type: application/json") x 3]
 --- response_body_like eval
-[('"code": "method_not_allowed"\}$') x 4]
+[('"code": "method_not_allowed"\}$') x 3]
 
 
 

@@ -166,10 +166,41 @@ __DATA__
 
 === methods
 --- request eval
-[map { "$_ /chat\n" } qw(GET PUT DELETE OPTIONS PATCH PROPFIND)]
---- told: method method method method method method
+[map { "$_ /chat\n" } qw(GET PUT DELETE PATCH PROPFIND)]
+--- told: method method method method method
 --- response_headers eval
-[("Allow: POST\nContent-Type: application/json\nCache-Status:") x 6]
+[("Allow: POST\nContent-Type: application/json\nCache-Status:") x 5]
+
+
+
+=== OPTIONS: the methods, with and without a body
+--- config
+location = /chat { chat; }
+location = / { chat_health; }
+--- request eval
+["OPTIONS /chat", "OPTIONS /chat\n" . '{"question": "a"}', "OPTIONS /\nxx"]
+--- more_headers
+--- error_code eval
+[204, 204, 204]
+--- response_headers eval
+[("Allow: POST\nContent-Type:\nContent-Length:\nCache-Status:") x 2,
+ "Allow: GET, HEAD\nContent-Type:\nContent-Length:"]
+--- response_body eval
+['', '', '']
+
+
+
+=== OPTIONS: who may not ask may not ask for the methods; it is no question
+--- config
+location = /chat { chat; limit_except POST { deny all; } }
+location = /open { chat; add_header X-Status "[$chat_status$chat_error]"; }
+--- request eval
+["OPTIONS /chat", "OPTIONS /open"]
+--- more_headers
+--- error_code eval
+[403, 204]
+--- response_headers eval
+['Allow:', "Allow: POST\nX-Status: []"]
 
 
 

@@ -351,6 +351,52 @@ location = /copy { internal; return 204; }
 
 
 
+=== the same, read into memory, into a file, and both
+--- config
+mirror /copy;
+location = /memory { chat; client_body_buffer_size 64k; }
+location = /file { chat; client_body_in_file_only clean; }
+location = /parts { chat; client_body_buffer_size 1k; }
+location = /copy { internal; return 204; }
+--- request eval
+[(map { "POST $_\n" . '{"question": "read ' . ('x' x 9000) . '"}' }
+  '/memory', '/file', '/parts'), "POST /file\n" . '{"question": "read"',
+ "POST /parts\n" . '{"question": "' . ('x' x 33000) . '"}']
+--- told: - - - json long
+
+
+
+=== the same, and it was chunked
+--- config
+mirror /copy;
+client_body_buffer_size 16;
+location = /chat { chat; }
+location = /copy { internal; return 204; }
+--- raw_request eval
+my $body = '{"question": "read in pieces of it"}';
+"POST /chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r
+Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    . CORE::join('', map { sprintf("%x\r\n%s\r\n", length($_), $_) }
+           unpack('(a7)*', $body)) . "0\r\n\r\n";
+--- told: -
+
+
+
+=== the same where nobody wants it: OPTIONS and the health
+--- config
+mirror /copy;
+location = /chat { chat; }
+location = / { chat_health; }
+location = /copy { internal; return 204; }
+--- request eval
+["OPTIONS /chat\n{}", "GET /\n{}"]
+--- error_code eval
+[204, 200]
+--- response_body_like eval
+['^$', '^\{"status": ']
+
+
+
 === Redis cannot be reached
 --- http_config eval
 "chat_redis redis://127.0.0.1:1;

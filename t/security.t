@@ -314,7 +314,8 @@ sub headers_ok {
     my @odd = grep {
         !/^(?:Server|Date|Content-Type|Content-Length|Transfer-Encoding
               |Connection|Cache-Control|Cache-Status|X-Accel-Buffering
-              |X-Chat-Generation|X-(?:Key|Cache_status|Generation|Status|Error
+              |Incremental|X-Chat-Generation
+              |X-(?:Key|Cache_status|Generation|Status|Error
               |Provider|Model|Queue_time|First_chunk_time|Chunks|Bytes)):
            \ [\x20-\x7e]*$/x
     } @lines;

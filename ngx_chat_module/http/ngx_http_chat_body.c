@@ -9,7 +9,6 @@ static ngx_uint_t ngx_http_chat_body_is_encoded(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_body_copy(ngx_http_request_t *r, u_char *p);
 
 
-static ngx_str_t  ngx_http_chat_body_allow = ngx_string("POST");
 static ngx_str_t  ngx_http_chat_body_type = ngx_string("application/json");
 static ngx_str_t  ngx_http_chat_body_encoding = ngx_string("Content-Encoding");
 static ngx_str_t  ngx_http_chat_body_identity = ngx_string("identity");
@@ -22,19 +21,6 @@ ngx_int_t
 ngx_http_chat_body_check(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_int_t  status;
-
-    if (r->method != NGX_HTTP_POST) {
-        status = ngx_http_chat_ctx_set_error(ctx,
-                                             NGX_CHAT_E_METHOD_NOT_ALLOWED);
-
-        if (ngx_http_chat_header_add(r, "Allow", &ngx_http_chat_body_allow)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        return status;
-    }
 
     if (!ngx_http_chat_body_is_json(r)) {
         status = ngx_http_chat_ctx_set_error(ctx,

@@ -11,7 +11,7 @@
 #include "ngx_http_chat.h"
 
 
-/* method, type and encoding; NGX_OK, or a status: ctx and headers say why */
+/* type and encoding; NGX_OK, or a status: ctx and headers say why */
 ngx_int_t ngx_http_chat_body_check(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 

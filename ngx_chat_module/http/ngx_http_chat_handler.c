@@ -38,6 +38,7 @@ static ngx_int_t ngx_http_chat_handler_refuse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e, ngx_msec_t wait);
 
 
+static ngx_str_t  ngx_http_chat_handler_post = ngx_string("POST");
 static ngx_str_t  ngx_http_chat_handler_id_name = ngx_string("request_id");
 
 
@@ -53,9 +54,19 @@ ngx_http_chat_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (r->method == NGX_HTTP_OPTIONS) {
+        return ngx_http_chat_header_allow(r, &ngx_http_chat_handler_post);
+    }
+
     ctx = ngx_http_chat_ctx_create(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+        ngx_http_chat_ctx_set_error(ctx, NGX_CHAT_E_METHOD_NOT_ALLOWED);
+
+        return ngx_http_chat_header_allow(r, &ngx_http_chat_handler_post);
     }
 
     rc = ngx_http_chat_body_check(r, ctx);

@@ -10,6 +10,7 @@ static ngx_int_t ngx_http_chat_header_add_cache_status(ngx_http_request_t *r,
 
 
 static ngx_str_t  ngx_http_chat_header_no = ngx_string("no");
+static ngx_str_t  ngx_http_chat_header_true = ngx_string("?1");
 static ngx_str_t  ngx_http_chat_no_store =
     ngx_string("no-store, no-transform");
 
@@ -52,6 +53,9 @@ ngx_http_chat_header_send(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         || ngx_http_chat_header_add(r, "X-Accel-Buffering",
                                     &ngx_http_chat_header_no)
            != NGX_OK
+        || ngx_http_chat_header_add(r, "Incremental",
+                                    &ngx_http_chat_header_true)
+           != NGX_OK
         || ngx_http_chat_header_add_generation(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -86,6 +90,25 @@ ngx_http_chat_header_add(ngx_http_request_t *r, const char *name,
     h->value = *value;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_chat_header_allow(ngx_http_request_t *r, ngx_str_t *allow)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_chat_header_add(r, "Allow", allow) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->method != NGX_HTTP_OPTIONS) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    return (rc == NGX_OK) ? NGX_HTTP_NO_CONTENT : rc;
 }
 
 

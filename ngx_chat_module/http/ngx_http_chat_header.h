@@ -1,6 +1,6 @@
 
 /*
- * The header of a stream of events, and Cache-Control of all we answer.
+ * The header of a stream of events, Cache-Control of all we answer, and Allow.
  */
 
 
@@ -24,6 +24,12 @@ ngx_int_t ngx_http_chat_header_send(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_chat_header_add_cache_control(ngx_http_request_t *r,
     ngx_str_t *value);
+
+/*
+ * The way out of a request whose method is none of those in allow, which must
+ * last: the status, with Allow.  OPTIONS gets 204, and its body is discarded.
+ */
+ngx_int_t ngx_http_chat_header_allow(ngx_http_request_t *r, ngx_str_t *allow);
 
 /* name and value must last; NGX_OK, NGX_ERROR */
 ngx_int_t ngx_http_chat_header_add(ngx_http_request_t *r, const char *name,

@@ -93,14 +93,7 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
     ngx_http_chat_main_conf_t      *chmcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-
-        if (ngx_http_chat_header_add(r, "Allow", &ngx_http_chat_health_allow)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        return NGX_HTTP_NOT_ALLOWED;
+        return ngx_http_chat_header_allow(r, &ngx_http_chat_health_allow);
     }
 
     rc = ngx_http_discard_request_body(r);
