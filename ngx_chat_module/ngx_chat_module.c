@@ -14,6 +14,7 @@
 #include "http/ngx_http_chat_handler.h"
 #include "http/ngx_http_chat_health.h"
 #include "http/ngx_http_chat_limit.h"
+#include "http/ngx_http_chat_purge.h"
 #include "http/conf/ngx_http_chat_provider_conf.h"
 #include "http/provider/ngx_http_chat_provider_upstream.h"
 #include "http/ngx_http_chat_variables.h"
@@ -68,6 +69,13 @@ static ngx_command_t  ngx_chat_commands[] = {
     { ngx_string("chat_health"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_chat_health_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_purge"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_chat_purge_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -355,6 +363,7 @@ ngx_chat_create_main_conf(ngx_conf_t *cf)
     if (chmcf) {
         chmcf->handler = ngx_http_chat_handler;
         chmcf->health_handler = ngx_http_chat_health_handler;
+        chmcf->purge_handler = ngx_http_chat_purge_handler;
     }
 
     return chmcf;

@@ -126,6 +126,35 @@ a        { chat_health full full; }
 
 
 
+=== chat_purge
+--- locations
+a        { chat_purge; chat_cache_scope $remote_user; deny all; }
+b        { chat_purge; if ($arg_a) { set $a b; } }
+--- accepted
+
+
+
+=== chat_purge twice
+--- locations
+a        { chat_purge; chat_purge; }
+--- refused: "chat_purge" directive is duplicate
+
+
+
+=== chat_purge with a word
+--- locations
+a        { chat_purge all; }
+--- refused: number of arguments in "chat_purge"
+
+
+
+=== where "chat_purge" cannot be
+--- where: server
+--- refused
+chat_purge => is not allowed here
+
+
+
 === where Redis is
 --- where: http
 --- accepted

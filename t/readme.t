@@ -196,7 +196,7 @@ $example =~ s/^.*# example$//mg;
 $example =~ s/^(\s*)#(?! \S)/$1/mg;
 accepted('nginx.conf.example, all of it', $example);
 
-my $examples = qr/^chat(?:_health|_redis_password|_redis_sentinel_password
+my $examples = qr/^chat(?:_health|_purge|_redis_password|_redis_sentinel_password
     |_broker|_cache_scope|_redis_ssl_(?:trusted_certificate|certificate|certificate_key|name))?$/x;
 
 foreach (grep { $_ !~ $examples } sort keys %flags)

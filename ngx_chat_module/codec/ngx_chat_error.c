@@ -130,6 +130,11 @@ static ngx_chat_error_t  ngx_chat_errors[] = {
     [NGX_CHAT_E_MISS_LIMIT] = {
         429, ngx_string("miss_limit"),
         ngx_string("Too many new questions. Please try again later.")
+    },
+
+    [NGX_CHAT_E_NOT_FOUND] = {
+        404, ngx_string("not_found"),
+        ngx_string("No answer is cached.")
     }
 };
 

@@ -41,6 +41,7 @@ typedef enum {
     NGX_CHAT_E_BAD_REQUEST,
     NGX_CHAT_E_INVALID_FIELD,
     NGX_CHAT_E_MISS_LIMIT,
+    NGX_CHAT_E_NOT_FOUND,             /* nothing to purge */
 
     NGX_CHAT_E_MAX
 } ngx_chat_error_e;

@@ -1,7 +1,8 @@
 
 /*
- * The body of POST /chat: {"question": "...", "use_cache": true}.  Other
- * members are ignored, whatever they hold.
+ * The body of POST /chat, {"question": "...", "use_cache": true}, and that of
+ * a purge, {"question": "..."} or {"key": "..."}.  Other members are ignored,
+ * whatever they hold.
  */
 
 
@@ -15,6 +16,7 @@
 typedef struct {
     ngx_str_t        question;     /* decoded, as sent, untrimmed */
     ngx_uint_t       use_cache;
+    ngx_str_t        key;          /* of a purge: h; empty: a question */
 
     /* why not, for the client; static text */
     ngx_str_t        error;
@@ -31,6 +33,13 @@ typedef struct {
  * what is wrong with a field, wherever it stands.
  */
 ngx_int_t ngx_chat_request_parse(ngx_chat_request_t *rq, ngx_str_t *body,
+    size_t max_question, ngx_pool_t *pool);
+
+/*
+ * The same of a purge, which has a question or a key: h, or the name of a
+ * generation, <id>.<h>.
+ */
+ngx_int_t ngx_chat_request_parse_purge(ngx_chat_request_t *rq, ngx_str_t *body,
     size_t max_question, ngx_pool_t *pool);
 
 

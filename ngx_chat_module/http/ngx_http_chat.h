@@ -21,6 +21,7 @@
 #include "../codec/ngx_chat_error.h"
 #include "../hub/ngx_chat_hub.h"
 #include "../hub/ngx_chat_ask.h"
+#include "../hub/ngx_chat_purge.h"
 
 
 #define NGX_HTTP_CHAT_HEALTH       1
@@ -38,6 +39,7 @@ typedef struct ngx_http_chat_provider_upstream_s
 typedef struct {
     ngx_http_handler_pt      handler;        /* of locations with "chat" */
     ngx_http_handler_pt      health_handler;
+    ngx_http_handler_pt      purge_handler;
 
     ngx_array_t              providers;      /* of ngx_chat_provider_t * */
     ngx_array_t              upstreams;      /* of pointers: see typedef */
@@ -82,6 +84,7 @@ typedef struct {
     u_char                   fp[NGX_CHAT_FP_LEN];
 
     ngx_uint_t               health;
+    ngx_uint_t               purge;
     ngx_flag_t               cache;
     ngx_msec_t               cache_ttl;
     ngx_http_complex_value_t  *cache_key;    /* NULL: the question alone */
@@ -127,6 +130,7 @@ typedef struct {
 
     ngx_chat_question_t     *asked;          /* question for the hub */
     ngx_chat_ask_t          *ask;            /* until the result */
+    ngx_chat_purge_t        *purge;          /* likewise */
     ngx_chat_sub_t          *sub;            /* until the request ends */
     ngx_event_t              heartbeat;
     ngx_msec_t               sent;           /* when something was, last */

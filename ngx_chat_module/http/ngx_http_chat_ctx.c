@@ -85,6 +85,29 @@ ngx_http_chat_ctx_set_error(ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e)
 }
 
 
+ngx_int_t
+ngx_http_chat_ctx_watch(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    /* an end of file that came with the body would not be reported again */
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx)
 {
@@ -101,6 +124,11 @@ ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx)
     if (ctx->ask) {
         ngx_chat_hub_forget(ctx->ask);
         ctx->ask = NULL;
+    }
+
+    if (ctx->purge) {
+        ngx_chat_hub_forget_purge(ctx->purge);
+        ctx->purge = NULL;
     }
 
     if (ctx->heartbeat.timer_set) {

@@ -32,6 +32,11 @@ ngx_http_chat_ctx_t *ngx_http_chat_ctx_find(ngx_http_request_t *r);
 ngx_int_t ngx_http_chat_ctx_set_error(ngx_http_chat_ctx_t *ctx,
     ngx_chat_error_e e);
 
+/*
+ * From now on the request ends when its client leaves.  NGX_OK, NGX_ERROR.
+ */
+ngx_int_t ngx_http_chat_ctx_watch(ngx_http_request_t *r);
+
 /* stops, and finalizes the request, which may be gone afterwards */
 void ngx_http_chat_ctx_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_int_t rc);

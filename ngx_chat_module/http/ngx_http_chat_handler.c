@@ -5,11 +5,11 @@
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_header.h"
 #include "provider/ngx_http_chat_direct.h"
+#include "ngx_http_chat_key.h"
 #include "provider/ngx_http_chat_lead.h"
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_variables.h"
-#include "../codec/ngx_chat_key.h"
 #include "../provider/ngx_chat_provider_json.h"
 #include "../codec/ngx_chat_request.h"
 
@@ -21,8 +21,6 @@ static ngx_int_t ngx_http_chat_handler_parse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_str_t *body, ngx_uint_t *use_cache);
 static ngx_int_t ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
-static ngx_int_t ngx_http_chat_handler_set_key(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_uint_t *private);
 static ngx_int_t ngx_http_chat_handler_may_bypass(ngx_http_request_t *r,
     ngx_uint_t *may);
 static void ngx_http_chat_handler_get_request_id(ngx_http_request_t *r,
@@ -198,7 +196,7 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    if (ngx_http_chat_handler_set_key(r, ctx, &private) != NGX_OK) {
+    if (ngx_http_chat_key_set(r, ctx, &private) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -249,57 +247,6 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_chat_handler_set_key(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_uint_t *private)
-{
-    ngx_int_t                  rc;
-    ngx_str_t                  key, scope;
-    ngx_http_chat_loc_conf_t  *chlcf;
-
-    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
-
-    *private = 0;
-
-    key = ctx->question;
-
-    if (chlcf->cache_key
-        && ngx_http_complex_value(r, chlcf->cache_key, &key) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (key.len == 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "\"chat_cache_key\" is empty, the request fails");
-        return NGX_ERROR;
-    }
-
-    if (chlcf->cache_scope) {
-
-        if (ngx_http_complex_value(r, chlcf->cache_scope, &scope) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        /* a tenant without a name shares nothing */
-
-        *private = (scope.len == 0);
-
-        rc = ngx_chat_key_hash_scoped(ctx->h, &scope, &key);
-
-    } else if (chlcf->cache_key) {
-        rc = ngx_chat_key_hash_custom(ctx->h, &key);
-
-    } else {
-        rc = ngx_chat_key_hash_question(ctx->h, &key);
-    }
-
-    ctx->hashed = (rc == NGX_OK);
-
-    return rc;
 }
 
 
@@ -367,12 +314,7 @@ ngx_http_chat_handler_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* an end of file that came with the body would not be reported again */
-
-    if (c->read->ready) {
-        ngx_post_event(c->read, &ngx_posted_events);
-
-    } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+    if (ngx_http_chat_ctx_watch(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -384,9 +326,6 @@ ngx_http_chat_handler_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
                    (ngx_uint_t) ctx->asked->mode);
 
     c->log->action = "waiting for an answer";
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
 
     if (ngx_http_chat_is_direct(r)) {
         ngx_http_chat_output_init(r, ctx);
@@ -509,9 +448,7 @@ static ngx_int_t
 ngx_http_chat_handler_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_error_e e, ngx_msec_t wait)
 {
-    u_char      *p;
     ngx_int_t    status;
-    ngx_str_t    after;
     ngx_uint_t   level;
     ngx_msec_t   seconds;
 
@@ -530,9 +467,7 @@ ngx_http_chat_handler_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     case NGX_CHAT_E_QUEUE_FULL:
     case NGX_CHAT_E_REDIS_DOWN:
 
-        /* clients that were refused together should not come back together */
-
-        seconds = 1 + ngx_random() % 5;
+        seconds = 0;
         break;
 
     case NGX_CHAT_E_MISS_LIMIT:
@@ -543,19 +478,11 @@ ngx_http_chat_handler_refuse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return status;
     }
 
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    after.data = p;
-    after.len = ngx_sprintf(p, "%M", seconds) - p;
-
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "chat request is refused, status %i, retry after %V s",
-                   status, &after);
+                   "chat request is refused, status %i, retry after %M s",
+                   status, seconds);
 
-    if (ngx_http_chat_header_add(r, "Retry-After", &after) != NGX_OK) {
+    if (ngx_http_chat_header_add_retry(r, seconds) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -159,6 +159,28 @@ ngx_http_chat_header_add_cache_control(ngx_http_request_t *r, ngx_str_t *value)
 }
 
 
+ngx_int_t
+ngx_http_chat_header_add_retry(ngx_http_request_t *r, ngx_msec_t seconds)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    if (seconds == 0) {
+        seconds = 1 + ngx_random() % 5;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "%M", seconds) - p;
+
+    return ngx_http_chat_header_add(r, "Retry-After", &value);
+}
+
+
 static ngx_int_t
 ngx_http_chat_header_add_generation(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx)

@@ -31,6 +31,13 @@ ngx_int_t ngx_http_chat_header_add_cache_control(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_chat_header_allow(ngx_http_request_t *r, ngx_str_t *allow);
 
+/*
+ * Retry-After; 0: some seconds, as clients that were refused together should
+ * not come back together.  NGX_OK, NGX_ERROR.
+ */
+ngx_int_t ngx_http_chat_header_add_retry(ngx_http_request_t *r,
+    ngx_msec_t seconds);
+
 /* name and value must last; NGX_OK, NGX_ERROR */
 ngx_int_t ngx_http_chat_header_add(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);

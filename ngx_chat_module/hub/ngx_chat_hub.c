@@ -5,6 +5,7 @@
 #include "ngx_chat_follow.h"
 #include "ngx_chat_hit.h"
 #include "ngx_chat_lead_private.h"
+#include "ngx_chat_purge.h"
 #include "ngx_chat_rollback.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
@@ -51,6 +52,7 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
     ngx_queue_init(&hub->rollbacks);
+    ngx_queue_init(&hub->purges);
 
     if (hcf->redis
         && ngx_chat_store_init(&hub->store, hcf->redis, hcf->broker, 1, log)
@@ -85,6 +87,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
 
     ngx_chat_hub_close_asks(hub);
     ngx_chat_rollback_close(hub);
+    ngx_chat_hub_close_purges(hub);
 
     if (hub->leads) {
         ngx_chat_leads_close(hub);

@@ -49,6 +49,7 @@ struct ngx_chat_hub_s {
     ngx_chat_ask_t        *reporting;    /* ask whose handler runs */
     ngx_queue_t            rollbacks;
     ngx_uint_t             nrollbacks;
+    ngx_queue_t            purges;
     ngx_chat_leads_t      *leads;      /* NULL: nothing is led */
     ngx_rbtree_t           openings;   /* generations being opened, by key */
     ngx_rbtree_node_t      openings_sentinel;

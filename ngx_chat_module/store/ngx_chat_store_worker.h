@@ -136,6 +136,18 @@ ngx_chat_call_t *ngx_chat_store_erase(ngx_chat_store_t *st,
 
 
 /*
+ * Deletes what is cached at h, whoever's and whatever it is.
+ *
+ * NGX_OK        deleted, now or when this was sent before
+ * NGX_DECLINED  there was nothing
+ */
+typedef void (*ngx_chat_purge_pt)(void *data, ngx_int_t rc);
+
+ngx_chat_call_t *ngx_chat_store_purge(ngx_chat_store_t *st, u_char *h,
+    ngx_chat_purge_pt handler, void *data);
+
+
+/*
  * Asks for what a question asks for, leaving nothing behind, so that
  * ngx_chat_store_get_refusal() tells how it is now: after a refusal at most
  * once a second, else where nothing was asked for 5 s.  Returns at once.

@@ -1,7 +1,7 @@
 
 /*
  * The body of POST /chat: a question that is accepted keeps the rules, and
- * written anew it is the same.
+ * written anew it is the same.  The same bytes are read as those of a purge.
  */
 
 
@@ -13,6 +13,7 @@
 #define FUZZ_MAX_QUESTION  24
 
 
+static void fuzz_purge(ngx_str_t *body, ngx_pool_t *pool);
 static void fuzz_again(ngx_chat_request_t *rq, ngx_pool_t *pool);
 
 
@@ -46,9 +47,45 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
         fuzz_must(rc == NGX_ABORT && rq.error.len, "not JSON, with a text");
     }
 
+    fuzz_purge(&body, pool);
+
     ngx_destroy_pool(pool);
 
     return 0;
+}
+
+
+static void
+fuzz_purge(ngx_str_t *body, ngx_pool_t *pool)
+{
+    size_t               i;
+    ngx_int_t            rc;
+    ngx_chat_request_t   rq;
+
+    rc = ngx_chat_request_parse_purge(&rq, body, FUZZ_MAX_QUESTION, pool);
+
+    if (rc == NGX_ABORT || rc == NGX_DECLINED) {
+        fuzz_must(rq.error.len, "a purge that is refused, with a text");
+        return;
+    }
+
+    fuzz_must(rc == NGX_OK && rq.error.len == 0, "a purge");
+
+    if (rq.key.len == 0) {
+        fuzz_text(&rq.question);
+        fuzz_must(rq.question.len && rq.question.len <= FUZZ_MAX_QUESTION,
+                  "a purge by its question");
+        return;
+    }
+
+    fuzz_must(rq.question.len == 0 && rq.key.len == NGX_CHAT_HASH_LEN,
+              "a purge by its key");
+
+    for (i = 0; i < rq.key.len; i++) {
+        fuzz_must(rq.key.data[i]
+                  && strchr("0123456789abcdef", rq.key.data[i]),
+                  "a key of digits");
+    }
 }
 
 

@@ -129,6 +129,12 @@ fake_execute(void)
     case FAKE_CHECK:
         fake_check(call);
         break;
+
+    case FAKE_PURGE:
+        call->rc = fake_s[fake_key(&call->gen)].present ? NGX_OK
+                                                        : NGX_DECLINED;
+        fake_s[fake_key(&call->gen)].present = 0;
+        break;
     }
 
     return 1;

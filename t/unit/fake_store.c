@@ -269,6 +269,19 @@ ngx_chat_store_erase(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 }
 
 
+ngx_chat_call_t *
+ngx_chat_store_purge(ngx_chat_store_t *st, u_char *h,
+    ngx_chat_purge_pt handler, void *data)
+{
+    ngx_chat_gen_t  gen;
+
+    memset(&gen, '0', sizeof(ngx_chat_gen_t));
+    memcpy(gen.h, h, NGX_CHAT_HASH_LEN);
+
+    return fake_call(FAKE_PURGE, &gen, (void (*)(void)) handler, data);
+}
+
+
 ngx_chat_pubsub_sub_t *
 ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     const ngx_chat_pubsub_ops_t *ops, void *data)
@@ -388,6 +401,10 @@ fake_answer(ngx_int_t rc)
 
         case FAKE_CHECK:
             ((ngx_chat_check_pt) call->handler)(call->data, rc, call->n);
+            break;
+
+        case FAKE_PURGE:
+            ((ngx_chat_purge_pt) call->handler)(call->data, rc);
             break;
         }
     }

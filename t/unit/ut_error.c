@@ -11,7 +11,7 @@ static const char  *ut_codes[] = {
     "provider_timeout", "provider_broken", "answer_too_long", "redis_down",
     "no_key", "interrupted", "cancelled", "stopped", "internal",
     "method_not_allowed", "unsupported_media_type", "body_too_large",
-    "bad_request", "invalid_field", "miss_limit"
+    "bad_request", "invalid_field", "miss_limit", "not_found"
 };
 
 

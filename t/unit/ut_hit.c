@@ -1,12 +1,13 @@
 
 /*
  * Readers of cached answers: they share a hit test while it is under way, and
- * the answer and its rendering as long as one of them reads.
+ * the answer and its rendering as long as one of them reads.  A purge.
  */
 
 
 #include "fake_store.h"
 #include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+#include "../../ngx_chat_module/hub/ngx_chat_purge.h"
 
 
 #define UT_CLIENTS  5
@@ -47,6 +48,10 @@ static void ut_closing(void);
 static void ut_again(void);
 static ngx_uint_t ut_failing(ngx_uint_t n);
 static void ut_memory(void);
+static void ut_purged(void *data, ngx_int_t rc);
+static ngx_int_t ut_purge_now(void);
+static void ut_purge(void);
+static void ut_purge_forgotten(void);
 
 
 static const ngx_chat_dialect_t  ut_dialect = {
@@ -547,6 +552,106 @@ ut_memory(void)
 }
 
 
+static void
+ut_purged(void *data, ngx_int_t rc)
+{
+    *(ngx_int_t *) data = rc;
+}
+
+
+/* NGX_BUSY: the handler did not fire; NGX_DONE: Redis could not be asked */
+
+static ngx_int_t
+ut_purge_now(void)
+{
+    u_char     h[NGX_CHAT_HASH_LEN];
+    ngx_int_t  rc;
+
+    memset(h, 'a', NGX_CHAT_HASH_LEN);
+
+    rc = NGX_BUSY;
+
+    if (ngx_chat_hub_purge(ut_hub, h, ut_purged, &rc) == NULL) {
+        return NGX_DONE;
+    }
+
+    ut_ok(rc == NGX_BUSY, "a purge does not call back from inside");
+    ut_redis();
+
+    return rc;
+}
+
+
+static void
+ut_purge(void)
+{
+    ngx_int_t  rc;
+
+    ut_begin();
+    ut_ok(ut_purge_now() == NGX_DECLINED, "there is nothing to purge");
+
+    ut_answer('a');
+    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(ut_purge_now() == NGX_OK, "what is cached is purged");
+    ut_ok(ut_purge_now() == NGX_DECLINED, "once");
+    ut_ok(ut_hits(0, 1), "whoever reads it reads on");
+
+    ut_ask(&ut_client[1], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    ut_ok(ut_client[1].result.kind == NGX_CHAT_RESULT_MISS,
+          "nobody else gets it, as long as it is read");
+
+    fake.redis_down = 1;
+    ut_ok(ut_purge_now() == NGX_DONE, "without Redis nothing is purged");
+    fake.redis_down = 0;
+
+    ut_fail_alloc = 1;
+    rc = ut_purge_now();
+    ut_fail_alloc = 0;
+    ut_ok(rc == NGX_DONE, "nor without memory");
+
+    ut_end("nothing is left of purges");
+}
+
+
+static void
+ut_purge_forgotten(void)
+{
+    u_char             h[NGX_CHAT_HASH_LEN];
+    ngx_int_t          rc, lost;
+    ngx_chat_purge_t  *forgotten, *closed;
+
+    memset(h, 'a', NGX_CHAT_HASH_LEN);
+
+    ut_begin();
+
+    rc = NGX_BUSY;
+    lost = NGX_BUSY;
+
+    forgotten = ngx_chat_hub_purge(ut_hub, h, ut_purged, &rc);
+    (void) ngx_chat_hub_purge(ut_hub, h, ut_purged, &lost);
+
+    ngx_chat_hub_forget_purge(forgotten);
+    fake_cut_commands();
+
+    ut_ok(lost == NGX_ERROR, "a purge is told that Redis is lost");
+
+    closed = ngx_chat_hub_purge(ut_hub, h, ut_purged, &rc);
+
+    ngx_chat_hub_close(ut_hub);
+    ut_redis();
+
+    ut_ok(rc == NGX_BUSY && !fake.bad,
+          "a purge is silent when it is forgotten, and when the hub closes");
+
+    ngx_chat_hub_forget_purge(closed);
+    fake_free();
+}
+
+
 int
 main(void)
 {
@@ -558,6 +663,8 @@ main(void)
     ut_closing();
     ut_again();
     ut_memory();
+    ut_purge();
+    ut_purge_forgotten();
 
     return ut_done();
 }

@@ -103,6 +103,42 @@ static ut_case_t  ut_declined[] = {
 };
 
 
+#define UT_H   "0123456789abcdef0123456789abcdef" \
+               "0123456789abcdef0123456789abcdef"
+#define UT_ID  "fedcba9876543210fedcba9876543210"
+
+static ut_case_t  ut_purge_declined[] = {
+    { "{}", "purge: neither", "\"key\"" },
+    { "[\"key\"]", "purge: an array", "object" },
+    { "{\"use_cache\": 1}", "purge: use_cache alone", "\"key\"" },
+    { "{\"question\": \"\"}", "purge: an empty question", "empty" },
+    { "{\"question\": 1}", "purge: a number for a question", "string" },
+    { "{\"key\": 1}", "purge: a number for a key", "64" },
+    { "{\"key\": [\"" UT_H "\"]}", "purge: an array for a key", "64" },
+    { "{\"key\": \"\"}", "purge: an empty key", "64" },
+    { "{\"key\": \"" UT_ID "\"}", "purge: an id alone", "64" },
+    { "{\"key\": \"" UT_H "0\"}", "purge: a key too long", "64" },
+    { "{\"key\": \"A" UT_ID "123456789abcdef0123456789abcdef\"}",
+      "purge: a capital digit", "64" },
+    { "{\"key\": \"" UT_ID "-" UT_H "\"}", "purge: no point", "64" },
+    { "{\"key\": \"x" UT_ID "." UT_H "\"}", "purge: an id too long", "64" },
+    { "{\"key\": \"" UT_H "\", \"question\": \"a\"}", "purge: both",
+      "exclude" },
+    { "{\"key\": 1, \"question\": 1}", "purge: both, and wrong",
+      "exclude" },
+    { NULL, NULL, NULL }
+};
+
+
+static ut_case_t  ut_purge_abort[] = {
+    { "{\"key\": \"" UT_H "\"", "purge: cut off", "JSON" },
+    { "{\"key\": \"a\", \"key\": \"a\"}", "purge: a key twice", "key" },
+    { "{\"question\": \"a\", \"question\": \"a\"}",
+      "purge: a question twice", "question" },
+    { NULL, NULL, NULL }
+};
+
+
 /* a negative use_cache: the result alone */
 
 static ngx_int_t
@@ -155,6 +191,90 @@ ut_refused(ngx_int_t rc, ut_case_t *c)
 {
     return ut_parse(c->body, strlen(c->body), NULL, 0) == rc
            && strstr((char *) ut_error, c->word) != NULL;
+}
+
+
+static ngx_int_t
+ut_parse_purge(const char *body, const char *question, const char *key)
+{
+    ngx_int_t            rc;
+    ngx_str_t            s;
+    ngx_pool_t          *pool;
+    ngx_chat_request_t   rq;
+
+    s = ut_str(body);
+    pool = ut_pool();
+
+    rc = ngx_chat_request_parse_purge(&rq, &s, UT_MAX, pool);
+
+    ut_free(&s);
+
+    if (rc == NGX_OK
+        && (!ut_is(&rq.question, question) || !ut_is(&rq.key, key)
+            || rq.error.len))
+    {
+        rc = NGX_BUSY;
+    }
+
+    ngx_memzero(ut_error, sizeof(ut_error));
+
+    if (rq.error.len) {
+        memcpy(ut_error, rq.error.data,
+               ngx_min(rq.error.len, sizeof(ut_error) - 1));
+    }
+
+    ngx_destroy_pool(pool);
+
+    return rc;
+}
+
+
+static void
+ut_purges(void)
+{
+    ngx_int_t            rc;
+    ngx_str_t            body;
+    ut_case_t           *c;
+    ngx_pool_t          *pool;
+    ngx_chat_request_t   rq;
+
+    ut_ok(ut_parse_purge("{\"question\": \" a\"}", " a", "") == NGX_OK,
+          "purge: a question");
+    ut_ok(ut_parse_purge("{\"x\": {\"key\": 1}, \"key\": \"" UT_H "\"}", "",
+                         UT_H)
+          == NGX_OK,
+          "purge: a key");
+    ut_ok(ut_parse_purge("{\"key\": \"" UT_ID "." UT_H "\"}", "", UT_H)
+          == NGX_OK,
+          "purge: the name of a generation");
+    ut_ok(ut_parse_purge("{\"question\": \"a\", \"use_cache\": 1}", "a", "")
+          == NGX_OK,
+          "purge: use_cache means nothing");
+    ut_ok(ut_good("{\"question\": \"a\", \"key\": 1, \"key\": 2}", "a", 1),
+          "a key means nothing elsewhere");
+
+    for (c = ut_purge_declined; c->body; c++) {
+        rc = ut_parse_purge(c->body, "", "");
+        ut_ok(rc == NGX_DECLINED && strstr((char *) ut_error, c->word),
+              c->name);
+    }
+
+    for (c = ut_purge_abort; c->body; c++) {
+        rc = ut_parse_purge(c->body, "", "");
+        ut_ok(rc == NGX_ABORT && strstr((char *) ut_error, c->word), c->name);
+    }
+
+    body = ut_str("{\"key\": \"" UT_H "\"}");
+    pool = ut_pool();
+
+    ut_fail_alloc = 1;
+    rc = ngx_chat_request_parse_purge(&rq, &body, UT_MAX, pool);
+    ut_fail_alloc = 0;
+
+    ut_ok(rc == NGX_ERROR, "purge: no memory");
+
+    ngx_destroy_pool(pool);
+    ut_free(&body);
 }
 
 
@@ -268,6 +388,7 @@ main(void)
           "a raw zero byte inside");
 
     ut_levels();
+    ut_purges();
 
     ok = 1;
 
