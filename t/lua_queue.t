@@ -13,15 +13,30 @@ use Test::More;
 use Chat::Scripts;
 
 
+
+
+sub waiting {
+    return (call('waiting', $tasks) =~ /^(\d+) \d+$/)[0];
+}
+
+
+# s for which the first that waits has waited
+
+sub age {
+    return (call('waiting', $tasks) =~ / (\d+)$/)[0] / 1000;
+}
+
+
 $redis->cmd('FLUSHALL');
 
-is(call('waiting', $tasks), '0', 'waiting: no stream');
+is(waiting(), '0', 'waiting: no stream');
+is(age(), 0, 'waiting: no stream, nothing is old');
 is(call('push', $tasks, 0, 'h', 'x'), 'FULL', 'push: nothing allowed');
 is($redis->cmd('EXISTS', $tasks), 0, 'push: nothing made');
 is(call('push', $tasks, 2, 'h', 'x', 'k', "a\0b"), 'OK', 'push: a first');
 like(entries($tasks), qr/^\d+-\d+ h x k a\0b$/, 'push: its entry');
 is(call('push', $tasks, 2, 'h', 'y'), 'OK', 'push: a second');
-is(call('waiting', $tasks), '2', 'waiting: two, without a group');
+is(waiting(), '2', 'waiting: two, without a group');
 unchanged(sub { is(call('push', $tasks, 2, 'h', 'z'), 'FULL',
                    'push: a full queue') },
           'push: a full queue');
@@ -29,11 +44,11 @@ is(call('idle', $tasks, '', 0, 10), '', 'idle: no group');
 is(call('sweep', $tasks, 0), '0', 'sweep: no group');
 
 $redis->cmd('XGROUP', 'CREATE', $tasks, 'fill', '0');
-is(call('waiting', $tasks), '2', 'waiting: two, with a group');
+is(waiting(), '2', 'waiting: two, with a group');
 
 my $one = taken('me');
 
-is(call('waiting', $tasks), '1', 'waiting: one is taken');
+is(waiting(), '1', 'waiting: one is taken');
 is(call('push', $tasks, 2, 'h', 'z'), 'OK', 'push: room again');
 is(call('push', $tasks, 2, 'h', 'z'), 'FULL', 'push: full again');
 unchanged(sub { like(call('push', $tasks, 9, 'h'), qr/^ERR/,
@@ -72,7 +87,7 @@ unchanged(sub { is(call('give_back', [ $tasks, $tasks ], $two), 'GONE',
                    'give_back: once more') }, 'give_back: once more');
 unchanged(sub { like(call('give_back', [ $tasks, $tasks ], 'x'), qr/^ERR/,
                      'give_back: bad id') }, 'give_back: bad id');
-is(call('waiting', $tasks), '2', 'give_back: it waits');
+is(waiting(), '2', 'give_back: it waits');
 
 $one = taken('me');
 $two = taken('me');
@@ -89,7 +104,28 @@ is(call('sweep', $tasks, 0), '0', 'sweep: once more');
 
 call('done', $tasks, $two);
 is($redis->cmd('XLEN', $tasks), 0, 'the queue: it is empty');
-is(call('waiting', $tasks), '0', 'waiting: an empty stream');
+is(waiting(), '0', 'waiting: an empty stream');
+
+$redis->cmd('FLUSHALL');
+
+my $now = 1000 * $redis->cmd('TIME')->[0];
+
+$redis->cmd('XADD', $tasks, $now - $_ . '-0', 'h', 'x')
+    foreach 90000, 60000, 30000;
+
+is(int(age() / 20), 4, 'waiting: the age of the first');
+$redis->cmd('XGROUP', 'CREATE', $tasks, 'fill', '0');
+is(int(age() / 20), 4, 'waiting: with a group');
+
+my @old = map { taken('me') } 1 .. 2;
+
+is(int(age() / 20), 1, 'waiting: two are taken, the age of the third');
+call('done', $tasks, $old[0]);
+is(int(age() / 20), 1, 'waiting: one is done');
+call('done', $tasks, $old[1]);
+is(int(age() / 20), 1, 'waiting: nothing is pending any more');
+taken('me');
+is(age(), 0, 'waiting: all are taken');
 
 $redis->cmd('FLUSHALL');
 is(call('sweep', $tasks, 0), '0', 'sweep: no stream');
@@ -154,7 +190,7 @@ like(entries($led), qr/^\S+ h alien \Q$again\E h y$/,
      'give_back: a led one, taken out');
 is($redis->cmd('XPENDING', $led, 'fill')->[0], 1,
    'give_back: a led one, acknowledged');
-is(call('waiting', $tasks), '1', 'give_back: a led one, it waits');
+is(waiting(), '1', 'give_back: a led one, it waits');
 unchanged(sub { is(call('give_back', [ $led, $tasks ], $entry), 'GONE',
                    'give_back: a led one, once more') },
           'give_back: a led one, once more');
@@ -304,7 +340,7 @@ $two = taken('me');
 full(1);
 unchanged(sub {
     like(call('push', $tasks, 9, 'h', 'x'), qr/^OOM/, 'push: out of memory');
-    is(call('waiting', $tasks), '1', 'waiting: out of memory');
+    is(waiting(), '1', 'waiting: out of memory');
     like(call('idle', $tasks, '', 0, 9), qr/^$one h 1 /,
          'idle: out of memory');
     is(call('sweep', $tasks, 0), '0', 'sweep: out of memory');

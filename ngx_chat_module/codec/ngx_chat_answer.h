@@ -20,6 +20,7 @@ typedef struct {
     ngx_str_t        gen;          /* id of its generation */
     ngx_str_t        provider;
     ngx_str_t        model;
+    ngx_str_t        usage;        /* the provider's object, or empty */
     int64_t          ttl;          /* ms left, negative: none known */
 } ngx_chat_answer_t;
 

@@ -180,6 +180,26 @@ ngx_chat_error_is_code(ngx_str_t *code)
 }
 
 
+ngx_chat_error_e
+ngx_chat_error_find(ngx_str_t *code)
+{
+    ngx_str_t   *known;
+    ngx_uint_t   e;
+
+    for (e = NGX_CHAT_E_NONE + 1; e < NGX_CHAT_E_MAX; e++) {
+        known = &ngx_chat_errors[e].code;
+
+        if (known->len == code->len
+            && ngx_memcmp(known->data, code->data, code->len) == 0)
+        {
+            return (ngx_chat_error_e) e;
+        }
+    }
+
+    return NGX_CHAT_E_NONE;
+}
+
+
 void
 ngx_chat_error_event(ngx_chat_event_t *ev, ngx_chat_error_e e)
 {

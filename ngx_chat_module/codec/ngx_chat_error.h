@@ -50,6 +50,9 @@ typedef enum {
 /* has the text the form of a code?  Other versions may know more codes */
 ngx_uint_t ngx_chat_error_is_code(ngx_str_t *code);
 
+/* the first one with this code; NGX_CHAT_E_NONE: there is none */
+ngx_chat_error_e ngx_chat_error_find(ngx_str_t *code);
+
 /* static strings; an error event: status, message as text, code */
 ngx_str_t *ngx_chat_error_code(ngx_chat_error_e e);
 ngx_str_t *ngx_chat_error_message(ngx_chat_error_e e);

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_consumer_maintenance.h"
+#include "../shm/ngx_chat_metrics.h"
 
 #include <ngx_event.h>
 
@@ -67,7 +68,7 @@ static void ngx_chat_consumer_maintenance_touch(
 static void ngx_chat_consumer_maintenance_touch_handler(void *data,
     ngx_int_t rc);
 static void ngx_chat_consumer_maintenance_length_handler(void *data,
-    ngx_int_t rc, ngx_uint_t waiting);
+    ngx_int_t rc, ngx_uint_t waiting, uint64_t age);
 static void ngx_chat_consumer_maintenance_sweep_handler(void *data,
     ngx_int_t rc);
 
@@ -356,7 +357,7 @@ ngx_chat_consumer_maintenance_touch_handler(void *data, ngx_int_t rc)
 
 static void
 ngx_chat_consumer_maintenance_length_handler(void *data, ngx_int_t rc,
-    ngx_uint_t waiting)
+    ngx_uint_t waiting, uint64_t age)
 {
     ngx_chat_consumer_maintenance_t *mt = data;
 
@@ -365,6 +366,10 @@ ngx_chat_consumer_maintenance_length_handler(void *data, ngx_int_t rc,
     /* a number that nobody can tell keeps no worker from leading */
 
     mt->queued = (rc == NGX_OK) ? waiting : 0;
+
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_QUEUED, mt->queued);
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_OLDEST,
+                         (rc == NGX_OK) ? age * 1000 : 0);
 }
 
 

@@ -534,19 +534,24 @@ static void
 ngx_chat_store_tasks_count_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply)
 {
-    uint64_t                   waiting;
+    uint64_t                   waiting, age;
     ngx_int_t                  rc;
     ngx_chat_tasks_count_pt    handler;
 
     waiting = 0;
+    age = 0;
     rc = ngx_chat_call_reply_check(call, reply);
 
     if (rc == NGX_OK) {
         rc = ngx_chat_call_reply_read_number(call, reply, 0, &waiting);
     }
 
+    if (rc == NGX_OK) {
+        rc = ngx_chat_call_reply_read_number(call, reply, 1, &age);
+    }
+
     handler = (ngx_chat_tasks_count_pt) call->handler;
-    handler(call->data, rc, (ngx_uint_t) waiting);
+    handler(call->data, rc, (ngx_uint_t) waiting, age);
 }
 
 

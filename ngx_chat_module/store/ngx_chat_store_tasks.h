@@ -141,9 +141,9 @@ ngx_chat_call_t *ngx_chat_store_tasks_find_idle(ngx_chat_store_t *st,
 ngx_chat_call_t *ngx_chat_store_tasks_sweep(ngx_chat_store_t *st,
     ngx_chat_queue_e queue, ngx_chat_tasks_result_pt handler, void *data);
 
-/* rc NGX_OK: tasks waiting, not delivered */
+/* rc NGX_OK: tasks waiting, not delivered; age: of the oldest, ms */
 typedef void (*ngx_chat_tasks_count_pt)(void *data, ngx_int_t rc,
-    ngx_uint_t waiting);
+    ngx_uint_t waiting, uint64_t age);
 
 ngx_chat_call_t *ngx_chat_store_tasks_count_waiting(ngx_chat_store_t *st,
     ngx_chat_tasks_count_pt handler, void *data);

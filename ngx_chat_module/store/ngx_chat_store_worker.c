@@ -164,6 +164,10 @@ ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields, u_char *fp,
         return NGX_DECLINED;
     }
 
+    if (ngx_chat_reply_field(fields, "usage", &a->usage) != NGX_OK) {
+        ngx_str_null(&a->usage);
+    }
+
     a->ttl = ttl;
 
     return ngx_chat_answer_check(a);
