@@ -15,6 +15,7 @@
 #include "http/ngx_http_chat_health.h"
 #include "http/ngx_http_chat_limit.h"
 #include "http/ngx_http_chat_purge.h"
+#include "http/ngx_http_chat_metrics.h"
 #include "http/conf/ngx_http_chat_provider_conf.h"
 #include "http/provider/ngx_http_chat_provider_upstream.h"
 #include "http/ngx_http_chat_variables.h"
@@ -76,6 +77,13 @@ static ngx_command_t  ngx_chat_commands[] = {
     { ngx_string("chat_purge"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_chat_purge_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("chat_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_chat_metrics_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -364,6 +372,7 @@ ngx_chat_create_main_conf(ngx_conf_t *cf)
         chmcf->handler = ngx_http_chat_handler;
         chmcf->health_handler = ngx_http_chat_health_handler;
         chmcf->purge_handler = ngx_http_chat_purge_handler;
+        chmcf->metrics_handler = ngx_http_chat_metrics_handler;
     }
 
     return chmcf;
@@ -408,6 +417,11 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (ngx_chat_metrics_zone_add(cf, &ngx_chat_module,
+                                  &chmcf->metrics) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_chat_error_filter_init(cf);
 }
 
@@ -415,11 +429,23 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_chat_init_module(ngx_cycle_t *cycle)
 {
-    ngx_http_chat_main_conf_t  *chmcf;
+    ngx_uint_t                   i;
+    ngx_chat_provider_t        **pv;
+    ngx_http_chat_main_conf_t   *chmcf;
 
     chmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_chat_module);
 
-    if (chmcf == NULL || chmcf->redis == NULL) {
+    if (chmcf == NULL || chmcf->metrics == NULL) {
+        return NGX_OK;
+    }
+
+    pv = chmcf->providers.elts;
+
+    for (i = 0; i < chmcf->providers.nelts; i++) {
+        ngx_chat_metrics_zone_add_name(chmcf->metrics, &pv[i]->name);
+    }
+
+    if (chmcf->redis == NULL) {
         return NGX_OK;
     }
 
@@ -459,6 +485,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     fcf->concurrency = chmcf->concurrency;
     fcf->generations = chmcf->processes * chmcf->concurrency;
     fcf->scoreboard = chmcf->scoreboard;
+    fcf->metrics = chmcf->metrics;
 
     /* before the hub: the first filler is forked from a clean process */
 

@@ -89,6 +89,34 @@ chat_health => is not allowed here
 
 
 
+=== metrics
+--- locations
+a        { chat_metrics; }
+--- accepted
+
+
+
+=== where "chat_metrics" cannot be
+--- where: http server
+--- refused
+chat_metrics => is not allowed here
+
+
+
+=== chat_metrics twice
+--- locations
+a        { chat_metrics; chat_metrics; }
+--- refused: "chat_metrics" directive is duplicate
+
+
+
+=== chat_metrics with a word
+--- locations
+a        { chat_metrics full; }
+--- refused: number of arguments in "chat_metrics"
+
+
+
 === unknown provider
 --- locations
 a        { chat nobody; }

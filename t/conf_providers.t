@@ -72,6 +72,9 @@ param response_format file:%%DIR%%/param.json;
 usage on;
 usage off;
 usage off; param stream_options "{}";
+cost 0.15 0.6;
+cost 0 100000;
+cost 0.000001 1;
 param a 1; param b 2;
 header X-Title chat;
 header X-Key file:%%DIR%%/password;
@@ -150,6 +153,14 @@ param stream false;               => "param stream" is set by the module
 param a 1; param a 2;             => "param a" is duplicate
 usage;                            => "usage" has an invalid number of arguments
 usage yes; => "usage" is "on" or "off", not "yes"
+cost 1;                           => "cost" has an invalid number of arguments
+cost 1 2 3;                       => "cost" has an invalid number of arguments
+cost a 1;                         => "cost" takes two numbers
+cost 1 -1;                        => "cost" takes two numbers
+cost 1 0.0000001;                 => "cost" takes two numbers
+cost 100000.1 1;                  => "cost" takes two numbers
+cost 1 99999999999999999999;      => "cost" takes two numbers
+cost "" 1;                        => "cost" takes two numbers
 header "X Y" z;                   => "header" has an invalid name "X Y"
 header "X:" z;                    => "header" has an invalid name
 header X "a<0a>b: c";             => "header" holds control
@@ -183,6 +194,7 @@ retries 1; retries 1;             => "retries" is duplicate
 total_timeout 1s; total_timeout 1s;
     => "total_timeout" is duplicate
 usage on; usage on;               => "usage" is duplicate
+cost 1 1; cost 1 1;               => "cost" is duplicate
 
 
 

@@ -70,6 +70,7 @@ EOT
             return 200 "fine";
         }
         location = /health { chat_health full; }
+        location = /metrics { chat_metrics; }
     }
 EOT
 );
@@ -102,6 +103,9 @@ foreach my $name (sort keys %unused) {
            "$name, master $master: no other process");
         is(zones($pids[-1]), $plain{$master}{zones},
            "$name, master $master: no zone");
+        is(get($nginx, '/metrics')->{body} =~ /^chat_\w+/mg, 1,
+           "$name, master $master: metrics of nothing but the build")
+            if $name =~ /health/;
         unlike($nginx->error_log, qr/chat filler|redis|OPENAI/i,
                "$name, master $master: nothing in the log");
         is($q->{headers}{'x-chat'}, '[]',
@@ -147,8 +151,8 @@ reload($nginx, 'brought by a reload: it succeeds', servers => undef);
 stream_ok(scalar ask($nginx, { question => 'Are you there?' }),
           'brought by a reload: an answer');
 is($nginx->filler_pids, 1, 'brought by a reload: a filler');
-is(zones(($nginx->worker_pids)[-1]), $plain{1}{zones} + 1,
-   'brought by a reload: a zone');
+is(zones(($nginx->worker_pids)[-1]), $plain{1}{zones} + 2,
+   'brought by a reload: zones of the scoreboard and the metrics');
 reload($nginx, 'taken away by a reload: it succeeds',
        servers => $unused{'loaded only'}{servers});
 ok(wait_for(sub { !$nginx->filler_pids }, 10, 'the end of the filler'),

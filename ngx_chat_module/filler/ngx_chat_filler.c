@@ -32,6 +32,9 @@ ngx_chat_filler_main(ngx_chat_filler_conf_t *fcf, ngx_cycle_t *cycle,
     ngx_chat_filler_process_init(fcf, cycle, control,
                                  ngx_chat_lane_rendezvous_get_fd(number));
 
+    ngx_chat_metrics_zone_take(fcf->metrics);
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_FILLERS, 1);
+
     fl = ngx_pcalloc(cycle->pool, sizeof(ngx_chat_filler_t));
     if (fl == NULL) {
         exit(2);
@@ -221,6 +224,8 @@ static void
 ngx_chat_filler_job_counted_handler(void *data)
 {
     ngx_chat_filler_t  *fl = data;
+
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_GENERATIONS, fl->jobs.running);
 
     if (fl->slot) {
         fl->slot->running = fl->jobs.running;

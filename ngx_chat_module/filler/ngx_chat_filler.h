@@ -12,6 +12,7 @@
 
 
 #include "../shm/ngx_chat_scoreboard.h"
+#include "../shm/ngx_chat_metrics_zone.h"
 #include "../provider/ngx_chat_provider.h"
 
 
@@ -22,14 +23,15 @@
 
 
 typedef struct {
-    ngx_chat_redis_conf_t *redis;
-    ngx_chat_redis_conf_t *broker;
-    ngx_array_t           *providers;    /* of ngx_chat_provider_t * */
-    ngx_resolver_t        *resolver;     /* of http{}, or NULL */
-    ngx_uint_t             processes;
-    ngx_uint_t             concurrency;  /* of each */
-    ngx_uint_t             generations;  /* at once, of the instance */
-    ngx_chat_scoreboard_t *scoreboard;
+    ngx_chat_redis_conf_t    *redis;
+    ngx_chat_redis_conf_t    *broker;
+    ngx_array_t              *providers;    /* of ngx_chat_provider_t * */
+    ngx_resolver_t           *resolver;     /* of http{}, or NULL */
+    ngx_uint_t                processes;
+    ngx_uint_t                concurrency;  /* of each */
+    ngx_uint_t                generations;  /* at once, of the instance */
+    ngx_chat_scoreboard_t    *scoreboard;
+    ngx_chat_metrics_zone_t  *metrics;
 } ngx_chat_filler_conf_t;
 
 

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_filler_lane.h"
+#include "../shm/ngx_chat_metrics.h"
 
 
 /* a generation of this lane, whose job has not told its last yet */
@@ -76,6 +77,8 @@ ngx_chat_filler_lane_create(ngx_chat_jobs_t *jobs, ngx_socket_t fd,
     }
 
     ngx_queue_insert_tail(lanes, &lane->queue);
+
+    ngx_chat_metrics_move(NGX_CHAT_GAUGE_LANES, 1);
 
     return lane;
 }
@@ -403,4 +406,6 @@ ngx_chat_filler_lane_ended_handler(void *data)
     ngx_queue_remove(&lane->queue);
 
     ngx_free(lane);
+
+    ngx_chat_metrics_move(NGX_CHAT_GAUGE_LANES, -1);
 }

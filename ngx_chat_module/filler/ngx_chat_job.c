@@ -254,6 +254,12 @@ ngx_chat_job_run(ngx_chat_job_t *job, ngx_chat_claimed_t *claimed)
         ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
                       "chat generation is taken over, try %ui",
                       claimed->tries);
+
+        /* an orphan was counted when it lost its worker */
+
+        if (job->led == NULL) {
+            ngx_chat_metrics_count(NGX_CHAT_COUNT_TAKEOVERS);
+        }
     }
 
     ngx_chat_job_set_state(job, NGX_CHAT_JOB_RUNNING);
@@ -292,6 +298,8 @@ ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
                                                 ngx_chat_job_left_handler,
                                                 job);
         }
+
+        ngx_chat_job_report_end(job, NGX_CHAT_GENERATION_HANDED_OVER);
 
         if (job->write) {
             return;
@@ -479,6 +487,8 @@ ngx_chat_job_free(ngx_chat_job_t *job)
     ngx_chat_job_renewal_stop(job);
 
     job->source->over(job, NGX_CHAT_JOB_NOT_WRITTEN);
+
+    ngx_chat_job_report_end(job, NGX_CHAT_GENERATION_FAILED);
 
     ngx_chat_call_cancel(job->write);
     ngx_chat_call_cancel(job->insure);

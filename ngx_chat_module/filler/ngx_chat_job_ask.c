@@ -116,6 +116,7 @@ ngx_chat_job_ask_run(ngx_chat_job_t *job, ngx_chat_claimed_t *claimed)
         return;
     }
 
+    ngx_chat_job_report_begin(job);
     ngx_chat_conversation_start(job->conversation);
 }
 
@@ -184,6 +185,7 @@ ngx_chat_job_ask_restart_handler(void *data)
 {
     ngx_chat_job_t *job = data;
 
+    ngx_chat_job_report_begin(job);
     ngx_chat_job_ask_start_over(job);
 
     if (job->restart) {

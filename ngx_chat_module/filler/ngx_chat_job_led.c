@@ -1,6 +1,7 @@
 
 #include "ngx_chat_job_led.h"
 #include "ngx_chat_job_led_private.h"
+#include "../shm/ngx_chat_metrics.h"
 
 
 /* beside the job itself: what ends an answer, and an entry */
@@ -501,14 +502,17 @@ ngx_chat_job_led_over(ngx_chat_job_t *job, ngx_chat_job_outcome_e outcome)
     switch (outcome) {
 
     case NGX_CHAT_JOB_WRITTEN:
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLS_WRITTEN);
         report(job->led->data, NGX_CHAT_LANE_DONE, 0, NULL);
         break;
 
     case NGX_CHAT_JOB_CANCELLED:
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLS_CANCELLED);
         report(job->led->data, NGX_CHAT_LANE_CANCELLED, 0, NULL);
         break;
 
     case NGX_CHAT_JOB_NOT_WRITTEN:
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLS_NOT_WRITTEN);
         report(job->led->data, NGX_CHAT_LANE_NOT_KEPT, 0, job->why);
         break;
     }

@@ -225,6 +225,8 @@ ngx_chat_job_orphan_log(ngx_chat_job_t *job, const char *what)
         return;
     }
 
+    ngx_chat_metrics_count(NGX_CHAT_COUNT_TAKEOVERS);
+
     ngx_log_error(NGX_LOG_NOTICE, &job->log, 0,
                   "chat generation has lost its worker and %s", what);
 }

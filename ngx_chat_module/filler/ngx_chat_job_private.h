@@ -19,6 +19,7 @@
 
 #include "ngx_chat_job_source.h"
 #include "../provider/ngx_chat_conversation.h"
+#include "../shm/ngx_chat_metrics.h"
 #include "../codec/ngx_chat_bytes.h"
 
 #include <ngx_event.h>
@@ -115,6 +116,7 @@ struct ngx_chat_job_s {
     unsigned                   entered:1;  /* task.entry is not in Redis yet */
     unsigned                   uninsured:1;  /* till the next renewal */
     unsigned                   stray:1;    /* the source is to settle it */
+    unsigned                   counted:1;  /* as begun, and not as ended yet */
 };
 
 
@@ -143,7 +145,6 @@ ngx_int_t ngx_chat_job_ask_prepare(ngx_chat_job_t *job);
 
 extern const ngx_chat_job_source_t  ngx_chat_job_ask_source;
 
-
 /*
  * ngx_chat_job_candidates.c: adds the task's providers that are known here to
  * the conversation; none is no error, but logged
@@ -154,10 +155,7 @@ void ngx_chat_job_candidates_add(ngx_chat_job_t *job);
 ngx_msec_t ngx_chat_job_candidates_get_budget(ngx_chat_job_t *job);
 
 
-/*
- * ngx_chat_job_renewal.c: the first renewal of the lease is due after its time,
- * and so on
- */
+/* ngx_chat_job_renewal.c: renewals of the lease begin, after its time */
 void ngx_chat_job_renewal_init(ngx_chat_job_t *job);
 void ngx_chat_job_renewal_start(ngx_chat_job_t *job);
 void ngx_chat_job_renewal_stop(ngx_chat_job_t *job);
@@ -187,6 +185,13 @@ ngx_chat_job_t *ngx_chat_jobs_find_heir(ngx_chat_job_t *job);
 /* is the job alone in this process, of those that ask? */
 ngx_uint_t ngx_chat_jobs_is_alone(ngx_chat_job_t *job);
 
+/*
+ * ngx_chat_job_report.c: counts generations that jobs ask for, and their ends,
+ * once; one that begins again was claimed again, or asks another provider
+ */
+void ngx_chat_job_report_begin(ngx_chat_job_t *job);
+void ngx_chat_job_report_end(ngx_chat_job_t *job,
+    ngx_chat_metrics_generation_e how);
 
 /* does whatever is next, unless a command is in flight; may end the job */
 void ngx_chat_job_write(ngx_chat_job_t *job);

@@ -225,6 +225,7 @@ ngx_chat_job_finish_handler(void *data, ngx_int_t rc)
     job->write = NULL;
 
     if (rc == NGX_OK) {
+        ngx_chat_job_report_end(job, NGX_CHAT_GENERATION_FINISHED);
         job->ops->done(job, NGX_CHAT_JOB_WRITTEN);
         return;
     }
@@ -300,6 +301,7 @@ ngx_chat_job_cancel_handler(void *data, ngx_int_t rc)
         ngx_log_error(NGX_LOG_INFO, &job->log, 0,
                       "chat generation is cancelled: nobody listens");
 
+        ngx_chat_job_report_end(job, NGX_CHAT_GENERATION_CANCELLED);
         job->ops->done(job, NGX_CHAT_JOB_CANCELLED);
         return;
     }

@@ -1,6 +1,7 @@
 
 #include "ngx_chat_supervisor.h"
 #include "../codec/ngx_chat_key.h"
+#include "../shm/ngx_chat_metrics.h"
 
 #include <ngx_event.h>
 #include <ngx_channel.h>
@@ -377,6 +378,8 @@ ngx_chat_supervisor_replace_child(ngx_chat_child_t *child)
     ngx_log_error(NGX_LOG_ERR, child->cycle->log, 0,
                   "chat filler %P has died, its successor takes over its tasks",
                   child->pid);
+
+    ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLER_RESTARTS);
 
     ngx_memcpy(child->predecessor_token, child->token, NGX_CHAT_TOKEN_LEN);
     child->predecessor.len = NGX_CHAT_TOKEN_LEN;

@@ -16,6 +16,7 @@
 
 #include "../ngx_chat.h"
 #include "../shm/ngx_chat_scoreboard.h"
+#include "../shm/ngx_chat_metrics_zone.h"
 #include "../provider/ngx_chat_provider.h"
 #include "../net/ngx_chat_tls.h"
 #include "../codec/ngx_chat_error.h"
@@ -40,6 +41,7 @@ typedef struct {
     ngx_http_handler_pt      handler;        /* of locations with "chat" */
     ngx_http_handler_pt      health_handler;
     ngx_http_handler_pt      purge_handler;
+    ngx_http_handler_pt      metrics_handler;
 
     ngx_array_t              providers;      /* of ngx_chat_provider_t * */
     ngx_array_t              upstreams;      /* of pointers: see typedef */
@@ -61,6 +63,7 @@ typedef struct {
     ngx_uint_t               redis_off;
     ngx_uint_t               direct;         /* somebody may ask directly */
     ngx_chat_scoreboard_t   *scoreboard;     /* NULL: no location says chat */
+    ngx_chat_metrics_zone_t *metrics;        /* likewise */
     ngx_chat_hub_conf_t      hub;
 
     ngx_array_t              variables;      /* of ngx_uint_t: our indexes */
@@ -85,6 +88,7 @@ typedef struct {
 
     ngx_uint_t               health;
     ngx_uint_t               purge;
+    ngx_uint_t               metrics;
     ngx_flag_t               cache;
     ngx_msec_t               cache_ttl;
     ngx_http_complex_value_t  *cache_key;    /* NULL: the question alone */
@@ -150,6 +154,7 @@ typedef struct {
     ngx_uint_t               chunks;
     off_t                    bytes;
 
+    unsigned                 counts:1;       /* at its end, for the metrics */
     unsigned                 read:1;         /* the body was read */
     unsigned                 hashed:1;
     unsigned                 has_result:1;

@@ -1,12 +1,16 @@
 
 #include "ngx_http_chat_ctx.h"
 #include "provider/ngx_http_chat_worker.h"
+#include "../provider/ngx_chat_peers.h"
+#include "../provider/ngx_chat_provider_bill.h"
 
 
 static void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_cleanup_handler(void *data);
 static void ngx_http_chat_ctx_pool_cleanup_handler(void *data);
 static ngx_uint_t ngx_http_chat_ctx_has_unsent(ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_ctx_count_saved(ngx_http_chat_ctx_t *ctx);
 
 
 ngx_http_chat_ctx_t *
@@ -158,6 +162,10 @@ ngx_http_chat_ctx_cleanup_handler(void *data)
     if (ctx->status.len == 0 || ngx_http_chat_ctx_has_unsent(ctx)) {
         ngx_str_set(&ctx->status, "gone");
     }
+
+    if (ctx->counts) {
+        ngx_http_chat_ctx_count(ctx);
+    }
 }
 
 
@@ -173,6 +181,8 @@ ngx_http_chat_ctx_pool_cleanup_handler(void *data)
     if (ctx->sub) {
         ngx_chat_hub_detach(ctx->sub);
         ctx->sub = NULL;
+
+        ngx_chat_metrics_move(NGX_CHAT_GAUGE_READERS, -1);
     }
 }
 
@@ -199,4 +209,77 @@ ngx_http_chat_ctx_has_unsent(ngx_http_chat_ctx_t *ctx)
     }
 
     return 0;
+}
+
+
+/* each request once: by its error, or by where its answer came from */
+
+static void
+ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx)
+{
+    ngx_chat_metrics_count_e  count;
+
+    if (ngx_strcmp(ctx->status.data, "error") == 0) {
+        ngx_chat_metrics_count_error(ngx_chat_error_find(&ctx->code));
+        return;
+    }
+
+    if (ngx_strcmp(ctx->status.data, "gone") == 0) {
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_GONE);
+    }
+
+    if (!ctx->has_result) {
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_NO_RESULT);
+        return;
+    }
+
+    switch (ctx->source) {
+
+    case NGX_HTTP_CHAT_HIT:
+        ngx_http_chat_ctx_count_saved(ctx);
+        count = NGX_CHAT_COUNT_HIT;
+        break;
+
+    case NGX_HTTP_CHAT_JOIN:
+        count = NGX_CHAT_COUNT_JOIN;
+        break;
+
+    case NGX_HTTP_CHAT_BYPASS:
+        count = NGX_CHAT_COUNT_BYPASS;
+        break;
+
+    case NGX_HTTP_CHAT_DIRECT:
+        count = NGX_CHAT_COUNT_DIRECT;
+        break;
+
+    case NGX_HTTP_CHAT_MISS:
+    case NGX_HTTP_CHAT_REFRESH:
+        count = NGX_CHAT_COUNT_MISS;
+        break;
+
+    default: /* NGX_HTTP_CHAT_NOTHING */
+        count = NGX_CHAT_COUNT_NO_RESULT;
+    }
+
+    ngx_chat_metrics_count(count);
+}
+
+
+/* the answer has cost so much once, and does not now */
+
+static void
+ngx_http_chat_ctx_count_saved(ngx_http_chat_ctx_t *ctx)
+{
+    ngx_chat_peer_t   *peer;
+    ngx_chat_usage_t  *usage;
+
+    if (ctx->sub == NULL) {
+        return;
+    }
+
+    usage = ngx_chat_hub_get_usage(ngx_chat_hub_get_channel(ctx->sub));
+    peer = ngx_chat_peers_find(ngx_http_chat_peers, &ctx->provider);
+
+    ngx_chat_provider_bill(&ctx->provider, peer ? peer->provider : NULL,
+                           usage, 1);
 }

@@ -232,6 +232,9 @@ ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
     if (event->chunks && !ctx->has_first_chunk) {
         ctx->first_chunk = ngx_current_msec - ctx->start;
         ctx->has_first_chunk = 1;
+
+        ngx_chat_metrics_observe(NGX_CHAT_TIME_FIRST_TOKEN,
+                                 (uint64_t) 1000 * ctx->first_chunk);
     }
 
     switch (event->status) {

@@ -61,6 +61,8 @@ ngx_http_chat_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ctx->counts = 1;
+
     if (r->method != NGX_HTTP_POST) {
         ngx_http_chat_ctx_set_error(ctx, NGX_CHAT_E_METHOD_NOT_ALLOWED);
 
@@ -410,6 +412,8 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
         break;
 
     case NGX_CHAT_RESULT_JOIN:
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_COLLAPSED);
+
         ctx->source = (ngx_chat_hub_get_kind(result->channel)
                        == NGX_CHAT_CHANNEL_DIRECT)
                       ? NGX_HTTP_CHAT_DIRECT : NGX_HTTP_CHAT_JOIN;

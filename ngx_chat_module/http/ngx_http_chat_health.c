@@ -3,7 +3,7 @@
 #include "provider/ngx_http_chat_worker.h"
 #include "ngx_http_chat_ctx.h"
 #include "provider/ngx_http_chat_direct.h"
-#include "ngx_http_chat_header.h"
+#include "ngx_http_chat_page.h"
 #include "../provider/ngx_chat_peers.h"
 #include "../codec/ngx_chat_json.h"
 
@@ -66,8 +66,6 @@ static void ngx_http_chat_health_add_own(ngx_str_t *name,
     ngx_http_chat_provider_sum_t *sum);
 static void ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
     ngx_chat_slot_provider_t *pv);
-static ngx_int_t ngx_http_chat_health_send(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_buf_t *b);
 
 
 static const char  *ngx_http_chat_health_states[] = {
@@ -77,8 +75,7 @@ static const char  *ngx_http_chat_health_states[] = {
     [NGX_CHAT_SLOT_DRAINING] = "draining"
 };
 
-static ngx_str_t  ngx_http_chat_health_allow = ngx_string("GET, HEAD");
-static ngx_str_t  ngx_http_chat_health_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_http_chat_health_type = ngx_string("application/json");
 
 
 ngx_int_t
@@ -92,11 +89,7 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
     ngx_http_chat_health_result_t   result;
     ngx_http_chat_main_conf_t      *chmcf;
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_chat_header_allow(r, &ngx_http_chat_health_allow);
-    }
-
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_chat_page_check(r);
 
     if (rc != NGX_OK) {
         return rc;
@@ -125,7 +118,8 @@ ngx_http_chat_health_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_chat_health_send(r, result.status, b);
+    return ngx_http_chat_page_send(r, result.status,
+                                   &ngx_http_chat_health_type, b);
 }
 
 
@@ -528,49 +522,4 @@ ngx_http_chat_health_add(ngx_http_chat_provider_sum_t *sum,
     } else if ((time_t) pv->down_until > ngx_time()) {
         sum->down++;
     }
-}
-
-
-static ngx_int_t
-ngx_http_chat_health_send(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_buf_t *b)
-{
-    ngx_int_t    rc;
-    ngx_chain_t  out;
-
-    /* "If-None-Match: *" would make a 304 of it */
-
-    r->disable_not_modified = 1;
-
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = b->last - b->pos;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "chat health, status %ui, length %O", status,
-                   r->headers_out.content_length_n);
-
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    if (ngx_http_chat_header_add_cache_control(r,
-                                               &ngx_http_chat_health_no_store)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
 }

@@ -64,6 +64,10 @@ ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ctx->sub = ngx_chat_hub_attach(ch, &ngx_http_chat_events_dialect,
                                    ngx_http_chat_output_wake_handler, ctx);
 
+    if (ctx->sub) {
+        ngx_chat_metrics_move(NGX_CHAT_GAUGE_READERS, 1);
+    }
+
     if (ctx->sub == NULL
         || ngx_http_chat_events_start(r, ctx) != NGX_OK
         || (ctx->source == NGX_HTTP_CHAT_HIT
@@ -94,6 +98,10 @@ ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         ngx_http_chat_ctx_finalize(r, ctx, rc);
         return;
     }
+
+    ngx_chat_metrics_observe(NGX_CHAT_TIME_FIRST_EVENT,
+                             (uint64_t) 1000
+                             * (ngx_current_msec - ctx->start));
 
     c->log->action = "sending an answer to client";
 

@@ -66,6 +66,7 @@ struct ngx_chat_channel_s {
     size_t                 size;       /* of all entries with their texts */
     ngx_str_t              text;       /* whole answer, once completed */
     ngx_chat_origin_t      origin;     /* likewise */
+    ngx_chat_usage_t       usage;      /* of a hit */
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
 

@@ -130,6 +130,7 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     origin.model = answer->model;
 
     ngx_chat_channel_set_origin(ch, &origin);
+    ngx_chat_usage_read(&ch->usage, &answer->usage);
 
     ch->ended = 1;
 

@@ -499,6 +499,13 @@ ngx_chat_hub_get_origin(ngx_chat_channel_t *ch)
 }
 
 
+ngx_chat_usage_t *
+ngx_chat_hub_get_usage(ngx_chat_channel_t *ch)
+{
+    return &ch->usage;
+}
+
+
 ngx_chat_channel_t *
 ngx_chat_hub_get_channel(ngx_chat_sub_t *sub)
 {

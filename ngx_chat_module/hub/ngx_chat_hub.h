@@ -19,6 +19,7 @@
 
 #include "../ngx_chat.h"
 #include "../codec/ngx_chat_hit_body.h"
+#include "../codec/ngx_chat_usage.h"
 
 
 #define NGX_CHAT_DIALECTS  2
@@ -181,6 +182,9 @@ u_char *ngx_chat_hub_get_id(ngx_chat_channel_t *ch);
 
 /* the origin of the answer; empty until the answer is completed */
 ngx_chat_origin_t *ngx_chat_hub_get_origin(ngx_chat_channel_t *ch);
+
+/* the tokens of a cached answer, as far as they are known */
+ngx_chat_usage_t *ngx_chat_hub_get_usage(ngx_chat_channel_t *ch);
 
 /*
  * The channel that it listens to, which is another one after the first was

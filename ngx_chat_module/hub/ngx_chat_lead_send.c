@@ -1,5 +1,6 @@
 
 #include "ngx_chat_lead_private.h"
+#include "../shm/ngx_chat_metrics.h"
 
 
 /* at most so long, and so much, is gathered where nobody listens elsewhere */
@@ -212,9 +213,12 @@ ngx_chat_lead_send_end(ngx_chat_lead_t *lead)
 static void
 ngx_chat_lead_send_taken(ngx_chat_lead_t *lead)
 {
+    ngx_chat_metrics_count(NGX_CHAT_COUNT_LANE_RECORDS);
+
     switch (lead->record.type) {
 
     case NGX_CHAT_LANE_FILL:
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLS);
         lead->filled = 1;
         break;
 

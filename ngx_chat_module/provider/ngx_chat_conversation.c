@@ -1,5 +1,6 @@
 
 #include "ngx_chat_conversation.h"
+#include "../shm/ngx_chat_metrics.h"
 
 
 static void ngx_chat_conversation_next(ngx_chat_conversation_t *cv);
@@ -46,6 +47,7 @@ ngx_chat_conversation_start(ngx_chat_conversation_t *cv)
     cv->failed = 0;
     cv->sent_any = 0;
     cv->length = 0;
+    cv->started = ngx_current_msec;
 
     ngx_memzero(&cv->result, sizeof(ngx_chat_provider_result_t));
 
@@ -148,7 +150,14 @@ ngx_chat_conversation_text_handler(void *data, ngx_str_t *text)
         rc = NGX_DECLINED;
 
     } else {
+        if (cv->sent_any) {
+            ngx_chat_metrics_observe(NGX_CHAT_TIME_BETWEEN_TOKENS,
+                                     (uint64_t) 1000
+                                     * (ngx_current_msec - cv->last));
+        }
+
         cv->sent_any = 1;
+        cv->last = ngx_current_msec;
         cv->length += text->len;
 
         rc = cv->ops->text(cv->data, text);
@@ -244,6 +253,12 @@ ngx_chat_conversation_event_handler(ngx_event_t *ev)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, cv->log, 0,
                    "chat conversation ended, error:%ui length:%uz",
                    (ngx_uint_t) cv->result.error, cv->length);
+
+    if (cv->result.error == NGX_CHAT_E_NONE) {
+        ngx_chat_metrics_observe(NGX_CHAT_TIME_GENERATION,
+                                 (uint64_t) 1000
+                                 * (ngx_current_msec - cv->started));
+    }
 
     cv->ops->ended(cv->data, &cv->result);
 }

@@ -52,6 +52,8 @@ typedef struct {
     ngx_str_t                           *messages;
     size_t                               max_answer;
     size_t                               length;  /* of the answer so far */
+    ngx_msec_t                           started;
+    ngx_msec_t                           last;    /* text, if sent_any */
     ngx_pool_t                          *pool;
     ngx_log_t                           *log;
 

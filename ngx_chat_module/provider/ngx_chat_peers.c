@@ -1,11 +1,13 @@
 
 #include "ngx_chat_peers.h"
+#include "../shm/ngx_chat_metrics.h"
 
 
 /* upper limit of a peer's Retry-After, ms: a longer one is cut to it */
 #define NGX_CHAT_PEER_RETRY_AFTER  (60 * 60 * 1000)
 
 
+static void ngx_chat_peer_set_down(ngx_chat_peer_t *peer);
 static ngx_uint_t ngx_chat_peer_is_before(ngx_msec_t ms);
 static ngx_atomic_uint_t ngx_chat_peer_until(ngx_msec_t ms);
 
@@ -90,7 +92,7 @@ ngx_chat_peer_report_call(ngx_chat_peer_t *peer)
     }
 
     if (peer->down && !ngx_chat_peer_is_before(peer->down_until)) {
-        peer->down_until = ngx_current_msec + peer->provider->fail_timeout;
+        ngx_chat_peer_set_down(peer);
     }
 }
 
@@ -102,6 +104,10 @@ ngx_chat_peer_report_success(ngx_chat_peer_t *peer, ngx_msec_t started)
 
     if (peer->failed && (ngx_msec_int_t) (started - peer->last) < 0) {
         return;
+    }
+
+    if (peer->down) {
+        ngx_chat_metrics_set_down(&peer->provider->name, 0);
     }
 
     peer->fails = 0;
@@ -142,8 +148,18 @@ ngx_chat_peer_report_failure(ngx_chat_peer_t *peer, ngx_msec_t retry_after)
 
     if (pv->max_fails && (peer->down || peer->fails >= pv->max_fails)) {
         peer->down = 1;
-        peer->down_until = ngx_current_msec + pv->fail_timeout;
+        ngx_chat_peer_set_down(peer);
     }
+}
+
+
+static void
+ngx_chat_peer_set_down(ngx_chat_peer_t *peer)
+{
+    peer->down_until = ngx_current_msec + peer->provider->fail_timeout;
+
+    ngx_chat_metrics_set_down(&peer->provider->name,
+                              (time_t) ngx_chat_peer_until(peer->down_until));
 }
 
 

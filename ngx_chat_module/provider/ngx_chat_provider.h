@@ -26,6 +26,8 @@ struct ngx_chat_provider_s {
 
     ngx_array_t     *params;       /* of ngx_keyval_t: name, JSON value */
     ngx_uint_t       no_usage;     /* is not asked for token counts */
+    uint64_t         cost_in;      /* of a million tokens, in millionths */
+    uint64_t         cost_out;
     ngx_array_t     *headers;      /* of ngx_keyval_t; or NULL, as params */
 
     ngx_msec_t       connect_timeout;

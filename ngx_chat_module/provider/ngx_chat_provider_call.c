@@ -1,5 +1,6 @@
 
 #include "ngx_chat_provider_call.h"
+#include "ngx_chat_provider_bill.h"
 
 
 #define NGX_CHAT_CALL_REFUSAL  1000    /* ms, for the body of an error */
@@ -17,6 +18,8 @@ static void ngx_chat_provider_call_wait(ngx_chat_provider_call_t *call,
     ngx_msec_t ms);
 static void ngx_chat_provider_call_silence_handler(ngx_event_t *ev);
 static void ngx_chat_provider_call_total_handler(ngx_event_t *ev);
+static void ngx_chat_provider_call_count(ngx_chat_provider_call_t *call,
+    ngx_uint_t status);
 
 
 static ngx_chat_provider_call_fault_t  ngx_chat_provider_call_faults[] = {
@@ -319,6 +322,8 @@ ngx_chat_provider_call_conclude(ngx_chat_provider_call_t *call,
     result->retry = call->fault.retry ? 1 : 0;
     result->final = call->fault.final ? 1 : 0;
 
+    ngx_chat_provider_call_count(call, result->status);
+
     if (result->error == NGX_CHAT_E_NONE) {
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, call->log, 0,
                        "chat provider \"%V\" finished \"%V\" model \"%V\"",
@@ -337,6 +342,27 @@ ngx_chat_provider_call_conclude(ngx_chat_provider_call_t *call,
                    &call->provider->name, &call->fault.message);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_chat_provider_call_count(ngx_chat_provider_call_t *call,
+    ngx_uint_t status)
+{
+    ngx_chat_usage_t      usage;
+    ngx_chat_provider_t  *pv;
+
+    if (call->counted) {
+        return;
+    }
+
+    call->counted = 1;
+    pv = call->provider;
+
+    ngx_chat_metrics_count_call(&pv->name, status);
+
+    ngx_chat_usage_read(&usage, &call->stream.usage);
+    ngx_chat_provider_bill(&pv->name, pv, &usage, 0);
 }
 
 
@@ -363,6 +389,10 @@ ngx_chat_provider_call_free(ngx_chat_provider_call_t *call)
     if (call->total.timer_set) {
         ngx_del_timer(&call->total);
     }
+
+    /* a call that was cancelled has not been counted yet */
+
+    ngx_chat_provider_call_count(call, call->status);
 
     ngx_chat_provider_stream_free(&call->stream);
     ngx_chat_provider_fault_free(&call->fault);

@@ -113,6 +113,7 @@ struct ngx_chat_provider_call_s {
     ngx_msec_t                           idle;     /* limit since; 0: none */
     ngx_event_t                          silence;  /* timers */
     ngx_event_t                          total;
+    ngx_uint_t                           counted;  /* for the metrics */
 
     ngx_chat_provider_stream_t           stream;
     ngx_chat_provider_fault_t            fault;

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_redis_conn.h"
+#include "../shm/ngx_chat_metrics.h"
 #include "ngx_chat_redis_cluster.h"
 
 
@@ -9,6 +10,7 @@ static void ngx_chat_redis_timer_handler(ngx_event_t *ev);
 static void ngx_chat_redis_probe(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_flush_handler(ngx_event_t *ev);
 static void ngx_chat_redis_up_handler(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_set_failed(ngx_chat_redis_t *rd, ngx_uint_t failed);
 static ngx_uint_t ngx_chat_redis_try_next(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_moved_handler(ngx_chat_redis_t *rd, const char *why);
 static void ngx_chat_redis_stop_handler(ngx_chat_redis_t *rd);
@@ -217,7 +219,16 @@ ngx_chat_redis_up_handler(ngx_chat_redis_t *rd)
     ngx_uint_t  level;
 
     rd->state = NGX_CHAT_REDIS_UP;
-    rd->failed = 0;
+
+    ngx_chat_redis_set_failed(rd, 0);
+
+    ngx_chat_metrics_move(NGX_CHAT_GAUGE_REDIS_UP, 1);
+
+    if (rd->was_up) {
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_REDIS_RECONNECTS);
+    }
+
+    rd->was_up = 1;
     rd->errmsg.len = 0;
 
     ngx_log_debug3(NGX_LOG_DEBUG_CORE, rd->log, 0,
@@ -298,10 +309,23 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
             return;
         }
 
-        rd->failed = 1;
+        ngx_chat_redis_set_failed(rd, 1);
     }
 
     ngx_chat_redis_reset(rd, NGX_CHAT_REDIS_WAIT);
+}
+
+
+static void
+ngx_chat_redis_set_failed(ngx_chat_redis_t *rd, ngx_uint_t failed)
+{
+    if (rd->failed == failed) {
+        return;
+    }
+
+    rd->failed = failed ? 1 : 0;
+
+    ngx_chat_metrics_move(NGX_CHAT_GAUGE_REDIS_DOWN, failed ? 1 : -1);
 }
 
 
@@ -393,6 +417,14 @@ ngx_chat_redis_reset(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
     ngx_uint_t  up;
 
     up = (rd->state == NGX_CHAT_REDIS_UP);
+
+    if (up) {
+        ngx_chat_metrics_move(NGX_CHAT_GAUGE_REDIS_UP, -1);
+    }
+
+    if (state == NGX_CHAT_REDIS_CLOSED) {
+        ngx_chat_redis_set_failed(rd, 0);
+    }
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
                    "chat redis %V, %s: state %d to %d",

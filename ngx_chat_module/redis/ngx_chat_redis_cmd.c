@@ -1,5 +1,6 @@
 
 #include "ngx_chat_redis_conn.h"
+#include "../shm/ngx_chat_metrics.h"
 
 
 struct ngx_chat_redis_cmd_s {
@@ -8,6 +9,7 @@ struct ngx_chat_redis_cmd_s {
     void                      *data;
     ngx_msec_t                 deadline;
     size_t                     len;         /* on the wire */
+    uint64_t                   sent;        /* us, for the metrics; 0: later */
 };
 
 
@@ -62,6 +64,12 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
     cmd->data = data;
     cmd->deadline = ngx_current_msec + timeout;
     cmd->len = rd->out.len - len;
+
+    /* no measure of Redis: what waits for a connection, or blocks */
+
+    cmd->sent = (rd->state == NGX_CHAT_REDIS_UP
+                 && timeout <= NGX_CHAT_REDIS_TIMEOUT)
+                ? ngx_chat_metrics_clock() : 0;
 
     first = ngx_queue_empty(&rd->cmds);
 
@@ -246,6 +254,11 @@ ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, rd->log, 0,
                    "chat redis %s: reply, more are awaited:%d",
                    rd->role, ngx_queue_empty(&rd->cmds) ? 0 : 1);
+
+    if (cmd->sent) {
+        ngx_chat_metrics_observe(NGX_CHAT_TIME_ROUND_TRIP,
+                                 ngx_chat_metrics_clock() - cmd->sent);
+    }
 
     ngx_chat_redis_cmd_finish(cmd, reply);
 }

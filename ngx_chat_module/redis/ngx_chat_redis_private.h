@@ -125,6 +125,7 @@ struct ngx_chat_redis_s {
 
     ngx_uint_t                 busy;        /* calls on the stack */
     unsigned                   failed:1;    /* the last round */
+    unsigned                   was_up:1;    /* ever */
     unsigned                   dropped:1;   /* by the server, just now */
     unsigned                   closed:1;
     unsigned                   addr_failed:1;   /* the current address */

@@ -3,7 +3,8 @@
 FILLER = ../../ngx_chat_module/filler
 
 FILLER_OBJS = $(patsubst %,$(BUILD)/ngx_chat_%.o,job job_ask job_candidates \
-                job_insure job_led job_orphan job_renewal job_write jobs) \
+                job_insure job_led job_orphan job_renewal job_report \
+                job_write jobs) \
               $(BUILD)/ngx_chat_conversation.o $(BUILD)/ngx_chat_failover.o \
               $(BUILD)/ngx_chat_peers.o $(BUILD)/fake_loop.o \
               $(BUILD)/ut_jobs.o $(BUILD)/ut_jobs_gen.o \

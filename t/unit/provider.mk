@@ -23,6 +23,7 @@ $(PROVIDER_UTS): $(BUILD)/ut_%: $(BUILD)/ut_%.o $(PROVIDER_OBJS) $(UT_OBJS) \
 
 $(BUILD)/ut_provider_call: $(BUILD)/ut_provider_call.o $(PROVIDER_OBJS) \
                            $(BUILD)/ngx_chat_provider_call.o \
+                           $(BUILD)/ngx_chat_provider_bill.o \
                            $(BUILD)/fake_loop.o $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -108,6 +108,7 @@ ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
      *     chlcf->providers = NULL;
      *     chlcf->health = 0;
      *     chlcf->purge = 0;
+     *     chlcf->metrics = 0;
      *     chlcf->cache_key = NULL;
      *     chlcf->cache_scope = NULL;
      *     chlcf->bypass = NULL;
@@ -145,11 +146,12 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     /* "if" and limit_except keep the handler of their location */
 
     if (core->noname && conf->names == NULL && conf->health == 0
-        && conf->purge == 0 && core->handler == NULL)
+        && conf->purge == 0 && conf->metrics == 0 && core->handler == NULL)
     {
         conf->names = prev->names;
         conf->health = prev->health;
         conf->purge = prev->purge;
+        conf->metrics = prev->metrics;
     }
 
     if (core->lmt_excpt && core->handler == NULL) {
@@ -162,6 +164,9 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         } else if (conf->purge) {
             core->handler = chmcf->purge_handler;
+
+        } else if (conf->metrics) {
+            core->handler = chmcf->metrics_handler;
         }
     }
 
@@ -376,6 +381,29 @@ ngx_http_chat_purge_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
     core->handler = chmcf->purge_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_chat_metrics_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_chat_loc_conf_t  *chlcf = conf;
+
+    ngx_http_core_loc_conf_t   *core;
+    ngx_http_chat_main_conf_t  *chmcf;
+
+    if (chlcf->metrics) {
+        return "is duplicate";
+    }
+
+    chlcf->metrics = 1;
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    core->handler = chmcf->metrics_handler;
 
     return NGX_CONF_OK;
 }

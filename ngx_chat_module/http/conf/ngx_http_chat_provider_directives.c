@@ -6,6 +6,11 @@
 #include "../../codec/ngx_chat_utf8.h"
 
 
+/* of "cost": a product with any number of tokens fits into 64 bits */
+#define NGX_HTTP_CHAT_COST_DIGITS  6
+#define NGX_HTTP_CHAT_COST_MAX     100000000000
+
+
 typedef struct ngx_http_chat_provider_directive_s
     ngx_http_chat_provider_directive_t;
 
@@ -27,6 +32,8 @@ static char *ngx_http_chat_provider_directives_set_key(ngx_conf_t *cf,
 static char *ngx_http_chat_provider_directives_set_text(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
 static char *ngx_http_chat_provider_directives_set_param(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
+static char *ngx_http_chat_provider_directives_set_cost(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
 static char *ngx_http_chat_provider_directives_set_usage(ngx_conf_t *cf,
     ngx_chat_provider_t *pv, ngx_http_chat_provider_directive_t *cmd);
@@ -65,6 +72,9 @@ static ngx_http_chat_provider_directive_t
     0, 0 },
 
     { ngx_string("usage"), 1, 0, ngx_http_chat_provider_directives_set_usage,
+    0, 0 },
+
+    { ngx_string("cost"), 2, 0, ngx_http_chat_provider_directives_set_cost,
     0, 0 },
 
     { ngx_string("header"), 2, 1, ngx_http_chat_provider_directives_set_header,
@@ -311,6 +321,37 @@ ngx_http_chat_provider_directives_set_param(ngx_conf_t *cf,
                            &value[1]);
         return NGX_CONF_ERROR;
     }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_chat_provider_directives_set_cost(ngx_conf_t *cf,
+    ngx_chat_provider_t *pv,
+    ngx_http_chat_provider_directive_t *cmd)
+{
+    ngx_int_t   in, out;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    in = ngx_atofp(value[1].data, value[1].len, NGX_HTTP_CHAT_COST_DIGITS);
+    out = ngx_atofp(value[2].data, value[2].len, NGX_HTTP_CHAT_COST_DIGITS);
+
+    if (in == NGX_ERROR || in > NGX_HTTP_CHAT_COST_MAX
+        || out == NGX_ERROR || out > NGX_HTTP_CHAT_COST_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "chat provider \"%V\": \"cost\" takes two "
+                           "numbers from 0 to 100000, with 6 decimals at "
+                           "most: for a million tokens, in and out",
+                           &pv->name);
+        return NGX_CONF_ERROR;
+    }
+
+    pv->cost_in = in;
+    pv->cost_out = out;
 
     return NGX_CONF_OK;
 }

@@ -58,6 +58,7 @@ ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         ch = ngx_chat_hub_find(ngx_http_chat_hub, qn->h, qn->fp);
 
         if (ch) {
+            ngx_chat_metrics_count(NGX_CHAT_COUNT_COLLAPSED);
             return ch;
         }
     }

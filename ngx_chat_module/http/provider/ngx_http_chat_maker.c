@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m,
 static void ngx_http_chat_maker_release(ngx_http_chat_maker_t *m);
 static void ngx_http_chat_maker_uncount(ngx_http_chat_maker_t *m);
 static void ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m);
+static void ngx_http_chat_maker_report(ngx_http_chat_maker_t *m,
+    ngx_chat_metrics_generation_e what);
 static ngx_int_t ngx_http_chat_maker_text_handler(void *data,
     ngx_str_t *text);
 static ngx_int_t ngx_http_chat_maker_restart_handler(void *data);
@@ -128,6 +130,8 @@ ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
 {
     m->count = count;
     (*count)++;
+
+    ngx_chat_metrics_move(NGX_CHAT_GAUGE_GENERATIONS, 1);
 }
 
 
@@ -157,6 +161,8 @@ ngx_http_chat_maker_uncount(ngx_http_chat_maker_t *m)
     if (m->count) {
         (*m->count)--;
         m->count = NULL;
+
+        ngx_chat_metrics_move(NGX_CHAT_GAUGE_GENERATIONS, -1);
     }
 }
 
@@ -249,12 +255,22 @@ static void
 ngx_http_chat_maker_begin(ngx_http_chat_maker_t *m)
 {
     ngx_http_chat_maker_release(m);
+    ngx_http_chat_maker_report(m, NGX_CHAT_GENERATION_STARTED);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &m->log, 0,
                    "chat maker start, led:%d providers:%ui running:%uA",
                    m->lead != NULL, m->conversation.failover.n, *m->count);
 
     ngx_chat_conversation_start(&m->conversation);
+}
+
+
+static void
+ngx_http_chat_maker_report(ngx_http_chat_maker_t *m,
+    ngx_chat_metrics_generation_e what)
+{
+    ngx_chat_metrics_count_generation(m->lead ? NGX_CHAT_PATH_LED
+                                              : NGX_CHAT_PATH_DIRECT, what);
 }
 
 
@@ -280,6 +296,8 @@ ngx_http_chat_maker_restart_handler(void *data)
     ngx_http_chat_maker_t *m = data;
 
     ngx_chat_event_t  ev;
+
+    ngx_http_chat_maker_report(m, NGX_CHAT_GENERATION_RESTARTED);
 
     ngx_memzero(&ev, sizeof(ngx_chat_event_t));
 
@@ -322,6 +340,7 @@ ngx_http_chat_maker_ended_handler(void *data,
     ev.status = NGX_CHAT_COMPLETED;
     ev.code = result->finish;
 
+    ngx_http_chat_maker_report(m, NGX_CHAT_GENERATION_FINISHED);
     ngx_http_chat_maker_stop(m);
 
     if (m->lead) {
@@ -353,6 +372,7 @@ ngx_http_chat_maker_hand_over(ngx_http_chat_maker_t *m, ngx_chat_error_e e)
         return NGX_DECLINED;
     }
 
+    ngx_http_chat_maker_report(m, NGX_CHAT_GENERATION_HANDED_OVER);
     ngx_http_chat_maker_stop(m);
     ngx_http_chat_maker_free(m);
 
@@ -501,6 +521,9 @@ ngx_http_chat_maker_fail(ngx_http_chat_maker_t *m, ngx_chat_error_e e)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, &m->log, 0,
                    "chat maker failed, error:%ui", (ngx_uint_t) e);
 
+    ngx_http_chat_maker_report(m, (e == NGX_CHAT_E_CANCELLED)
+                                  ? NGX_CHAT_GENERATION_CANCELLED
+                                  : NGX_CHAT_GENERATION_FAILED);
     ngx_http_chat_maker_stop(m);
 
     if (m->lead) {

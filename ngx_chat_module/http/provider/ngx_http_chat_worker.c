@@ -20,6 +20,8 @@ ngx_http_chat_worker_init(ngx_http_chat_main_conf_t *chmcf, ngx_cycle_t *cycle)
         ngx_http_chat_counts = &unread;
     }
 
+    ngx_chat_metrics_zone_take(chmcf->metrics);
+
     ngx_http_chat_peers = ngx_chat_peers_create(&chmcf->providers, cycle->pool);
     if (ngx_http_chat_peers == NULL) {
         return NGX_ERROR;
