@@ -136,14 +136,24 @@ need() {
 }
 
 
-# The address of the mirror that this machine takes Debian from.
+# The address of the mirror that this machine takes Debian from.  Before the
+# first "apt-get update" apt itself does not know which one that is.
 debian_mirror() {
-    local format='$(ORIGIN)|$(LABEL)|$(REPO_URI)' uri
+    local format='$(LABEL)|$(REPO_URI)' uri= try
 
-    uri=$(apt-get indextargets --format "$format" 2>/dev/null \
-          | sed -n 's/^Debian|Debian|//p' | head -n 1)
+    for try in once again; do
+        uri=$(apt-get indextargets --format "$format" 2>/dev/null \
+              | sed -n 's/^Debian|//p' | head -n 1)
 
-    printf '%s\n' "${uri:-http://deb.debian.org/debian/}"
+        [ -z "$uri" ] && [ $try = once ] || break
+
+        mkdir -p "$BUILD"
+        as_root apt-get update -q >"$BUILD/apt.log" 2>&1 || true
+    done
+
+    [ -n "$uri" ] || die "apt knows no mirror of Debian, see $BUILD/apt.log"
+
+    printf '%s\n' "$uri"
 }
 
 
@@ -192,4 +202,11 @@ private_apt() {
 debian_codename() {
     # shellcheck disable=SC1091
     (. /etc/os-release && printf '%s\n' "$VERSION_CODENAME")
+}
+
+
+# The files of the repository, without what is made from them.
+copy_tree() {
+    tar -C "$ROOT" --exclude=./build --exclude=./.git --exclude='./t/servroot*' \
+        -cf - . | tar -C "$1" --no-same-owner -xf -
 }
