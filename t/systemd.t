@@ -3,7 +3,8 @@
 # The end of the service under systemd, step by step as systemd goes about it:
 # the command of ExecStop, then TERM to the master, then KILL to all, each with
 # the unit's time.  Debian's unit cuts answers; the drop-in in the filler's
-# README does not.
+# README does not.  Those for keys are looked at by systemd itself, where it is
+# installed.
 
 use warnings;
 use strict;
@@ -12,6 +13,7 @@ use lib 't/lib';
 use Chat::Test;
 use Chat::Life;
 
+use Config qw(%Config);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -46,6 +48,28 @@ my ($longest) = read_file(Chat::Nginx::root() . '/t/README.md')
 cmp_ok($quit, '>', $longest, 'the drop-in: as long as an answer may take');
 cmp_ok($unit{dropin}{timeout}, '>', $quit,
        'the drop-in: systemd waits for longer');
+
+# drop-ins for keys, and what the configuration says for one of them
+
+my $packages = read_file(Chat::Nginx::root() . '/scripts/debian/README.md');
+my %keys = $packages =~ /^<!-- test: (\w+) -->\n```ini\n(.*?)^```/msg;
+my ($name) = ($keys{credential} // '') =~ /^LoadCredential=([^:]+):/m;
+
+like($keys{environment} // '', qr!^EnvironmentFile=/!m,
+     'a drop-in for a key in the environment');
+like($packages, qr!key file:/run/credentials/nginx\.service/\Q$name\E;!,
+     'a drop-in for a credential: the configuration names its file')
+    if ok(defined $name, 'a drop-in for a credential');
+
+if (-x '/usr/bin/systemd-analyze') {
+    my %all = (%keys, dropin => $dropin);
+
+    is(verified($all{$_}), '', "$_: systemd knows all of it")
+        foreach grep { $_ ne 'package' } sort keys %all;
+
+    like(verified("[Service]\nLoadCredentials=key:/key\n"), qr/Unknown key/,
+         'a fault in a drop-in is seen');
+}
 
 # answers that take longer than the unit waits
 
@@ -120,6 +144,35 @@ cmp_ok($run{dropin}{ended} - $run{dropin}{began}, '>', 5,
        'dropin: the answers took longer than 5 s');
 
 done();
+
+
+# What systemd says of a unit like Debian's with this drop-in.
+
+sub verified {
+    my ($text) = @_;
+    my $dir = test_dir() . '/units';
+
+    mkdir($_) foreach $dir, "$dir/nginx.service.d";
+
+    write_file("$dir/nginx.service", "[Service]\nType=forking\n"
+               . "ExecStart=$Config{perlpath}\n" . $debian =~ s/^\[.*\n//r);
+    write_file("$dir/nginx.service.d/chat.conf", $text);
+
+    local $ENV{SYSTEMD_UNIT_PATH} = "$dir:";
+
+    my $verify = 'systemd-analyze verify --man=no --recursive-errors=no';
+
+    return scalar `$verify nginx.service 2>&1`;
+}
+
+
+sub write_file {
+    my ($path, $text) = @_;
+
+    open(my $file, '>', $path) or die "$path: $!\n";
+    print $file $text;
+    close($file) or die "$path: $!\n";
+}
 
 
 # what systemd makes of a unit's lines: an empty one forgets those before it

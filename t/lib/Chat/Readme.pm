@@ -110,7 +110,8 @@ error_log $dir\/error.log;/m;
 
     write_text("$dir/key", "k\n");
     chmod(0600, "$dir/key");
-    $conf =~ s/file:\/etc\/nginx\/chat\/[\w.]+\.key/file:$dir\/key/g;
+    $conf =~ s!file:/(?:etc/nginx/chat|run/credentials/nginx\.service)/[\w.]+\.key
+             !file:$dir/key!gx;
 
     write_text("$dir/nginx.conf", $conf);
 
