@@ -277,6 +277,15 @@ ngx_chat_sse_reader_take_rest(ngx_chat_sse_reader_t *sr, ngx_buf_t *b)
 
 
 void
+ngx_chat_sse_reader_shrink(ngx_chat_sse_reader_t *sr)
+{
+    if (!sr->has_data) {
+        ngx_chat_bytes_free(&sr->data);
+    }
+}
+
+
+void
 ngx_chat_sse_reader_free(ngx_chat_sse_reader_t *sr)
 {
     ngx_chat_bytes_free(&sr->data);

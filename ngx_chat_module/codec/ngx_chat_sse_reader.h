@@ -44,6 +44,9 @@ void ngx_chat_sse_reader_init(ngx_chat_sse_reader_t *sr, size_t max);
  */
 ngx_int_t ngx_chat_sse_reader_read(ngx_chat_sse_reader_t *sr, ngx_buf_t *b);
 
+/* after NGX_AGAIN, before a pause: no room is kept for data to come */
+void ngx_chat_sse_reader_shrink(ngx_chat_sse_reader_t *sr);
+
 void ngx_chat_sse_reader_free(ngx_chat_sse_reader_t *sr);
 
 

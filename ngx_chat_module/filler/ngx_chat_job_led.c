@@ -5,7 +5,7 @@
 
 
 /* beside the job itself: what ends an answer, and an entry */
-#define NGX_CHAT_JOB_LED_SPARE  256
+#define NGX_CHAT_JOB_LED_SPARE  128
 
 
 static void ngx_chat_job_led_set_label(ngx_chat_job_t *job, ngx_str_t *label);

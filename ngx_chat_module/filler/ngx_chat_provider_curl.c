@@ -122,7 +122,7 @@ ngx_chat_provider_curl_send(ngx_chat_provider_curl_t *pc, ngx_str_t *messages)
         return NGX_ERROR;
     }
 
-    return ngx_chat_curl_add(pc->curl, pv, easy, pc->call.fault.errbuf,
+    return ngx_chat_curl_add(pc->curl, pv, easy, pc->request.errbuf,
                              ngx_chat_provider_curl_done_handler, pc);
 }
 
@@ -273,7 +273,7 @@ ngx_chat_provider_curl_reconnect(ngx_chat_provider_curl_t *pc, CURLcode rc)
 
     return curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK
            && ngx_chat_curl_add(pc->curl, pc->call.provider, easy,
-                                pc->call.fault.errbuf,
+                                pc->request.errbuf,
                                 ngx_chat_provider_curl_done_handler, pc)
               == NGX_OK;
 }

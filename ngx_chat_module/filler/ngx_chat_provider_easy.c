@@ -9,10 +9,6 @@
 /* ms, for what was sent to arrive */
 #define NGX_CHAT_PROVIDER_ARRIVAL  20000
 
-#if (NGX_CHAT_FAULT_DETAIL < CURL_ERROR_SIZE)
-#error libcurl would write its words beyond the room for them
-#endif
-
 
 static ngx_int_t ngx_chat_provider_easy_set_options(CURL *easy,
     ngx_chat_provider_t *pv, u_char *url, ngx_str_t *body);
@@ -328,11 +324,9 @@ ngx_chat_provider_easy_fail(ngx_chat_provider_easy_t *pe,
     ngx_chat_provider_call_t *call, CURLcode rc)
 {
     long                             status;
-    ngx_chat_provider_fault_t       *f;
     ngx_chat_provider_call_fault_e   fault;
 
     status = 0;
-    f = &call->fault;
 
     switch (rc) {
 
@@ -378,7 +372,7 @@ ngx_chat_provider_easy_fail(ngx_chat_provider_easy_t *pe,
                                 : NGX_CHAT_CALL_PROXY_REFUSED;
     }
 
-    f->detail = f->errbuf[0] ? f->errbuf : curl_easy_strerror(rc);
+    call->fault.detail = pe->errbuf[0] ? pe->errbuf : curl_easy_strerror(rc);
 
     ngx_chat_provider_call_fail(call, fault);
 }

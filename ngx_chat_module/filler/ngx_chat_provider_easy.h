@@ -16,6 +16,7 @@
 typedef struct {
     CURL               *easy;
     struct curl_slist  *headers;
+    char                errbuf[CURL_ERROR_SIZE];  /* why it failed */
 } ngx_chat_provider_easy_t;
 
 

@@ -4,7 +4,7 @@
 #include "../codec/ngx_chat_str.h"
 
 
-#define NGX_CHAT_CHANNEL_POOL    2048
+#define NGX_CHAT_CHANNEL_POOL    1536
 
 /*
  * Both are far above what a filler writes: they stop somebody else's

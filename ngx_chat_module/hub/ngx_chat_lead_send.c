@@ -134,7 +134,10 @@ ngx_chat_lead_send_fill(ngx_chat_lead_t *lead)
     fill.cancel = task->cancel;
     fill.grace = task->grace;
 
-    p = ngx_pnalloc(lead->channel->pool, ngx_chat_lane_fill_len(&fill));
+    /* of no use any more once the lane has it */
+
+    p = ngx_pmemalign(lead->channel->pool, ngx_chat_lane_fill_len(&fill),
+                      NGX_ALIGNMENT);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -219,6 +222,7 @@ ngx_chat_lead_send_taken(ngx_chat_lead_t *lead)
 
     case NGX_CHAT_LANE_FILL:
         ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLS);
+        (void) ngx_pfree(lead->channel->pool, lead->record.head.data);
         lead->filled = 1;
         break;
 

@@ -94,7 +94,7 @@ ngx_chat_provider_call_init(ngx_chat_provider_call_t *call,
     call->stream.delta = rq->ops->text;
     call->stream.data = rq->data;
 
-    ngx_chat_provider_fault_init(&call->fault, rq->provider);
+    ngx_chat_provider_fault_init(&call->fault, rq->provider, pool);
 
     ngx_chat_provider_stream_init(&call->stream, &call->fault, pool);
 
@@ -337,9 +337,11 @@ ngx_chat_provider_call_conclude(ngx_chat_provider_call_t *call,
     ngx_log_error(NGX_LOG_ERR, call->log, 0, "%*s",
                   (size_t) (last - line), line);
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, call->log, 0,
-                   "chat provider \"%V\" says \"%V\"",
-                   &call->provider->name, &call->fault.message);
+    if (call->fault.refusal) {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, call->log, 0,
+                       "chat provider \"%V\" says \"%V\"",
+                       &call->provider->name, &call->fault.refusal->message);
+    }
 
     return NGX_OK;
 }

@@ -23,12 +23,13 @@ static void ngx_chat_provider_host(ngx_chat_provider_t *pv, ngx_str_t *host);
 
 void
 ngx_chat_provider_fault_init(ngx_chat_provider_fault_t *f,
-    ngx_chat_provider_t *pv)
+    ngx_chat_provider_t *pv, ngx_pool_t *pool)
 {
     ngx_memzero(f, sizeof(ngx_chat_provider_fault_t));
 
     f->body.max = NGX_CHAT_FAULT_BODY;
     f->provider = pv;
+    f->pool = pool;
 }
 
 
@@ -123,7 +124,7 @@ ngx_chat_provider_fault_object(ngx_chat_provider_fault_t *f,
         error = NGX_CHAT_E_QUESTION_REFUSED;
         retry = 0;
 
-    } else if (f->refusal.rate
+    } else if (f->refusal && f->refusal->said.rate
                && (d->error_code < 400 || d->error_code > 599))
     {
         error = NGX_CHAT_E_PROVIDER_RATE_LIMITED;
@@ -142,7 +143,14 @@ ngx_chat_provider_fault_read(ngx_chat_provider_fault_t *f, u_char *p,
     ngx_str_t            text;
     ngx_chat_refusal_t  *rf;
 
-    rf = &f->refusal;
+    if (f->refusal == NULL) {
+        f->refusal = ngx_pcalloc(f->pool, sizeof(ngx_chat_provider_refusal_t));
+        if (f->refusal == NULL) {
+            return;
+        }
+    }
+
+    rf = &f->refusal->said;
 
     text.data = p;
     text.len = len;
@@ -218,9 +226,10 @@ ngx_chat_provider_fault_line(ngx_chat_provider_fault_t *f, u_char *buf)
         p = ngx_chat_fault_put(p, last, digits, 3);
     }
 
-    if (f->refusal.len) {
+    if (f->refusal && f->refusal->said.len) {
         p = ngx_chat_fault_put(p, last, " (", sizeof(" (") - 1);
-        p = ngx_chat_fault_put(p, last, f->refusal.words, f->refusal.len);
+        p = ngx_chat_fault_put(p, last, f->refusal->said.words,
+                               f->refusal->said.len);
         p = ngx_chat_fault_put(p, last, ")", 1);
     }
 
@@ -252,8 +261,9 @@ static void
 ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
     ngx_str_t *message)
 {
-    size_t   i, len;
-    u_char  *p;
+    size_t                        i, len;
+    u_char                       *p;
+    ngx_chat_provider_refusal_t  *refusal;
 
     p = message->data;
 
@@ -263,14 +273,17 @@ ngx_chat_provider_fault_message(ngx_chat_provider_fault_t *f,
         return;
     }
 
+    refusal = f->refusal;
+
     len = ngx_min(message->len, NGX_CHAT_FAULT_MESSAGE);
 
     for (i = 0; i < len; i++) {
-        f->room[i] = (p[i] < 0x20 || p[i] == 0x7f || p[i] == '"') ? ' ' : p[i];
+        refusal->room[i] = (p[i] < 0x20 || p[i] == 0x7f || p[i] == '"') ? ' '
+                                                                     : p[i];
     }
 
-    f->message.data = f->room;
-    f->message.len = len;
+    refusal->message.data = refusal->room;
+    refusal->message.len = len;
 }
 
 

@@ -1,7 +1,8 @@
 
 /*
  * The fault of a call to a provider: the code for the client, whether another
- * try is worth while, and one line for the operator.
+ * try is worth while, and one line for the operator.  Most calls have none:
+ * what the provider says of it takes room in the pool when it is read.
  */
 
 
@@ -18,10 +19,17 @@
 
 #define NGX_CHAT_FAULT_BODY     8192
 #define NGX_CHAT_FAULT_MESSAGE  200
-#define NGX_CHAT_FAULT_DETAIL   256
 
 /* room for the operator's line, and more than it ever has */
 #define NGX_CHAT_FAULT_LINE     1024
+
+
+/* as a provider has refused, in its own words */
+typedef struct {
+    ngx_chat_refusal_t     said;         /* types and codes, for the log */
+    ngx_str_t              message;      /* not for the log */
+    u_char                 room[NGX_CHAT_FAULT_MESSAGE];
+} ngx_chat_provider_refusal_t;
 
 
 typedef struct {
@@ -29,22 +37,20 @@ typedef struct {
     ngx_uint_t             retry;        /* worth another try */
     ngx_uint_t             final;        /* the question's: for all providers */
     const char            *what;
-    const char            *detail;       /* of who speaks HTTP, or NULL */
+    const char            *detail;       /* a transport's, or NULL */
     ngx_uint_t             status;       /* of HTTP; 0: there was none */
 
     ngx_chat_bytes_t       body;         /* of an error response */
-    ngx_chat_refusal_t     refusal;      /* of the body, or of an error event */
-    ngx_str_t              message;      /* the provider's own words */
+    ngx_chat_provider_refusal_t  *refusal;  /* of the body, or of an error
+                                            event; NULL: none was read */
 
     ngx_chat_provider_t   *provider;
-
-    u_char                 room[NGX_CHAT_FAULT_MESSAGE];
-    char                   errbuf[NGX_CHAT_FAULT_DETAIL]; /* for detail */
+    ngx_pool_t            *pool;
 } ngx_chat_provider_fault_t;
 
 
 void ngx_chat_provider_fault_init(ngx_chat_provider_fault_t *f,
-    ngx_chat_provider_t *pv);
+    ngx_chat_provider_t *pv, ngx_pool_t *pool);
 void ngx_chat_provider_fault_free(ngx_chat_provider_fault_t *f);
 
 /* the first fault counts, those that follow from it do not */

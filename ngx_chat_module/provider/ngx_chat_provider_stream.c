@@ -36,7 +36,7 @@ static uint64_t ngx_chat_provider_stream_add_sum(uint64_t sum, u_char *p,
 static void ngx_chat_provider_stream_end_half(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st);
 static void ngx_chat_provider_stream_keep_value(ngx_chat_provider_stream_t *st,
-    ngx_str_t *dst, ngx_str_t *src, size_t max);
+    ngx_str_t *dst, size_t *room, ngx_str_t *src, size_t max);
 
 
 static ngx_str_t  ngx_chat_provider_stream_sse =
@@ -231,6 +231,7 @@ ngx_chat_provider_stream_read_events(ngx_chat_provider_stream_t *st, u_char *p,
         rc = ngx_chat_sse_reader_read(&st->sse, &b);
 
         if (rc == NGX_AGAIN) {
+            ngx_chat_sse_reader_shrink(&st->sse);
             return;
         }
 
@@ -360,12 +361,12 @@ ngx_chat_provider_stream_take_delta(ngx_chat_provider_stream_t *st,
     ngx_uint_t  half;
 
     if (st->model.len == 0) {
-        ngx_chat_provider_stream_keep_value(st, &st->model, &d->model,
-                                            NGX_CHAT_STREAM_NAME);
+        ngx_chat_provider_stream_keep_value(st, &st->model, &st->model_room,
+                                            &d->model, NGX_CHAT_STREAM_NAME);
     }
 
-    ngx_chat_provider_stream_keep_value(st, &st->usage, &d->usage,
-                                        NGX_CHAT_STREAM_USAGE);
+    ngx_chat_provider_stream_keep_value(st, &st->usage, &st->usage_room,
+                                        &d->usage, NGX_CHAT_STREAM_USAGE);
 
     half = (d->half != st->half);
 
@@ -410,8 +411,8 @@ ngx_chat_provider_stream_take_finish(ngx_chat_provider_stream_t *st,
         return;
     }
 
-    ngx_chat_provider_stream_keep_value(st, &st->finish, &d->finish,
-                                        NGX_CHAT_STREAM_NAME);
+    ngx_chat_provider_stream_keep_value(st, &st->finish, &st->finish_room,
+                                        &d->finish, NGX_CHAT_STREAM_NAME);
 
     st->finish_bare = !text;
 
@@ -502,8 +503,7 @@ ngx_chat_provider_stream_complete(ngx_chat_provider_stream_t *st)
 
 static void
 ngx_chat_provider_stream_keep_value(ngx_chat_provider_stream_t *st,
-    ngx_str_t *dst,
-    ngx_str_t *src, size_t max)
+    ngx_str_t *dst, size_t *room, ngx_str_t *src, size_t max)
 {
     u_char  *p;
 
@@ -514,13 +514,21 @@ ngx_chat_provider_stream_keep_value(ngx_chat_provider_stream_t *st,
         return;
     }
 
-    /* a provider may send another value in each event: no new room for it */
+    /*
+     * Most come once, and get the room that they need.  A provider may send
+     * another value in each event: after a longer one, no new room for it.
+     */
 
-    if (dst->data == NULL) {
-        dst->data = ngx_pnalloc(st->pool, max);
-        if (dst->data == NULL) {
+    if (src->len > *room) {
+        max = (*room == 0) ? src->len : max;
+
+        p = ngx_pnalloc(st->pool, max);
+        if (p == NULL) {
             return;
         }
+
+        dst->data = p;
+        *room = max;
     }
 
     p = ngx_cpymem(dst->data, src->data, src->len);

@@ -35,6 +35,9 @@ typedef struct {
     ngx_str_t                   finish;    /* reason; empty: none was given */
     ngx_str_t                   model;     /* as the provider named it */
     ngx_str_t                   usage;     /* JSON or empty */
+    size_t                      finish_room;  /* bytes there are for each */
+    size_t                      model_room;
+    size_t                      usage_room;
     ngx_uint_t                  tokens;    /* events that were progress */
     ngx_uint_t                  half;      /* see ngx_chat_provider_json.h */
 

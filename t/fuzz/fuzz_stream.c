@@ -76,7 +76,7 @@ fuzz_read(fuzz_stream_t *fs, const u_char *data, size_t size, size_t cut)
 
     pool = ut_pool();
 
-    ngx_chat_provider_fault_init(&fault, &pv);
+    ngx_chat_provider_fault_init(&fault, &pv, pool);
 
     st.delta = fuzz_delta;
     st.data = fs;

@@ -125,6 +125,33 @@ ngx_palloc(ngx_pool_t *pool, size_t size)
 
 
 void *
+ngx_pmemalign(ngx_pool_t *pool, size_t size, size_t alignment)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+ngx_int_t
+ngx_pfree(ngx_pool_t *pool, void *p)
+{
+    ngx_pool_large_t  *l, **last;
+
+    for (last = &pool->large; *last; last = &(*last)->next) {
+        l = *last;
+
+        if (l->alloc == p) {
+            *last = l->next;
+            free(l->alloc);
+            free(l);
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+void *
 ngx_pnalloc(ngx_pool_t *pool, size_t size)
 {
     return ngx_palloc(pool, size);

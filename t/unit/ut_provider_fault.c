@@ -20,7 +20,7 @@ static void
 ut_status(ngx_uint_t status, const char *body)
 {
     ngx_chat_provider_fault_free(&ut_f);
-    ngx_chat_provider_fault_init(&ut_f, &ut_pv);
+    ngx_chat_provider_fault_init(&ut_f, &ut_pv, ut_temp);
 
     (void) ngx_chat_bytes_append(&ut_f.body, body, ngx_strlen(body));
 
@@ -35,7 +35,7 @@ ut_object(const char *data)
     ngx_chat_delta_t  d;
 
     ngx_chat_provider_fault_free(&ut_f);
-    ngx_chat_provider_fault_init(&ut_f, &ut_pv);
+    ngx_chat_provider_fault_init(&ut_f, &ut_pv, ut_temp);
 
     s = ut_str(data);
 
@@ -120,7 +120,7 @@ main(void)
     ut_status(400, "{\"code\":\"some_key\",\"message\":\"some_key\"}");
     ut_ok(ut_line("chat provider \"p\" at \"h\" refused the request, HTTP "
                   "status 400"), "no line with the key");
-    ut_ok(ut_f.message.len == 0, "and no message");
+    ut_ok(ut_f.refusal->message.len == 0, "and no message");
 
     ut_object("{\"error\":{\"code\":\"context_length_exceeded\"}}");
     ut_ok(ut_f.error == NGX_CHAT_E_QUESTION_REFUSED && ut_f.final
@@ -137,7 +137,7 @@ main(void)
     ut_ok(ut_line("chat provider \"p\" at \"h\" sent an error instead of "
                   "an answer (overloaded_error)"), "and its line");
 
-    ngx_chat_provider_fault_init(&ut_f, &ut_pv);
+    ngx_chat_provider_fault_init(&ut_f, &ut_pv, ut_temp);
     ngx_chat_provider_fault_set(&ut_f, NGX_CHAT_E_PROVIDER_TIMEOUT, 1,
                                 "is slow");
     (void) ngx_chat_bytes_append(&ut_f.body, UT_CONTEXT,

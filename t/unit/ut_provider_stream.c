@@ -86,7 +86,7 @@ ut_read(const char *body, const char *texts, const char *finish,
 
         pool = ngx_create_pool(1024, &log);
 
-        ngx_chat_provider_fault_init(&fault, &pv);
+        ngx_chat_provider_fault_init(&fault, &pv, pool);
 
         st.delta = ut_delta;
 
@@ -329,6 +329,7 @@ ut_patience(void)
 {
     size_t                       i;
     ngx_log_t                    log;
+    ngx_pool_t                  *pool;
     ngx_uint_t                   ok;
     ngx_chat_provider_t          pv;
     ngx_chat_provider_fault_t    fault;
@@ -352,11 +353,13 @@ ut_patience(void)
 
     ut_len = 0;
 
-    ngx_chat_provider_fault_init(&fault, &pv);
+    pool = ngx_create_pool(1024, &log);
+
+    ngx_chat_provider_fault_init(&fault, &pv, pool);
 
     st.delta = ut_delta;
 
-    ngx_chat_provider_stream_init(&st, &fault, ngx_create_pool(1024, &log));
+    ngx_chat_provider_stream_init(&st, &fault, pool);
 
     for (i = 0, ok = 1; ok && steps[i].event; i++) {
         ut_feed(&st, steps[i].event, 1000);
@@ -369,9 +372,9 @@ ut_patience(void)
 
     ut_ok(ok, "how long a silence is borne");
 
-    ngx_destroy_pool(st.pool);
     ngx_chat_provider_stream_free(&st);
     ngx_chat_provider_fault_free(&fault);
+    ngx_destroy_pool(pool);
 }
 
 
@@ -387,7 +390,7 @@ ut_line(void)
     ngx_str_set(&pv.name, "one");
     ngx_str_set(&pv.url, "http://host:81/secret/path");
 
-    ngx_chat_provider_fault_init(&f, &pv);
+    ngx_chat_provider_fault_init(&f, &pv, NULL);
     ngx_chat_provider_fault_set(&f, NGX_CHAT_E_PROVIDER_REFUSED, 1, "is shut");
     ngx_chat_provider_fault_set(&f, NGX_CHAT_E_INTERNAL, 0, "is open");
 

@@ -144,6 +144,12 @@ ut_feed(void *data, u_char *p, size_t len)
                 ngx_chat_bytes_append(&t->got, "?", 1);
             }
 
+            ngx_chat_sse_reader_shrink(&t->sr);
+
+            if (!t->sr.has_data && t->sr.data.data) {
+                ngx_chat_bytes_append(&t->got, "room", 4);
+            }
+
             return;
         }
 

@@ -43,6 +43,9 @@ struct ngx_http_chat_kept_s {
 
     ngx_ssl_session_t                  *session;  /* NULL: none yet */
 
+    /* of all requests of its calls: there is none; NULL: not made yet */
+    ngx_http_variable_value_t          *variables;
+
     /* for the spare, whose event is posted when connections go */
     ngx_http_chat_spare_t              *spare;
     ngx_event_t                         check;

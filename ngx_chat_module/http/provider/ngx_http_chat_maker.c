@@ -5,7 +5,9 @@
 #include "../../provider/ngx_chat_conversation.h"
 
 
-#define NGX_HTTP_CHAT_MAKER_POOL  1536
+/* bytes of alignment, and of what is kept of an answer at its end */
+#define NGX_HTTP_CHAT_MAKER_MORE  96
+
 #define NGX_HTTP_CHAT_MAKER_LOOK  1000    /* ms: does anybody listen? */
 
 
@@ -32,6 +34,8 @@ struct ngx_http_chat_maker_s {
 };
 
 
+static size_t ngx_http_chat_maker_size(ngx_http_request_t *r,
+    ngx_chat_question_t *qn);
 static ngx_int_t ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m,
     size_t max_answer);
 static void ngx_http_chat_maker_release(ngx_http_chat_maker_t *m);
@@ -82,7 +86,7 @@ ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
     ngx_pool_t             *pool;
     ngx_http_chat_maker_t  *m;
 
-    pool = ngx_create_pool(NGX_HTTP_CHAT_MAKER_POOL, ngx_cycle->log);
+    pool = ngx_create_pool(ngx_http_chat_maker_size(r, qn), ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
@@ -114,6 +118,33 @@ ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
     m->look.log = ngx_cycle->log;
 
     return m;
+}
+
+
+/* a pool of the size that is needed, as there may be very many */
+
+static size_t
+ngx_http_chat_maker_size(ngx_http_request_t *r, ngx_chat_question_t *qn)
+{
+    size_t                     size;
+    ngx_connection_t          *c;
+    ngx_http_chat_loc_conf_t  *chlcf;
+
+    c = r->connection;
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    size = sizeof(ngx_pool_t) + sizeof(ngx_http_chat_maker_t)
+           + chlcf->upstreams->nelts * sizeof(ngx_chat_candidate_t)
+           + r->uri.len + r->request_line.len + c->addr_text.len
+           + c->socklen + c->local_socklen + NGX_HTTP_CHAT_MAKER_MORE;
+
+    /* a long question is in no pool, but beside it */
+
+    if (qn->messages.len <= NGX_MAX_ALLOC_FROM_POOL) {
+        size += qn->messages.len;
+    }
+
+    return ngx_align(size, NGX_POOL_ALIGNMENT);
 }
 
 

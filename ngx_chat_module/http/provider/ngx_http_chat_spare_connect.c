@@ -2,7 +2,9 @@
 #include "ngx_http_chat_spare_private.h"
 
 
-#define NGX_HTTP_CHAT_SPARE_POOL  512
+/* of a connection: with its address, and with TLS on it */
+#define NGX_HTTP_CHAT_SPARE_POOL      256
+#define NGX_HTTP_CHAT_SPARE_TLS_POOL  512
 
 
 static void ngx_http_chat_spare_connect_resolve_handler(
@@ -187,7 +189,9 @@ ngx_http_chat_spare_connect_to(ngx_http_chat_spare_t *spare)
     c->read->handler = ngx_http_chat_spare_connect_event_handler;
     c->write->handler = ngx_http_chat_spare_connect_event_handler;
 
-    c->pool = ngx_create_pool(NGX_HTTP_CHAT_SPARE_POOL, &spare->log);
+    c->pool = ngx_create_pool(spare->provider_upstream->ssl
+                              ? NGX_HTTP_CHAT_SPARE_TLS_POOL
+                              : NGX_HTTP_CHAT_SPARE_POOL, &spare->log);
     if (c->pool == NULL) {
         return NGX_ERROR;
     }

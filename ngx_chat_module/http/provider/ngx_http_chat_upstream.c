@@ -4,8 +4,8 @@
 #include "ngx_http_chat_spare.h"
 
 
-/* a request with all that belongs to it takes two of these */
-#define NGX_HTTP_CHAT_UPSTREAM_POOL  3584
+/* bytes that a request takes besides itself and its upstream, lists and all */
+#define NGX_HTTP_CHAT_UPSTREAM_POOL  1920
 
 
 static ngx_chat_provider_call_t *ngx_http_chat_upstream_start(void *ctx,
@@ -49,13 +49,21 @@ const ngx_chat_transport_t  ngx_http_chat_upstream_transport = {
 static ngx_chat_provider_call_t *
 ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
 {
+    size_t                     size;
     ngx_pool_t                *pool;
     ngx_http_chat_asker_t     *asker;
     ngx_http_chat_upstream_t  *up;
 
     asker = ctx;
 
-    pool = ngx_create_pool(NGX_HTTP_CHAT_UPSTREAM_POOL, ngx_cycle->log);
+    /* a pool of the size that is needed, as there may be very many */
+
+    size = sizeof(ngx_http_chat_upstream_t) + sizeof(ngx_http_request_t)
+           + sizeof(ngx_http_upstream_t) + ngx_http_max_module * sizeof(void *)
+           + NGX_HTTP_CHAT_UPSTREAM_POOL;
+
+    pool = ngx_create_pool(ngx_align(size, NGX_POOL_ALIGNMENT),
+                           ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
@@ -281,16 +289,19 @@ static ngx_int_t
 ngx_http_chat_upstream_resolved(ngx_http_chat_upstream_t *up,
     ngx_resolver_ctx_t *ctx)
 {
-    char  *what;
+    char    *what;
+    u_char  *p;
 
     if (ctx->state) {
         what = ngx_resolver_strerror(ctx->state);
 
-        (void) ngx_snprintf((u_char *) up->call.fault.errbuf,
-                            NGX_CHAT_FAULT_DETAIL - 1,
-                            "%V: %s%Z", &ctx->name, what);
+        p = ngx_pnalloc(up->call.pool, ctx->name.len + sizeof(": ")
+                                       + ngx_strlen(what));
+        if (p) {
+            (void) ngx_sprintf(p, "%V: %s%Z", &ctx->name, what);
+            up->call.fault.detail = (char *) p;
+        }
 
-        up->call.fault.detail = up->call.fault.errbuf;
         ngx_chat_provider_call_fail(&up->call, NGX_CHAT_CALL_UNRESOLVED);
         return NGX_ERROR;
     }

@@ -1,11 +1,14 @@
 
 #include "ngx_http_chat_upstream_private.h"
+#include "ngx_http_chat_kept.h"
 
 
 static ngx_int_t ngx_http_chat_asker_copy(ngx_pool_t *pool, ngx_str_t *dst,
     ngx_str_t *src);
 static ngx_int_t ngx_http_chat_asker_sockaddr(ngx_pool_t *pool,
     struct sockaddr **dst, struct sockaddr *src, socklen_t len);
+static ngx_http_variable_value_t *ngx_http_chat_upstream_create_variables(
+    ngx_http_chat_upstream_t *up);
 static ngx_connection_t *ngx_http_chat_upstream_create_connection(
     ngx_http_chat_upstream_t *up);
 
@@ -104,8 +107,7 @@ ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up)
     ngx_time_t                 *pup;
     ngx_http_request_t         *r;
     ngx_http_log_ctx_t         *ctx;
-    ngx_http_chat_asker_t     *asker;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_chat_asker_t      *asker;
 
     pool = up->call.pool;
     asker = up->asker;
@@ -128,13 +130,10 @@ ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up)
     r->srv_conf = asker->srv_conf;
     r->loc_conf = asker->loc_conf;
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
     r->connection = ngx_http_chat_upstream_create_connection(up);
     r->http_connection = ngx_pcalloc(pool, sizeof(ngx_http_connection_t));
     r->ctx = ngx_pcalloc(pool, sizeof(void *) * ngx_http_max_module);
-    r->variables = ngx_pcalloc(pool, cmcf->variables.nelts
-                                     * sizeof(ngx_http_variable_value_t));
+    r->variables = ngx_http_chat_upstream_create_variables(up);
 
     if (r->connection == NULL || r->http_connection == NULL || r->ctx == NULL
         || r->variables == NULL)
@@ -183,6 +182,44 @@ ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * A group's balancer may want to know variables.  Nobody else does: as long as
+ * none is found, all requests may have the same ones.
+ */
+
+static ngx_http_variable_value_t *
+ngx_http_chat_upstream_create_variables(ngx_http_chat_upstream_t *up)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_chat_kept_t       *kept;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(up->request, ngx_http_core_module);
+    n = cmcf->variables.nelts;
+
+    kept = up->provider_upstream->kept;
+
+    if (kept == NULL) {
+        return ngx_pcalloc(up->call.pool,
+                           n * sizeof(ngx_http_variable_value_t));
+    }
+
+    if (kept->variables == NULL) {
+        kept->variables = ngx_pcalloc(ngx_cycle->pool,
+                                      n * sizeof(ngx_http_variable_value_t));
+        if (kept->variables == NULL) {
+            return NULL;
+        }
+
+        for (i = 0; i < n; i++) {
+            kept->variables[i].not_found = 1;
+        }
+    }
+
+    return kept->variables;
 }
 
 
