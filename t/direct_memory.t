@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Memory of generations that a worker makes itself, while they are in progress:
-# not much more than nginx needs to hand the provider's stream on.
+# Memory of generations that a worker makes itself, led or directly, while they
+# are in progress: not much more than nginx needs to hand the provider's stream on.
 
 use warnings;
 use strict;
@@ -13,19 +13,24 @@ use IO::Select;
 use IO::Socket::INET;
 
 my $COUNT = 300;
-my $LIMIT = 1.6;
+my $LIMIT = 1.1;
+my $LED_LIMIT = 1.3;
 my $CRLF = "\r\n";
 
 my $provider = start_provider(chunks => 5, fault => 'stall', at => 3);
 
 
-# what the worker has for itself, in kB
+# what the worker has for itself, and its filler, in kB
 
 sub own {
     my ($nginx) = @_;
-    my ($worker) = $nginx->worker_pids;
+    my $kb = 0;
 
-    return (read_file("/proc/$worker/status") =~ /^RssAnon:\s+(\d+)/m)[0];
+    foreach my $pid ($nginx->worker_pids, $nginx->filler_pids) {
+        $kb += (read_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m)[0];
+    }
+
+    return $kb;
 }
 
 
@@ -81,6 +86,8 @@ sub kilobytes {
 
 my $chat = start_nginx(redis => 'off', workers => 1, provider => $provider,
     http => "chat_direct_limit 1000;");
+my $led = start_nginx(redis => start_redis(), workers => 1, lead => 'on',
+    provider => $provider, http => "chat_fill processes=1 concurrency=1000;");
 my $port = $provider->port;
 my $proxy = start_nginx(workers => 1, servers => <<"EOT");
     server {
@@ -93,7 +100,9 @@ my $proxy = start_nginx(workers => 1, servers => <<"EOT");
     }
 EOT
 
-my $ours = kilobytes($chat, sub { '{"question": "' . $_[0] . '"}' });
+my $question = sub { '{"question": "' . $_[0] . '"}' };
+my $ours = kilobytes($chat, $question);
+my $leds = kilobytes($led, $question);
 my $nginxs = kilobytes($proxy, sub {
     '{"model": "m", "messages": [{"role": "user", "content": "' . $_[0]
         . '"}]}';
@@ -104,6 +113,9 @@ my $nginxs = kilobytes($proxy, sub {
 ok($ENV{CHAT_NGINX} || $ours < $LIMIT * $nginxs,
    'in progress: hardly more memory than proxy_pass')
     or diag(sprintf('kB a stream: %.1f, proxy_pass %.1f', $ours, $nginxs));
+ok($ENV{CHAT_NGINX} || $leds < $LED_LIMIT * $nginxs,
+   'led: a little more, with what its filler has')
+    or diag(sprintf('kB a stream: %.1f, proxy_pass %.1f', $leds, $nginxs));
 
-$_->stop('TERM') foreach $chat, $proxy;
+$_->stop('TERM') foreach $chat, $led, $proxy;
 done();

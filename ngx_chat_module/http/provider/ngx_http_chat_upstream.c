@@ -4,8 +4,8 @@
 #include "ngx_http_chat_spare.h"
 
 
-/* bytes that a request takes besides itself and its upstream, lists and all */
-#define NGX_HTTP_CHAT_UPSTREAM_POOL  1920
+/* bytes for what is kept of an answer, and of where it comes from */
+#define NGX_HTTP_CHAT_UPSTREAM_MORE  128
 
 
 static ngx_chat_provider_call_t *ngx_http_chat_upstream_start(void *ctx,
@@ -14,9 +14,8 @@ static ngx_http_chat_provider_upstream_t *ngx_http_chat_upstream_find(
     ngx_array_t *upstreams, ngx_chat_provider_t *pv);
 static void ngx_http_chat_upstream_cancel(ngx_chat_provider_call_t *call);
 static void ngx_http_chat_upstream_event_handler(ngx_event_t *ev);
-static void ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
-    ngx_http_upstream_t *u);
-static void ngx_http_chat_upstream_process(ngx_http_chat_upstream_t *up);
+static void ngx_http_chat_upstream_process_handler(
+    ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_locate(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_resolve(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_resolve_handler(ngx_resolver_ctx_t *ctx);
@@ -58,9 +57,8 @@ ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
 
     /* a pool of the size that is needed, as there may be very many */
 
-    size = sizeof(ngx_http_chat_upstream_t) + sizeof(ngx_http_request_t)
-           + sizeof(ngx_http_upstream_t) + ngx_http_max_module * sizeof(void *)
-           + NGX_HTTP_CHAT_UPSTREAM_POOL;
+    size = sizeof(ngx_pool_t) + sizeof(ngx_http_chat_upstream_t)
+           + NGX_HTTP_CHAT_UPSTREAM_MORE;
 
     pool = ngx_create_pool(ngx_align(size, NGX_POOL_ALIGNMENT),
                            ngx_cycle->log);
@@ -78,23 +76,23 @@ ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
                                                         rq->provider);
     up->asker = asker;
     up->messages = rq->messages;
-    up->read_handler = ngx_http_chat_upstream_read_handler;
+    up->process = ngx_http_chat_upstream_process_handler;
     up->call.pool = pool;
 
     if (up->provider_upstream == NULL
         || ngx_http_chat_upstream_create_request(up) != NGX_OK)
     {
-        ngx_destroy_pool(pool);
+        ngx_http_chat_upstream_free(up);
         return NULL;
     }
 
     up->event.handler = ngx_http_chat_upstream_event_handler;
     up->event.data = up;
-    up->event.log = up->request->connection->log;
+    up->event.log = &up->log;
 
     ngx_chat_provider_call_init(&up->call, rq,
                                 ngx_http_chat_upstream_expired_handler,
-                                pool, up->request->connection->log);
+                                pool, &up->log);
 
     /* at once: others that came with it would be in front of an event */
 
@@ -150,22 +148,18 @@ ngx_http_chat_upstream_event_handler(ngx_event_t *ev)
         return;
     }
 
+    if (ngx_http_chat_upstream_may_own(up)) {
+        ngx_http_chat_upstream_own(up);
+    }
+
     if (up->header) {
-        ngx_http_chat_upstream_process(up);
+        ngx_http_chat_upstream_process_handler(up);
     }
 }
 
 
 static void
-ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
-    ngx_http_upstream_t *u)
-{
-    ngx_http_chat_upstream_process(u->input_filter_ctx);
-}
-
-
-static void
-ngx_http_chat_upstream_process(ngx_http_chat_upstream_t *up)
+ngx_http_chat_upstream_process_handler(ngx_http_chat_upstream_t *up)
 {
     ngx_int_t  rc;
 
@@ -417,6 +411,7 @@ ngx_http_chat_upstream_abort_handler(ngx_http_request_t *r)
 static void
 ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
 {
+    ngx_uint_t            keepalive;
     ngx_http_request_t   *r;
     ngx_http_upstream_t  *u;
 
@@ -429,7 +424,23 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
         up->resolve = NULL;
     }
 
+    /* nothing of it may turn up in the next response on the connection */
+
+    keepalive = up->eof && !up->close
+                && up->call.fault.error == NGX_CHAT_E_NONE;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &up->log, 0,
+                   "chat upstream close, eof:%d keepalive:%ui",
+                   (int) up->eof, keepalive);
+
     r = up->request;
+
+    if (r == NULL) {
+        ngx_http_chat_upstream_end_own(up, keepalive);
+        ngx_http_chat_upstream_finish(up);
+        return;
+    }
+
     u = r->upstream;
 
     if (u == NULL || u->cleanup == NULL) {
@@ -441,14 +452,7 @@ ngx_http_chat_upstream_close(ngx_http_chat_upstream_t *up)
         u->peer.connection->recv = up->recv;
     }
 
-    /* nothing of it may turn up in the next response on the connection */
-
-    u->keepalive = (up->eof && !up->close
-                    && up->call.fault.error == NGX_CHAT_E_NONE) ? 1 : 0;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "chat upstream close, eof:%d keepalive:%d",
-                   (int) up->eof, (int) u->keepalive);
+    u->keepalive = keepalive ? 1 : 0;
 
     (*u->cleanup)(r);
 }
@@ -479,10 +483,13 @@ ngx_http_chat_upstream_finish(ngx_http_chat_upstream_t *up)
 {
     up->closed = 1;
 
+    up->log.action = "asking a provider";
+
     /* keeps nginx from making a response of what the upstream ended with */
 
-    up->request->connection->error = 1;
-    up->request->connection->log->action = "asking a provider";
+    if (up->request) {
+        up->request->connection->error = 1;
+    }
 
     ngx_post_event(&up->event, &ngx_posted_events);
 }
@@ -585,6 +592,10 @@ ngx_http_chat_upstream_free(ngx_http_chat_upstream_t *up)
     pool = up->call.pool;
 
     ngx_chat_provider_call_free(&up->call);
+
+    if (up->request) {
+        ngx_destroy_pool(up->request->pool);
+    }
 
     ngx_destroy_pool(pool);
 }

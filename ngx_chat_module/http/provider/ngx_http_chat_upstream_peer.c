@@ -1,6 +1,5 @@
 
 #include "ngx_http_chat_upstream_private.h"
-#include "ngx_http_chat_kept.h"
 
 
 /* of an address with its port */
@@ -145,6 +144,21 @@ ngx_http_chat_upstream_free_peer(ngx_peer_connection_t *pc, void *data,
     if (pc->tries) {
         pc->tries--;
     }
+}
+
+
+ngx_http_chat_kept_item_t *
+ngx_http_chat_upstream_take_item(ngx_http_upstream_t *u)
+{
+    ngx_http_chat_kept_item_t      *item;
+    ngx_http_chat_upstream_peer_t  *peer;
+
+    peer = u->peer.data;
+
+    item = peer->item;
+    peer->item = NULL;
+
+    return item;
 }
 
 

@@ -15,6 +15,8 @@ static void ngx_http_chat_upstream_read_retry_after(
 static ngx_int_t ngx_http_chat_upstream_body_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_upstream_try_next(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_take_over(ngx_http_request_t *r);
+static void ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
+    ngx_http_upstream_t *u);
 static ssize_t ngx_http_chat_upstream_no_recv(ngx_connection_t *c,
     u_char *buf, size_t size);
 static void ngx_http_chat_upstream_shrink(ngx_http_chat_upstream_t *up);
@@ -30,6 +32,10 @@ static void ngx_http_chat_upstream_read_eof(ngx_http_chat_upstream_t *up);
 /* of all calls: nothing stays in it from one read to the next */
 
 static u_char  ngx_http_chat_upstream_bytes[NGX_HTTP_CHAT_UPSTREAM_SIZE];
+
+/* for nginx' parser of chunks, which looks for a log in it */
+
+static ngx_http_request_t  ngx_http_chat_upstream_parser;
 
 
 ngx_int_t
@@ -303,7 +309,7 @@ ngx_http_chat_upstream_take_over(ngx_http_request_t *r)
     up = u->input_filter_ctx;
     c = u->peer.connection;
 
-    u->read_event_handler = up->read_handler;
+    u->read_event_handler = ngx_http_chat_upstream_read_handler;
 
     if (c->read->timer_set) {
         ngx_del_timer(c->read);
@@ -313,6 +319,24 @@ ngx_http_chat_upstream_take_over(ngx_http_request_t *r)
     c->recv = ngx_http_chat_upstream_no_recv;
 
     ngx_post_event(&up->event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_chat_upstream_read_handler(ngx_http_request_t *r,
+    ngx_http_upstream_t *u)
+{
+    ngx_http_chat_upstream_t  *up;
+
+    up = u->input_filter_ctx;
+
+    up->process(up);
+
+    /* a request that took long may have been sent meanwhile */
+
+    if (ngx_http_chat_upstream_may_own(up)) {
+        ngx_post_event(&up->event, &ngx_posted_events);
+    }
 }
 
 
@@ -326,21 +350,23 @@ ngx_http_chat_upstream_no_recv(ngx_connection_t *c, u_char *buf, size_t size)
 ngx_int_t
 ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 {
-    u_char               *p;
-    ssize_t               n;
-    ngx_uint_t            reads;
-    ngx_connection_t     *c;
-    ngx_http_upstream_t  *u;
-
-    u = up->request->upstream;
+    u_char            *p;
+    ssize_t            n;
+    ngx_uint_t         reads;
+    ngx_connection_t  *c;
 
     if (up->closed) {
         return NGX_AGAIN;
     }
 
-    ngx_http_chat_upstream_shrink(up);
+    if (up->request) {
+        ngx_http_chat_upstream_shrink(up);
+        c = up->request->upstream->peer.connection;
 
-    c = u->peer.connection;
+    } else {
+        c = up->connection;
+    }
+
     p = ngx_http_chat_upstream_bytes;
 
     c->log->action = "reading upstream";
@@ -368,9 +394,6 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
         }
 
         if (n > 0) {
-            u->state->bytes_received += n;
-            u->state->response_length += n;
-
             ngx_http_chat_upstream_read_bytes(up, p, (size_t) n);
             continue;
         }
@@ -391,8 +414,9 @@ ngx_http_chat_upstream_read(ngx_http_chat_upstream_t *up)
 
 
 /*
- * The call has minutes to go, and no use for the request or the header any
- * more; nginx looks into the latter's buffer until the request is sent.
+ * Of a call that does not own its connection: it has no use for what was sent
+ * or for the header any more; nginx looks into the latter's buffer until the
+ * request is sent.
  */
 
 static void
@@ -460,12 +484,18 @@ ngx_http_chat_upstream_read_chunks(ngx_http_chat_upstream_t *up, u_char *p,
     b.pos = p;
     b.last = p + len;
 
+    ngx_http_chat_upstream_parser.connection = up->request
+                                               ? up->request->connection
+                                               : up->connection;
+
     while (up->call.fault.error == NGX_CHAT_E_NONE) {
 
 #if (nginx_version >= 1027002)
-        rc = ngx_http_parse_chunked(up->request, &b, &up->chunked, 0);
+        rc = ngx_http_parse_chunked(&ngx_http_chat_upstream_parser, &b,
+                                    &up->chunked, 0);
 #else
-        rc = ngx_http_parse_chunked(up->request, &b, &up->chunked);
+        rc = ngx_http_parse_chunked(&ngx_http_chat_upstream_parser, &b,
+                                    &up->chunked);
 #endif
 
         if (rc == NGX_OK) {

@@ -1,6 +1,9 @@
 
 #include "ngx_http_chat_upstream_private.h"
-#include "ngx_http_chat_kept.h"
+
+
+/* bytes that a request takes besides itself and its upstream, lists and all */
+#define NGX_HTTP_CHAT_UPSTREAM_REQUEST  1920
 
 
 static ngx_int_t ngx_http_chat_asker_copy(ngx_pool_t *pool, ngx_str_t *dst,
@@ -103,17 +106,29 @@ ngx_http_chat_asker_sockaddr(ngx_pool_t *pool, struct sockaddr **dst,
 ngx_int_t
 ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up)
 {
-    ngx_pool_t                 *pool;
-    ngx_time_t                 *pup;
-    ngx_http_request_t         *r;
-    ngx_http_log_ctx_t         *ctx;
-    ngx_http_chat_asker_t      *asker;
+    size_t                  size;
+    ngx_pool_t             *pool;
+    ngx_time_t             *pup;
+    ngx_http_request_t     *r;
+    ngx_http_chat_asker_t  *asker;
 
-    pool = up->call.pool;
     asker = up->asker;
+
+    /* a pool of the size that is needed, as there may be very many */
+
+    size = sizeof(ngx_http_request_t) + sizeof(ngx_http_upstream_t)
+           + ngx_http_max_module * sizeof(void *)
+           + NGX_HTTP_CHAT_UPSTREAM_REQUEST;
+
+    pool = ngx_create_pool(ngx_align(size, NGX_POOL_ALIGNMENT),
+                           ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
 
     r = ngx_pcalloc(pool, sizeof(ngx_http_request_t));
     if (r == NULL) {
+        ngx_destroy_pool(pool);
         return NGX_ERROR;
     }
 
@@ -143,10 +158,9 @@ ngx_http_chat_upstream_create_request(ngx_http_chat_upstream_t *up)
 
     r->connection->data = r;
 
-    ctx = r->connection->log->data;
-    ctx->connection = r->connection;
-    ctx->request = r;
-    ctx->current_request = r;
+    up->log_ctx.connection = r->connection;
+    up->log_ctx.request = r;
+    up->log_ctx.current_request = r;
 
     r->log_handler = asker->log_handler;
 
@@ -203,7 +217,7 @@ ngx_http_chat_upstream_create_variables(ngx_http_chat_upstream_t *up)
     kept = up->provider_upstream->kept;
 
     if (kept == NULL) {
-        return ngx_pcalloc(up->call.pool,
+        return ngx_pcalloc(up->request->pool,
                            n * sizeof(ngx_http_variable_value_t));
     }
 
@@ -228,20 +242,16 @@ ngx_http_chat_upstream_create_variables(ngx_http_chat_upstream_t *up)
 static ngx_connection_t *
 ngx_http_chat_upstream_create_connection(ngx_http_chat_upstream_t *up)
 {
-    ngx_log_t               *log;
-    ngx_pool_t              *pool;
-    ngx_connection_t        *c;
-    ngx_http_log_ctx_t      *ctx;
+    ngx_log_t              *log;
+    ngx_pool_t             *pool;
+    ngx_connection_t       *c;
     ngx_http_chat_asker_t  *asker;
 
-    pool = up->call.pool;
+    pool = up->request->pool;
     asker = up->asker;
 
     c = ngx_pcalloc(pool, sizeof(ngx_connection_t));
-    log = ngx_palloc(pool, sizeof(ngx_log_t));
-    ctx = ngx_pcalloc(pool, sizeof(ngx_http_log_ctx_t));
-
-    if (c == NULL || log == NULL || ctx == NULL) {
+    if (c == NULL) {
         return NULL;
     }
 
@@ -252,8 +262,10 @@ ngx_http_chat_upstream_create_connection(ngx_http_chat_upstream_t *up)
 
     c->write = c->read + 1;
 
+    log = &up->log;
+
     *log = asker->log;
-    log->data = ctx;
+    log->data = &up->log_ctx;
     log->action = "asking a provider";
 
     c->fd = (ngx_socket_t) -1;
@@ -295,13 +307,18 @@ ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    r = up->request;
-    c = r->connection;
-
     up->asker = NULL;
     up->messages = NULL;
 
-    c->log->handler = NULL;
+    up->log.handler = NULL;
+
+    r = up->request;
+
+    if (r == NULL) {
+        return;
+    }
+
+    c = r->connection;
 
     c->sockaddr = NULL;
     c->socklen = 0;
