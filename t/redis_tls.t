@@ -400,6 +400,16 @@ $nginx = with("rediss://:secret\@127.0.0.1:$locked->{tls_port}", $trust);
 works_ok($nginx, 'with a password');
 $nginx->stop;
 
+# scripts/chatctl gets in, too
+
+my @chatctl = (Chat::Nginx::root() . '/scripts/chatctl', '-u',
+               "rediss://:secret\@127.0.0.1:$locked->{tls_port}", 'cached');
+
+is(system("@chatctl >/dev/null 2>&1") >> 8, 3,
+   'chatctl: a certificate of nobody whom it knows');
+like(`@chatctl -o --cacert -o @{[ $tls->ca ]}`, qr/ openai +test /,
+     'chatctl: what is cached');
+
 # what nginx -t says of the files
 
 my $test = new_nginx(provider => $provider, redis => tls_url($redis));

@@ -238,4 +238,11 @@ like($alien->error_log, qr/\[error\].*redis \S+, sentinel: AUTH was refused/,
 unlike($alien->error_log, qr/wrong-password/,
        'a wrong password: not told itself');
 
+# scripts/chatctl asks where the master is
+
+my @chatctl = (Chat::Nginx::root() . '/scripts/chatctl', '-u', $trio->url);
+
+like(`@chatctl cached 2>&1`, qr/ openai +test /, 'chatctl: what is cached');
+like(`@chatctl queue`, qr/^tasks +\d/m, 'chatctl: the queue');
+
 done();
