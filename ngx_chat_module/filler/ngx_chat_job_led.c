@@ -408,7 +408,7 @@ ngx_chat_job_led_appended(ngx_chat_job_t *job, ngx_uint_t listeners,
     if (stop && !led->stopped) {
         led->stopped = 1;
 
-        if (led->report) {
+        if (led->report && !led->handed_over) {
             ngx_chat_job_led_report(job, NGX_CHAT_LANE_STOP, 0);
 
         } else if (!ngx_chat_job_led_has_ended(job)) {
@@ -524,7 +524,7 @@ ngx_chat_job_led_leave(ngx_chat_job_t *job)
 {
     job->led->report = NULL;
 
-    if (ngx_chat_job_led_has_ended(job)) {
+    if (ngx_chat_job_led_has_ended(job) || job->led->orphan) {
         return;
     }
 
@@ -541,10 +541,9 @@ ngx_chat_job_led_leave(ngx_chat_job_t *job)
 void
 ngx_chat_job_led_hand_over(ngx_chat_job_t *job)
 {
-    ngx_chat_job_led_t      *led;
-    ngx_chat_job_report_pt   report;
+    ngx_chat_job_led_t  *led;
 
-    if (ngx_chat_job_led_has_ended(job)) {
+    if (ngx_chat_job_led_has_ended(job) || job->led->orphan) {
         return;
     }
 
@@ -554,11 +553,6 @@ ngx_chat_job_led_hand_over(ngx_chat_job_t *job)
 
     led->handed_over = 1;
     led->heard = 1;
-
-    report = led->report;
-    led->report = NULL;
-
-    report(led->data, NGX_CHAT_LANE_NOT_KEPT, 0, "handed over");
 
     ngx_chat_job_orphan_start(job, 0);
 }

@@ -40,7 +40,10 @@ void ngx_chat_job_led_complete(ngx_chat_job_t *job,
 void ngx_chat_job_led_fail(ngx_chat_job_t *job, ngx_chat_error_e error);
 void ngx_chat_job_led_idle(ngx_chat_job_t *job);
 
-/* the worker cannot ask: it is reported as not kept, and asked here */
+/*
+ * The worker cannot ask: it is asked here, and reported as not kept once there
+ * is a task for it.
+ */
 void ngx_chat_job_led_hand_over(ngx_chat_job_t *job);
 
 /* the lane has ended: no report any more */

@@ -3,6 +3,7 @@
 
 
 static void ngx_chat_job_orphan_wait_handler(ngx_event_t *ev);
+static void ngx_chat_job_orphan_tell(ngx_chat_job_t *job);
 static void ngx_chat_job_orphan_detach(ngx_chat_job_t *job);
 static void ngx_chat_job_orphan_give_back(ngx_chat_job_t *job);
 static void ngx_chat_job_orphan_ask(ngx_chat_job_t *job);
@@ -84,6 +85,8 @@ ngx_chat_job_orphan_find(ngx_chat_jobs_t *jobs, u_char *id)
 void
 ngx_chat_job_orphan_leave(ngx_chat_job_t *job)
 {
+    ngx_chat_job_orphan_tell(job);
+
     if (job->insure == NULL) {
         ngx_chat_job_end(job);
         return;
@@ -232,9 +235,32 @@ ngx_chat_job_orphan_log(ngx_chat_job_t *job, const char *what)
 }
 
 
+/*
+ * The worker that has handed it over forgets it.  Not before there is a task
+ * for it: else the death of this filler would leave it to nobody.
+ */
+
+static void
+ngx_chat_job_orphan_tell(ngx_chat_job_t *job)
+{
+    ngx_chat_job_led_t      *led;
+    ngx_chat_job_report_pt   report;
+
+    led = job->led;
+    report = led->report;
+
+    if (report) {
+        led->report = NULL;
+
+        report(led->data, NGX_CHAT_LANE_NOT_KEPT, 0, "handed over");
+    }
+}
+
+
 static void
 ngx_chat_job_orphan_detach(ngx_chat_job_t *job)
 {
+    ngx_chat_job_orphan_tell(job);
     ngx_chat_job_orphan_stop(job);
     ngx_chat_job_set_source(job, &ngx_chat_job_ask_source);
 

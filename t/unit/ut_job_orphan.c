@@ -390,10 +390,12 @@ ut_orphan_without_room_and_entry(void)
 static void
 ut_orphan_is_handed_over(void)
 {
-    ut_lane_t  lane;
+    ut_lane_t  lane, next;
 
     ut_lead(&lane, 0);
     ut_hand_over(&lane);
+    ut_ok(ut_told(&lane, "K") && ut_flying() == 1,
+          "handed over: the worker keeps it until there is a task");
     ut_redis();
     ut_ok(ut_told(&lane, "KN") && strcmp(lane.why, "handed over") == 0,
           "handed over: the worker is told that it is not kept");
@@ -414,10 +416,53 @@ ut_orphan_is_handed_over(void)
     ut_redis();
     fake_loop_run(0);
     ut_redis();
-    ut_ok(ut_told(&lane, "N") && ut_asked == 1,
+    ut_ok(ut_told(&lane, "KN") && ut_asked == 1,
           "handed over before the claim: asked");
     ut_ends();
     ut_redis();
+    ut_end();
+
+    /* the lane ends before there is a task */
+
+    ut_lead(&lane, 0);
+    ut_hand_over(&lane);
+    ut_lose(&lane);
+    ut_redis();
+    ut_ok(ut_told(&lane, "K") && ut_asked == 1,
+          "handed over, and the lane ends: asked");
+    ut_ends();
+    ut_redis();
+    ut_end();
+
+    /* likewise, and the worker comes again, over a lane that is read first */
+
+    ut_lead(&lane, 0);
+    ut_hand_over(&lane);
+    ut_fill(&next, 0, "W.1", 2);
+    ut_ok(ut_told(&lane, "KN"), "handed over again: the former lane is told");
+    ut_hand_over(&next);
+    ut_redis();
+    fake_loop_run(0);
+    ut_redis();
+    ut_ok(ut_told(&next, "KN") && ut_asked == 1,
+          "handed over again: asked once");
+    ut_ends();
+    ut_redis();
+    ut_end();
+
+    /* somebody asks for its end, which is no affair of the worker's any more */
+
+    ut_lead(&lane, 0);
+    ut_gen.stop = 1;
+    ut_slow = 1;
+    ut_hand_over(&lane);
+    fake_loop_run(3000);
+    ut_redis();
+    ut_slow = 0;
+    ut_redis();
+    ut_ok(strchr(lane.told, 'S') == NULL
+          && strcmp(ut_gen.error, "stopped") == 0,
+          "handed over, and stopped");
     ut_end();
 }
 
