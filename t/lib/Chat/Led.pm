@@ -20,14 +20,15 @@ use Time::HiRes qw(time);
 use Chat::Life;
 use Chat::Test;
 
-our @EXPORT = qw(led_nginx leads way_to ask_around begun ends_of
-    pause_of seamless_ok writers_of cached_as left_over nothing_left);
+our @EXPORT = qw(led_nginx leads way_to ask_around witness begun ends_of
+    pause_of $PAUSE seamless_ok writers_of cached_as left_over nothing_left);
 
 # s: a pause that nobody notices, and that is no machine's
-my $PAUSE = 0.25;
+our $PAUSE = 0.25;
 
 
-# as start_nginx(); each worker leads by the time it returns; see leads()
+# as start_nginx(); each worker leads by the time it returns, see leads(), but
+# with ready => 0
 
 sub led_nginx {
     my (%opt) = @_;
@@ -37,7 +38,7 @@ sub led_nginx {
             . ($opt{server} // ''));
 
     $nginx->allow_log(qr/exited on signal 9/);
-    leads($nginx);
+    leads($nginx) if $opt{ready} // 1;
 
     return $nginx;
 }
@@ -124,16 +125,16 @@ sub ask_around {
 
     my $others = $#asks;
 
-    push(@asks, _witness($nginx, $question)) if $opt{witness};
+    push(@asks, witness($nginx, $question)) if $opt{witness};
 
     return { question => $question, leader => $leader, others => $others,
              who => \@who, later => ask_later($nginx, @asks) };
 }
 
 
-# the same stream without anything in between: whose fault is a pause?
+# for ask(): the same stream without anything in between: whose fault is a pause?
 
-sub _witness {
+sub witness {
     my ($nginx, $question) = @_;
     my $content = json_string("$question Of a witness.");
 
