@@ -16,16 +16,17 @@ ngx_chat_usage_read(ngx_chat_usage_t *usage, ngx_str_t *object)
 {
     u_char      *p, *last, *name;
     size_t       len;
-    ngx_uint_t   depth, *n;
+    ngx_uint_t   depth, found, *n;
 
     usage->in = 0;
     usage->out = 0;
 
     depth = 0;
+    found = 0;
     p = object->data;
     last = p + object->len;
 
-    while (p < last) {
+    while (p < last && found < 2) {
 
         switch (*p) {
 
@@ -64,6 +65,7 @@ ngx_chat_usage_read(ngx_chat_usage_t *usage, ngx_str_t *object)
                 continue;
             }
 
+            found++;
             p = ngx_chat_usage_read_number(p, last, n);
             continue;
 

@@ -9,7 +9,6 @@ struct ngx_chat_redis_cmd_s {
     void                      *data;
     ngx_msec_t                 deadline;
     size_t                     len;         /* on the wire */
-    uint64_t                   sent;        /* us, for the metrics; 0: later */
 };
 
 
@@ -65,11 +64,18 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
     cmd->deadline = ngx_current_msec + timeout;
     cmd->len = rd->out.len - len;
 
-    /* no measure of Redis: what waits for a connection, or blocks */
+    /*
+     * A single command at a time is measured: a clock costs more than all else
+     * that is counted.  What waits for a connection, or blocks, is no measure.
+     */
 
-    cmd->sent = (rd->state == NGX_CHAT_REDIS_UP
-                 && timeout <= NGX_CHAT_REDIS_TIMEOUT)
-                ? ngx_chat_metrics_clock() : 0;
+    if (rd->measured == NULL
+        && rd->state == NGX_CHAT_REDIS_UP
+        && timeout <= NGX_CHAT_REDIS_TIMEOUT)
+    {
+        rd->measured = cmd;
+        rd->measured_at = ngx_chat_metrics_clock();
+    }
 
     first = ngx_queue_empty(&rd->cmds);
 
@@ -255,9 +261,11 @@ ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
                    "chat redis %s: reply, more are awaited:%d",
                    rd->role, ngx_queue_empty(&rd->cmds) ? 0 : 1);
 
-    if (cmd->sent) {
+    if (rd->measured == cmd) {
         ngx_chat_metrics_observe(NGX_CHAT_TIME_ROUND_TRIP,
-                                 ngx_chat_metrics_clock() - cmd->sent);
+                                 ngx_chat_metrics_clock()
+                                 - rd->measured_at);
+        rd->measured = NULL;
     }
 
     ngx_chat_redis_cmd_finish(cmd, reply);
@@ -350,6 +358,8 @@ ngx_chat_redis_cmd_fail_all(ngx_chat_redis_t *rd)
 {
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;
+
+    rd->measured = NULL;
 
     /* commands sent by the callbacks are of the next connection */
 

@@ -98,6 +98,8 @@ struct ngx_chat_redis_s {
     ngx_chat_bytes_t           out;
     size_t                     sent;
     ngx_queue_t                cmds;        /* in the order of replies */
+    ngx_chat_redis_cmd_t      *measured;    /* among these, or NULL */
+    uint64_t                   measured_at; /* us */
     ngx_queue_t                failing;     /* on their way to a NULL */
 
     ngx_chat_redis_state_pt    on_state;
