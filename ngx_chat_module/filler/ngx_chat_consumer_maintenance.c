@@ -10,7 +10,7 @@
 /* every so many ticks */
 #define NGX_CHAT_CONSUMER_TOUCH_TICKS   4
 #define NGX_CHAT_CONSUMER_SCAN_TICKS    3
-#define NGX_CHAT_CONSUMER_LENGTH_TICKS  2
+#define NGX_CHAT_CONSUMER_COUNT_TICKS   2
 #define NGX_CHAT_CONSUMER_SWEEP_TICKS   60
 
 /* ms, from the start of a job that a scan has found to its entry's touch */
@@ -42,7 +42,7 @@ struct ngx_chat_consumer_maintenance_s {
 
     ngx_str_t                 name;        /* of the consumer: our token */
 
-    ngx_chat_call_t          *length;
+    ngx_chat_call_t          *count;       /* in flight */
 
     ngx_event_t               tick;
     ngx_event_t               claimed;     /* an early touch */
@@ -67,8 +67,12 @@ static void ngx_chat_consumer_maintenance_touch(
     ngx_chat_consumer_maintenance_queue_t *q);
 static void ngx_chat_consumer_maintenance_touch_handler(void *data,
     ngx_int_t rc);
-static void ngx_chat_consumer_maintenance_length_handler(void *data,
+static void ngx_chat_consumer_maintenance_count(
+    ngx_chat_consumer_maintenance_t *mt);
+static void ngx_chat_consumer_maintenance_count_handler(void *data,
     ngx_int_t rc, ngx_uint_t waiting, uint64_t age);
+static void ngx_chat_consumer_maintenance_set_queued(
+    ngx_chat_consumer_maintenance_t *mt, ngx_uint_t waiting, uint64_t age);
 static void ngx_chat_consumer_maintenance_sweep_handler(void *data,
     ngx_int_t rc);
 
@@ -170,6 +174,7 @@ ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
     }
 
     if (ngx_chat_consumer_is_draining(mt->consumer)) {
+        ngx_chat_consumer_maintenance_set_queued(mt, 0, 0);
         return;
     }
 
@@ -190,9 +195,8 @@ ngx_chat_consumer_maintenance_tick_handler(ngx_event_t *ev)
         }
     }
 
-    if (n % NGX_CHAT_CONSUMER_LENGTH_TICKS == 0 && mt->length == NULL) {
-        mt->length = ngx_chat_store_tasks_count_waiting(st,
-                         ngx_chat_consumer_maintenance_length_handler, mt);
+    if (n % NGX_CHAT_CONSUMER_COUNT_TICKS == 0) {
+        ngx_chat_consumer_maintenance_count(mt);
     }
 
     ngx_chat_consumer_resume(mt->consumer);
@@ -355,21 +359,52 @@ ngx_chat_consumer_maintenance_touch_handler(void *data, ngx_int_t rc)
 }
 
 
+/*
+ * A number that nobody can tell keeps no worker from leading: not where Redis
+ * does not answer, nor that of a filler that drains, which may stay for long.
+ */
+
 static void
-ngx_chat_consumer_maintenance_length_handler(void *data, ngx_int_t rc,
+ngx_chat_consumer_maintenance_count(ngx_chat_consumer_maintenance_t *mt)
+{
+    if (mt->count) {
+        return;
+    }
+
+    mt->count = ngx_chat_store_tasks_count_waiting(&mt->jobs->store,
+                         ngx_chat_consumer_maintenance_count_handler, mt);
+
+    if (mt->count == NULL) {
+        ngx_chat_consumer_maintenance_set_queued(mt, 0, 0);
+    }
+}
+
+
+static void
+ngx_chat_consumer_maintenance_count_handler(void *data, ngx_int_t rc,
     ngx_uint_t waiting, uint64_t age)
 {
     ngx_chat_consumer_maintenance_t *mt = data;
 
-    mt->length = NULL;
+    mt->count = NULL;
 
-    /* a number that nobody can tell keeps no worker from leading */
+    if (rc != NGX_OK || ngx_chat_consumer_is_draining(mt->consumer)) {
+        ngx_chat_consumer_maintenance_set_queued(mt, 0, 0);
+        return;
+    }
 
-    mt->queued = (rc == NGX_OK) ? waiting : 0;
+    ngx_chat_consumer_maintenance_set_queued(mt, waiting, age);
+}
 
-    ngx_chat_metrics_set(NGX_CHAT_GAUGE_QUEUED, mt->queued);
-    ngx_chat_metrics_set(NGX_CHAT_GAUGE_OLDEST,
-                         (rc == NGX_OK) ? age * 1000 : 0);
+
+static void
+ngx_chat_consumer_maintenance_set_queued(ngx_chat_consumer_maintenance_t *mt,
+    ngx_uint_t waiting, uint64_t age)
+{
+    mt->queued = waiting;
+
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_QUEUED, waiting);
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_OLDEST, age * 1000);
 }
 
 

@@ -34,7 +34,10 @@ void ngx_chat_consumer_maintenance_take_over(
 ngx_uint_t ngx_chat_consumer_maintenance_is_taking_over(
     ngx_chat_consumer_maintenance_t *mt);
 
-/* tasks that wait in the queue, when last counted */
+/*
+ * Tasks that wait in the queue, when last counted; 0 if nobody can tell, or the
+ * filler drains.
+ */
 ngx_uint_t ngx_chat_consumer_maintenance_queued(
     ngx_chat_consumer_maintenance_t *mt);
 

@@ -61,7 +61,7 @@ typedef struct {
     ngx_atomic_t     redis;        /* 1: both connections serve */
     ngx_atomic_t     running;      /* generations that it asks providers for */
     ngx_atomic_t     led;          /* generations that it writes for workers */
-    ngx_atomic_t     queued;       /* tasks waiting, when last counted */
+    ngx_atomic_t     queued;       /* tasks waiting, as far as is known */
     ngx_uint_t       number;       /* 0 to N - 1 of chat_fill processes=N */
     u_char           token[NGX_CHAT_TOKEN_LEN];
 

@@ -1,4 +1,4 @@
-# Jobs of a filler, over a Redis with one generation in it.
+# Jobs of a filler, over a Redis with one generation in it; and its queue.
 
 FILLER = ../../ngx_chat_module/filler
 
@@ -12,7 +12,8 @@ FILLER_OBJS = $(patsubst %,$(BUILD)/ngx_chat_%.o,job job_ask job_candidates \
 
 FILLER_UTS = $(BUILD)/ut_job_led $(BUILD)/ut_job_orphan $(BUILD)/ut_job_random
 
-TESTS += $(FILLER_UTS) $(BUILD)/ut_filler_lane
+TESTS += $(FILLER_UTS) $(BUILD)/ut_filler_lane \
+         $(BUILD)/ut_consumer_maintenance
 
 
 $(FILLER_UTS): $(BUILD)/ut_%: $(BUILD)/ut_%.o $(FILLER_OBJS) $(UT_OBJS) \
@@ -23,6 +24,11 @@ $(BUILD)/ut_filler_lane: $(BUILD)/ut_filler_lane.o \
                          $(BUILD)/ngx_chat_filler_lane.o \
                          $(BUILD)/ngx_chat_lane_record.o $(FILLER_OBJS) \
                          $(UT_OBJS) $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ut_consumer_maintenance: $(BUILD)/ut_consumer_maintenance.o \
+                                  $(BUILD)/ngx_chat_consumer_maintenance.o \
+                                  $(BUILD)/fake_loop.o $(UT_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ngx_chat_%.o: $(FILLER)/ngx_chat_%.c $(HEADERS) | $(BUILD)
