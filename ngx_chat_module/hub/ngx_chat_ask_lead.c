@@ -53,6 +53,9 @@ ngx_chat_ask_count_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
     switch (rc) {
 
     case NGX_OK:
+        /* counted: with a limit its push were one that is sent again */
+        ask->limit.interval = 0;
+
         ngx_chat_ask_lead(ask);
         return;
 

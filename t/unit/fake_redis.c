@@ -100,6 +100,15 @@ fake_execute(void)
         break;
 
     case FAKE_PUSH:
+
+        /* as if sent again after a lost reply: queued already */
+
+        if (call->limited
+            && memcmp(fake.last, call->gen.id, NGX_CHAT_ID_LEN) == 0)
+        {
+            break;
+        }
+
         call->rc = fake.queue_full ? NGX_DECLINED : NGX_OK;
 
         if (call->rc == NGX_OK) {
@@ -114,6 +123,7 @@ fake_execute(void)
 
     case FAKE_COUNT:
         fake.counted++;
+        memcpy(fake.last, call->gen.id, NGX_CHAT_ID_LEN);
         break;
 
     case FAKE_READ:

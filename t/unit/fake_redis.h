@@ -71,6 +71,7 @@ struct ngx_chat_call_s {
     uint64_t               n;
     ngx_uint_t             arg;
     ngx_uint_t             full;
+    ngx_uint_t             limited;    /* FAKE_PUSH: is counted, too */
     ngx_uint_t             erase;
     ngx_uint_t             executed;
 

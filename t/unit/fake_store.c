@@ -159,10 +159,18 @@ ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
     ngx_uint_t room, ngx_chat_limit_t *limit, ngx_chat_push_pt handler,
     void *data)
 {
+    ngx_chat_call_t  *call;
+
     fake.bad += (task->messages.len != 8
                  || memcmp(task->messages.data, "messages", 8) != 0);
 
-    return fake_call(FAKE_PUSH, &task->gen, (void (*)(void)) handler, data);
+    call = fake_call(FAKE_PUSH, &task->gen, (void (*)(void)) handler, data);
+
+    if (call) {
+        call->limited = (limit->interval != 0);
+    }
+
+    return call;
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     ngx_uint_t       queue_full;
     ngx_uint_t       tasks;        /* pushed */
     ngx_uint_t       counted;      /* under a limit, without a task */
+    u_char           last[NGX_CHAT_ID_LEN];  /* of the limit */
     ngx_uint_t       opened;
     ngx_uint_t       erased;
     ngx_uint_t       subscribed;   /* ever */

@@ -180,6 +180,42 @@ ut_full_queue(void)
 }
 
 
+/* counted to be led, and then it cannot be */
+
+static void
+ut_counted(void)
+{
+    ut_client_t  cl;
+
+    ut_begin(1);
+    ut_limit();
+    fake_lane_up(0);
+    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    ut_ok(fake.counted == 1 && fake.tasks == 0 && ut_maker.channel,
+          "under a limit: counted, and led");
+
+    ut_fail(NGX_CHAT_E_INTERNAL);
+    ut_leave(&cl);
+    ut_redis();
+    ut_end();
+
+    ut_begin(1);
+    ut_limit();
+    fake_lane_up(0);
+    ut_maker.declines = 1;
+    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_redis();
+    ut_ok(fake.counted == 1 && fake.tasks == 1
+          && cl.result == NGX_CHAT_RESULT_MISS,
+          "under a limit: counted, not led, and queued");
+
+    ut_leave(&cl);
+    ut_redis();
+    ut_end();
+}
+
+
 int
 main(void)
 {
@@ -187,6 +223,7 @@ main(void)
     ut_idle_lane();
     ut_quit();
     ut_full_queue();
+    ut_counted();
 
     ut_ok(ut_wrong == 0, "nothing was left behind");
 

@@ -25,6 +25,7 @@ static const ngx_chat_lead_ops_t  ut_ops = { ut_stopped, ut_cancelled };
 
 static ngx_chat_hub_t      *ut_hub;
 static ngx_chat_hub_conf_t  ut_conf;
+static ngx_uint_t           ut_interval;
 ut_maker_t                  ut_maker;
 ngx_uint_t                  ut_wrong;
 
@@ -195,6 +196,7 @@ ut_begin(uint32_t seed)
     ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
     ut_conf.queue_limit = 1000;
     ut_conf.fillers = FAKE_LANES;
+    ut_interval = 0;
 
     ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
 }
@@ -204,6 +206,13 @@ void
 ut_queue_timeout(ngx_msec_t ms)
 {
     ut_conf.queue_timeout = ms;
+}
+
+
+void
+ut_limit(void)
+{
+    ut_interval = 1000000;
 }
 
 
@@ -291,6 +300,7 @@ ut_ask(ut_client_t *cl, ngx_chat_ask_mode_e mode)
     q.mode = mode;
     q.ttl = 900000;
     q.max_answer = UT_TEXT;
+    q.limit.interval = ut_interval;
     q.messages = ut_str("messages");
     q.maker = &ut_makers;
     q.maker_data = cl;

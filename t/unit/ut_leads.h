@@ -52,6 +52,7 @@ void ut_bad(const char *what);
 
 void ut_begin(uint32_t seed);
 void ut_queue_timeout(ngx_msec_t ms);
+void ut_limit(void);                   /* questions are counted */
 void ut_end(void);                     /* with nothing left behind */
 
 /* a question, and one of which a generation is led already */
