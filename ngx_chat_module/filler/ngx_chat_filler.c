@@ -225,10 +225,14 @@ ngx_chat_filler_job_counted_handler(void *data)
 {
     ngx_chat_filler_t  *fl = data;
 
-    ngx_chat_metrics_set(NGX_CHAT_GAUGE_GENERATIONS, fl->jobs.running);
+    ngx_uint_t  n;
+
+    n = ngx_chat_jobs_count_asking(&fl->jobs);
+
+    ngx_chat_metrics_set(NGX_CHAT_GAUGE_GENERATIONS, n);
 
     if (fl->slot) {
-        fl->slot->running = fl->jobs.running;
+        fl->slot->running = n;
         fl->slot->led = fl->jobs.led;
     }
 }

@@ -103,7 +103,7 @@ ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
     slot = fl->slot;
 
     slot->pulse = ngx_time();
-    slot->running = fl->jobs.running;
+    slot->running = ngx_chat_jobs_count_asking(&fl->jobs);
     slot->led = fl->jobs.led;
     slot->queued = ngx_chat_consumer_maintenance_queued(fl->maintenance);
 
@@ -117,9 +117,9 @@ ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
 
     if (slot->redis != redis || slot->state != state) {
         ngx_log_debug4(NGX_LOG_DEBUG_CORE, fl->cycle->log, 0,
-                       "chat filler pulse state:%ui redis:%ui running:%ui "
+                       "chat filler pulse state:%ui redis:%ui running:%uA "
                        "queued:%uA", (ngx_uint_t) state, redis,
-                       fl->jobs.running, slot->queued);
+                       slot->running, slot->queued);
     }
 
     slot->redis = redis;

@@ -25,6 +25,7 @@ static void ngx_chat_job_left_handler(void *data, ngx_int_t rc);
 static void ngx_chat_job_event_handler(ngx_event_t *ev);
 static void ngx_chat_job_stop(ngx_chat_job_t *job);
 static void ngx_chat_job_count(ngx_chat_job_t *job, ngx_int_t n);
+static void ngx_chat_job_counted(ngx_chat_jobs_t *jobs);
 static void ngx_chat_job_set_state(ngx_chat_job_t *job,
     ngx_chat_job_state_e state);
 static u_char *ngx_chat_job_log_error(ngx_log_t *log, u_char *buf,
@@ -114,6 +115,7 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task,
     ngx_queue_insert_tail(&jobs->jobs, &job->queue);
 
     ngx_chat_job_count(job, 1);
+    ngx_chat_job_counted(jobs);
 
     return job;
 }
@@ -431,6 +433,8 @@ ngx_chat_job_set_source(ngx_chat_job_t *job,
     ngx_chat_job_count(job, -1);
     job->source = source;
     ngx_chat_job_count(job, 1);
+
+    ngx_chat_job_counted(job->jobs);
 }
 
 
@@ -446,8 +450,14 @@ ngx_chat_job_count(ngx_chat_job_t *job, ngx_int_t n)
 
     } else {
         jobs->running += n;
+        jobs->over += (job->state == NGX_CHAT_JOB_LEAVING) ? n : 0;
     }
+}
 
+
+static void
+ngx_chat_job_counted(ngx_chat_jobs_t *jobs)
+{
     if (jobs->counted) {
         jobs->counted(jobs->data);
     }
@@ -461,7 +471,11 @@ ngx_chat_job_set_state(ngx_chat_job_t *job, ngx_chat_job_state_e state)
                    "chat job state:%ui, was %ui",
                    (ngx_uint_t) state, (ngx_uint_t) job->state);
 
+    ngx_chat_job_count(job, -1);
     job->state = state;
+    ngx_chat_job_count(job, 1);
+
+    ngx_chat_job_counted(job->jobs);
 }
 
 
@@ -499,6 +513,7 @@ ngx_chat_job_free(ngx_chat_job_t *job)
     ngx_queue_remove(&job->queue);
 
     ngx_chat_job_count(job, -1);
+    ngx_chat_job_counted(job->jobs);
 
     ngx_destroy_pool(job->pool);
 }

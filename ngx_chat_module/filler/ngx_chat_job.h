@@ -33,6 +33,7 @@ typedef struct {
     ngx_queue_t              jobs;       /* of ngx_chat_job_t */
     ngx_queue_t              orphans;    /* may yet be led again */
     ngx_uint_t               running;    /* jobs that ask providers */
+    ngx_uint_t               over;       /* of them: only entries are left */
     ngx_uint_t               led;        /* jobs that workers lead */
     uint64_t                 serial;     /* the next job's number */
     u_char                   token[NGX_CHAT_TOKEN_LEN];
@@ -42,7 +43,7 @@ typedef struct {
     /* a job has ended: there is room for another task */
     void                   (*ended)(void *data);
 
-    /* running or led is another one */
+    /* running, over or led is another one */
     void                   (*counted)(void *data);
 
     void                    *data;
@@ -64,6 +65,12 @@ ngx_int_t ngx_chat_job_start(ngx_chat_jobs_t *jobs,
  * and as the instance does with its workers.
  */
 ngx_uint_t ngx_chat_jobs_get_room(ngx_chat_jobs_t *jobs);
+
+/*
+ * Generations whose provider is asked.  A job that has only its entry left is
+ * running, and asks no more: while the broker is down that lasts for long.
+ */
+ngx_uint_t ngx_chat_jobs_count_asking(ngx_chat_jobs_t *jobs);
 
 /* entries in a queue of jobs that were claimed, for keeping them ours */
 ngx_uint_t ngx_chat_jobs_get_entries(ngx_chat_jobs_t *jobs,

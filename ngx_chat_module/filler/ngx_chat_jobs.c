@@ -10,23 +10,26 @@ static ngx_uint_t ngx_chat_jobs_same_entry(ngx_chat_job_t *job,
 ngx_uint_t
 ngx_chat_jobs_get_room(ngx_chat_jobs_t *jobs)
 {
-    ngx_uint_t               n, all;
+    ngx_uint_t               asking, all;
     ngx_chat_filler_conf_t  *conf;
 
     conf = jobs->conf;
 
-    if (jobs->running >= conf->concurrency) {
-        return 0;
-    }
-
-    n = conf->concurrency - jobs->running;
+    asking = ngx_chat_jobs_count_asking(jobs);
     all = ngx_chat_scoreboard_count_generations(conf->scoreboard);
 
-    if (all >= conf->generations) {
+    if (asking >= conf->concurrency || all >= conf->generations) {
         return 0;
     }
 
-    return ngx_min(n, conf->generations - all);
+    return ngx_min(conf->concurrency - asking, conf->generations - all);
+}
+
+
+ngx_uint_t
+ngx_chat_jobs_count_asking(ngx_chat_jobs_t *jobs)
+{
+    return jobs->running - jobs->over;
 }
 
 

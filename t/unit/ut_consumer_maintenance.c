@@ -1,7 +1,7 @@
 
 /*
- * What a filler does about the queue by the clock, over a queue of this file:
- * it counts the tasks that wait.
+ * Maintenance of the queue by the clock, over a queue that is part of the test:
+ * tasks that wait are counted.
  */
 
 
@@ -56,7 +56,7 @@ ut_begin(void)
 }
 
 
-/* it lives as long as its process, but for tests */
+/* elsewhere nothing ends it but the end of its process */
 
 static void
 ut_end(void)

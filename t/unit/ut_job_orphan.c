@@ -19,6 +19,7 @@ static void ut_orphan_has_ended(void);
 static void ut_leaves(void);
 static void ut_scans(void);
 static void ut_counts(void);
+static void ut_counts_ends(void);
 
 
 int
@@ -35,6 +36,7 @@ main(void)
     ut_leaves();
     ut_scans();
     ut_counts();
+    ut_counts_ends();
 
     ut_ok(ut_wrong == 0, ut_fault ? ut_fault : "no rule was broken");
 
@@ -610,6 +612,45 @@ ut_counts(void)
 
     ut_redis();
     ut_failed(&lane, NGX_CHAT_E_INTERNAL);
+    ut_redis();
+    ut_end();
+}
+
+
+/* an entry is all that is left, which may take long where the broker is down */
+
+static void
+ut_counts_ends(void)
+{
+    ut_begin();
+    (void) ut_take(0, NGX_CHAT_QUEUE_TASKS, 7);
+    ut_redis();
+    ut_says(0);
+    ut_redis();
+    ut_ok(ut_shown == 1, "a job that asks is shown");
+
+    ut_ends();
+    ut_ok(ut_shown == 1, "and one whose end is not written yet");
+
+    (void) ut_redis_one();
+    ut_ok(ut_gen.state == 'd' && ut_running(0) == 1 && ut_shown == 0,
+          "not one that is there for its entry alone");
+
+    ut_ok(ut_jobs[0].running == 1, "the filler stays for that");
+
+    ut_redis();
+    ut_ok(ut_running(0) == 0 && ut_shown == 0, "then it has ended");
+    ut_end();
+
+    /* given back, likewise */
+
+    ut_begin();
+    (void) ut_take(0, NGX_CHAT_QUEUE_TASKS, 7);
+    ut_redis();
+    ngx_chat_jobs_give_back(&ut_jobs[0]);
+    (void) ut_redis_one();
+    ut_ok(ut_gen.state == 'q' && ut_running(0) == 1 && ut_shown == 0,
+          "nor one that is given back");
     ut_redis();
     ut_end();
 }

@@ -23,6 +23,7 @@ const ngx_chat_transport_t  ngx_chat_provider_curl_transport = {
 ngx_chat_jobs_t  ut_jobs[UT_FILLERS];
 ngx_uint_t       ut_asked;
 ngx_uint_t       ut_asking;
+ngx_uint_t       ut_shown;
 ngx_uint_t       ut_wrong;
 const char      *ut_fault;
 
@@ -46,7 +47,8 @@ ngx_chat_scoreboard_provider_key(ngx_str_t *name)
 ngx_uint_t
 ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
 {
-    return ut_jobs[0].running + ut_jobs[1].running;
+    return ngx_chat_jobs_count_asking(&ut_jobs[0])
+           + ngx_chat_jobs_count_asking(&ut_jobs[1]);
 }
 
 
@@ -150,6 +152,7 @@ ut_end(void)
     for (i = 0; i < UT_FILLERS; i++) {
 
         if (ut_running(i) || ut_jobs[i].running || ut_jobs[i].led
+            || ut_jobs[i].over
             || !ngx_queue_empty(&ut_jobs[i].orphans))
         {
             ut_bad("a job is left");
@@ -184,6 +187,8 @@ ut_counted_handler(void *data)
             ut_bad("counted below nothing");
         }
     }
+
+    ut_shown = ngx_chat_jobs_count_asking(&ut_jobs[0]);
 }
 
 

@@ -84,6 +84,7 @@ extern ngx_uint_t       ut_alone;      /* as the last claim says */
 extern ngx_uint_t       ut_chaos;      /* replies and calls get lost */
 extern ngx_uint_t       ut_asked;      /* calls of the provider, ever */
 extern ngx_uint_t       ut_asking;     /* likewise, under way */
+extern ngx_uint_t       ut_shown;      /* filler 0 runs, on the scoreboard */
 extern ngx_uint_t       ut_wrong;      /* rules that were broken */
 extern const char      *ut_fault;      /* the first of them */
 
