@@ -84,6 +84,10 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
         return NULL;
     }
 
+    ch->memory = NGX_CHAT_CHANNEL_POOL;
+    ch->room = NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_t)
+               - sizeof(ngx_chat_channel_t);
+
     ch->gen = *gen;
     ch->hub = hub;
     ch->pool = pool;
@@ -99,6 +103,74 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ch->by_key.node.key = ngx_crc32_long(ch->key, sizeof(ch->key));
 
     return ch;
+}
+
+
+void *
+ngx_chat_channel_palloc(ngx_chat_channel_t *ch, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(ch->pool, size);
+
+    if (p) {
+        ngx_chat_channel_count(ch, size);
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_chat_channel_copy(ngx_chat_channel_t *ch, ngx_str_t *s)
+{
+    u_char  *p;
+
+    p = ngx_chat_channel_palloc(ch, s->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (s->len) {
+        ngx_memcpy(p, s->data, s->len);
+    }
+
+    s->data = p;
+
+    return NGX_OK;
+}
+
+
+/*
+ * As a pool does it: pieces of blocks, or on its own what is larger than one.
+ * A pool may find room in an earlier block, and has less then.
+ */
+
+void
+ngx_chat_channel_count(ngx_chat_channel_t *ch, size_t size)
+{
+    size_t  more;
+
+    size = ngx_align(size, NGX_ALIGNMENT);
+
+    if (size <= ch->room) {
+        ch->room -= size;
+        return;
+    }
+
+    if (size > NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_t)) {
+        more = size + sizeof(ngx_pool_large_t);
+
+    } else {
+        more = NGX_CHAT_CHANNEL_POOL;
+        ch->room = NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_data_t) - size;
+    }
+
+    ch->memory += more;
+
+    if (ch->total) {
+        *ch->total += more;
+    }
 }
 
 
@@ -285,10 +357,13 @@ ngx_chat_channel_release_former(ngx_chat_channel_t *ch)
 
 void
 ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
-    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead)
+    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead,
+    size_t *total)
 {
     ch->appended = appended;
     ch->lead = lead;
+    ch->total = total;
+    *total += ch->memory;
     ch->idle_holds++;
 
     ngx_chat_channel_hold(ch);
@@ -300,6 +375,8 @@ ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
 void
 ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch)
 {
+    *ch->total -= ch->memory;
+    ch->total = NULL;
     ch->lead = NULL;
     ch->idle_holds--;
     ch->holds--;
@@ -328,7 +405,7 @@ ngx_chat_channel_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin)
     provider = ngx_min(origin->provider.len, NGX_CHAT_CHANNEL_ORIGIN);
     model = ngx_min(origin->model.len, NGX_CHAT_CHANNEL_ORIGIN);
 
-    p = ngx_pnalloc(ch->pool, provider + model + 1);
+    p = ngx_chat_channel_palloc(ch, provider + model + 1);
     if (p == NULL) {
         return;
     }
@@ -539,7 +616,7 @@ ngx_chat_channel_entry(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
         return NULL;
     }
 
-    e = ngx_palloc(ch->pool, size);
+    e = ngx_chat_channel_palloc(ch, size);
     if (e == NULL) {
         return NULL;
     }
@@ -578,7 +655,7 @@ ngx_chat_channel_whole(ngx_chat_channel_t *ch)
 
     /* a byte more, since an empty answer has an address too */
 
-    p = ngx_pnalloc(ch->pool, ch->length + 1);
+    p = ngx_chat_channel_palloc(ch, ch->length + 1);
     if (p == NULL) {
         return NGX_ERROR;
     }

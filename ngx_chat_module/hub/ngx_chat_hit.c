@@ -26,7 +26,7 @@ static ngx_uint_t ngx_chat_hit_is_same_str(ngx_str_t *a, ngx_str_t *b);
 static ngx_chat_channel_t *ngx_chat_hit_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_chat_answer_t *answer);
 static ngx_chat_hit_t *ngx_chat_hit_copy(ngx_chat_answer_t *answer,
-    ngx_pool_t *pool);
+    ngx_chat_channel_t *ch);
 
 
 ngx_chat_channel_t *
@@ -119,7 +119,7 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
         return NULL;
     }
 
-    ch->hit = ngx_chat_hit_copy(answer, ch->pool);
+    ch->hit = ngx_chat_hit_copy(answer, ch);
 
     if (ch->hit == NULL) {
         ngx_chat_channel_release(ch);
@@ -139,19 +139,21 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 
 
 static ngx_chat_hit_t *
-ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_pool_t *pool)
+ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_chat_channel_t *ch)
 {
     u_char             *p;
     ngx_chat_hit_t     *hit;
     ngx_chat_answer_t  *a;
 
-    hit = ngx_pcalloc(pool, sizeof(ngx_chat_hit_t));
+    hit = ngx_chat_channel_palloc(ch, sizeof(ngx_chat_hit_t));
     if (hit == NULL) {
         return NULL;
     }
 
-    p = ngx_pnalloc(pool, answer->text.len + answer->chunk_lens.len
-                          + answer->finish.len);
+    ngx_memzero(hit, sizeof(ngx_chat_hit_t));
+
+    p = ngx_chat_channel_palloc(ch, answer->text.len + answer->chunk_lens.len
+                                    + answer->finish.len);
     if (p == NULL) {
         return NULL;
     }
@@ -209,7 +211,7 @@ ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 
     p = dialect->render_hit(&rendering->body, buf, buf + NGX_CHAT_HIT_PIECE);
 
-    e = ngx_palloc(ch->pool, sizeof(ngx_chat_entry_t) + (p - buf));
+    e = ngx_chat_channel_palloc(ch, sizeof(ngx_chat_entry_t) + (p - buf));
     if (e == NULL) {
         rendering->body = before;
         return NGX_ERROR;

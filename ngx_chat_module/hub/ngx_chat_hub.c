@@ -360,6 +360,8 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
                 return NGX_ERROR;
             }
 
+            ngx_chat_channel_count(sub->channel, bytes->len);
+
             if (bytes->len == 0) {
                 ngx_str_set(bytes, "");
             }

@@ -92,9 +92,11 @@ ngx_chat_lead_create(ngx_chat_channel_t *ch, ngx_chat_task_t *task,
     lead->over.data = lead;
     lead->over.log = ch->pool->log;
 
-    ngx_chat_channel_set_lead(ch, ngx_chat_lead_appended_handler, lead);
+    ngx_chat_channel_set_lead(ch, ngx_chat_lead_appended_handler, lead,
+                              &lead->leads->memory);
 
     ngx_queue_insert_tail(&lead->leads->all, &lead->queue);
+    lead->leads->memory += sizeof(ngx_chat_lead_t);
     lead->leads->n++;
 
     return lead;
@@ -114,9 +116,7 @@ ngx_chat_lead_copy(ngx_chat_lead_t *lead, ngx_chat_task_t *task)
     strings[2] = &lead->task.request_id;
 
     for (i = 0; i < 3; i++) {
-        strings[i]->data = ngx_pstrdup(lead->channel->pool, strings[i]);
-
-        if (strings[i]->data == NULL) {
+        if (ngx_chat_channel_copy(lead->channel, strings[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -229,9 +229,6 @@ ngx_chat_lead_appended_handler(void *data, ngx_chat_event_t *ev)
         return;
     }
 
-    lead->leads->size += lead->channel->size - lead->size;
-    lead->size = lead->channel->size;
-
     switch (ev->status) {
 
     case NGX_CHAT_PROCESSING:
@@ -284,17 +281,12 @@ void
 ngx_chat_lead_complete(ngx_chat_lead_t *lead, ngx_chat_event_t *ev,
     ngx_str_t *usage)
 {
-    ngx_pool_t  *pool;
-
-    pool = lead->channel->pool;
-
     lead->completed = *ev;
-    lead->completed.code.data = ngx_pstrdup(pool, &ev->code);
+    lead->usage = *usage;
 
-    lead->usage.len = usage->len;
-    lead->usage.data = ngx_pstrdup(pool, usage);
-
-    if (lead->completed.code.data == NULL || lead->usage.data == NULL) {
+    if (ngx_chat_channel_copy(lead->channel, &lead->completed.code) != NGX_OK
+        || ngx_chat_channel_copy(lead->channel, &lead->usage) != NGX_OK)
+    {
         ngx_chat_lead_fail(lead, NGX_CHAT_E_INTERNAL);
         return;
     }
@@ -625,7 +617,9 @@ ngx_chat_lead_stop(ngx_chat_lead_t *lead)
 
     ngx_queue_remove(&lead->queue);
 
-    lead->leads->size -= lead->size;
+    ngx_chat_lead_free_fields(lead);
+
+    lead->leads->memory -= sizeof(ngx_chat_lead_t);
     lead->leads->n--;
 }
 

@@ -19,8 +19,11 @@
 #include "../lane/ngx_chat_lane_set.h"
 
 
-/* events of led generations that a worker keeps; then others go the long way */
-#define NGX_CHAT_LEADS_SIZE  (256 * 1024 * 1024)
+/*
+ * memory of led generations in a worker: events, frames, whole texts, as it is
+ * allocated; then others go the long way
+ */
+#define NGX_CHAT_LEADS_MEMORY  (256 * 1024 * 1024)
 
 /* "<generation>.<attempt>" */
 #define NGX_CHAT_LEAD_LABEL  (NGX_CHAT_ID_LEN + 1 + NGX_INT_T_LEN)
@@ -64,7 +67,7 @@ struct ngx_chat_leads_s {
     ngx_rbtree_node_t          streams_sentinel;
     ngx_event_t                send;     /* posted: ready is not empty */
     ngx_uint_t                 n;
-    size_t                     size;     /* of their events */
+    size_t                     memory;   /* of them and their channels */
 };
 
 
@@ -100,11 +103,11 @@ struct ngx_chat_lead_s {
     ngx_chat_entry_t          *sent;     /* the last one; NULL: none */
     ngx_chat_lane_record_t     record;   /* the one on its way, if sending */
     u_char                     number[4];  /* fields of it */
+    u_char                    *fields;   /* of FILL, until the lane has it */
 
     /* the lane does not have yet */
     ngx_uint_t                 chunks;
     size_t                     bytes;
-    size_t                     size;     /* of events, as counted in leads */
 
     ngx_event_t                gather;   /* sends what was gathered */
     ngx_event_t                late;     /* no filler for long: the queue */
@@ -182,6 +185,8 @@ void ngx_chat_lead_send(ngx_chat_lead_t *lead);
 
 /* a chunk more is there, which is due now or soon */
 void ngx_chat_lead_gather(ngx_chat_lead_t *lead, size_t len);
+
+void ngx_chat_lead_free_fields(ngx_chat_lead_t *lead);
 
 /* forgets what the lane has: the next FILL begins with the attempt */
 void ngx_chat_lead_rewind(ngx_chat_lead_t *lead);

@@ -134,13 +134,14 @@ ngx_chat_lead_send_fill(ngx_chat_lead_t *lead)
     fill.cancel = task->cancel;
     fill.grace = task->grace;
 
-    /* of no use any more once the lane has it */
+    ngx_chat_lead_free_fields(lead);
 
-    p = ngx_pmemalign(lead->channel->pool, ngx_chat_lane_fill_len(&fill),
-                      NGX_ALIGNMENT);
+    p = ngx_alloc(ngx_chat_lane_fill_len(&fill), lead->late.log);
     if (p == NULL) {
         return NGX_ERROR;
     }
+
+    lead->fields = p;
 
     lead->record.type = NGX_CHAT_LANE_FILL;
     lead->record.head.data = p;
@@ -200,7 +201,8 @@ ngx_chat_lead_send_end(ngx_chat_lead_t *lead)
     complete.model = lead->channel->origin.model;
     complete.usage = lead->usage;
 
-    p = ngx_pnalloc(lead->channel->pool, ngx_chat_lane_complete_len(&complete));
+    p = ngx_chat_channel_palloc(lead->channel,
+                                ngx_chat_lane_complete_len(&complete));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -222,7 +224,7 @@ ngx_chat_lead_send_taken(ngx_chat_lead_t *lead)
 
     case NGX_CHAT_LANE_FILL:
         ngx_chat_metrics_count(NGX_CHAT_COUNT_FILLS);
-        (void) ngx_pfree(lead->channel->pool, lead->record.head.data);
+        ngx_chat_lead_free_fields(lead);
         lead->filled = 1;
         break;
 
@@ -241,6 +243,16 @@ ngx_chat_lead_send_taken(ngx_chat_lead_t *lead)
 
     default:
         lead->end_sent = 1;
+    }
+}
+
+
+void
+ngx_chat_lead_free_fields(ngx_chat_lead_t *lead)
+{
+    if (lead->fields) {
+        ngx_free(lead->fields);
+        lead->fields = NULL;
     }
 }
 

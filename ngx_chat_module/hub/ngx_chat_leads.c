@@ -92,7 +92,7 @@ ngx_chat_leads_may(ngx_chat_hub_t *hub)
 
     leads = hub->leads;
 
-    return leads && leads->size < NGX_CHAT_LEADS_SIZE
+    return leads && leads->memory < NGX_CHAT_LEADS_MEMORY
            && ngx_chat_lane_set_is_up(leads->lanes);
 }
 

@@ -9,7 +9,8 @@ HUB_OBJS = $(patsubst $(HUB)/%.c,$(BUILD)/%.o,$(wildcard $(HUB)/*.c)) \
 HUB_HEADERS = $(wildcard $(HUB)/*.h ../../ngx_chat_module/store/*.h)
 
 TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit \
-         $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults
+         $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
+         $(BUILD)/ut_lead_memory
 
 
 $(BUILD)/ut_hub: $(BUILD)/ut_hub.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
@@ -21,7 +22,8 @@ $(BUILD)/ut_ask: $(BUILD)/ut_ask.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 $(BUILD)/ut_hit: $(BUILD)/ut_hit.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
+$(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
+    $(BUILD)/ut_lead_memory: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
     $(BUILD)/ut_leads.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 

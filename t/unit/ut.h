@@ -51,6 +51,9 @@ ngx_uint_t ut_cut(ut_cut_t *ops, const void *p, size_t len);
 /* the allocation that fails next, counted down from here; 0: none */
 extern ngx_uint_t  ut_fail_alloc;
 
+/* asked of all pools, and not free */
+extern size_t      ut_pool_bytes;
+
 /* the address that ngx_parse_url() was asked for last */
 extern char  ut_address[256];
 

@@ -412,66 +412,6 @@ ut_room(void)
 }
 
 
-/* leads with more text each than a test should send anywhere */
-
-static void
-ut_bound(void)
-{
-    ngx_uint_t           i, n;
-    ut_client_t          cl;
-    ngx_chat_lead_t     *leads[8];
-    ngx_chat_event_t     ev;
-    ngx_chat_channel_t  *channels[8];
-
-    memset(&ev, 0, sizeof(ngx_chat_event_t));
-
-    ev.status = NGX_CHAT_STREAMING;
-    ev.text.len = 60 * 1024 * 1024;
-    ev.text.data = calloc(1, ev.text.len);
-
-    ut_begin(1);
-    fake_lane_up(0);
-
-    for (n = 0; n < 8; n++) {
-        fake_lanes.room = 1;
-        ut_ask(&cl, NGX_CHAT_ASK_REFRESH);
-        ut_redis();
-        ut_leave(&cl);
-
-        if (fake.tasks) {
-            break;
-        }
-
-        leads[n] = ut_maker.lead;
-        channels[n] = ut_maker.channel;
-
-        fake_lanes.room = 0;
-        (void) ngx_chat_hub_append(channels[n], &ev);
-        fake_loop_run(0);
-    }
-
-    ut_ok(n == 5 && ut_maker.prepared == 5,
-          "with 256 MiB of events that wait: the queue");
-
-    fake_lane_answer(&fake_lanes.streams[0], NGX_CHAT_LANE_NOT_KEPT, "x", 1);
-    ut_ask(&cl, NGX_CHAT_ASK_REFRESH);
-    ut_redis();
-    ut_leave(&cl);
-
-    ut_ok(fake.tasks == 1 && ut_maker.prepared == 6,
-          "with less than that again, a worker leads");
-
-    for (i = 0; i < n; i++) {
-        ngx_chat_lead_fail(leads[i], NGX_CHAT_E_INTERNAL);
-    }
-
-    ut_fail(NGX_CHAT_E_INTERNAL);
-    ut_end();
-
-    free(ev.text.data);
-}
-
-
 static void
 ut_hand_over(void)
 {
@@ -587,7 +527,6 @@ main(void)
     ut_late();
     ut_idle();
     ut_room();
-    ut_bound();
     ut_hand_over();
     ut_fallback();
 

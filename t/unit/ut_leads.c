@@ -263,6 +263,10 @@ ut_wake(void *data)
             cl->len = 0;
 
         } else if (frame.status == NGX_CHAT_STREAMING) {
+            if (frame.bytes.len - 1 > UT_TEXT - cl->len) {
+                continue;
+            }
+
             memcpy(cl->text + cl->len, frame.bytes.data + 1,
                    frame.bytes.len - 1);
             cl->len += frame.bytes.len - 1;

@@ -10,7 +10,15 @@
 #include <stdlib.h>
 
 
+/* the list's item comes first: nginx' own code may walk along it */
+typedef struct {
+    ngx_pool_large_t  large;
+    size_t            size;
+} ut_piece_t;
+
+
 static void *ut_alloc(size_t size);
+static void ut_free_pieces(ngx_pool_t *pool);
 
 
 static ngx_log_t     ut_log;
@@ -19,6 +27,7 @@ static ngx_cycle_t   ut_cycle = { .log = &ut_log };
 volatile ngx_cycle_t  *ngx_cycle = &ut_cycle;
 
 ngx_uint_t  ut_fail_alloc;
+size_t      ut_pool_bytes;
 
 
 static void *
@@ -72,14 +81,7 @@ ngx_create_pool(size_t size, ngx_log_t *log)
 void
 ngx_destroy_pool(ngx_pool_t *pool)
 {
-    ngx_pool_large_t  *l, *next;
-
-    for (l = pool->large; l; l = next) {
-        next = l->next;
-        free(l->alloc);
-        free(l);
-    }
-
+    ut_free_pieces(pool);
     free(pool);
 }
 
@@ -87,10 +89,18 @@ ngx_destroy_pool(ngx_pool_t *pool)
 void
 ngx_reset_pool(ngx_pool_t *pool)
 {
+    ut_free_pieces(pool);
+}
+
+
+static void
+ut_free_pieces(ngx_pool_t *pool)
+{
     ngx_pool_large_t  *l, *next;
 
     for (l = pool->large; l; l = next) {
         next = l->next;
+        ut_pool_bytes -= ((ut_piece_t *) l)->size;
         free(l->alloc);
         free(l);
     }
@@ -102,52 +112,28 @@ ngx_reset_pool(ngx_pool_t *pool)
 void *
 ngx_palloc(ngx_pool_t *pool, size_t size)
 {
-    ngx_pool_large_t  *l;
+    ut_piece_t  *piece;
 
-    l = malloc(sizeof(ngx_pool_large_t));
+    piece = malloc(sizeof(ut_piece_t));
 
-    if (l == NULL) {
+    if (piece == NULL) {
         return NULL;
     }
 
-    l->alloc = ut_alloc(size);
+    piece->large.alloc = ut_alloc(size);
 
-    if (l->alloc == NULL) {
-        free(l);
+    if (piece->large.alloc == NULL) {
+        free(piece);
         return NULL;
     }
 
-    l->next = pool->large;
-    pool->large = l;
+    piece->size = size;
+    ut_pool_bytes += size;
 
-    return l->alloc;
-}
+    piece->large.next = pool->large;
+    pool->large = &piece->large;
 
-
-void *
-ngx_pmemalign(ngx_pool_t *pool, size_t size, size_t alignment)
-{
-    return ngx_palloc(pool, size);
-}
-
-
-ngx_int_t
-ngx_pfree(ngx_pool_t *pool, void *p)
-{
-    ngx_pool_large_t  *l, **last;
-
-    for (last = &pool->large; *last; last = &(*last)->next) {
-        l = *last;
-
-        if (l->alloc == p) {
-            *last = l->next;
-            free(l->alloc);
-            free(l);
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DECLINED;
+    return piece->large.alloc;
 }
 
 

@@ -1,0 +1,180 @@
+
+/*
+ * Memory of led generations: that it is counted as it is allocated, and what
+ * follows when it is too much.
+ */
+
+
+#include "ut_leads.h"
+#include "../../ngx_chat_module/hub/ngx_chat_lead_private.h"
+
+
+#define UT_LARGE  (60 * 1024 * 1024)
+
+
+static void
+ut_append(u_char *text, size_t len)
+{
+    ngx_chat_event_t  ev;
+
+    memset(&ev, 0, sizeof(ngx_chat_event_t));
+
+    ev.status = NGX_CHAT_STREAMING;
+    ev.text.data = text;
+    ev.text.len = len;
+
+    (void) ngx_chat_hub_append(ut_maker.channel, &ev);
+    fake_loop_run(0);
+}
+
+
+/*
+ * The pools here have a block for each piece, those of nginx have some room
+ * left at the end of each of theirs.
+ */
+
+static ngx_uint_t
+ut_is_counted(ngx_chat_leads_t *leads, size_t before)
+{
+    return leads->memory >= ut_pool_bytes - before
+           && leads->memory <= 2 * (ut_pool_bytes - before) + 4096;
+}
+
+
+/* chunks of these sizes: for each an entry and a frame, then the whole text */
+
+static void
+ut_count(size_t least, size_t most, ngx_uint_t n, const char *name)
+{
+    size_t             before, len, whole;
+    u_char            *text;
+    ngx_uint_t         ok;
+    ut_client_t        cl;
+    ngx_chat_leads_t  *leads;
+
+    text = calloc(1, most);
+
+    ut_begin(1);
+    fake_lane_up(0);
+
+    before = ut_pool_bytes;
+
+    /* the lane takes no text */
+
+    fake_lanes.room = 1;
+    ut_ask(&cl, NGX_CHAT_ASK_REFRESH);
+    ut_redis();
+    fake_lanes.room = 0;
+
+    leads = ut_maker.lead->leads;
+    whole = 0;
+    ok = ut_is_counted(leads, before);
+
+    while (n--) {
+        len = least + fake_random((uint32_t) (most - least + 1));
+        whole += len;
+
+        ut_append(text, len);
+
+        ok = ok && ut_is_counted(leads, before);
+    }
+
+    ut_ok(ok && leads->memory > 2 * whole, name);
+
+    ut_complete();
+    fake_loop_run(1000);
+
+    ut_ok(cl.status == NGX_CHAT_COMPLETED && ut_is_counted(leads, before)
+          && leads->memory > 3 * whole, "and the whole text");
+
+    fake_lane_answer(&fake_lanes.streams[0], NGX_CHAT_LANE_DONE, "", 0);
+
+    ut_ok(leads->memory == 0 && ut_pool_bytes > before,
+          "once it is written it does not count, though a client may have it");
+
+    ut_leave(&cl);
+    ut_ok(ut_pool_bytes == before, "without a client nothing is left");
+    ut_end();
+
+    free(text);
+}
+
+
+/*
+ * Leads with more text each than a test should send anywhere; so many there may
+ * be, if clients look at it or not.
+ */
+
+static void
+ut_bound(ngx_uint_t look, ngx_uint_t most, const char *name)
+{
+    u_char              *text;
+    ngx_uint_t           i, n;
+    ut_client_t          clients[8], *cl;
+    ngx_chat_lead_t     *leads[8];
+
+    text = calloc(1, UT_LARGE);
+
+    ut_begin(1);
+    fake_lane_up(0);
+
+    for (n = 0; n < 8; n++) {
+        cl = &clients[n];
+
+        fake_lanes.room = 1;
+        ut_ask(cl, NGX_CHAT_ASK_REFRESH);
+        ut_redis();
+
+        if (fake.tasks) {
+            break;
+        }
+
+        if (!look) {
+            ut_leave(cl);
+        }
+
+        leads[n] = ut_maker.lead;
+
+        fake_lanes.room = 0;
+        ut_append(text, UT_LARGE);
+    }
+
+    ut_ok(n == most && ut_maker.prepared == most, name);
+
+    for (i = 0; i <= n; i++) {
+        ut_leave(&clients[i]);
+    }
+
+    fake_lane_answer(&fake_lanes.streams[0], NGX_CHAT_LANE_NOT_KEPT, "x", 1);
+    ut_ask(&clients[0], NGX_CHAT_ASK_REFRESH);
+    ut_redis();
+    ut_leave(&clients[0]);
+
+    ut_ok(fake.tasks == 1 && ut_maker.prepared == most + 1,
+          "with less than that again, a worker leads");
+
+    for (i = 0; i < n; i++) {
+        ngx_chat_lead_fail(leads[i], NGX_CHAT_E_INTERNAL);
+    }
+
+    ut_fail(NGX_CHAT_E_INTERNAL);
+    ut_end();
+
+    free(text);
+}
+
+
+int
+main(void)
+{
+    ut_count(1, 40, 600, "small chunks");
+    ut_count(1, 2900, 50, "large ones");
+    ut_count(1400, 1500, 50, "those that about fill a block");
+
+    ut_bound(0, 5, "with 256 MiB of events that wait: the queue");
+    ut_bound(1, 3, "with as much of events and frames, too");
+
+    ut_ok(!ut_wrong, "nothing else was wrong");
+
+    return ut_done();
+}
