@@ -172,9 +172,9 @@ ok((command({}, 'scripts/run', 'stop'))[0],
    'a Redis of another origin: stop succeeds');
 
 foreach my $program ('server', 'cli') {
-    chomp(my $path = `which redis-$program`);
+    chomp(my $path = `command -v redis-$program || command -v valkey-$program`);
     system('cp', '-L', $path, "$bin/valkey-$program") == 0
-        or die "redis-$program cannot be copied\n";
+        or die "no $program can be copied\n";
 }
 
 $ENV{PATH} = "$bin:" . without_redis();

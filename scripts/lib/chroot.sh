@@ -97,6 +97,9 @@ in_chroot() {
     apart bash -c '
         set -e
 
+        # a root that is a mount may have namespaces below it
+
+        mount --bind "$1" "$1"
         mount -t proc proc "$1/proc"
         mount --rbind /dev "$1/dev"
         mount -t tmpfs -o mode=1777 tmp "$1/tmp"

@@ -4,7 +4,7 @@
 HTTP_PROVIDER = ../../ngx_chat_module/http/provider
 
 HTTP_INCS = -I$(NGX_SRC)/src/http -I$(NGX_SRC)/src/http/modules \
-            -I$(NGX_SRC)/src/http/v2
+            -I$(NGX_SRC)/src/http/v2 -I$(NGX_SRC)/src/http/v3
 
 HTTP_HEADERS = $(wildcard ../../ngx_chat_module/http/*.h $(HTTP_PROVIDER)/*.h)
 

@@ -1,6 +1,7 @@
 package Chat::Redis;
 
-# A private redis-server, and a small blocking client for it.
+# A private server, and a small blocking client for it.  It is Redis, or what
+# CHAT_TEST_REDIS says: valkey.
 
 use warnings;
 use strict;
@@ -62,7 +63,7 @@ EOT
         open(STDOUT, '>>', "$dir/redis.out");
         open(STDERR, '>&', \*STDOUT);
         setpgrp(0, 0);
-        exec('redis-server', "$dir/redis.conf") or POSIX::_exit(127);
+        exec(program(), "$dir/redis.conf") or POSIX::_exit(127);
     }
 
     $self->{pid} = $pid;
@@ -74,14 +75,17 @@ EOT
         return $self if defined $pong && $pong eq 'PONG';
 
         $self->disconnect;
-        die "redis-server did not start, see $dir/redis.log\n"
+        die program() . " did not start, see $dir/redis.log\n"
             if waitpid($pid, POSIX::WNOHANG()) == $pid;
 
         select(undef, undef, undef, 0.01);
     }
 
-    die "redis-server does not answer\n";
+    die program() . " does not answer\n";
 }
+
+
+sub program { return ($ENV{CHAT_TEST_REDIS} || 'redis') . '-server' }
 
 
 # stops it (KILL: as a crash) and waits; start() starts it again, empty

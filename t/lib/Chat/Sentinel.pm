@@ -294,7 +294,7 @@ EOT
         open(STDOUT, '>>', "$dir/sentinel.out");
         open(STDERR, '>&', \*STDOUT);
         setpgrp(0, 0);
-        exec('redis-server', "$dir/sentinel.conf", '--sentinel')
+        exec(Chat::Redis::program(), "$dir/sentinel.conf", '--sentinel')
             or POSIX::_exit(127);
     }
 
