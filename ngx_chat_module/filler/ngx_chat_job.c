@@ -17,6 +17,7 @@ static void ngx_chat_job_claim_handler(void *data, ngx_int_t rc,
 static void ngx_chat_job_run(ngx_chat_job_t *job,
     ngx_chat_claimed_t *claimed);
 static void ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc);
+static void ngx_chat_job_pushed_handler(void *data, ngx_int_t rc);
 static void ngx_chat_job_broken_handler(ngx_chat_job_t *job, ngx_int_t rc);
 static void ngx_chat_job_lost_handler(ngx_chat_job_t *job);
 static void ngx_chat_job_done(ngx_chat_job_t *job,
@@ -297,7 +298,7 @@ ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
 
         } else {
             job->write = ngx_chat_store_tasks_push(st, &job->task,
-                                                ngx_chat_job_left_handler,
+                                                ngx_chat_job_pushed_handler,
                                                 job);
         }
 
@@ -306,6 +307,30 @@ ngx_chat_job_returned_handler(ngx_chat_job_t *job, ngx_int_t rc)
         if (job->write) {
             return;
         }
+
+        if (job->task.entry.len == 0) {
+            ngx_chat_job_pushed_handler(job, NGX_ERROR);
+            return;
+        }
+    }
+
+    ngx_chat_job_end(job);
+}
+
+
+/* no entry could be had before, so that there may be none for anybody now */
+
+static void
+ngx_chat_job_pushed_handler(void *data, ngx_int_t rc)
+{
+    ngx_chat_job_t *job = data;
+
+    job->write = NULL;
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, &job->log, 0,
+                      "chat generation is given back without a task: Redis "
+                      "does not take it");
     }
 
     ngx_chat_job_end(job);

@@ -363,7 +363,7 @@ ngx_chat_job_led_break(ngx_chat_job_t *job, ngx_int_t rc)
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_ERR, &job->log, 0,
                       "chat generation is not written: it is longer than "
-                      "chat_max_answer");
+                      "chat_max_answer, or has too many chunks");
 
         job->error = NGX_CHAT_E_ANSWER_TOO_LONG;
 

@@ -175,16 +175,20 @@ ngx_chat_job_orphan_settle(ngx_chat_job_t *job)
         return;
     }
 
+    /* a task first: whoever dies, somebody has it */
+
+    ngx_chat_job_insure(job);
+
+    if (job->insure) {
+        return;
+    }
+
     if (jobs->leaving || ngx_chat_jobs_get_room(jobs) == 0) {
         ngx_chat_job_orphan_give_back(job);
         return;
     }
 
-    ngx_chat_job_insure(job);
-
-    if (job->insure == NULL) {
-        ngx_chat_job_orphan_ask(job);
-    }
+    ngx_chat_job_orphan_ask(job);
 }
 
 
