@@ -40,14 +40,18 @@ unchanged(sub {
        'claim: another predecessor');
     is(claim(token => $B, predecessor => 'a' x 31), 'BUSY',
        'claim: half a predecessor');
-    is(claim(token => $B, predecessor => $A), 'BUSY',
-       'claim: a job is no predecessor');
+    is(claim(token => $B, predecessor => "$A$_"), 'BUSY',
+       "claim: another job of its filler, $_") foreach '0', '.1';
 }, 'claim: another predecessor');
 
 is(claim(token => $B, predecessor => 'a' x 32), 'RUN 1 0 2 0 5-1 0',
    'claim: from a dead predecessor');
 is(own(qw(token tries)), "$B 2", 'claim: taken from it');
 published('claim: nothing was written, nothing is told');
+
+running();
+is(claim(token => $B, predecessor => $A), 'RUN 1 0 2 0 5-1 0',
+   'claim: from a job alone');
 
 # entries of both queues, which may have the same ids
 

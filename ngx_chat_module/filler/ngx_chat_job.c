@@ -151,13 +151,19 @@ ngx_chat_job_copy(ngx_chat_job_t *job, ngx_chat_task_entry_t *task)
 ngx_int_t
 ngx_chat_job_claim(ngx_chat_job_t *job)
 {
-    u_char            *p;
+    u_char            *p, former[NGX_CHAT_JOB_TOKEN_LEN];
     ngx_chat_jobs_t   *jobs;
     ngx_chat_lease_t  *lease;
     ngx_chat_claim_t   claim;
 
     jobs = job->jobs;
     lease = &job->lease;
+
+    ngx_memzero(&claim, sizeof(ngx_chat_claim_t));
+
+    ngx_memcpy(former, lease->token, lease->token_len);
+    claim.predecessor.data = former;
+    claim.predecessor.len = lease->token_len;
 
     /* never the same token twice: a claim repeated with it would be RUN */
 
@@ -166,8 +172,6 @@ ngx_chat_job_claim(ngx_chat_job_t *job)
 
     lease->token_len = p - lease->token;
     lease->n = 0;
-
-    ngx_memzero(&claim, sizeof(ngx_chat_claim_t));
 
     job->source->claim(job, &claim);
 

@@ -85,16 +85,20 @@ ngx_chat_job_ask_claim(ngx_chat_job_t *job, ngx_chat_claim_t *claim)
     claim->label = job->label;
     claim->budget = job->conversation->failover.budget;
 
-    if (job->led) {
-        /* the filler itself wrote it for a worker until now */
-        claim->predecessor.data = jobs->token;
-        claim->predecessor.len = NGX_CHAT_TOKEN_LEN;
+    /* the job itself wrote it for a worker until now */
 
-    } else if (job->task.queue == NGX_CHAT_QUEUE_TASKS) {
-        claim->predecessor = jobs->predecessor;
+    if (job->led) {
+        return;
     }
 
-    /* else a worker may lead it on, and brings it to another filler */
+    /* a worker may lead on a led one, and bring it to another filler */
+
+    if (job->task.queue == NGX_CHAT_QUEUE_TASKS) {
+        claim->predecessor = jobs->predecessor;
+
+    } else {
+        ngx_str_null(&claim->predecessor);
+    }
 }
 
 

@@ -148,6 +148,8 @@ ngx_chat_job_led_claim(ngx_chat_job_t *job, ngx_chat_claim_t *claim)
 {
     job->restart = 0;
 
+    ngx_str_null(&claim->predecessor);
+
     claim->label = job->label;
     claim->fill = job->led->fill;
     claim->budget = ngx_chat_job_candidates_get_budget(job);

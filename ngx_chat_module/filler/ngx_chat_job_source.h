@@ -26,7 +26,10 @@ typedef enum {
  * calls ngx_chat_job_write() for what follows.
  */
 typedef struct {
-    /* label, fill, predecessor and budget of a claim */
+    /*
+     * label, fill, predecessor and budget of a claim; predecessor is the job's
+     * own former token until then
+     */
     void                     (*claim)(ngx_chat_job_t *job,
                                  ngx_chat_claim_t *claim);
 

@@ -49,7 +49,9 @@ typedef struct {
     ngx_str_t              task;         /* the queue entry's id; empty: none,
                                             as a lane has brought it */
     ngx_chat_queue_e       queue;        /* of the entry */
-    ngx_str_t              predecessor;  /* token of a dead process, or empty */
+    ngx_str_t              predecessor;  /* token of a dead process, or of a
+                                            job: its lease does not count; or
+                                            empty */
     ngx_str_t              label;        /* of the attempt that is to come */
     ngx_uint_t             fill;         /* number of the fill; 0: no lane's */
     ngx_msec_t             budget;       /* time for the job in all */

@@ -10,7 +10,7 @@ FILLER_OBJS = $(patsubst %,$(BUILD)/ngx_chat_%.o,job job_ask job_candidates \
               $(BUILD)/ut_jobs.o $(BUILD)/ut_jobs_gen.o \
               $(BUILD)/ut_jobs_redis.o
 
-FILLER_UTS = $(BUILD)/ut_job_led $(BUILD)/ut_job_orphan $(BUILD)/ut_job_random
+FILLER_UTS = $(patsubst %,$(BUILD)/ut_job_%,counts led orphan random)
 
 TESTS += $(FILLER_UTS) $(BUILD)/ut_filler_lane \
          $(BUILD)/ut_consumer_maintenance

@@ -15,11 +15,10 @@ static void ut_orphan_nobody_joined(void);
 static void ut_orphan_without_room(void);
 static void ut_orphan_without_room_and_entry(void);
 static void ut_orphan_is_handed_over(void);
+static void ut_orphan_comes_late(void);
 static void ut_orphan_has_ended(void);
 static void ut_leaves(void);
 static void ut_scans(void);
-static void ut_counts(void);
-static void ut_counts_ends(void);
 
 
 int
@@ -32,11 +31,10 @@ main(void)
     ut_orphan_without_room();
     ut_orphan_without_room_and_entry();
     ut_orphan_is_handed_over();
+    ut_orphan_comes_late();
     ut_orphan_has_ended();
     ut_leaves();
     ut_scans();
-    ut_counts();
-    ut_counts_ends();
 
     ut_ok(ut_wrong == 0, ut_fault ? ut_fault : "no rule was broken");
 
@@ -359,8 +357,30 @@ ut_orphan_without_room(void)
     ut_gen.joined = 1;
     fake_loop_run(1000);
     ut_redis();
-    ut_ok(ut_gen.state == 'q' && ut_gen.queued == 1 && ut_sent[UT_PUSH] == 1,
+    ut_ok(ut_gen.state == 'q' && ut_gen.queued == 1,
           "no room in the instance, and no entry: queued");
+    ut_end();
+
+    ut_lead(&lane, 2);
+    ut_jobs[0].conf->generations = 0;
+    ut_oom = 1;
+    ut_lose(&lane);
+    ut_gen.joined = 1;
+    fake_loop_run(1000);
+    ut_redis();
+    ut_ok(ut_gen.state == 'q' && ut_gen.queued == 1 && ut_gen.pending[1] == 0,
+          "no room, and Redis is out of memory: queued");
+    ut_end();
+
+    ut_lead(&lane, 2);
+    ut_jobs[0].conf->generations = 0;
+    ut_refuses = 1;
+    ut_lose(&lane);
+    ut_gen.joined = 1;
+    fake_loop_run(1000);
+    ut_redis();
+    ut_ok(ut_gen.state == 'q' && ut_gen.queued == 1 && ut_sent[UT_PUSH] == 1,
+          "no room, and no entry to be had: pushed");
     ut_end();
 }
 
@@ -424,6 +444,18 @@ ut_orphan_is_handed_over(void)
     ut_redis();
     ut_end();
 
+    /* without room */
+
+    ut_lead(&lane, 0);
+    ut_jobs[0].conf->concurrency = 0;
+    ut_hand_over(&lane);
+    ut_ok(ut_told(&lane, "K") && ut_sent[UT_INSURE] == 1,
+          "handed over without room: not before there is a task");
+    ut_redis();
+    ut_ok(ut_told(&lane, "KN") && ut_gen.queued == 1,
+          "handed over without room: queued");
+    ut_end();
+
     /* the lane ends before there is a task */
 
     ut_lead(&lane, 0);
@@ -465,6 +497,38 @@ ut_orphan_is_handed_over(void)
     ut_ok(strchr(lane.told, 'S') == NULL
           && strcmp(ut_gen.error, "stopped") == 0,
           "handed over, and stopped");
+    ut_end();
+}
+
+
+/* a claim of its own and that of the next fill wait, and come in any order */
+
+static void
+ut_orphan_comes_late(void)
+{
+    ut_lane_t  lane, next;
+
+    ut_lead(&lane, 1);
+    ut_gen.listeners = 1;
+    ut_chunks(&lane, "W.1", 1, 1);
+    ut_redis();
+    ut_lose(&lane);
+    fake_loop_run(1000);
+    ut_ok(ut_sent[UT_CLAIM] == 2, "no worker: to be claimed");
+
+    ut_fill(&next, 0, "W.1", 2);
+    (void) ut_redis_last();
+    ut_ok(ut_told(&next, "K"), "another lane, claimed before that");
+
+    ut_redis();
+    ut_chunks(&next, "W.1", 0, 3);
+    ut_redis();
+    ut_ok(ut_told(&next, "KL") && ut_asked == 0 && ut_written("W.1", 3),
+          "another lane: it is left alone");
+
+    ut_complete(&next);
+    ut_redis();
+    ut_ok(ut_told(&next, "KLD"), "another lane: to the end");
     ut_end();
 }
 
@@ -571,86 +635,5 @@ ut_scans(void)
     ut_ends();
     ut_redis();
     ut_ok(ut_gen.state == 'd' && ut_gen.pending[1] == 0, "and answered");
-    ut_end();
-}
-
-
-/* entries that are kept in the queue, and jobs that take room */
-
-static void
-ut_counts(void)
-{
-    ut_lane_t         lane;
-    ngx_str_t         entries[4];
-    ngx_uint_t        n;
-    ngx_chat_jobs_t  *jobs;
-
-    ut_begin();
-    ut_gen.joined = 1;
-    ut_fill(&lane, 0, "W.1", 1);
-    ut_redis();
-    jobs = &ut_jobs[0];
-
-    n = ngx_chat_jobs_get_entries(jobs, NGX_CHAT_QUEUE_LED, entries, 4);
-    ut_ok(n == 1 && ut_is(&entries[0], "1-0"), "its entry is kept");
-
-    n = ngx_chat_jobs_get_entries(jobs, NGX_CHAT_QUEUE_TASKS, entries, 4);
-    ut_ok(n == 0, "not in the other queue");
-
-    ut_ok(ngx_chat_jobs_get_room(jobs) == 2, "it takes no room");
-
-    (void) ut_take(0, NGX_CHAT_QUEUE_TASKS, 7);
-    ut_ok(ut_alone, "whoever asks is alone beside it");
-
-    n = ngx_chat_jobs_get_entries(jobs, NGX_CHAT_QUEUE_TASKS, entries, 4);
-    ut_ok(n == 0, "no entry is kept before it is claimed");
-    ut_ok(ngx_chat_jobs_get_room(jobs) == 1, "whoever asks takes room");
-
-    (void) ut_take(0, NGX_CHAT_QUEUE_TASKS, 8);
-    ut_ok(!ut_alone, "a second one is not alone");
-    ut_ok(ngx_chat_jobs_get_room(jobs) == 0, "no room is left");
-
-    ut_redis();
-    ut_failed(&lane, NGX_CHAT_E_INTERNAL);
-    ut_redis();
-    ut_end();
-}
-
-
-/* an entry is all that is left, which may take long where the broker is down */
-
-static void
-ut_counts_ends(void)
-{
-    ut_begin();
-    (void) ut_take(0, NGX_CHAT_QUEUE_TASKS, 7);
-    ut_redis();
-    ut_says(0);
-    ut_redis();
-    ut_ok(ut_shown == 1, "a job that asks is shown");
-
-    ut_ends();
-    ut_ok(ut_shown == 1, "and one whose end is not written yet");
-
-    (void) ut_redis_one();
-    ut_ok(ut_gen.state == 'd' && ut_running(0) == 1 && ut_shown == 0,
-          "not one that is there for its entry alone");
-
-    ut_ok(ut_jobs[0].running == 1, "the filler stays for that");
-
-    ut_redis();
-    ut_ok(ut_running(0) == 0 && ut_shown == 0, "then it has ended");
-    ut_end();
-
-    /* given back, likewise */
-
-    ut_begin();
-    (void) ut_take(0, NGX_CHAT_QUEUE_TASKS, 7);
-    ut_redis();
-    ngx_chat_jobs_give_back(&ut_jobs[0]);
-    (void) ut_redis_one();
-    ut_ok(ut_gen.state == 'q' && ut_running(0) == 1 && ut_shown == 0,
-          "nor one that is given back");
-    ut_redis();
     ut_end();
 }

@@ -108,6 +108,7 @@ ut_begin(void)
     ut_down = 0;
     ut_closed = 0;
     ut_refuses = 0;
+    ut_oom = 0;
     ut_slow = 0;
     ut_asked = 0;
     ut_asking = 0;

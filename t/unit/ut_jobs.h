@@ -79,6 +79,7 @@ extern ngx_uint_t       ut_sent[UT_VERBS];   /* commands, ever */
 extern ngx_uint_t       ut_down;       /* Redis answers nothing */
 extern ngx_uint_t       ut_closed;     /* ... and takes only what is repeated */
 extern ngx_uint_t       ut_refuses;    /* ... to whoever queues */
+extern ngx_uint_t       ut_oom;        /* ... to whoever pushes */
 extern ngx_uint_t       ut_slow;       /* ... for now */
 extern ngx_uint_t       ut_alone;      /* as the last claim says */
 extern ngx_uint_t       ut_chaos;      /* replies and calls get lost */
@@ -98,6 +99,7 @@ void ut_seed(uint32_t seed);
 
 /* Redis carries out and answers one command, or all; 0: there was none */
 ngx_uint_t ut_redis_one(void);
+ngx_uint_t ut_redis_last(void);        /* the one that was sent last */
 void ut_redis(void);
 
 /* commands in flight */

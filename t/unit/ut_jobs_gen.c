@@ -49,6 +49,7 @@ ut_claim_generation(ngx_chat_call_t *call, size_t *bytes)
 
         if (!follows
             && (ngx_msec_int_t) (ut_gen.till - ngx_current_msec) > 0
+            && strcmp(call->predecessor, ut_gen.token) != 0
             && (strlen(call->predecessor) != len
                 || memcmp(call->predecessor, ut_gen.token, len) != 0))
         {

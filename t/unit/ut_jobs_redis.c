@@ -25,6 +25,7 @@ ngx_uint_t  ut_sent[UT_VERBS];
 ngx_uint_t  ut_down;
 ngx_uint_t  ut_closed;
 ngx_uint_t  ut_refuses;
+ngx_uint_t  ut_oom;
 ngx_uint_t  ut_slow;
 ngx_uint_t  ut_chaos;
 ngx_uint_t  ut_alone;
@@ -326,6 +327,28 @@ ut_redis_one(void)
 }
 
 
+/* commands that are repeated after a lost connection come in any order */
+
+ngx_uint_t
+ut_redis_last(void)
+{
+    ngx_chat_call_t  *call, **last;
+
+    if (ut_calls == NULL) {
+        return 0;
+    }
+
+    for (last = &ut_calls; (*last)->next; last = &(*last)->next) { /* void */ }
+
+    call = *last;
+    *last = NULL;
+    call->next = ut_calls;
+    ut_calls = call;
+
+    return ut_redis_one();
+}
+
+
 void
 ut_redis(void)
 {
@@ -386,6 +409,10 @@ ut_execute(ngx_chat_call_t *call, ngx_uint_t answer)
         return;
 
     default:
+
+        if (rc == NGX_OK && call->verb == UT_PUSH && ut_oom) {
+            rc = NGX_ERROR;
+        }
 
         if (rc == NGX_OK) {
             ut_remove(call);

@@ -7,7 +7,8 @@
 -- without labels wrote in between is not told by them, but its token is.
 --
 -- KEYS  live gen own
--- ARGV  id, token, task ("": a lane's job), predecessor or "", label of the
+-- ARGV  id, token, task ("": a lane's job), predecessor: token of a job, or of
+--       all jobs of a filler, whose lease does not count, or "", label of the
 --       attempt, number of the fill (0: no lane), lease, margin, budget, max
 --       tries, max returns, alone 0 or 1, message of queue_timeout, message of
 --       interrupted
@@ -74,6 +75,7 @@ elseif g.token == token then
 
 elseif not follows and g.till > now
        and string.match(g.token, '^[^.]*') ~= predecessor
+       and g.token ~= predecessor
 then
     if task == '' or g.task == NO_TASK or g.task == task then
         return {'BUSY'}
