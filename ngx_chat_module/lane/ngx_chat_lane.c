@@ -8,6 +8,9 @@
 /* said in HELLO: both ends have the same records and fields */
 #define NGX_CHAT_LANE_VERSION  "1"
 
+/* bytes of a socket's buffer that no message has */
+#define NGX_CHAT_LANE_RESERVED  64
+
 /* messages of one lane at once; more wait for the next turn of the loop */
 #define NGX_CHAT_LANE_ROUNDS   16
 
@@ -40,6 +43,7 @@ struct ngx_chat_lane_s {
 
 static ngx_connection_t *ngx_chat_lane_connect(ngx_chat_lane_t *lane,
     ngx_socket_t fd);
+static ngx_int_t ngx_chat_lane_set_max(ngx_chat_lane_t *lane, ngx_socket_t fd);
 static void ngx_chat_lane_disconnect(ngx_chat_lane_t *lane);
 static void ngx_chat_lane_free(ngx_chat_lane_t *lane);
 static void ngx_chat_lane_read_handler(ngx_event_t *rev);
@@ -85,6 +89,10 @@ ngx_chat_lane_create(ngx_socket_t fd, ngx_chat_lane_end_e end,
     lane->data = data;
     lane->log = log;
     lane->in.end = end;
+
+    if (ngx_chat_lane_set_max(lane, fd) != NGX_OK) {
+        goto failed;
+    }
 
     lane->c = ngx_chat_lane_connect(lane, fd);
     if (lane->c == NULL) {
@@ -161,6 +169,29 @@ ngx_chat_lane_connect(ngx_chat_lane_t *lane, ngx_socket_t fd)
     }
 
     return c;
+}
+
+
+/* a message larger than the socket's buffer could never be sent */
+
+static ngx_int_t
+ngx_chat_lane_set_max(ngx_chat_lane_t *lane, ngx_socket_t fd)
+{
+    int        size;
+    socklen_t  len;
+
+    len = sizeof(int);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == -1
+        || size <= NGX_CHAT_LANE_RESERVED + 2 * NGX_CHAT_LANE_HEAD)
+    {
+        return NGX_ERROR;
+    }
+
+    lane->out.max = ngx_min((size_t) size - NGX_CHAT_LANE_RESERVED,
+                            NGX_CHAT_LANE_MESSAGE);
+
+    return NGX_OK;
 }
 
 

@@ -28,7 +28,8 @@
 #include "../ngx_chat.h"
 
 
-/* of a message; the default buffer of a socket takes three of this size */
+/* of a message; the default buffer of a socket takes three of this size, and
+   where the system's is smaller than one, messages are smaller, too */
 #define NGX_CHAT_LANE_MESSAGE  65536
 
 /* of a record's text with its fields, in any number of parts */

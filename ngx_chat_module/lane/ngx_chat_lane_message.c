@@ -5,10 +5,6 @@
 #define NGX_CHAT_LANE_MORE   0x01
 #define NGX_CHAT_LANE_ABORT  0x02
 
-/* for records: an abort has its place behind them */
-#define NGX_CHAT_LANE_ROOM   (NGX_CHAT_LANE_MESSAGE - NGX_CHAT_LANE_HEAD)
-
-
 /* as it travels; both ends are of one host */
 typedef struct {
     uint16_t   len;
@@ -30,13 +26,18 @@ ngx_int_t
 ngx_chat_lane_message_add(ngx_chat_bytes_t *message,
     ngx_chat_lane_record_t *record)
 {
-    size_t      len;
+    size_t      len, room;
     ngx_uint_t  flags;
 
     len = record->head.len + record->text.len - record->taken;
     flags = 0;
 
-    if (message->len + NGX_CHAT_LANE_HEAD + len > NGX_CHAT_LANE_ROOM) {
+    /* an abort has its place behind records */
+
+    room = message->max ? message->max : NGX_CHAT_LANE_MESSAGE;
+    room -= NGX_CHAT_LANE_HEAD;
+
+    if (message->len + NGX_CHAT_LANE_HEAD + len > room) {
 
         /* only what is larger than a message goes in parts */
 
@@ -44,7 +45,7 @@ ngx_chat_lane_message_add(ngx_chat_bytes_t *message,
             return NGX_AGAIN;
         }
 
-        len = NGX_CHAT_LANE_ROOM - NGX_CHAT_LANE_HEAD;
+        len = room - NGX_CHAT_LANE_HEAD;
         flags = NGX_CHAT_LANE_MORE;
     }
 

@@ -46,7 +46,8 @@ typedef struct {
 
 
 /*
- * Takes what fits of a record.  NGX_OK: it is whole; NGX_AGAIN: the message is
+ * Takes what fits of a record into a message of message->max bytes; 0:
+ * NGX_CHAT_LANE_MESSAGE.  NGX_OK: it is whole; NGX_AGAIN: the message is
  * to be sent before it is; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chat_lane_message_add(ngx_chat_bytes_t *message,

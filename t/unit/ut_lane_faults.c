@@ -20,6 +20,7 @@ static void ut_slow(void);
 static void ut_silent(void);
 static void ut_stopped(void);
 static void ut_too_large(void);
+static void ut_small_buffers(void);
 static void ut_no_resources(void);
 static void ut_no_memory(void);
 static void ut_shutdown(void);
@@ -36,6 +37,7 @@ static void  (*ut_tests[])(void) = {
     ut_silent,
     ut_stopped,
     ut_too_large,
+    ut_small_buffers,
     ut_no_resources,
     ut_no_memory,
     ut_shutdown,
@@ -370,6 +372,57 @@ ut_too_large(void)
     ut_side_ok(f.records == 1 && w.endings == 0 && f.endings == 0,
                "a record that is too large: others go on");
 
+    ut_side_forget(&record);
+    ut_side_free(&w);
+    ut_side_free(&f);
+}
+
+
+/* the system's default is less than a message */
+
+static void
+ut_small_buffers(void)
+{
+    ut_side_t               w, f;
+    ngx_uint_t              i;
+    ngx_chat_lane_record_t  large, record;
+
+    ut_side_buffer(1);
+    ut_side_pair(&w, &f);
+    ut_side_buffer(0);
+
+    large = ut_side_record(NGX_CHAT_LANE_FILL, 3, 200000, 'l');
+    record = ut_side_record(NGX_CHAT_LANE_CHUNK, 3, 3000, 'c');
+
+    if (ngx_chat_lane_send(w.lane, &large) == NGX_AGAIN) {
+        w.sends[0] = &large;
+    }
+
+    fake_socket_run(0);
+
+    ut_side_ok(w.lane && f.lane
+               && ut_side_got(&f, NGX_CHAT_LANE_FILL, 3, 200000, 'l'),
+               "small buffers: a large record arrives in parts");
+
+    for (i = 0; i < 10 && w.lane; i++) {
+        record.taken = 0;
+
+        if (ngx_chat_lane_send(w.lane, &record) == NGX_AGAIN) {
+            w.sends[0] = &record;
+            fake_socket_run(0);
+
+        } else {
+            ngx_chat_lane_flush(w.lane);
+        }
+    }
+
+    fake_socket_run(0);
+
+    ut_side_ok(f.records == 11
+               && ut_side_got(&f, NGX_CHAT_LANE_CHUNK, 3, 3000, 'c'),
+               "small buffers: and others");
+
+    ut_side_forget(&large);
     ut_side_forget(&record);
     ut_side_free(&w);
     ut_side_free(&f);

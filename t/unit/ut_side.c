@@ -22,6 +22,7 @@ static const ngx_chat_lane_ops_t  ut_side_ops = {
 };
 
 static const char  *ut_side_kind = "";
+static int          ut_side_size;
 
 
 void
@@ -90,13 +91,32 @@ ut_side_half(ut_side_t *side, ut_side_t *bare, ngx_chat_lane_end_e end)
 }
 
 
+void
+ut_side_buffer(int size)
+{
+    ut_side_size = size;
+}
+
+
 static void
 ut_side_sockets(int *fd)
 {
+    ngx_uint_t  i;
+
     if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC|SOCK_NONBLOCK, 0, fd)
         == -1)
     {
         abort();
+    }
+
+    for (i = 0; i < 2 && ut_side_size; i++) {
+
+        if (setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &ut_side_size,
+                       sizeof(int))
+            == -1)
+        {
+            abort();
+        }
     }
 }
 

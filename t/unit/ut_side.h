@@ -46,8 +46,9 @@ void ut_side_ok(ngx_uint_t ok, const char *name);
 /* runs the tests with each kind of events, and looks for what they left */
 void ut_side_run(void (**tests)(void));
 
-/* two lanes, up */
+/* two lanes, up; with buffers of this size, or with the system's: 0 */
 void ut_side_pair(ut_side_t *worker, ut_side_t *filler);
+void ut_side_buffer(int size);
 
 /* a lane, and a bare socket as its other end */
 void ut_side_half(ut_side_t *side, ut_side_t *bare, ngx_chat_lane_end_e end);
