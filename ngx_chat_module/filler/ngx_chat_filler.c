@@ -304,13 +304,16 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
 /*
  * On TERM there is no waiting for generations that workers lead: the lane's end
  * tells them, and they come to another filler.  Where the time of workers is
- * over, too, they end their lanes themselves, and what they led is given back.
+ * over, too, they end their lanes themselves, and what they led is given back,
+ * like that of workers that are gone already.
  */
 
 static ngx_uint_t
 ngx_chat_filler_has_nothing_left(ngx_chat_filler_t *fl)
 {
-    if (!fl->drained || fl->jobs.running) {
+    if (!fl->drained || fl->jobs.running
+        || !ngx_queue_empty(&fl->jobs.orphans))
+    {
         return 0;
     }
 
