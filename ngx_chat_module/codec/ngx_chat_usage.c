@@ -3,7 +3,7 @@
 
 
 static u_char *ngx_chat_usage_skip_string(u_char *p, u_char *last);
-static u_char *ngx_chat_usage_read_number(u_char *p, u_char *last,
+static ngx_int_t ngx_chat_usage_read_number(u_char **pos, u_char *last,
     ngx_uint_t *n);
 
 
@@ -65,8 +65,10 @@ ngx_chat_usage_read(ngx_chat_usage_t *usage, ngx_str_t *object)
                 continue;
             }
 
-            found++;
-            p = ngx_chat_usage_read_number(p, last, n);
+            if (ngx_chat_usage_read_number(&p, last, n) == NGX_OK) {
+                found++;
+            }
+
             continue;
 
         default:
@@ -97,19 +99,34 @@ ngx_chat_usage_skip_string(u_char *p, u_char *last)
 }
 
 
-static u_char *
-ngx_chat_usage_read_number(u_char *p, u_char *last, ngx_uint_t *n)
+/* NGX_DECLINED: the string before was no name, but a value */
+
+static ngx_int_t
+ngx_chat_usage_read_number(u_char **pos, u_char *last, ngx_uint_t *n)
 {
-    while (p < last && (*p == ':' || *p <= ' ')) {
-        p++;
+    u_char  *p;
+
+    for (p = *pos; p < last && *p <= ' '; p++) {
+        /* void */
+    }
+
+    *pos = p;
+
+    if (p == last || *p != ':') {
+        return NGX_DECLINED;
+    }
+
+    for (p++; p < last && *p <= ' '; p++) {
+        /* void */
     }
 
     *n = 0;
 
-    while (p < last && *p >= '0' && *p <= '9') {
+    for ( /* void */ ; p < last && *p >= '0' && *p <= '9'; p++) {
         *n = ngx_min(*n * 10 + (*p - '0'), NGX_CHAT_USAGE_TOKENS);
-        p++;
     }
 
-    return p;
+    *pos = p;
+
+    return NGX_OK;
 }

@@ -531,7 +531,10 @@ ngx_chat_job_free(ngx_chat_job_t *job)
 
     job->source->over(job, NGX_CHAT_JOB_NOT_WRITTEN);
 
-    ngx_chat_job_report_end(job, NGX_CHAT_GENERATION_FAILED);
+    /* a generation that was taken away goes on elsewhere */
+
+    ngx_chat_job_report_end(job, job->lost ? NGX_CHAT_GENERATION_HANDED_OVER
+                                           : NGX_CHAT_GENERATION_FAILED);
 
     ngx_chat_call_cancel(job->write);
     ngx_chat_call_cancel(job->insure);

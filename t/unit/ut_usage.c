@@ -61,6 +61,10 @@ main(void)
                    "\"completion_tokens\":2}", 0, 2),
           "texts that look like members");
 
+    ut_ok(ut_reads("{\"a\":\"prompt_tokens\",\"b\":\"completion_tokens\","
+                   "\"prompt_tokens\":3,\"completion_tokens\":4}", 3, 4),
+          "values that are names");
+
     ut_ok(ut_reads("{\"prompt_tokens\":99999999999999999999999999}",
                    NGX_CHAT_USAGE_TOKENS, 0), "more than there can be");
 
