@@ -39,6 +39,16 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
             chat;
             send_timeout 3s;
         }
+
+        location = /mirrored {
+            chat;
+            mirror /copy;
+        }
+
+        location = /copy {
+            internal;
+            proxy_pass http://127.0.0.1:%%PORT_3%%;
+        }
     }
 
     server {
@@ -322,6 +332,23 @@ foreach my $i (0 .. 2) {
 close($sock);
 is(scalar(grep { / completed 20$/ } logged(3)), 3,
    'pipelined: three lines in the log');
+# nginx has copied the request to somebody who does not answer
+
+my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 9,
+    LocalPort => $nginx->{ports}->(3), ReuseAddr => 1) or die "listen: $!\n";
+
+my ($stays, @leave) = ask($nginx, map { { path => '/mirrored',
+    question => 'What is copied?', $_ ? (hangup_after => 2, rst => $_ - 1)
+                                      : () } } 0 .. 2);
+
+stream_ok($stays, 'mirror: a client that stays',
+          text => text_of('What is copied?', %provider));
+is((grep { $_->{hungup} } @leave) + 0, 2, 'mirror: two that leave');
+like(ask($nginx, { question => 'What is copied?' })->{headers}{'cache-status'},
+     qr/hit/, 'mirror: the answer is cached');
+close($silent);
+is((grep { m!^/mirrored ! } logged(4)) + 0, 3, 'mirror: lines in the log');
+
 is(provider_stats($provider)->{aborted}, 0, 'all clients: no call is aborted');
 
 done();

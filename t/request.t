@@ -177,16 +177,19 @@ __DATA__
 --- config
 location = /chat { chat; }
 location = / { chat_health; }
+location = /metrics { chat_metrics; }
+location = /purge { chat_purge; }
 --- request eval
-["OPTIONS /chat", "OPTIONS /chat\n" . '{"question": "a"}', "OPTIONS /\nxx"]
+["OPTIONS /chat", "OPTIONS /chat\n" . '{"question": "a"}', "OPTIONS /\nxx",
+ "OPTIONS /metrics", "OPTIONS /purge\n{}"]
 --- more_headers
 --- error_code eval
-[204, 204, 204]
+[204, 204, 204, 204, 204]
 --- response_headers eval
-[("Allow: POST\nContent-Type:\nContent-Length:\nCache-Status:") x 2,
- "Allow: GET, HEAD\nContent-Type:\nContent-Length:"]
+my $none = "\nContent-Type:\nContent-Length:\nCache-Status:";
+[map { "Allow: $_$none" } 'POST', 'POST', 'GET, HEAD', 'GET, HEAD', 'DELETE']
 --- response_body eval
-['', '', '']
+[('') x 5]
 
 
 
