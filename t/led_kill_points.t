@@ -39,9 +39,10 @@ my %parts = (how => 'chunks=6;bytes=150000;gap=150');
 my %breaks = (how => 'fault=reset;at=8;fails=1');
 my %fails = (%breaks, path => '/once', error => 'provider_broken', cached => 0,
              restarts => [0, 0], calls => [1, 1]);
-my %idle = (path => '/brief', leave => 4, alone => 1, cached => 0,
+# a filler's grace is half a second at least, from the start, too
+my %idle = (path => '/brief', leave => 15, alone => 1, cached => 0,
             calls => [1, 1], how => 'chunks=150');
-my %heard = (path => '/brief', leave => 4, alone => 'elsewhere',
+my %heard = (path => '/brief', leave => 15, alone => 'elsewhere',
              how => 'chunks=60', bound => 1 + 2 * $ANSWER, more => 'heard');
 my %far = (path => '/far', join => 'struck', asked => \&no_files,
            restored => \&files, pause => $ANSWER, leader => 'whole',
@@ -237,17 +238,23 @@ sub shares {
 }
 
 
-# in a process of its own
+# in a process of its own; without workers that lead nothing more can be seen
 
 sub perform {
     my ($place, @all) = @_;
-    my @results;
+    my (@results, $broken);
 
     $place->{redis}->disconnect;
 
     foreach my $row (@all) {
         my $from = time();
-        my $s = eval { scene($place, $row) } || { faults => ["died: $@"] };
+        my $s = $broken ? { faults => ['not tried'] }
+            : eval { scene($place, $row) };
+
+        if (!$s) {
+            $broken = 1;
+            $s = { faults => ["died: $@"] };
+        }
 
         push(@results, { name => $row->{name}, faults => $s->{faults},
             note => sprintf('%s: %.1f s, %s calls, %s', $row->{name},

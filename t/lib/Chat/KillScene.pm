@@ -1,9 +1,10 @@
 package Chat::KillScene;
 
-# One generation that a worker leads, with clients of that worker, of another
-# one and of another instance, and a process that is killed at one message
-# between worker and filler; and all that must be true then.  It says what is
-# not, instead of testing: several run at once, in processes of their own.
+# One generation that a worker leads, with two clients of that worker, one of
+# another one and one of another instance, and a process that is killed at one
+# message between worker and filler; and all that must be true then.  It says
+# what is not, instead of testing: several run at once, in processes of their
+# own.
 #
 #     my $place = place();                          in the test itself
 #     my @faults = scene($place, \%row);            in a process of its own
@@ -24,7 +25,8 @@ package Chat::KillScene;
 #     asked       sub ($scene), when all are connected
 #     restored    sub ($scene), when it has struck
 #     leave       the leader's client leaves after so many chunks
-#     leader      what it gets: 'whole', 'cut', 'any', or the code of an error
+#     leader      what it gets: 'whole', 'cut', the code of an error, or
+#                 'any' of these
 #     restarts    [least, most] for those that read along
 #     error       or the code of their error
 #     again       restarts that the provider is the cause of, for the leader's
@@ -238,6 +240,10 @@ sub _ask {
                   on_event => sub { $chunk->('elsewhere', $_[1]) } })
         unless $alone eq '1';
 
+    push(@asks, { %all, way_to($nginx, $s->{leader}), after => $after,
+                  on_event => sub { $chunk->('too', $_[1]) } })
+        if $alone eq '';
+
     $n = @asks;
     $row->{asked}->($s) if $row->{asked};
 
@@ -246,7 +252,7 @@ sub _ask {
     my @all = ask($nginx, @asks);
 
     $s->{witness} = pop(@all) unless $row->{leave};
-    $s->{client} = shift(@all);
+    $s->{clients} = [ shift(@all), $alone eq '' ? pop(@all) : () ];
     $s->{readers} = \@all;
     $row->{restored}->($s) if $row->{restored} && !$restored;
 }
@@ -295,35 +301,39 @@ sub _look {
     _fault($s, "$s->{struck} was killed, which is a worker")
         if !$s->{by} && $s->{struck} == $s->{leader};
 
-    _look_leader($s);
+    _look_leader($s, $_) foreach 0 .. $#{ $s->{clients} };
     _look_reader($s, $_) foreach @{ $s->{readers} };
     _look_rest($s);
     _look_again($s);
 }
 
 
+# a client of the leading worker
+
 sub _look_leader {
-    my ($s) = @_;
-    my ($q, $row) = @$s{qw(client row)};
+    my ($s, $i) = @_;
+    my $row = $s->{row};
+    my $q = $s->{clients}[$i];
+    my $who = $i ? 'who joins the leader' : "the leader's client";
     my $want = $row->{leader} // ($s->{by} ? 'cut' : 'whole');
 
-    _fault($s, "the leader's client was answered by another worker")
+    _fault($s, "$who was answered by another worker")
         if ($q->{headers}{'x-worker'} // $s->{leader}) ne $s->{leader};
 
     return if $row->{leave} || $want eq 'any' && defined $q->{error};
 
     if ($want eq 'cut') {
-        _fault($s, "the leader's client is not cut: " . _end($q))
+        _fault($s, "$who is not cut: " . _end($q))
             if ($q->{error} // '') !~ /^(?:closed early|read: )/;
         return;
     }
 
-    $want = 'whole' if $want eq 'any';
+    $want = ($q->{terminal} || {})->{code} // 'whole' if $want eq 'any';
 
-    _fault($s, map { "the leader's client: $_" } Chat::Check::faults($q,
+    _fault($s, map { "$who: $_" } Chat::Check::faults($q,
         restarts => $row->{again} // 0,
         $want eq 'whole' ? () : (error => $want)));
-    _look_text($s, "the leader's client", $q, $want eq 'whole');
+    _look_text($s, $who, $q, $want eq 'whole');
 
     return if $s->{by};
 
@@ -331,7 +341,7 @@ sub _look_leader {
     my $most = defined $row->{pause} ? $row->{pause} + $SLACK
         : $PAUSE + pause_of($s->{witness}, $s->{at});
 
-    _fault($s, "the leader's client: a pause of $pause s, not $most")
+    _fault($s, "$who: a pause of $pause s, not $most")
         if $pause >= $most;
 }
 
@@ -414,7 +424,7 @@ sub _look_rest {
         _fault($s, 'another answer is cached')
             if grep { defined $_->{text} && defined $text
                       && $_->{text} ne $text } @{ $s->{readers} },
-                   $s->{by} ? () : $s->{client};
+                   $s->{by} ? () : @{ $s->{clients} };
 
     } elsif (defined $text) {
         _fault($s, 'it is cached');
