@@ -6,9 +6,6 @@
 #include "ngx_http_chat_upstream_private.h"
 
 
-#define NGX_HTTP_CHAT_PROVIDER_UPSTREAM_BUFFER  16384
-
-
 static ngx_http_chat_provider_upstream_t *ngx_http_chat_provider_upstream_get(
     ngx_conf_t *cf, ngx_chat_provider_t *pv);
 static ngx_http_chat_provider_upstream_t *
@@ -167,7 +164,7 @@ ngx_http_chat_provider_upstream_create(ngx_conf_t *cf, ngx_chat_provider_t *pv)
     conf->send_timeout = pv->total_timeout;
     conf->read_timeout = pv->total_timeout;
 
-    conf->buffer_size = NGX_HTTP_CHAT_PROVIDER_UPSTREAM_BUFFER;
+    conf->buffer_size = NGX_HTTP_CHAT_UPSTREAM_BUFFER;
     conf->ignore_client_abort = 1;
     conf->socket_keepalive = 1;
 

@@ -344,6 +344,8 @@ ngx_http_chat_upstream_connect(ngx_http_chat_upstream_t *up)
     u->finalize_request = ngx_http_chat_upstream_finalize_handler;
     u->input_filter_ctx = up;
 
+    ngx_http_chat_upstream_set_buffer(u);
+
     ngx_http_upstream_init(r);
 }
 

@@ -20,6 +20,10 @@
 #include "ngx_http_chat_upstream.h"
 
 
+/* of a header, at most */
+#define NGX_HTTP_CHAT_UPSTREAM_BUFFER  16384
+
+
 typedef struct ngx_http_chat_upstream_s  ngx_http_chat_upstream_t;
 
 
@@ -72,6 +76,12 @@ void ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up);
 /* for ngx_http_upstream_srv_conf_t: a kept connection, or the addresses */
 ngx_int_t ngx_http_chat_upstream_init_peer_handler(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
+
+/*
+ * A header that comes in one piece, as most do, needs no buffer of its own: all
+ * calls have one in common until then.  u is new.
+ */
+void ngx_http_chat_upstream_set_buffer(ngx_http_upstream_t *u);
 
 /* ngx_http_upstream callbacks for the response, until its header is read */
 ngx_int_t ngx_http_chat_upstream_reinit_handler(ngx_http_request_t *r);

@@ -9,6 +9,7 @@
 
 
 static ngx_int_t ngx_http_chat_upstream_header_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_upstream_move(ngx_http_request_t *r);
 static void ngx_http_chat_upstream_read_field(ngx_http_chat_upstream_t *up);
 static void ngx_http_chat_upstream_read_retry_after(
     ngx_http_chat_upstream_t *up, ngx_str_t *value);
@@ -33,9 +34,22 @@ static void ngx_http_chat_upstream_read_eof(ngx_http_chat_upstream_t *up);
 
 static u_char  ngx_http_chat_upstream_bytes[NGX_HTTP_CHAT_UPSTREAM_SIZE];
 
+static u_char  ngx_http_chat_upstream_header[NGX_HTTP_CHAT_UPSTREAM_BUFFER];
+
 /* for nginx' parser of chunks, which looks for a log in it */
 
 static ngx_http_request_t  ngx_http_chat_upstream_parser;
+
+
+void
+ngx_http_chat_upstream_set_buffer(ngx_http_upstream_t *u)
+{
+    u->buffer.start = ngx_http_chat_upstream_header;
+    u->buffer.pos = u->buffer.start;
+    u->buffer.last = u->buffer.start;
+    u->buffer.end = u->buffer.start + NGX_HTTP_CHAT_UPSTREAM_BUFFER;
+    u->buffer.temporary = 1;
+}
 
 
 ngx_int_t
@@ -73,7 +87,7 @@ ngx_http_chat_upstream_status_handler(ngx_http_request_t *r)
     rc = ngx_http_parse_status_line(r, &u->buffer, &up->status);
 
     if (rc == NGX_AGAIN) {
-        return NGX_AGAIN;
+        return ngx_http_chat_upstream_move(r);
     }
 
     if (rc != NGX_OK) {
@@ -120,7 +134,7 @@ ngx_http_chat_upstream_header_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_AGAIN) {
-        return NGX_AGAIN;
+        return ngx_http_chat_upstream_move(r);
     }
 
     if (rc != NGX_HTTP_PARSE_HEADER_DONE) {
@@ -166,6 +180,45 @@ ngx_http_chat_upstream_header_handler(ngx_http_request_t *r)
     ngx_chat_provider_call_header(&up->call, up->status.code, &up->type);
 
     return ngx_http_chat_upstream_body_handler(r);
+}
+
+
+/*
+ * The rest of the header is still to come: to a buffer of its own, which is
+ * read from the start, as nginx' parsers have pointers into the other one.
+ * NGX_AGAIN, NGX_ERROR
+ */
+
+static ngx_int_t
+ngx_http_chat_upstream_move(ngx_http_request_t *r)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_buf_t  *b;
+
+    b = &r->upstream->buffer;
+
+    if (b->start != ngx_http_chat_upstream_header) {
+        return NGX_AGAIN;
+    }
+
+    p = ngx_pmemalign(r->pool, NGX_HTTP_CHAT_UPSTREAM_BUFFER, NGX_ALIGNMENT);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = b->last - b->start;
+
+    ngx_memcpy(p, b->start, len);
+
+    b->start = p;
+    b->pos = p;
+    b->last = p + len;
+    b->end = p + NGX_HTTP_CHAT_UPSTREAM_BUFFER;
+
+    (void) ngx_http_chat_upstream_reinit_handler(r);
+
+    return NGX_AGAIN;
 }
 
 

@@ -3,7 +3,7 @@
 
 
 /* bytes that a request takes besides itself and its upstream, lists and all */
-#define NGX_HTTP_CHAT_UPSTREAM_REQUEST  1920
+#define NGX_HTTP_CHAT_UPSTREAM_REQUEST  1472
 
 
 static ngx_int_t ngx_http_chat_asker_copy(ngx_pool_t *pool, ngx_str_t *dst,
