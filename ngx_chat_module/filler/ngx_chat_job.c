@@ -126,7 +126,7 @@ static ngx_int_t
 ngx_chat_job_copy(ngx_chat_job_t *job, ngx_chat_task_entry_t *task)
 {
     ngx_uint_t   i;
-    ngx_str_t   *strings[4];
+    ngx_str_t   *strings[5];
 
     job->task = *task;
     job->task.grace = ngx_max(task->grace, NGX_CHAT_JOB_GRACE);
@@ -134,9 +134,10 @@ ngx_chat_job_copy(ngx_chat_job_t *job, ngx_chat_task_entry_t *task)
     strings[0] = &job->task.entry;
     strings[1] = &job->task.providers;
     strings[2] = &job->task.messages;
-    strings[3] = &job->task.request_id;
+    strings[3] = &job->task.trace.request_id;
+    strings[4] = &job->task.trace.traceparent;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 5; i++) {
         strings[i]->data = ngx_pstrdup(job->pool, strings[i]);
 
         if (strings[i]->data == NULL) {
@@ -562,9 +563,10 @@ ngx_chat_job_log_error(ngx_log_t *log, u_char *buf, size_t len)
     p = ngx_snprintf(buf, len, ", generation: %*s",
                      (size_t) NGX_CHAT_ID_LEN, job->task.gen.id);
 
-    if (job->task.request_id.len) {
+    if (job->task.trace.request_id.len) {
         len -= p - buf;
-        p = ngx_snprintf(p, len, ", request: \"%V\"", &job->task.request_id);
+        p = ngx_snprintf(p, len, ", request: \"%V\"",
+                         &job->task.trace.request_id);
     }
 
     return p;

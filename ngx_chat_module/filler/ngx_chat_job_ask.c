@@ -56,6 +56,7 @@ ngx_chat_job_ask_prepare(ngx_chat_job_t *job)
     cv->ops = &ngx_chat_job_ask_ops;
     cv->data = job;
     cv->messages = &job->task.messages;
+    cv->trace = &job->task.trace;
     cv->max_answer = job->text.max;
     cv->pool = job->pool;
     cv->log = &job->log;

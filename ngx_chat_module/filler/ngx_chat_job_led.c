@@ -62,7 +62,7 @@ ngx_chat_job_led_start(ngx_chat_jobs_t *jobs, ngx_chat_lane_fill_t *fill,
     task.queue = NGX_CHAT_QUEUE_LED;
     task.providers = fill->providers;
     task.messages = fill->messages;
-    task.request_id = fill->request_id;
+    task.trace = fill->trace;
     task.ttl = fill->ttl;
     task.max_answer = fill->max_answer;
     task.cancel = fill->cancel;
@@ -72,7 +72,8 @@ ngx_chat_job_led_start(ngx_chat_jobs_t *jobs, ngx_chat_lane_fill_t *fill,
 
     size = sizeof(ngx_pool_t) + sizeof(ngx_chat_job_t)
            + sizeof(ngx_chat_job_led_t) + NGX_CHAT_JOB_LED_SPARE
-           + fill->providers.len + fill->messages.len + fill->request_id.len;
+           + fill->providers.len + fill->messages.len
+           + fill->trace.request_id.len + fill->trace.traceparent.len;
 
     size = ngx_min(ngx_align(size, NGX_POOL_ALIGNMENT), NGX_CHAT_JOB_POOL);
 

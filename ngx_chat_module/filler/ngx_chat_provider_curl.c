@@ -17,7 +17,7 @@ static ngx_chat_provider_call_t *ngx_chat_provider_curl_start(void *ctx,
     ngx_chat_provider_request_t *rq);
 static void ngx_chat_provider_curl_cancel(ngx_chat_provider_call_t *call);
 static ngx_int_t ngx_chat_provider_curl_send(ngx_chat_provider_curl_t *pc,
-    ngx_str_t *messages);
+    ngx_chat_provider_request_t *rq);
 static size_t ngx_chat_provider_curl_header_handler(char *p, size_t size,
     size_t n, void *data);
 static size_t ngx_chat_provider_curl_body_handler(char *p, size_t size,
@@ -70,7 +70,7 @@ ngx_chat_provider_curl_start(void *ctx, ngx_chat_provider_request_t *rq)
                                 ngx_chat_provider_curl_expired_handler,
                                 pool, rq->log);
 
-    if (ngx_chat_provider_curl_send(pc, rq->messages) != NGX_OK) {
+    if (ngx_chat_provider_curl_send(pc, rq) != NGX_OK) {
         ngx_chat_provider_curl_free(pc);
         return NULL;
     }
@@ -93,7 +93,8 @@ ngx_chat_provider_curl_cancel(ngx_chat_provider_call_t *call)
 
 
 static ngx_int_t
-ngx_chat_provider_curl_send(ngx_chat_provider_curl_t *pc, ngx_str_t *messages)
+ngx_chat_provider_curl_send(ngx_chat_provider_curl_t *pc,
+    ngx_chat_provider_request_t *rq)
 {
     CURL                 *easy;
     ngx_uint_t            failed;
@@ -101,8 +102,7 @@ ngx_chat_provider_curl_send(ngx_chat_provider_curl_t *pc, ngx_str_t *messages)
 
     pv = pc->call.provider;
 
-    if (ngx_chat_provider_easy_create(&pc->request, pv, messages,
-                                      pc->call.pool)
+    if (ngx_chat_provider_easy_create(&pc->request, rq, pc->call.pool)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_provider_easy.h"
+#include "../provider/ngx_chat_provider_trace.h"
 
 
 #define NGX_CHAT_PROVIDER_MAX_AGE  60L     /* s, of an idle connection */
@@ -18,6 +19,9 @@ static ngx_uint_t ngx_chat_provider_easy_set_network(CURL *easy,
     ngx_chat_provider_t *pv);
 static ngx_int_t ngx_chat_provider_easy_add_headers(
     ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv, ngx_pool_t *pool);
+static ngx_int_t ngx_chat_provider_easy_add_trace(
+    ngx_chat_provider_easy_t *pe, ngx_chat_provider_request_t *rq,
+    ngx_pool_t *pool);
 static ngx_int_t ngx_chat_provider_easy_add_default(
     ngx_chat_provider_easy_t *pe, ngx_chat_provider_t *pv, ngx_keyval_t *kv,
     ngx_pool_t *pool);
@@ -39,10 +43,14 @@ static ngx_keyval_t  ngx_chat_provider_easy_defaults[] = {
 
 ngx_int_t
 ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
-    ngx_chat_provider_t *pv, ngx_str_t *messages, ngx_pool_t *pool)
+    ngx_chat_provider_request_t *rq, ngx_pool_t *pool)
 {
-    u_char     *p, *url;
-    ngx_str_t   body;
+    u_char               *p, *url;
+    ngx_str_t             body, *messages;
+    ngx_chat_provider_t  *pv;
+
+    pv = rq->provider;
+    messages = rq->messages;
 
     url = ngx_pnalloc(pool, pv->url.len + ngx_chat_provider_easy_path.len + 1);
     if (url == NULL) {
@@ -71,7 +79,9 @@ ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
         return NGX_ERROR;
     }
 
-    if (ngx_chat_provider_easy_add_headers(pe, pv, pool) != NGX_OK) {
+    if (ngx_chat_provider_easy_add_headers(pe, pv, pool) != NGX_OK
+        || ngx_chat_provider_easy_add_trace(pe, rq, pool) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -251,6 +261,28 @@ ngx_chat_provider_easy_add_headers(ngx_chat_provider_easy_t *pe,
         if (ngx_chat_provider_easy_add_header(pe, kv[i].value.len ? "%V: %V%Z"
                                                          : "%V;%V%Z",
                                               &kv[i], pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_provider_easy_add_trace(ngx_chat_provider_easy_t *pe,
+    ngx_chat_provider_request_t *rq, ngx_pool_t *pool)
+{
+    ngx_uint_t    i, n;
+    ngx_keyval_t  kv[NGX_CHAT_TRACE_HEADERS];
+
+    n = ngx_chat_provider_trace_headers(rq->provider, rq->trace, kv);
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_chat_provider_easy_add_header(pe, "%V: %V%Z", &kv[i], pool)
             != NGX_OK)
         {
             return NGX_ERROR;

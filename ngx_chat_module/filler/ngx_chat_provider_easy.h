@@ -25,7 +25,7 @@ typedef struct {
  * the same.
  */
 ngx_int_t ngx_chat_provider_easy_create(ngx_chat_provider_easy_t *pe,
-    ngx_chat_provider_t *pv, ngx_str_t *messages, ngx_pool_t *pool);
+    ngx_chat_provider_request_t *rq, ngx_pool_t *pool);
 
 void ngx_chat_provider_easy_free(ngx_chat_provider_easy_t *pe);
 

@@ -9,6 +9,7 @@
 #include "provider/ngx_http_chat_lead.h"
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
+#include "ngx_http_chat_trace.h"
 #include "ngx_http_chat_variables.h"
 #include "../provider/ngx_chat_provider_json.h"
 #include "../codec/ngx_chat_request.h"
@@ -23,8 +24,6 @@ static ngx_int_t ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
 static ngx_int_t ngx_http_chat_handler_may_bypass(ngx_http_request_t *r,
     ngx_uint_t *may);
-static void ngx_http_chat_handler_get_request_id(ngx_http_request_t *r,
-    ngx_str_t *id);
 static ngx_int_t ngx_http_chat_handler_ask(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
@@ -37,7 +36,6 @@ static ngx_int_t ngx_http_chat_handler_refuse(ngx_http_request_t *r,
 
 
 static ngx_str_t  ngx_http_chat_handler_post = ngx_string("POST");
-static ngx_str_t  ngx_http_chat_handler_id_name = ngx_string("request_id");
 
 
 ngx_int_t
@@ -231,7 +229,7 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     ngx_memcpy(qn->h, ctx->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(qn->fp, chlcf->fp, NGX_CHAT_FP_LEN);
 
-    ngx_http_chat_handler_get_request_id(r, &qn->request_id);
+    ngx_http_chat_trace_get(r, &qn->trace);
 
     qn->providers = chlcf->provider_list;
     qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : chlcf->cache_ttl;
@@ -279,26 +277,6 @@ ngx_http_chat_handler_may_bypass(ngx_http_request_t *r, ngx_uint_t *may)
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_chat_handler_get_request_id(ngx_http_request_t *r, ngx_str_t *id)
-{
-    ngx_uint_t                  key;
-    ngx_http_variable_value_t  *vv;
-
-    ngx_str_null(id);
-
-    key = ngx_hash_key(ngx_http_chat_handler_id_name.data,
-                       ngx_http_chat_handler_id_name.len);
-
-    vv = ngx_http_get_variable(r, &ngx_http_chat_handler_id_name, key);
-
-    if (vv && !vv->not_found) {
-        id->len = vv->len;
-        id->data = vv->data;
-    }
 }
 
 

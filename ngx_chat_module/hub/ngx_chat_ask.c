@@ -38,7 +38,8 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ngx_chat_task_t  *task;
 
     ask = ngx_alloc(sizeof(ngx_chat_ask_t) + question->providers.len
-                    + question->messages.len + question->request_id.len,
+                    + question->messages.len + question->trace.request_id.len
+                    + question->trace.traceparent.len,
                     hub->log);
     if (ask == NULL) {
         return NULL;
@@ -60,7 +61,10 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     p = (u_char *) ask + sizeof(ngx_chat_ask_t);
     p = ngx_chat_ask_copy(&task->providers, &question->providers, p);
     p = ngx_chat_ask_copy(&task->messages, &question->messages, p);
-    (void) ngx_chat_ask_copy(&task->request_id, &question->request_id, p);
+    p = ngx_chat_ask_copy(&task->trace.request_id,
+                          &question->trace.request_id, p);
+    (void) ngx_chat_ask_copy(&task->trace.traceparent,
+                             &question->trace.traceparent, p);
 
     task->ttl = (ask->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : question->ttl;
     task->max_answer = question->max_answer;

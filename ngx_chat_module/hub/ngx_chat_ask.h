@@ -11,6 +11,7 @@
 
 #include "ngx_chat_lead.h"
 #include "../codec/ngx_chat_error.h"
+#include "../codec/ngx_chat_trace.h"
 
 
 typedef struct ngx_chat_ask_s  ngx_chat_ask_t;
@@ -31,7 +32,7 @@ typedef struct {
 
     ngx_str_t              providers;  /* "name=fp name=fp" */
     ngx_str_t              messages;
-    ngx_str_t              request_id;
+    ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;
     size_t                 max_answer;
     ngx_uint_t             cancel;

@@ -107,15 +107,16 @@ static ngx_int_t
 ngx_chat_lead_copy(ngx_chat_lead_t *lead, ngx_chat_task_t *task)
 {
     ngx_uint_t   i;
-    ngx_str_t   *strings[3];
+    ngx_str_t   *strings[4];
 
     lead->task = *task;
 
     strings[0] = &lead->task.providers;
     strings[1] = &lead->task.messages;
-    strings[2] = &lead->task.request_id;
+    strings[2] = &lead->task.trace.request_id;
+    strings[3] = &lead->task.trace.traceparent;
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         if (ngx_chat_channel_copy(lead->channel, strings[i]) != NGX_OK) {
             return NGX_ERROR;
         }

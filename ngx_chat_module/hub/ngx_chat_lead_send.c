@@ -128,7 +128,7 @@ ngx_chat_lead_send_fill(ngx_chat_lead_t *lead)
     fill.fill = lead->fill;
     fill.providers = task->providers;
     fill.messages = task->messages;
-    fill.request_id = task->request_id;
+    fill.trace = task->trace;
     fill.ttl = task->ttl;
     fill.max_answer = task->max_answer;
     fill.cancel = task->cancel;

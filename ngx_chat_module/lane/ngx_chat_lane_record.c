@@ -17,8 +17,9 @@ ngx_chat_lane_fill_len(ngx_chat_lane_fill_t *fill)
 {
     return NGX_CHAT_HASH_LEN + NGX_CHAT_ID_LEN + NGX_CHAT_FP_LEN
            + 5 * sizeof(uint64_t)
-           + 3 * sizeof(uint32_t)
-           + fill->label.len + fill->providers.len + fill->request_id.len;
+           + 4 * sizeof(uint32_t)
+           + fill->label.len + fill->providers.len
+           + fill->trace.request_id.len + fill->trace.traceparent.len;
 }
 
 
@@ -38,7 +39,9 @@ ngx_chat_lane_fill_write(u_char *p, ngx_chat_lane_fill_t *fill)
     p = ngx_chat_lane_record_write_str(p, &fill->label);
     p = ngx_chat_lane_record_write_str(p, &fill->providers);
 
-    return ngx_chat_lane_record_write_str(p, &fill->request_id);
+    p = ngx_chat_lane_record_write_str(p, &fill->trace.request_id);
+
+    return ngx_chat_lane_record_write_str(p, &fill->trace.traceparent);
 }
 
 
@@ -79,7 +82,10 @@ ngx_chat_lane_fill_read(ngx_str_t *body, ngx_chat_lane_fill_t *fill)
     if (ngx_chat_lane_record_take_str(&rest, &fill->label) != NGX_OK
         || ngx_chat_lane_label_read(&fill->label, &fill->label) != NGX_OK
         || ngx_chat_lane_record_take_str(&rest, &fill->providers) != NGX_OK
-        || ngx_chat_lane_record_take_str(&rest, &fill->request_id) != NGX_OK)
+        || ngx_chat_lane_record_take_str(&rest, &fill->trace.request_id)
+           != NGX_OK
+        || ngx_chat_lane_record_take_str(&rest, &fill->trace.traceparent)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -20,6 +20,7 @@
 
 #include "ngx_chat_lane.h"
 #include "../codec/ngx_chat_error.h"
+#include "../codec/ngx_chat_trace.h"
 
 
 /* bytes of fields besides strings, for any record */
@@ -39,7 +40,7 @@ typedef struct {
 
     ngx_str_t              providers;  /* as in ngx_chat_task_t */
     ngx_str_t              messages;
-    ngx_str_t              request_id;
+    ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;
     size_t                 max_answer;
     ngx_uint_t             cancel;

@@ -115,6 +115,7 @@ ngx_chat_conversation_call(ngx_chat_conversation_t *cv)
 
     rq.provider = cv->failover.candidate->peer->provider;
     rq.messages = cv->messages;
+    rq.trace = cv->trace;
     rq.total = ngx_chat_failover_left(&cv->failover);
     rq.log = cv->log;
     rq.ops = &ngx_chat_conversation_call_ops;

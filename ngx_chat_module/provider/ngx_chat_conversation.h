@@ -50,6 +50,7 @@ typedef struct {
 
     ngx_chat_failover_t                  failover;
     ngx_str_t                           *messages;
+    ngx_chat_trace_t                    *trace;
     size_t                               max_answer;
     size_t                               length;  /* of the answer so far */
     ngx_msec_t                           started;
@@ -67,8 +68,8 @@ typedef struct {
 
 
 /*
- * The owner sets transport, ctx, ops, data, messages, max_answer, pool and log
- * before.  max: how many candidates may be added.  NGX_OK, NGX_ERROR
+ * The owner sets transport, ctx, ops, data, messages, trace, max_answer, pool
+ * and log before.  max: how many candidates may be added.  NGX_OK, NGX_ERROR
  */
 ngx_int_t ngx_chat_conversation_init(ngx_chat_conversation_t *cv,
     ngx_uint_t max);

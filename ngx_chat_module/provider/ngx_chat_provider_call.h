@@ -16,6 +16,7 @@
 
 
 #include "ngx_chat_provider_stream.h"
+#include "../codec/ngx_chat_trace.h"
 
 #include <ngx_event.h>
 
@@ -70,6 +71,7 @@ typedef struct {
 typedef struct {
     ngx_chat_provider_t                 *provider;
     ngx_str_t                           *messages;  /* last until the end */
+    ngx_chat_trace_t                    *trace;     /* the same */
     ngx_msec_t                           total;     /* ms for all of it */
     ngx_log_t                           *log;
     const ngx_chat_provider_call_ops_t  *ops;

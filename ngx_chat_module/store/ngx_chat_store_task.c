@@ -5,8 +5,7 @@
 
 
 /* a number in a task is below this: no sum with it overflows */
-#define NGX_CHAT_TASK_MAX     (NGX_MAX_INT_T_VALUE / 1000)
-#define NGX_CHAT_TASK_ID_MAX  128
+#define NGX_CHAT_TASK_MAX  (NGX_MAX_INT_T_VALUE / 1000)
 
 
 static ngx_int_t ngx_chat_store_task_read_gen(ngx_chat_reply_t *fields,
@@ -17,8 +16,8 @@ static ngx_int_t ngx_chat_store_task_read_text(ngx_chat_reply_t *fields,
     const char *name, ngx_str_t *value);
 static ngx_int_t ngx_chat_store_task_read_number(ngx_chat_reply_t *fields,
     const char *name, ngx_uint_t *n);
-static ngx_int_t ngx_chat_store_task_read_request_id(ngx_chat_reply_t *fields,
-    ngx_str_t *value);
+static ngx_int_t ngx_chat_store_task_read_trace(ngx_chat_reply_t *fields,
+    ngx_chat_trace_t *trace);
 
 
 void
@@ -52,7 +51,12 @@ ngx_chat_store_task_add_fields(ngx_chat_call_t *call, ngx_chat_task_t *task)
     ngx_chat_call_add_num(call, task->grace);
 
     ngx_chat_call_add_text(call, "request_id");
-    ngx_chat_call_add_str(call, &task->request_id);
+    ngx_chat_call_add_str(call, &task->trace.request_id);
+
+    if (task->trace.traceparent.len) {
+        ngx_chat_call_add_text(call, "traceparent");
+        ngx_chat_call_add_str(call, &task->trace.traceparent);
+    }
 }
 
 
@@ -94,8 +98,7 @@ ngx_chat_store_task_take(ngx_chat_task_page_t *page,
            != NGX_OK
         || ngx_chat_store_task_read_text(fields, "messages", &task->messages)
            != NGX_OK
-        || ngx_chat_store_task_read_request_id(fields,
-                                               &task->request_id) != NGX_OK
+        || ngx_chat_store_task_read_trace(fields, &task->trace) != NGX_OK
         || ngx_chat_store_task_read_number(fields, "ttl", &ttl) != NGX_OK
         || ngx_chat_store_task_read_number(fields, "max_answer", &max_answer)
            != NGX_OK
@@ -188,23 +191,24 @@ ngx_chat_store_task_read_number(ngx_chat_reply_t *fields, const char *name,
 }
 
 
-/* the request id goes into log lines: printable ASCII, or empty */
+/* a traceparent is in no task of an older release, and none is needed */
 
 static ngx_int_t
-ngx_chat_store_task_read_request_id(ngx_chat_reply_t *fields, ngx_str_t *value)
+ngx_chat_store_task_read_trace(ngx_chat_reply_t *fields,
+    ngx_chat_trace_t *trace)
 {
-    size_t  i;
-
-    if (ngx_chat_reply_field(fields, "request_id", value) != NGX_OK
-        || value->len > NGX_CHAT_TASK_ID_MAX)
+    if (ngx_chat_reply_field(fields, "request_id", &trace->request_id)
+        != NGX_OK
+        || ngx_chat_trace_check_id(&trace->request_id) != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] <= ' ' || value->data[i] > '~') {
-            return NGX_DECLINED;
-        }
+    if (ngx_chat_reply_field(fields, "traceparent", &trace->traceparent)
+        != NGX_OK
+        || ngx_chat_trace_check_parent(&trace->traceparent) != NGX_OK)
+    {
+        ngx_str_null(&trace->traceparent);
     }
 
     return NGX_OK;

@@ -484,7 +484,7 @@ ngx_chat_store_tasks_add_fields(ngx_chat_call_t *call,
     task.gen = entry->gen;
     task.providers = entry->providers;
     task.messages = entry->messages;
-    task.request_id = entry->request_id;
+    task.trace = entry->trace;
     task.ttl = entry->ttl;
     task.max_answer = entry->max_answer;
     task.cancel = entry->cancel;

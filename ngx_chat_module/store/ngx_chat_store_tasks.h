@@ -14,6 +14,7 @@
 
 
 #include "ngx_chat_store.h"
+#include "../codec/ngx_chat_trace.h"
 
 
 #define NGX_CHAT_TASK_BLOCK  5000     /* ms, of one blocking read */
@@ -33,7 +34,7 @@ typedef struct {
     ngx_str_t              entry;      /* id in the queue */
     ngx_str_t              providers;
     ngx_str_t              messages;
-    ngx_str_t              request_id;
+    ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;
     size_t                 max_answer;
     ngx_uint_t             cancel;

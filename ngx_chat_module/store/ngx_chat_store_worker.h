@@ -11,6 +11,7 @@
 
 #include "ngx_chat_store.h"
 #include "../codec/ngx_chat_answer.h"
+#include "../codec/ngx_chat_trace.h"
 
 
 /*
@@ -58,7 +59,7 @@ typedef struct {
     ngx_chat_gen_t         gen;
     ngx_str_t              providers;  /* "name=fp name=fp" */
     ngx_str_t              messages;   /* JSON, see ngx_chat_provider_json.h */
-    ngx_str_t              request_id;
+    ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;        /* 0: not to be cached */
     size_t                 max_answer;
     ngx_uint_t             cancel;     /* chat_abandon cancel */

@@ -60,7 +60,8 @@ ut_fill(void)
 
     ok = ut_is(&read.label, "0123.7")
          && ut_is(&read.providers, "a=b c=d")
-         && ut_is(&read.request_id, "r-1")
+         && ut_is(&read.trace.request_id, "r-1")
+         && ut_is(&read.trace.traceparent, "00-t")
          && ut_is(&read.messages, "[{\"role\":\"user\"}]");
     ut_ok(ok, "FILL: strings");
 
@@ -85,7 +86,8 @@ ut_fill(void)
     /* all that may be empty is */
 
     ngx_str_null(&fill.providers);
-    ngx_str_null(&fill.request_id);
+    ngx_str_null(&fill.trace.request_id);
+    ngx_str_null(&fill.trace.traceparent);
     ngx_str_null(&fill.messages);
     fill.cancel = 0;
     fill.ttl = 0;
@@ -93,7 +95,8 @@ ut_fill(void)
     body = ut_fill_body(&fill);
 
     ok = ngx_chat_lane_fill_read(&body, &read) == NGX_OK
-         && read.providers.len == 0 && read.request_id.len == 0
+         && read.providers.len == 0 && read.trace.request_id.len == 0
+         && read.trace.traceparent.len == 0
          && read.messages.len == 0 && read.ttl == 0 && read.cancel == 0;
     ut_ok(ok, "FILL: empty strings");
 
@@ -337,7 +340,8 @@ ut_garbage(void)
         if (ngx_chat_lane_fill_read(&cut, &fill) == NGX_OK) {
             ok &= ut_inside(&cut, &fill.label)
                   && ut_inside(&cut, &fill.providers)
-                  && ut_inside(&cut, &fill.request_id)
+                  && ut_inside(&cut, &fill.trace.request_id)
+                  && ut_inside(&cut, &fill.trace.traceparent)
                   && ut_inside(&cut, &fill.messages);
             good++;
         }
@@ -396,7 +400,8 @@ ut_fill_make(void)
 
     ngx_str_set(&fill.providers, "a=b c=d");
     ngx_str_set(&fill.messages, "[{\"role\":\"user\"}]");
-    ngx_str_set(&fill.request_id, "r-1");
+    ngx_str_set(&fill.trace.request_id, "r-1");
+    ngx_str_set(&fill.trace.traceparent, "00-t");
     fill.ttl = 86400000;
     fill.max_answer = 33554432;
     fill.cancel = 1;

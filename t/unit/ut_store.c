@@ -97,7 +97,7 @@ ut_start(void)
     ut_task.gen = ut_lease.gen;
     ngx_str_set(&ut_task.providers, "p=q");
     ngx_str_set(&ut_task.messages, "[]");
-    ngx_str_set(&ut_task.request_id, "r");
+    ngx_str_set(&ut_task.trace.request_id, "r");
     ut_task.ttl = 9;
     ut_task.max_answer = 8;
     ut_task.cancel = 1;
@@ -552,7 +552,7 @@ ut_push(void)
     task.gen = ut_task.gen;
     task.providers = ut_task.providers;
     task.messages = ut_task.messages;
-    task.request_id = ut_task.request_id;
+    task.trace = ut_task.trace;
     task.ttl = 9;
     task.max_answer = 8;
     task.cancel = 1;

@@ -21,6 +21,7 @@ struct ngx_http_chat_maker_s {
 
     ngx_http_chat_asker_t      asker;
     ngx_str_t                  messages;
+    ngx_chat_trace_t           trace;
     ngx_chat_conversation_t    conversation;
     ngx_log_t                  log;        /* for it */
     ngx_atomic_t              *count;
@@ -36,6 +37,8 @@ struct ngx_http_chat_maker_s {
 
 static size_t ngx_http_chat_maker_size(ngx_http_request_t *r,
     ngx_chat_question_t *qn);
+static ngx_int_t ngx_http_chat_maker_copy(ngx_http_chat_maker_t *m,
+    ngx_str_t *s);
 static ngx_int_t ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m,
     size_t max_answer);
 static void ngx_http_chat_maker_release(ngx_http_chat_maker_t *m);
@@ -102,10 +105,12 @@ ngx_http_chat_maker_create(ngx_http_request_t *r, ngx_chat_question_t *qn)
     m->cancel = qn->cancel ? 1 : 0;
     m->grace = qn->grace;
 
-    m->messages.len = qn->messages.len;
-    m->messages.data = ngx_pstrdup(pool, &qn->messages);
+    m->messages = qn->messages;
+    m->trace = qn->trace;
 
-    if (m->messages.data == NULL
+    if (ngx_http_chat_maker_copy(m, &m->messages) != NGX_OK
+        || ngx_http_chat_maker_copy(m, &m->trace.request_id) != NGX_OK
+        || ngx_http_chat_maker_copy(m, &m->trace.traceparent) != NGX_OK
         || ngx_http_chat_asker_init(&m->asker, r, pool) != NGX_OK
         || ngx_http_chat_maker_converse(m, qn->max_answer) != NGX_OK)
     {
@@ -136,6 +141,7 @@ ngx_http_chat_maker_size(ngx_http_request_t *r, ngx_chat_question_t *qn)
     size = sizeof(ngx_pool_t) + sizeof(ngx_http_chat_maker_t)
            + chlcf->upstreams->nelts * sizeof(ngx_chat_candidate_t)
            + r->uri.len + r->request_line.len + c->addr_text.len
+           + qn->trace.request_id.len + qn->trace.traceparent.len
            + c->socklen + c->local_socklen + NGX_HTTP_CHAT_MAKER_MORE;
 
     /* a long question is in no pool, but beside it */
@@ -145,6 +151,19 @@ ngx_http_chat_maker_size(ngx_http_request_t *r, ngx_chat_question_t *qn)
     }
 
     return ngx_align(size, NGX_POOL_ALIGNMENT);
+}
+
+
+static ngx_int_t
+ngx_http_chat_maker_copy(ngx_http_chat_maker_t *m, ngx_str_t *s)
+{
+    if (s->len == 0) {
+        return NGX_OK;
+    }
+
+    s->data = ngx_pstrdup(m->pool, s);
+
+    return s->data ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -256,6 +275,7 @@ ngx_http_chat_maker_converse(ngx_http_chat_maker_t *m, size_t max_answer)
     cv->ops = &ngx_http_chat_maker_ops;
     cv->data = m;
     cv->messages = &m->messages;
+    cv->trace = &m->trace;
     cv->max_answer = max_answer;
     cv->pool = m->pool;
     cv->log = &m->log;

@@ -2,6 +2,7 @@
 #include "ngx_http_chat_upstream.h"
 #include "ngx_http_chat_upstream_private.h"
 #include "ngx_http_chat_spare.h"
+#include "../../provider/ngx_chat_provider_trace.h"
 
 
 /* bytes for what is kept of an answer, and of where it comes from */
@@ -76,6 +77,7 @@ ngx_http_chat_upstream_start(void *ctx, ngx_chat_provider_request_t *rq)
                                                         rq->provider);
     up->asker = asker;
     up->messages = rq->messages;
+    up->trace = rq->trace;
     up->process = ngx_http_chat_upstream_process_handler;
     up->call.pool = pool;
 
@@ -356,7 +358,9 @@ ngx_http_chat_upstream_create_request_handler(ngx_http_request_t *r)
     size_t                     len, size;
     ngx_buf_t                 *b;
     ngx_str_t                 *head;
+    ngx_uint_t                 i, n;
     ngx_chain_t               *cl;
+    ngx_keyval_t               kv[NGX_CHAT_TRACE_HEADERS];
     ngx_chat_provider_t       *pv;
     ngx_http_upstream_t       *u;
     ngx_http_chat_upstream_t  *up;
@@ -369,6 +373,12 @@ ngx_http_chat_upstream_create_request_handler(ngx_http_request_t *r)
     len = pv->prefix.len + up->messages->len + pv->suffix.len;
 
     size = head->len + NGX_SIZE_T_LEN + sizeof(CRLF CRLF) - 1 + len;
+
+    n = ngx_chat_provider_trace_headers(pv, up->trace, kv);
+
+    for (i = 0; i < n; i++) {
+        size += kv[i].key.len + kv[i].value.len + sizeof(": " CRLF) - 1;
+    }
 
     b = ngx_calloc_buf(r->pool);
     cl = ngx_alloc_chain_link(r->pool);
@@ -389,8 +399,15 @@ ngx_http_chat_upstream_create_request_handler(ngx_http_request_t *r)
     b->end = b->start + size;
     b->temporary = 1;
 
-    b->last = ngx_sprintf(b->last, "%V%uz" CRLF CRLF "%V%V%V",
-                          head, len, &pv->prefix, up->messages, &pv->suffix);
+    b->last = ngx_sprintf(b->last, "%V%uz" CRLF, head, len);
+
+    for (i = 0; i < n; i++) {
+        b->last = ngx_sprintf(b->last, "%V: %V" CRLF, &kv[i].key,
+                              &kv[i].value);
+    }
+
+    b->last = ngx_sprintf(b->last, CRLF "%V%V%V",
+                          &pv->prefix, up->messages, &pv->suffix);
     b->flush = 1;
 
     cl->buf = b;

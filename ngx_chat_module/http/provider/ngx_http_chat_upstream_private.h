@@ -36,6 +36,7 @@ struct ngx_http_chat_upstream_s {
     ngx_http_chat_provider_upstream_t   *provider_upstream;
     ngx_http_chat_asker_t               *asker;     /* NULL: the end is told */
     ngx_str_t                           *messages;
+    ngx_chat_trace_t                    *trace;
 
     ngx_resolver_ctx_t                  *resolve;
 

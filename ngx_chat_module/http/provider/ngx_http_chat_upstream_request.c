@@ -309,6 +309,7 @@ ngx_http_chat_upstream_leave(ngx_http_chat_upstream_t *up)
 
     up->asker = NULL;
     up->messages = NULL;
+    up->trace = NULL;
 
     up->log.handler = NULL;
 
