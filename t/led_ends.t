@@ -19,6 +19,9 @@ my $GRACE = 1;
 my $SILENT = 3;
 my $LOOK = 1;
 
+# less than an error waits for the filler
+my $PAUSE = 0.15;
+
 my $redis = start_redis();
 my $provider = start_provider(%answer);
 my %brief = (redis => $redis, provider => $provider,
@@ -206,6 +209,29 @@ foreach my $case (['reset', 'provider_broken'], ['badjson', 'provider_broken'])
     stream_ok($_, "$name: " . shift(@{ $scene->{who} }), error => $code,
               restarts => 0) foreach ends_of($scene);
     not_cached($name, $question);
+}
+
+
+# Who has seen the error asks anew, however slow the filler is.
+
+{
+    my $name = 'asked again after an error';
+    my $question = "What is $name? {{fault=reset;at=6}}";
+    my $filler = filler($nginx);
+    my $stopped;
+
+    my $q = ask($nginx, { question => $question, on_event => sub {
+        return if @{ $_[0]{chunks} } < 4 || $stopped++;
+
+        kill('STOP', $filler);
+        system("(sleep $PAUSE; kill -CONT $filler) &");
+    } });
+
+    stream_ok($q, "$name: the error", error => 'provider_broken');
+    is(live_id($redis, $question), undef, "$name: it has ended for all");
+    is(scalar(ask($nginx, { question => $question })->{headers}{'cache-status'}),
+       'ngx_chat; fwd=miss', "$name: another generation");
+    nothing_left($redis, $name);
 }
 
 done();

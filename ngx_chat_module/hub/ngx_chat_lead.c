@@ -4,18 +4,6 @@
 #include "ngx_chat_rollback.h"
 
 
-#define NGX_CHAT_LEAD_PATIENCE   60000   /* ms, for what has ended here */
-
-/*
- * ms that a completed event waits for the answer to be in the cache, where
- * whoever has seen it looks next, and bytes that may take another one; an
- * answer that replaces a cached one waits longer, as that would be found
- */
-#define NGX_CHAT_LEAD_HOLD       25
-#define NGX_CHAT_LEAD_HOLD_RATE  4096
-#define NGX_CHAT_LEAD_HOLD_MAX   250
-#define NGX_CHAT_LEAD_REPLACE    1000
-
 
 static void ngx_chat_lead_fill(ngx_chat_lead_t *lead);
 static void ngx_chat_lead_lose_lane(ngx_chat_lead_t *lead);
@@ -29,25 +17,12 @@ static void ngx_chat_lead_appended_handler(void *data, ngx_chat_event_t *ev);
 static void ngx_chat_lead_restart(ngx_chat_lead_t *lead);
 static void ngx_chat_lead_drop_lane(ngx_chat_lead_t *lead);
 static void ngx_chat_lead_end(ngx_chat_lead_t *lead);
-static ngx_uint_t ngx_chat_lead_hold(ngx_chat_lead_t *lead);
-static void ngx_chat_lead_deliver(ngx_chat_lead_t *lead);
 static void ngx_chat_lead_listeners(ngx_chat_lead_t *lead, uint32_t n);
 static void ngx_chat_lead_set_state(ngx_chat_lead_t *lead,
     ngx_chat_lead_state_e state);
 static void ngx_chat_lead_gather_handler(ngx_event_t *ev);
 static void ngx_chat_lead_over_handler(ngx_event_t *ev);
-static void ngx_chat_lead_abandoned_handler(void *data);
-static void ngx_chat_lead_stop_handler(void *data);
 static void ngx_chat_lead_stop(ngx_chat_lead_t *lead);
-
-
-/* of a channel whose answer is complete, but not told yet */
-
-static const ngx_chat_source_t  ngx_chat_lead_source = {
-    ngx_chat_lead_abandoned_handler,
-    ngx_chat_lead_stop_handler,
-    NULL
-};
 
 
 const ngx_chat_lead_handlers_t  ngx_chat_lead_handlers = {
@@ -314,6 +289,7 @@ ngx_chat_lead_end(ngx_chat_lead_t *lead)
 {
     lead->ops = NULL;
     lead->ended = 1;
+    lead->end = ngx_current_msec;
     lead->held = 1;
 
     if (lead->state == NGX_CHAT_LEAD_FORGOTTEN) {
@@ -340,67 +316,6 @@ ngx_chat_lead_end(ngx_chat_lead_t *lead)
     if (ngx_exiting && lead->pushed && lead->state == NGX_CHAT_LEAD_NO_LANE) {
         ngx_chat_lead_forget(lead);
     }
-}
-
-
-/* 1: subscribers are told later; the lead takes the place of the maker */
-
-static ngx_uint_t
-ngx_chat_lead_hold(ngx_chat_lead_t *lead)
-{
-    ngx_msec_t  ms;
-
-    if (lead->error != NGX_CHAT_E_NONE || lead->channel->ended) {
-        return 0;
-    }
-
-    if (lead->replace) {
-        ms = NGX_CHAT_LEAD_REPLACE;
-
-    } else if (lead->slot && lead->task.ttl) {
-        ms = NGX_CHAT_LEAD_HOLD
-             + lead->channel->length / NGX_CHAT_LEAD_HOLD_RATE;
-        ms = ngx_min(ms, NGX_CHAT_LEAD_HOLD_MAX);
-
-    } else {
-        return 0;
-    }
-
-    lead->channel->source = &ngx_chat_lead_source;
-    lead->channel->feeder = lead;
-
-    ngx_add_timer(&lead->over, ms);
-
-    return 1;
-}
-
-
-/* tells subscribers how it has ended */
-
-static void
-ngx_chat_lead_deliver(ngx_chat_lead_t *lead)
-{
-    ngx_chat_channel_t  *ch;
-
-    if (!lead->held) {
-        return;
-    }
-
-    ch = lead->channel;
-
-    lead->held = 0;
-
-    if (lead->over.timer_set) {
-        ngx_del_timer(&lead->over);
-    }
-
-    if (lead->state != NGX_CHAT_LEAD_FORGOTTEN) {
-        ngx_add_timer(&lead->over, NGX_CHAT_LEAD_PATIENCE);
-    }
-
-    (void) ngx_chat_channel_append(ch, &lead->completed);
-
-    ngx_chat_channel_drop_feeder(ch);
 }
 
 
@@ -519,6 +434,11 @@ ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
         return NGX_OK;
 
     case NGX_CHAT_LANE_DONE:
+
+        if (!lead->handed_over) {
+            ngx_chat_lead_hold_learn(lead);
+        }
+
         ngx_chat_lead_forget(lead);
         return NGX_OK;
 
@@ -662,19 +582,4 @@ ngx_chat_lead_over_handler(ngx_event_t *ev)
                   (size_t) NGX_CHAT_ID_LEN, lead->task.gen.id);
 
     ngx_chat_lead_forget(lead);
-}
-
-
-/* subscribers that have left do not change what is written */
-
-static void
-ngx_chat_lead_abandoned_handler(void *data)
-{
-}
-
-
-static void
-ngx_chat_lead_stop_handler(void *data)
-{
-    ngx_chat_lead_deliver(data);
 }

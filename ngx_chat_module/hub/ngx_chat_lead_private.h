@@ -1,9 +1,9 @@
 
 /*
  * A lead as its parts see it: ngx_chat_lead.c is the state machine,
+ * ngx_chat_lead_hold.c says when subscribers are told how it has ended,
  * ngx_chat_lead_send.c turns the channel's events into records, when they are
- * due, ngx_chat_leads.c is what all leads of a worker have in common: the
- * lanes, and the lead that a record from a filler is meant for.
+ * due.
  *
  * Private to hub/.
  */
@@ -15,15 +15,11 @@
 
 #include "ngx_chat_channel.h"
 #include "ngx_chat_lead.h"
+#include "ngx_chat_leads_private.h"
 #include "../lane/ngx_chat_lane_record.h"
-#include "../lane/ngx_chat_lane_set.h"
 
 
-/*
- * memory of led generations in a worker: events, frames, whole texts, as it is
- * allocated; then others go the long way
- */
-#define NGX_CHAT_LEADS_MEMORY  (256 * 1024 * 1024)
+#define NGX_CHAT_LEAD_PATIENCE  60000  /* ms, for what has ended here */
 
 /* "<generation>.<attempt>" */
 #define NGX_CHAT_LEAD_LABEL  (NGX_CHAT_ID_LEN + 1 + NGX_INT_T_LEN)
@@ -35,40 +31,6 @@ typedef enum {
     NGX_CHAT_LEAD_KEPT,            /* the filler writes it */
     NGX_CHAT_LEAD_FORGOTTEN        /* nobody does any more: written, or lost */
 } ngx_chat_lead_state_e;
-
-
-/* handlers of a lead, for what all have in common; none ends another lead */
-typedef struct {
-    /* sends what there is, as far as the lane takes it; never ends the lead */
-    void                     (*send)(ngx_chat_lead_t *lead);
-
-    /* a lane is up: goes on over it, from the start of the attempt */
-    void                     (*fill)(ngx_chat_lead_t *lead);
-
-    /* the lane has ended; releases it */
-    void                     (*lose_lane)(ngx_chat_lead_t *lead);
-
-    /* a record from the filler; NGX_OK, NGX_ERROR: it makes no sense */
-    ngx_int_t                (*answer)(ngx_chat_lead_t *lead,
-                                 ngx_chat_lane_type_e type, ngx_str_t *body);
-
-    /* nothing more will be written; the lead may be gone */
-    void                     (*forget)(ngx_chat_lead_t *lead);
-} ngx_chat_lead_handlers_t;
-
-
-struct ngx_chat_leads_s {
-    ngx_chat_hub_t            *hub;
-    const ngx_chat_lead_handlers_t  *handlers;
-    ngx_chat_lane_set_t       *lanes;
-    ngx_queue_t                all;      /* all leads */
-    ngx_queue_t                ready;    /* with something to send now */
-    ngx_rbtree_t               streams;  /* leads on a lane, by stream */
-    ngx_rbtree_node_t          streams_sentinel;
-    ngx_event_t                send;     /* posted: ready is not empty */
-    ngx_uint_t                 n;
-    size_t                     memory;   /* of them and their channels */
-};
 
 
 struct ngx_chat_lead_s {
@@ -111,8 +73,9 @@ struct ngx_chat_lead_s {
 
     ngx_event_t                gather;   /* sends what was gathered */
     ngx_event_t                late;     /* no filler for long: the queue */
-    ngx_event_t                over;     /* completed is held, or the call is
+    ngx_event_t                over;     /* the end is held, or the call is
                                             over and the filler silent */
+    ngx_msec_t                 end;      /* when the maker was through */
 
     unsigned                   is_ready:1;
     unsigned                   sending:1;
@@ -125,30 +88,11 @@ struct ngx_chat_lead_s {
     unsigned                   idle:1;     /* nobody listens here */
     unsigned                   idle_sent:1;
     unsigned                   listeners:1;  /* elsewhere */
-    unsigned                   held:1;     /* completed is not told yet */
+    unsigned                   held:1;     /* the end is not told yet */
+    unsigned                   waits:1;    /* for the filler, before that */
     unsigned                   pushed:1;   /* the task, once in all */
     unsigned                   replace:1;  /* a cached answer */
 };
-
-
-/*
- * ngx_chat_leads.c: room for another one, and a filler to write it?
- */
-ngx_uint_t ngx_chat_leads_may(ngx_chat_hub_t *hub);
-
-/* for the hub: lanes to so many fillers; NGX_OK, NGX_ERROR: no memory */
-ngx_int_t ngx_chat_leads_create(ngx_chat_hub_t *hub, ngx_uint_t fillers,
-    const ngx_chat_lead_handlers_t *handlers);
-
-/* lanes end before makers are stopped: fillers take generations over */
-void ngx_chat_leads_close(ngx_chat_hub_t *hub);
-
-/* the lead has something to send, in this turn of the event loop */
-void ngx_chat_leads_post(ngx_chat_lead_t *lead);
-
-/* takes a lane, if one is up; NGX_OK, NGX_DECLINED */
-ngx_int_t ngx_chat_leads_take_lane(ngx_chat_lead_t *lead);
-void ngx_chat_leads_release_lane(ngx_chat_lead_t *lead);
 
 
 /*
@@ -178,6 +122,19 @@ void ngx_chat_lead_push(ngx_chat_lead_t *lead);
 
 /* a worker that is to exit need not wait for what others do now */
 ngx_uint_t ngx_chat_lead_push_is_enough(ngx_chat_lead_t *lead);
+
+
+/*
+ * ngx_chat_lead_hold.c: how a generation ends waits for the filler.  1: the
+ * timer runs, and the lead has taken the place of the maker; 0: tell now.
+ */
+ngx_uint_t ngx_chat_lead_hold(ngx_chat_lead_t *lead);
+
+/* tells subscribers the end, unless that was done */
+void ngx_chat_lead_deliver(ngx_chat_lead_t *lead);
+
+/* DONE has come, at once or late: how long the next one is waited for */
+void ngx_chat_lead_hold_learn(ngx_chat_lead_t *lead);
 
 
 /* ngx_chat_lead_send.c: the handler */

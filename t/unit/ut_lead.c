@@ -5,6 +5,7 @@
 
 
 #include "ut_leads.h"
+#include "fake_redis.h"
 
 
 static ngx_uint_t
@@ -89,6 +90,36 @@ ut_plain(void)
 }
 
 
+/* written, and no longer cached */
+
+static void
+ut_written(fake_stream_t *st, ut_client_t *cl)
+{
+    fake_gen(st->id)->own = 'd';
+    fake_lane_answer(st, NGX_CHAT_LANE_DONE, "", 0);
+    ut_leave(cl);
+}
+
+
+/* another generation of the same question, which is complete */
+
+static fake_stream_t *
+ut_completed(ut_client_t *cl)
+{
+    fake_stream_t  *st;
+
+    ut_ask(cl, NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    st = fake_lane_stream();
+    ut_chunk("x");
+    fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
+    ut_complete();
+
+    return st;
+}
+
+
 static void
 ut_held(void)
 {
@@ -102,11 +133,11 @@ ut_held(void)
     fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
     ut_complete();
 
-    fake_loop_run(24);
+    fake_loop_run(99);
     ut_ok(cl.status == NGX_CHAT_STREAMING, "completed is held");
 
     fake_loop_run(1);
-    ut_ok(cl.status == NGX_CHAT_COMPLETED, "completed is held for 25 ms");
+    ut_ok(cl.status == NGX_CHAT_COMPLETED, "completed is held for 100 ms");
 
     ut_ask(&other, NGX_CHAT_ASK_CACHED);
     ut_redis();
@@ -115,9 +146,22 @@ ut_held(void)
           && other.status == NGX_CHAT_COMPLETED && fake.opened == 1,
           "asked again before it is written: the same answer");
 
-    fake_lane_answer(st, NGX_CHAT_LANE_DONE, "", 0);
-    ut_leave(&cl);
+    fake_loop_run(1);
+    ut_written(st, &cl);
     ut_leave(&other);
+
+    st = ut_completed(&cl);
+    fake_loop_run(24);
+    ut_ok(cl.status == NGX_CHAT_STREAMING, "DONE came late: held again");
+
+    fake_loop_run(1);
+    ut_ok(cl.status == NGX_CHAT_COMPLETED, "DONE came late: held for 25 ms");
+    ut_written(st, &cl);
+
+    st = ut_completed(&cl);
+    fake_loop_run(99);
+    ut_ok(cl.status == NGX_CHAT_STREAMING, "DONE came soon: held for longer");
+    ut_written(st, &cl);
     ut_end();
 
     ut_lead(&cl, NGX_CHAT_ASK_REFRESH);
@@ -223,8 +267,14 @@ ut_lanes(void)
     fake_loop_run(0);
 
     ut_ok(st->error == NGX_CHAT_E_PROVIDER_BROKEN
-          && cl.status == NGX_CHAT_ERROR,
-          "an error reaches both at once");
+          && cl.status == NGX_CHAT_STREAMING,
+          "an error goes to the filler first");
+
+    fake_loop_run(249);
+    ut_ok(cl.status == NGX_CHAT_STREAMING, "an error is held");
+
+    fake_loop_run(1);
+    ut_ok(cl.status == NGX_CHAT_ERROR, "an error is held for 250 ms");
 
     fake_lane_answer(st, NGX_CHAT_LANE_DONE, "", 0);
     ut_leave(&cl);
@@ -358,8 +408,12 @@ ut_idle(void)
     fake_lane_answer(st, NGX_CHAT_LANE_STOP, "", 0);
     fake_loop_run(0);
     ut_ok(ut_maker.told == NGX_CHAT_E_STOPPED
-          && st->error == NGX_CHAT_E_STOPPED && cl.status == NGX_CHAT_ERROR,
-          "a stop ends it for all");
+          && st->error == NGX_CHAT_E_STOPPED,
+          "a stop ends the call, and the generation");
+
+    fake_lane_answer(st, NGX_CHAT_LANE_DONE, "", 0);
+    fake_loop_run(0);
+    ut_ok(cl.status == NGX_CHAT_ERROR, "a stop ends it for all");
     fake_lane_answer(st, NGX_CHAT_LANE_DONE, "", 0);
     ut_leave(&cl);
     ut_end();
