@@ -26,9 +26,7 @@ $ROOT = POSIX::getcwd() . "/$ROOT" unless $ROOT =~ m!^/!;
 #     redis, broker            a Chat::Redis or a URL
 #     redis_down               error: questions do not get round Redis unless
 #                              a test is about that ('' for nginx's default)
-#     lead                     off: generations go through the queue unless a
-#                              test is about those that workers lead ('' for
-#                              nginx's default)
+#     lead                     on, off, or '' for nginx's default
 #     provider                 a port, an object with port(), or a URL
 #     provider_lines           more lines in its block
 #     server, location         more lines in "server" and in "location = /chat"
@@ -82,7 +80,7 @@ sub conf {
     my ($self) = @_;
     my %o = (main => '', events => '', http => '', server => '',
              location => '', listen => '', provider_lines => '',
-             health => 'full', redis_down => 'error', lead => 'off',
+             health => 'full', redis_down => 'error', lead => '',
              connections => 4096, %$self);
     my $load = $o{load} // ($ENV{CHAT_NGINX} ? ''
         : "load_module $ROOT/build/ngx_chat_module.so;");
