@@ -362,32 +362,32 @@ ngx_chat_lead_hand_over(ngx_chat_lead_t *lead)
 ngx_int_t
 ngx_chat_lead_idle(ngx_chat_lead_t *lead)
 {
-    switch (lead->state) {
+    if (lead->state == NGX_CHAT_LEAD_FORGOTTEN) {
+        return NGX_DECLINED;
+    }
 
-    case NGX_CHAT_LEAD_FILLED:
-    case NGX_CHAT_LEAD_KEPT:
+    /* a question that comes meanwhile finds it by its id */
 
-        /* a question that comes meanwhile finds it by its id */
+    ngx_chat_channel_hide(lead->channel);
 
-        ngx_chat_channel_hide(lead->channel);
+    /*
+     * a filler that has died had claimed it: only the next one can end it in
+     * Redis, where it stays joinable until that lease is over
+     */
 
+    if (lead->state != NGX_CHAT_LEAD_NO_LANE || lead->claimed) {
         lead->idle = 1;
         ngx_chat_leads_post(lead);
 
         return NGX_OK;
-
-    case NGX_CHAT_LEAD_NO_LANE:
-        ngx_chat_channel_hide(lead->channel);
-
-        ngx_chat_rollback_start(lead->leads->hub, &lead->task.gen,
-                                NGX_CHAT_E_CANCELLED);
-
-        ngx_chat_lead_forget(lead);
-        return NGX_DECLINED;
-
-    default: /* NGX_CHAT_LEAD_FORGOTTEN */
-        return NGX_DECLINED;
     }
+
+    ngx_chat_rollback_start(lead->leads->hub, &lead->task.gen,
+                            NGX_CHAT_E_CANCELLED);
+
+    ngx_chat_lead_forget(lead);
+
+    return NGX_DECLINED;
 }
 
 
@@ -413,6 +413,8 @@ ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
     switch (type) {
 
     case NGX_CHAT_LANE_KEPT:
+        lead->claimed = 1;
+
         ngx_chat_lead_push_stop(lead);
         ngx_chat_lead_set_state(lead, NGX_CHAT_LEAD_KEPT);
 

@@ -90,7 +90,8 @@ ngx_int_t ngx_chat_lead_hand_over(ngx_chat_lead_t *lead);
 
 /*
  * Nobody listens here for the grace time: is anybody elsewhere?  cancelled()
- * follows if not; NGX_DECLINED: nobody else can, it is not in Redis.
+ * follows if not, once a filler can tell; NGX_DECLINED: nobody else can, no
+ * filler has had it.
  */
 ngx_int_t ngx_chat_lead_idle(ngx_chat_lead_t *lead);
 

@@ -78,6 +78,7 @@ struct ngx_chat_lead_s {
     ngx_msec_t                 end;      /* when the maker was through */
 
     unsigned                   is_ready:1;
+    unsigned                   claimed:1;  /* a filler has said KEPT */
     unsigned                   sending:1;
     unsigned                   filled:1;   /* FILL was sent */
     unsigned                   restart:1;  /* RESTART is to be */

@@ -403,6 +403,26 @@ ut_idle(void)
     ut_end();
 
     ut_lead(&cl, NGX_CHAT_ASK_CACHED);
+    fake_lane_answer(fake_lane_stream(), NGX_CHAT_LANE_KEPT, "", 0);
+    ut_leave(&cl);
+    fake_lane_end(0);
+
+    ut_ok(ngx_chat_lead_idle(ut_maker.lead) == NGX_OK && ut_maker.channel,
+          "claimed by a filler that has died: goes on");
+
+    fake_lane_up(0);
+    fake_loop_run(0);
+    st = fake_lane_stream();
+    fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
+    fake_loop_run(0);
+    ut_ok(st->idle == 1, "claimed by a filler that has died: asks the next");
+
+    fake_lane_answer(st, NGX_CHAT_LANE_CANCELLED, "", 0);
+    ut_ok(ut_maker.told == NGX_CHAT_E_CANCELLED && ut_maker.channel == NULL,
+          "claimed by a filler that has died: the next one ends it");
+    ut_end();
+
+    ut_lead(&cl, NGX_CHAT_ASK_CACHED);
     st = fake_lane_stream();
     fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
     fake_lane_answer(st, NGX_CHAT_LANE_STOP, "", 0);
