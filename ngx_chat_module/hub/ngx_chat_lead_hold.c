@@ -49,6 +49,10 @@ ngx_chat_lead_hold(ngx_chat_lead_t *lead)
     lead->channel->source = &ngx_chat_lead_source;
     lead->channel->feeder = lead;
 
+    /* the next to ask may find it in the cache already */
+
+    ngx_chat_channel_hide(lead->channel);
+
     lead->waits = 1;
     lead->leads->waiting++;
 

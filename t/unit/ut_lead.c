@@ -136,10 +136,14 @@ ut_held(void)
     fake_loop_run(99);
     ut_ok(cl.status == NGX_CHAT_STREAMING, "completed is held");
 
+    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    fake_loop_run(0);
+    ut_ok(other.results == 0,
+          "asked while it is held: Redis may have the answer");
+
     fake_loop_run(1);
     ut_ok(cl.status == NGX_CHAT_COMPLETED, "completed is held for 100 ms");
 
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(other.result == NGX_CHAT_RESULT_JOIN
