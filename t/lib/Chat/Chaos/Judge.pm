@@ -37,7 +37,7 @@ sub take {
     my ($self, @records) = @_;
 
     foreach my $r (@records) {
-        my @faults = (@{ $r->{faults} }, $self->_lost($r), $self->_led($r));
+        my @faults = (@{ $r->{faults} }, $self->_lost($r));
 
         push(@faults, "the end is $r->{outcome}")
             if !$ENDS{$r->{outcome}} && !($r->{outcome} eq 'internal'
@@ -95,18 +95,22 @@ sub _count {
     $gen->{outcomes}{$r->{outcome}} = 1;
     $gen->{calls}{$r->{call}} = 1
         if $r->{outcome} eq 'completed' && defined $r->{call};
+
+    $gen->{path} = $r->{path} if $cache !~ /collapsed/;
+    push(@{ $gen->{led} }, map { "client of $r->{instance}, $r->{question}: $_" }
+         $self->_led($r)) if $led eq 'led';
 }
 
 
 # A client of the worker that asks the provider sees nothing of Redis and of
-# fillers: not even a restart, as long as the provider is well.
+# fillers: not even a restart, as long as the provider is well.  In /chat that
+# has little time, which counts for all who join what was opened there.
 
 sub _led {
     my ($self, $r) = @_;
     my @faults;
 
-    return () if ($r->{source} // '') ne 'led' || $r->{path} eq '/chat'
-        || $r->{question} =~ /fault=|status=/
+    return () if $r->{question} =~ /fault=|status=/
         || $self->{agent}->provider_was_away(@$r{qw(started ended)});
 
     push(@faults, "led, and $r->{restarts} restarts") if $r->{restarts};
@@ -178,6 +182,12 @@ sub _generations {
         foreach my $who (sort keys %$gen) {
             $self->_generation("generation $id, $who", $gen->{$who});
         }
+
+        my $led = $gen->{led} or next;
+
+        next if ($led->{path} // '/chat') eq '/chat';
+
+        $self->fault($_) foreach @{ $led->{led} || [] };
     }
 }
 
