@@ -98,6 +98,13 @@ sub works_ok {
               chunks => [ pieces_of($question) ], restarts => 0);
     ok($took < 2 + $SLACK, "$name: within 2 s") or diag("$took s");
 
+    # a leader's client does not wait for the cache
+
+    wait_for {
+        grep { $_->cmd('EXISTS', stream_key($question)) eq '1' }
+            grep { defined } $redis, $stable;
+    } 2, "$name: it is cached";
+
     stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
               cache => qr/; hit/);
 }

@@ -5,6 +5,8 @@
 # A row is a release with one server, redis or valkey.  Each release has a
 # chroot of its own, build/chroot/CODENAME, which stays; what a row has said is
 # in build/chroot/CODENAME:SERVER.log.  Rows run one after the other.
+#
+# The name "run" stands for scripts/run where nothing is installed yet.
 
 MATRIX="bookworm:redis trixie:redis trixie:valkey sid:redis sid:valkey"
 
@@ -31,6 +33,25 @@ table_row() {
         "$(version_in "$dir" libcurl4-openssl-dev)" \
         "$(version_in "$dir" libssl-dev)" \
         "${server^}" "$(version_in "$dir" "$server-server")" "$2"
+}
+
+
+# scripts/run as a user meets it for the first time
+fresh() {
+    local dir=$CHROOTS/run
+
+    remove_chroot "$dir"
+    make_chroot "$1" "$dir"
+
+    step "$1: scripts/run in a fresh system" in_chroot "$dir" sh -c '
+        scripts/run "What is Python?" >/tmp/log 2>&1
+        rc=$?
+        cat /tmp/log
+        [ $rc = 0 ] && grep -qi "^cache-status: ngx_chat; hit" /tmp/log \
+            && [ "$(scripts/run stop)" = stopped ] \
+            && [ "$(scripts/run stop)" = "nothing runs" ]'
+
+    remove_chroot "$dir"
 }
 
 
@@ -77,7 +98,7 @@ row() {
 
 
 matrix() {
-    local rows=() names=() word row
+    local rows=() names=() word row fresh=
 
     for word in "$@"; do
         case $word in
@@ -86,7 +107,10 @@ matrix() {
             ;;
 
         *)
-            if [[ " $MATRIX" == *" $word:"* ]]; then
+            if [ "$word" = run ]; then
+                fresh=yes
+
+            elif [[ " $MATRIX" == *" $word:"* ]]; then
                 for row in $MATRIX; do
                     [ "${row%:*}" != "$word" ] || rows+=("$row")
                 done
@@ -102,6 +126,16 @@ matrix() {
     [ ${#rows[@]} != 0 ] || rows=($MATRIX)
 
     TABLE=
+
+    if [ -n "$fresh" ] || [ ${#names[@]} = 0 ]; then
+        for row in $(printf '%s\n' "${rows[@]%:*}" | uniq); do
+            fresh "$row"
+        done
+    fi
+
+    if [ -n "$fresh" ] && [ ${#names[@]} = 0 ]; then
+        return
+    fi
 
     for row in "${rows[@]}"; do
         row "$row" "${names[@]}"

@@ -206,7 +206,7 @@ ut_message(u_char *p)
         uint32_t   stream;
         char       text[4];
     } parts[] = {
-        { 4, NGX_CHAT_LANE_CHUNK, 0, 1, "text" },
+        { 4, NGX_CHAT_LANE_CHUNK, 0, 1, { 't', 'e', 'x', 't' } },
         { 2, NGX_CHAT_LANE_FILL, 1, 2, "fi" },
         { 2, NGX_CHAT_LANE_FILL, 0, 2, "ll" },
         { 0, NGX_CHAT_LANE_IDLE, 0, 3, "" }
