@@ -453,6 +453,23 @@ is((chatctl('-u', $user{operator}, 'purge', '-q', $led))[0], 0,
 is((chatctl('-u', $user{operator}, 'stop', generation($hit)))[0], 1,
    'operator: may stop what runs');
 
+# another database than the one that was meant is not touched
+
+{
+    my $key = stream_key('Who is in database 0?');
+
+    $redis->cmd('ACL', 'SETUSER', 'narrow', 'reset', 'on', '>x', '~*', '&*',
+                '+@all', '-select');
+    $redis->cmd('XADD', $key, '1-1', 'status', 'completed');
+
+    my ($rc, $out) = chatctl('-u', 'redis://narrow:x@127.0.0.1:'
+        . $redis->port . '/1', 'purge', '-q', 'Who is in database 0?');
+
+    is($rc, 3, 'a database that is refused: an error');
+    is($redis->cmd('EXISTS', $key), 1,
+       'a database that is refused: nothing is removed');
+}
+
 # stop and requeue of what there is
 
 $redis->cmd('HSET', '{chat:stream:' . 'a' x 64 . '}:1:gen:' . 'b' x 32 . ':own',

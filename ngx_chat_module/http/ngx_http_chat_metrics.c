@@ -73,7 +73,8 @@ static void ngx_http_chat_metrics_write_provider(
 static ngx_str_t  ngx_http_chat_metrics_type =
     ngx_string("text/plain; version=0.0.4");
 
-static ngx_str_t  ngx_http_chat_metrics_other = ngx_string("other");
+static ngx_str_t  ngx_http_chat_metrics_other =
+    ngx_string(NGX_CHAT_METRICS_OTHERS);
 
 
 static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_results[] = {

@@ -354,12 +354,15 @@ ngx_chat_provider_call_count(ngx_chat_provider_call_t *call,
     ngx_chat_usage_t      usage;
     ngx_chat_provider_t  *pv;
 
-    if (call->counted) {
+    pv = call->provider;
+
+    /* without a provider: one that could not even begin */
+
+    if (call->counted || pv == NULL) {
         return;
     }
 
     call->counted = 1;
-    pv = call->provider;
 
     ngx_chat_metrics_count_call(&pv->name, status);
 

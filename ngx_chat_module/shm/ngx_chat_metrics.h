@@ -27,8 +27,9 @@
 #define NGX_CHAT_METRICS_BUCKETS    16   /* of a histogram, at most */
 #define NGX_CHAT_METRICS_NAME       64   /* longest name of a provider */
 
-/* names that an instance has ever had; one more: all others */
+/* names that an instance has ever had; one more, by this name: all others */
 #define NGX_CHAT_METRICS_PROVIDERS  32
+#define NGX_CHAT_METRICS_OTHERS     "other"
 
 
 typedef enum {
@@ -188,7 +189,6 @@ uint64_t ngx_chat_metrics_clock(void);
 /* upper bound of a bucket, in us; 0: there is no such bucket */
 uint64_t ngx_chat_metrics_get_bound(ngx_chat_metrics_time_e time,
     ngx_uint_t i);
-
 /* the HTTP status of a slot; 0: none; 1: any other */
 ngx_uint_t ngx_chat_metrics_get_status(ngx_uint_t i);
 

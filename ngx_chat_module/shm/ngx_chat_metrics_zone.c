@@ -168,6 +168,14 @@ ngx_chat_metrics_zone_add_name(ngx_chat_metrics_zone_t *mz, ngx_str_t *name)
         return;
     }
 
+    /* a name that the page has for all of those without one */
+
+    if (name->len == sizeof(NGX_CHAT_METRICS_OTHERS) - 1
+        && ngx_memcmp(name->data, NGX_CHAT_METRICS_OTHERS, name->len) == 0)
+    {
+        return;
+    }
+
     for (i = 0; i < n; i++) {
 
         if (names->lens[i] == name->len

@@ -78,7 +78,7 @@ row() {
 
     # the summary at the end of a run
 
-    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
     passed=$(awk '{ print $1 + 0 }' <<<"$counts")
     failed=$(awk '{ print $3 + 0 }' <<<"$counts")
     skipped=$(sed -n 's/^\([0-9]*\) skipped$/\1/p' "$log" | tail -n 1)
