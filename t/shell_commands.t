@@ -149,6 +149,11 @@ my $redis = start_redis();
     REDIS_URL => $redis->url }, 'scripts/run', 'Who?');
 
 ok($ok, 'REDIS_URL: it works') or diag($text);
+
+my ($page) = $text =~ m!^ +page +(http://\S+/demo/)!m;
+
+is(`curl -s --noproxy '*' '${\($page // '')}'`,
+   read_file("$root/scripts/demo/index.html"), 'the page is served');
 is($asked, '', 'REDIS_URL: no Redis is installed');
 is($redis->cmd('EXISTS', stream_key('Who?')), 1, 'REDIS_URL: that one is used');
 ok((command({}, 'scripts/run', 'stop'))[0], 'REDIS_URL: stop succeeds');
