@@ -28,11 +28,20 @@ sub start {
 }
 
 
+# calls that it has had since the last look at its numbers are in its log, if
+# they had ended
+
 sub kill {
     my ($self) = @_;
+    my $questions = $self->stats->{questions};
 
-    $self->stats;
     $self->{now}->stop('KILL');
+
+    my $log = $self->{now}->log;
+
+    while ($log =~ /^(\w+) (\d+) /mg) {
+        $questions->{$1} = $2 if $2 > ($questions->{$1} || 0);
+    }
 }
 
 
