@@ -10,7 +10,10 @@ use lib 't/lib';
 use Chat::Test;
 
 my $redis = start_redis();
-my $provider = start_provider(chunks => 4);
+
+# slow enough for the second of two clients to come before the end
+
+my $provider = start_provider(chunks => 4, first => 40);
 my $nginx = start_nginx(redis => $redis, provider => $provider, lead => 'on',
     server => 'location = /queued { chat; chat_lead off; }');
 
