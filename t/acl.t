@@ -203,7 +203,7 @@ sub life {
     stream_ok(scalar ask($first, { question => $q }),
               "$name: a miss is answered",
               cache => qr/fwd=miss$/, restarts => 0);
-    stream_ok(scalar ask($second, { question => $q }),
+    stream_ok(ask_hit($second, { question => $q }),
               "$name: a hit is answered",
               cache => qr/hit/, restarts => 0);
     stream_ok(scalar ask($first, { question => $q, use_cache => 0 }),

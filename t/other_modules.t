@@ -165,7 +165,7 @@ sub works_ok {
 
     stream_ok(scalar ask($nginx, { question => $question }), "$name: a miss",
               chunks => \@pieces, cache => qr/fwd=miss$/);
-    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+    stream_ok(ask_hit($nginx, { question => $question }), "$name: a hit",
               chunks => \@pieces, cache => qr/; hit/);
 }
 

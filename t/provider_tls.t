@@ -58,7 +58,7 @@ sub works_ok {
               cache => qr/fwd=miss$/);
     stream_ok($join, "$name: a join", chunks => \@pieces,
               cache => $slow ? qr/collapsed/ : qr/collapsed|; hit/);
-    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+    stream_ok(ask_hit($nginx, { question => $question }), "$name: a hit",
               chunks => \@pieces, cache => qr/; hit/);
     is(provider_stats($provider, $question), 1, "$name: one call");
 }

@@ -28,7 +28,7 @@ sub works {
     stream_ok(scalar ask($nginx, { question => $question }), "$name: a miss",
               chunks => \@pieces, cache => qr/fwd=miss$/);
 
-    my $hit = ask($nginx, { question => $question });
+    my $hit = ask_hit($nginx, { question => $question });
 
     stream_ok($hit, "$name: a hit", chunks => \@pieces, cache => qr/hit/);
     stream_ok(scalar ask($nginx, { question => $question, use_cache => 0 }),

@@ -22,7 +22,6 @@ my $other = Chat::Tls->new(test_dir() . '/other', 'another-ca');
 my $provider = start_provider(%PIECES);
 my $trust = 'chat_redis_ssl_trusted_certificate ' . $tls->ca . ';';
 my ($number, $attempts) = (0, 0);
-my $redis;
 
 
 # A Redis that also speaks TLS, at {tls_port}.
@@ -92,8 +91,7 @@ sub works_ok {
     stream_ok($join, "$name: a join", chunks => \@pieces,
               cache => $joined++ ? qr/fwd=miss; collapsed$|; hit/
                                  : qr/fwd=miss; collapsed$/);
-    wait_for { $redis->cmd('EXISTS', stream_key($question)) } 5;
-    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+    stream_ok(ask_hit($nginx, { question => $question }), "$name: a hit",
               chunks => \@pieces, cache => qr/; hit/);
     is(provider_stats($provider, $question), 1, "$name: one call");
 }
@@ -149,7 +147,7 @@ sub clients_of {
 # a good one
 
 my @good = $tls->signed('redis', 'IP:127.0.0.1,DNS:localhost');
-$redis = tls_redis(@good);
+my $redis = tls_redis(@good);
 my $nginx = with(tls_url($redis), $trust);
 
 works_ok($nginx, 'good');

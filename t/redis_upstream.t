@@ -42,7 +42,7 @@ sub works_ok {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     stream_ok($miss, "$name: a miss", chunks => [ pieces_of($question) ]);
-    stream_ok(scalar ask($nginx, { question => $question }), "$name: a hit",
+    stream_ok(ask_hit($nginx, { question => $question }), "$name: a hit",
               cache => qr/; hit/);
 
     return $question;

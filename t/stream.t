@@ -67,7 +67,7 @@ sub twice {
     stream_ok($miss, "$name: a miss", restarts => 0, cache => qr/fwd=miss$/,
               %opt);
 
-    my $hit = ask($nginx, { %ask });
+    my $hit = ask_hit($nginx, \%ask);
 
     stream_ok($hit,
               "$name: a hit", restarts => 0, cache => qr/hit; ttl=/, %opt);

@@ -43,7 +43,7 @@ our @EXPORT = (@Test::More::EXPORT, @Chat::Client::EXPORT,
     @Chat::Check::EXPORT,
     qw(test_dir free_port start_redis start_provider provider_set
        option_value provider_stats provider_reset start_nginx new_nginx
-       start_proxy start_dns start_sentinels wait_for done key_of
+       start_proxy start_dns start_sentinels wait_for ask_hit done key_of
        custom_key_of stream_key pieces_of text_of read_file parse_json
        $SLACK));
 
@@ -279,6 +279,22 @@ sub wait_for(&;@) {
 
         sleep(0.01);
     }
+}
+
+
+# Asks until it is a hit: where the filler or Redis is slow, an answer may be in
+# the cache only after its client has seen the end.
+
+sub ask_hit {
+    my ($nginx, $ask) = @_;
+    my $q;
+
+    wait_for {
+        $q = ask($nginx, { %$ask });
+        ($q->{headers}{'cache-status'} // '') =~ /; hit/;
+    } 3;
+
+    return $q;
 }
 
 
