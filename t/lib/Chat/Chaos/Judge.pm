@@ -97,8 +97,10 @@ sub _count {
         if $r->{outcome} eq 'completed' && defined $r->{call};
 
     $gen->{path} = $r->{path} if $cache !~ /collapsed/;
-    push(@{ $gen->{led} }, map { "client of $r->{instance}, $r->{question}: $_" }
-         $self->_led($r)) if $led eq 'led';
+    $gen->{from} = $r->{started}
+        if $r->{started} < ($gen->{from} // $r->{started} + 1);
+    push(@{ $gen->{records} }, { map { $_ => $r->{$_} }
+         qw(instance question restarts outcome ended) }) if $led eq 'led';
 }
 
 
@@ -107,11 +109,11 @@ sub _count {
 # has little time, which counts for all who join what was opened there.
 
 sub _led {
-    my ($self, $r) = @_;
+    my ($self, $r, $from) = @_;
     my @faults;
 
     return () if $r->{question} =~ /fault=|status=/
-        || $self->{agent}->provider_was_away(@$r{qw(started ended)});
+        || $self->{agent}->provider_was_away($from, $r->{ended});
 
     push(@faults, "led, and $r->{restarts} restarts") if $r->{restarts};
     push(@faults, "led, and the end is $r->{outcome}")
@@ -187,7 +189,10 @@ sub _generations {
 
         next if ($led->{path} // '/chat') eq '/chat';
 
-        $self->fault($_) foreach @{ $led->{led} || [] };
+        foreach my $r (@{ $led->{records} }) {
+            $self->fault("client of $r->{instance}, $r->{question}: $_")
+                foreach $self->_led($r, $led->{from});
+        }
     }
 }
 
