@@ -236,7 +236,11 @@ $nginx->stop;
 $nginx = with(tls_url($redis, 'localhost'), $trust);
 works_ok($nginx, 'by name');
 $nginx->allow_log(qr/exited on signal 9/);
-kill('KILL', filler($nginx));
+
+my $killed = filler($nginx);
+
+kill('KILL', $killed);
+another_filler($nginx, $killed);
 works_ok($nginx, 'another filler', 4);
 $nginx->stop;
 
