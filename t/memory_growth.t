@@ -27,7 +27,8 @@ my $provider = start_quick(free_port());
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
     provider_lines => 'keepalive 200;',
     http => "chat_fill concurrency=200;\n    keepalive_requests 1000000;",
-    lead => 'off', server => 'location = /led { chat; chat_lead on; }'
+    lead => 'off', server => 'location = /led { chat; chat_lead on;'
+        . ' add_header X-Source $chat_source; }'
         . ' location = /hits { chat; }');
 
 my (@pids, $bare);
@@ -121,6 +122,17 @@ sub slope_ok {
 }
 
 
+my $ready = 0;
+
+sub is_led {
+    my ($path) = @_;
+    my $q = ask($nginx, { question => 'Ready, ' . ++$ready . '?',
+                          path => $path });
+
+    return ($q->{headers}{'x-source'} // '') eq 'led';
+}
+
+
 # The provider stands still until so many calls wait for it: how many
 # connections are kept, each with its buffers, is no chance any more.
 
@@ -133,6 +145,9 @@ sub all_at_once {
     my $wanted = $bare->[$i]{fds} + $calls - 1;
     my $clients = $i == 0 ? $calls : 0;
 
+    # tasks that have waited are counted for a moment yet
+
+    wait_for { $i == 1 || is_led($path) } 10, 'questions to be led';
     kill('STOP', $provider->{pid});
 
     my $pid = fork() // die "fork: $!\n";
