@@ -24,7 +24,7 @@ our @EXPORT = qw(led_nginx leads way_to ask_around witness begun ends_of
     pause_of $PAUSE seamless_ok writers_of cached_as left_over nothing_left);
 
 # s: a pause that nobody notices, and that is no machine's
-our $PAUSE = $ENV{CHAT_NGINX} ? 0.5 : 0.25;
+our $PAUSE = 0.25;
 
 
 # as start_nginx(); each worker leads by the time it returns, see leads(), but
