@@ -411,15 +411,17 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
 
     jobs = consumer->jobs;
 
-    while (ngx_chat_jobs_get_room(jobs)) {
+    while (ngx_chat_jobs_take_place(jobs) == NGX_OK) {
 
         rc = ngx_chat_store_task_take(page, &task);
 
         if (rc == NGX_DONE) {
+            ngx_chat_jobs_recount(jobs);
             return NGX_DONE;
         }
 
         if (rc != NGX_OK) {
+            ngx_chat_jobs_recount(jobs);
             ngx_chat_consumer_drop_entry(consumer, &task);
 
         } else {
@@ -429,6 +431,10 @@ ngx_chat_consumer_start_page(ngx_chat_consumer_t *consumer,
                            "chat task \"%V\" generation:%*s rc:%i",
                            &task.entry, (size_t) NGX_CHAT_ID_LEN, task.gen.id,
                            rc);
+
+            if (rc != NGX_OK) {
+                ngx_chat_jobs_recount(jobs);
+            }
 
             if (rc == NGX_ERROR) {
                 return NGX_ERROR;

@@ -90,6 +90,8 @@ ngx_chat_filler_pulse_find_slot(ngx_chat_filler_t *fl)
         ngx_log_debug1(NGX_LOG_DEBUG_CORE, fl->cycle->log, 0,
                        "chat filler slot:%p", fl->slot);
     }
+
+    fl->jobs.places = fl->slot ? &fl->slot->running : NULL;
 }
 
 

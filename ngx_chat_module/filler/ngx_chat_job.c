@@ -26,7 +26,6 @@ static void ngx_chat_job_left_handler(void *data, ngx_int_t rc);
 static void ngx_chat_job_event_handler(ngx_event_t *ev);
 static void ngx_chat_job_stop(ngx_chat_job_t *job);
 static void ngx_chat_job_count(ngx_chat_job_t *job, ngx_int_t n);
-static void ngx_chat_job_counted(ngx_chat_jobs_t *jobs);
 static void ngx_chat_job_set_state(ngx_chat_job_t *job,
     ngx_chat_job_state_e state);
 static u_char *ngx_chat_job_log_error(ngx_log_t *log, u_char *buf,
@@ -116,7 +115,7 @@ ngx_chat_job_create(ngx_chat_jobs_t *jobs, ngx_chat_task_entry_t *task,
     ngx_queue_insert_tail(&jobs->jobs, &job->queue);
 
     ngx_chat_job_count(job, 1);
-    ngx_chat_job_counted(jobs);
+    ngx_chat_jobs_recount(jobs);
 
     return job;
 }
@@ -464,7 +463,7 @@ ngx_chat_job_set_source(ngx_chat_job_t *job,
     job->source = source;
     ngx_chat_job_count(job, 1);
 
-    ngx_chat_job_counted(job->jobs);
+    ngx_chat_jobs_recount(job->jobs);
 }
 
 
@@ -486,15 +485,6 @@ ngx_chat_job_count(ngx_chat_job_t *job, ngx_int_t n)
 
 
 static void
-ngx_chat_job_counted(ngx_chat_jobs_t *jobs)
-{
-    if (jobs->counted) {
-        jobs->counted(jobs->data);
-    }
-}
-
-
-static void
 ngx_chat_job_set_state(ngx_chat_job_t *job, ngx_chat_job_state_e state)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, &job->log, 0,
@@ -505,7 +495,7 @@ ngx_chat_job_set_state(ngx_chat_job_t *job, ngx_chat_job_state_e state)
     job->state = state;
     ngx_chat_job_count(job, 1);
 
-    ngx_chat_job_counted(job->jobs);
+    ngx_chat_jobs_recount(job->jobs);
 }
 
 
@@ -546,7 +536,7 @@ ngx_chat_job_free(ngx_chat_job_t *job)
     ngx_queue_remove(&job->queue);
 
     ngx_chat_job_count(job, -1);
-    ngx_chat_job_counted(job->jobs);
+    ngx_chat_jobs_recount(job->jobs);
 
     ngx_destroy_pool(job->pool);
 }

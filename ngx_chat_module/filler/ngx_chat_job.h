@@ -35,6 +35,7 @@ typedef struct {
     ngx_uint_t               running;    /* jobs that ask providers */
     ngx_uint_t               over;       /* of them: only entries are left */
     ngx_uint_t               led;        /* jobs that workers lead */
+    ngx_atomic_t            *places;     /* the scoreboard's, or NULL */
     uint64_t                 serial;     /* the next job's number */
     u_char                   token[NGX_CHAT_TOKEN_LEN];
     ngx_str_t                predecessor;
@@ -43,7 +44,7 @@ typedef struct {
     /* a job has ended: there is room for another task */
     void                   (*ended)(void *data);
 
-    /* running, over or led is another one */
+    /* running, over or led is another one, or *places was taken in vain */
     void                   (*counted)(void *data);
 
     void                    *data;
@@ -65,6 +66,14 @@ ngx_int_t ngx_chat_job_start(ngx_chat_jobs_t *jobs,
  * and as the instance does with its workers.
  */
 ngx_uint_t ngx_chat_jobs_get_room(ngx_chat_jobs_t *jobs);
+
+/*
+ * Takes a place for the job that is started next: no worker takes it meanwhile.
+ * NGX_OK; NGX_DECLINED: there is none.  If no job is started,
+ * ngx_chat_jobs_recount() gives it back.
+ */
+ngx_int_t ngx_chat_jobs_take_place(ngx_chat_jobs_t *jobs);
+void ngx_chat_jobs_recount(ngx_chat_jobs_t *jobs);
 
 /*
  * Generations whose provider is asked.  A job that has only its entry left is

@@ -183,7 +183,7 @@ ngx_chat_job_orphan_settle(ngx_chat_job_t *job)
         return;
     }
 
-    if (jobs->leaving || ngx_chat_jobs_get_room(jobs) == 0) {
+    if (jobs->leaving || ngx_chat_jobs_take_place(jobs) != NGX_OK) {
         ngx_chat_job_orphan_give_back(job);
         return;
     }

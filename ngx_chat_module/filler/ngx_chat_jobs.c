@@ -26,6 +26,35 @@ ngx_chat_jobs_get_room(ngx_chat_jobs_t *jobs)
 }
 
 
+ngx_int_t
+ngx_chat_jobs_take_place(ngx_chat_jobs_t *jobs)
+{
+    ngx_atomic_t             unseen;
+    ngx_chat_filler_conf_t  *conf;
+
+    conf = jobs->conf;
+
+    if (ngx_chat_jobs_count_asking(jobs) >= conf->concurrency) {
+        return NGX_DECLINED;
+    }
+
+    unseen = 0;
+
+    return ngx_chat_scoreboard_take_place(conf->scoreboard,
+                                          jobs->places ? jobs->places : &unseen,
+                                          conf->generations);
+}
+
+
+void
+ngx_chat_jobs_recount(ngx_chat_jobs_t *jobs)
+{
+    if (jobs->counted) {
+        jobs->counted(jobs->data);
+    }
+}
+
+
 ngx_uint_t
 ngx_chat_jobs_count_asking(ngx_chat_jobs_t *jobs)
 {

@@ -11,6 +11,9 @@
 /* s: a filler with an older pulse stands still */
 #define NGX_CHAT_SCOREBOARD_PULSE   5
 
+/* for the lock that is held for as long as it takes to count */
+#define NGX_CHAT_SCOREBOARD_TRIES   100
+
 
 typedef struct {
     pthread_mutex_t               alive;  /* held as long as the worker lives */
@@ -22,6 +25,7 @@ typedef struct {
 typedef struct {
     ngx_chat_slot_t               slots[NGX_CHAT_SCOREBOARD_SLOTS];
     ngx_chat_scoreboard_worker_t  workers[NGX_MAX_PROCESSES];
+    pthread_mutex_t               places;  /* held to take one */
     ngx_atomic_t                  used;    /* how many were ever taken */
     ngx_atomic_t                  wanted;  /* 1: a filler found no slot */
 } ngx_chat_scoreboard_shared_t;
@@ -145,6 +149,10 @@ ngx_chat_scoreboard_init_locks(ngx_chat_scoreboard_shared_t *shared)
         if (pthread_mutex_init(&shared->workers[i].alive, &attr) != 0) {
             rc = NGX_ERROR;
         }
+    }
+
+    if (rc == NGX_OK && pthread_mutex_init(&shared->places, &attr) != 0) {
+        rc = NGX_ERROR;
     }
 
     (void) pthread_mutexattr_destroy(&attr);
@@ -398,6 +406,43 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
     }
 
     return n;
+}
+
+
+/*
+ * Counting first and taking a place afterwards would let two processes take the
+ * last one.  One that dies in between leaves nothing: its counts die with it.
+ */
+
+ngx_int_t
+ngx_chat_scoreboard_take_place(ngx_chat_scoreboard_t *sb, ngx_atomic_t *count,
+    ngx_uint_t most)
+{
+    ngx_int_t         rc;
+    ngx_uint_t        i;
+    pthread_mutex_t  *places;
+
+    places = &sb->shared->places;
+
+    for (i = 0; ngx_chat_scoreboard_lock(places) != NGX_OK; i++) {
+
+        if (i == NGX_CHAT_SCOREBOARD_TRIES) {
+            return NGX_DECLINED;
+        }
+
+        ngx_sched_yield();
+    }
+
+    rc = NGX_DECLINED;
+
+    if (ngx_chat_scoreboard_count_generations(sb) < most) {
+        (*count)++;
+        rc = NGX_OK;
+    }
+
+    (void) pthread_mutex_unlock(places);
+
+    return rc;
 }
 
 

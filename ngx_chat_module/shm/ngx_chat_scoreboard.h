@@ -16,7 +16,8 @@
  * more fillers than slots, those that drain yield theirs.
  *
  * Each slot has one writer, the process that took it; words are written whole,
- * and readers take what they see.  No answer depends on the scoreboard.
+ * and readers take what they see.  No answer depends on the scoreboard.  Places
+ * for generations are the exception: processes take these one after another.
  */
 
 
@@ -142,6 +143,17 @@ ngx_uint_t ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb);
  * not count: its successor may have as many.
  */
 ngx_uint_t ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb);
+
+/*
+ * Takes one of "most" places for generations: *count is one more, the led or
+ * the running ones of the caller's slot.  The caller counts it down again.
+ *
+ * NGX_OK        taken
+ * NGX_DECLINED  as many run already; or a process that was stopped, or has no
+ *               processor, is just deciding: never waits for one
+ */
+ngx_int_t ngx_chat_scoreboard_take_place(ngx_chat_scoreboard_t *sb,
+    ngx_atomic_t *count, ngx_uint_t most);
 
 /* has a filler that lives a connection to the provider that calls share? */
 ngx_uint_t ngx_chat_scoreboard_has_shared(ngx_chat_scoreboard_t *sb,

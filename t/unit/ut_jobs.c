@@ -52,6 +52,15 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
 }
 
 
+ngx_int_t
+ngx_chat_scoreboard_take_place(ngx_chat_scoreboard_t *sb, ngx_atomic_t *count,
+    ngx_uint_t most)
+{
+    return ngx_chat_scoreboard_count_generations(sb) < most ? NGX_OK
+                                                            : NGX_DECLINED;
+}
+
+
 u_char *
 ngx_snprintf(u_char *buf, size_t max, const char *fmt, ...)
 {

@@ -13,6 +13,7 @@ static void *ngx_http_chat_lead_prepare_handler(void *data);
 static ngx_http_chat_provider_upstream_t *ngx_http_chat_lead_first(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_lead_may(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_lead_take_place(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_lead_is_located(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_lead_is_far(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_lead_start_handler(void *maker,
@@ -54,6 +55,11 @@ ngx_http_chat_lead_prepare_handler(void *data)
     }
 
     /* many may be on their way to Redis before the first one begins */
+
+    if (ngx_http_chat_lead_take_place(r) != NGX_OK) {
+        ngx_http_chat_maker_free(m);
+        return NULL;
+    }
 
     ngx_http_chat_maker_count(m, &ngx_http_chat_counts->led);
 
@@ -117,6 +123,20 @@ ngx_http_chat_lead_may(ngx_http_request_t *r)
     }
 
     return 1;
+}
+
+
+static ngx_int_t
+ngx_http_chat_lead_take_place(ngx_http_request_t *r)
+{
+    ngx_http_chat_main_conf_t  *chmcf;
+
+    chmcf = ngx_http_get_module_main_conf(r, ngx_chat_module);
+
+    return ngx_chat_scoreboard_take_place(chmcf->scoreboard,
+                                          &ngx_http_chat_counts->led,
+                                          chmcf->processes
+                                          * chmcf->concurrency);
 }
 
 

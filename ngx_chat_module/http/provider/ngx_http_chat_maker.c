@@ -179,7 +179,6 @@ void
 ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count)
 {
     m->count = count;
-    (*count)++;
 
     ngx_chat_metrics_move(NGX_CHAT_GAUGE_GENERATIONS, 1);
 }
@@ -232,6 +231,7 @@ ngx_http_chat_maker_start(ngx_http_chat_maker_t *m, u_char *h, u_char *fp,
 
     m->channel = ch;
 
+    (*count)++;
     ngx_http_chat_maker_count(m, count);
     ngx_http_chat_maker_begin(m);
 

@@ -20,7 +20,7 @@ typedef struct ngx_http_chat_maker_s  ngx_http_chat_maker_t;
 ngx_http_chat_maker_t *ngx_http_chat_maker_create(ngx_http_request_t *r,
     ngx_chat_question_t *qn);
 
-/* count goes up by 1 until the conversation has ended, or m is free */
+/* counted in *count until the conversation has ended, or m is free */
 void ngx_http_chat_maker_count(ngx_http_chat_maker_t *m, ngx_atomic_t *count);
 
 /* an idle connection is meant for it: counted until it begins, or is free */
