@@ -230,14 +230,14 @@ sub cached_as {
 }
 
 
-# What is left of generations when all have ended, which may be a moment later:
-# tasks, leases, announcements, keys without an expiry.
+# What is left of generations when all have ended, which may be a moment later,
+# or $LEFT seconds: tasks, leases, announcements, keys without an expiry.
 
 sub left_over {
     my ($redis, $seconds) = @_;
     my @left;
 
-    wait_for { !(@left = _left($redis)) } $seconds // 12;
+    wait_for { !(@left = _left($redis)) } $seconds // $LEFT;
 
     return @left;
 }

@@ -402,7 +402,7 @@ sub _redis_faults {
 
         $tasks == 0 && !$live
             && !($row->{cached} && !@$entries);
-    } 12;
+    } $LEFT;
 
     push(@faults, "$tasks tasks are left or pending") if $tasks;
     push(@faults, 'a generation is announced') if $live;
