@@ -67,7 +67,7 @@ my @rows = (
 
     { name => 'killed before the first chunk, and away', before => 1,
       fault => sub { $_[0]->stop('KILL') },
-      then => [6, sub { $_[0]->start }], cached => 0 },
+      then => [9, sub { $_[0]->start }], cached => 0 },
 
     { name => 'FLUSHALL', elsewhere => 1, fault => sub { $_[0]->cmd('FLUSHALL') },
       beside => 'interrupted', bound => 7, cached => 0 },
