@@ -2,10 +2,15 @@
 #include "ngx_http_chat_body.h"
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_header.h"
+#include "ngx_http_chat_variables.h"
 
 
+static ngx_int_t ngx_http_chat_body_check(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
 static ngx_uint_t ngx_http_chat_body_is_json(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_chat_body_is_encoded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_chat_body_get(ngx_http_request_t *r,
+    ngx_str_t *body);
 static ngx_int_t ngx_http_chat_body_copy(ngx_http_request_t *r, u_char *p);
 
 
@@ -18,6 +23,29 @@ static ngx_str_t  ngx_http_chat_body_encoded =
 
 
 ngx_int_t
+ngx_http_chat_body_read(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_http_client_body_handler_pt handler)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_chat_body_check(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_read_client_request_body(r, handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* type and encoding */
+
+static ngx_int_t
 ngx_http_chat_body_check(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_int_t  status;
@@ -126,6 +154,58 @@ ngx_http_chat_body_is_encoded(ngx_http_request_t *r)
 
 
 ngx_int_t
+ngx_http_chat_body_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_http_chat_body_parse_pt parse, ngx_chat_request_t *rq)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  body;
+    ngx_chat_error_e           e;
+    ngx_http_chat_loc_conf_t  *chlcf;
+
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    rc = ngx_http_chat_body_get(r, &body);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = parse(rq, &body, chlcf->max_question, r->pool);
+
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+    case NGX_ABORT:
+        e = (rc == NGX_ABORT) ? NGX_CHAT_E_BAD_REQUEST
+                              : NGX_CHAT_E_INVALID_FIELD;
+
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "chat client sent an invalid body: %V", &rq->error);
+
+        ctx->message = rq->error;
+
+        return ngx_http_chat_ctx_set_error(ctx, e);
+
+    default: /* NGX_ERROR */
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->question = rq->question;
+    ctx->read = 1;
+
+    /* somebody may have looked at our variables before there was a body */
+
+    ngx_http_chat_variables_reset(r);
+
+    return NGX_OK;
+}
+
+
+/* in one piece; NGX_OK, or a status */
+
+static ngx_int_t
 ngx_http_chat_body_get(ngx_http_request_t *r, ngx_str_t *body)
 {
     off_t         len;

@@ -10,16 +10,12 @@
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_trace.h"
-#include "ngx_http_chat_variables.h"
 #include "../provider/ngx_chat_provider_json.h"
-#include "../codec/ngx_chat_request.h"
 
 
 static void ngx_http_chat_handler_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_handler_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
-static ngx_int_t ngx_http_chat_handler_parse(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_str_t *body, ngx_uint_t *use_cache);
 static ngx_int_t ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
 static ngx_int_t ngx_http_chat_handler_may_bypass(ngx_http_request_t *r,
@@ -41,7 +37,6 @@ static ngx_str_t  ngx_http_chat_handler_post = ngx_string("POST");
 ngx_int_t
 ngx_http_chat_handler(ngx_http_request_t *r)
 {
-    ngx_int_t             rc;
     ngx_http_chat_ctx_t  *ctx;
 
     if (r != r->main || r->post_action) {
@@ -67,19 +62,7 @@ ngx_http_chat_handler(ngx_http_request_t *r)
         return ngx_http_chat_header_allow(r, &ngx_http_chat_handler_post);
     }
 
-    rc = ngx_http_chat_body_check(r, ctx);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_chat_handler_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    return NGX_DONE;
+    return ngx_http_chat_body_read(r, ctx, ngx_http_chat_handler_body_handler);
 }
 
 
@@ -105,36 +88,23 @@ static ngx_int_t
 ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_int_t             rc;
-    ngx_str_t             body;
-    ngx_uint_t            use_cache;
+    ngx_chat_request_t    rq;
     ngx_chat_question_t  *qn;
 
-    rc = ngx_http_chat_body_get(r, &body);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    use_cache = 1;
-
-    rc = ngx_http_chat_handler_parse(r, ctx, &body, &use_cache);
+    rc = ngx_http_chat_body_parse(r, ctx, ngx_chat_request_parse, &rq);
     if (rc != NGX_OK) {
         return rc;
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "chat question of %uz bytes, use_cache:%ui",
-                   ctx->question.len, use_cache);
-
-    ctx->read = 1;
-
-    /* somebody may have looked at our variables before there was a body */
-
-    ngx_http_chat_variables_reset(r);
+                   rq.question.len, rq.use_cache);
 
     qn = ngx_palloc(r->pool, sizeof(ngx_chat_question_t));
 
     if (qn == NULL
-        || ngx_http_chat_handler_set_question(r, ctx, qn, use_cache) != NGX_OK)
+        || ngx_http_chat_handler_set_question(r, ctx, qn, rq.use_cache)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -142,47 +112,6 @@ ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ctx->asked = qn;
 
     return ngx_http_chat_handler_ask(r, ctx);
-}
-
-
-static ngx_int_t
-ngx_http_chat_handler_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_str_t *body, ngx_uint_t *use_cache)
-{
-    ngx_int_t                  rc;
-    ngx_chat_error_e           e;
-    ngx_chat_request_t         rq;
-    ngx_http_chat_loc_conf_t  *chlcf;
-
-    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
-
-    rc = ngx_chat_request_parse(&rq, body, chlcf->max_question, r->pool);
-
-    switch (rc) {
-
-    case NGX_OK:
-        ctx->question = rq.question;
-        *use_cache = rq.use_cache;
-        return NGX_OK;
-
-    case NGX_DECLINED:
-        e = NGX_CHAT_E_INVALID_FIELD;
-        break;
-
-    case NGX_ABORT:
-        e = NGX_CHAT_E_BAD_REQUEST;
-        break;
-
-    default: /* NGX_ERROR */
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "chat client sent an invalid question: %V", &rq.error);
-
-    ctx->message = rq.error;
-
-    return ngx_http_chat_ctx_set_error(ctx, e);
 }
 
 

@@ -5,8 +5,6 @@
 #include "ngx_http_chat_ctx.h"
 #include "ngx_http_chat_header.h"
 #include "ngx_http_chat_key.h"
-#include "ngx_http_chat_variables.h"
-#include "../codec/ngx_chat_request.h"
 
 
 static void ngx_http_chat_purge_body_handler(ngx_http_request_t *r);
@@ -25,7 +23,6 @@ static ngx_str_t  ngx_http_chat_purge_allow = ngx_string("DELETE");
 ngx_int_t
 ngx_http_chat_purge_handler(ngx_http_request_t *r)
 {
-    ngx_int_t             rc;
     ngx_http_chat_ctx_t  *ctx;
 
     if (r != r->main || r->post_action) {
@@ -57,19 +54,7 @@ ngx_http_chat_purge_handler(ngx_http_request_t *r)
         return ngx_http_chat_header_allow(r, &ngx_http_chat_purge_allow);
     }
 
-    rc = ngx_http_chat_body_check(r, ctx);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_chat_purge_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    return NGX_DONE;
+    return ngx_http_chat_body_read(r, ctx, ngx_http_chat_purge_body_handler);
 }
 
 
@@ -133,44 +118,13 @@ static ngx_int_t
 ngx_http_chat_purge_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_uint_t *private)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  body;
-    ngx_chat_error_e           e;
-    ngx_chat_request_t         rq;
-    ngx_http_chat_loc_conf_t  *chlcf;
+    ngx_int_t           rc;
+    ngx_chat_request_t  rq;
 
-    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
-
-    rc = ngx_http_chat_body_get(r, &body);
+    rc = ngx_http_chat_body_parse(r, ctx, ngx_chat_request_parse_purge, &rq);
     if (rc != NGX_OK) {
         return rc;
     }
-
-    rc = ngx_chat_request_parse_purge(&rq, &body, chlcf->max_question,
-                                      r->pool);
-
-    if (rc == NGX_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (rc != NGX_OK) {
-        e = (rc == NGX_ABORT) ? NGX_CHAT_E_BAD_REQUEST
-                              : NGX_CHAT_E_INVALID_FIELD;
-
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "chat client sent an invalid purge: %V", &rq.error);
-
-        ctx->message = rq.error;
-
-        return ngx_http_chat_ctx_set_error(ctx, e);
-    }
-
-    ctx->question = rq.question;
-    ctx->read = 1;
-
-    /* somebody may have looked at our variables before there was a body */
-
-    ngx_http_chat_variables_reset(r);
 
     if (rq.key.len) {
         ngx_memcpy(ctx->h, rq.key.data, NGX_CHAT_HASH_LEN);
