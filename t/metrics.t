@@ -41,6 +41,14 @@ EOT
     location = /cancel_queued { chat; chat_abandon cancel grace=50ms;
                                 chat_lead off; }
     location = /limited { chat; chat_miss_limit all rate=1r/m; }
+    location = /switch  { chat; chat_redis_down direct; chat_lead off; }
+    location = /paged   { chat; error_page 500 =200 \@page;
+                          client_body_in_file_only clean;
+                          client_body_temp_path gone; }
+    location = /away    { chat; error_page 500 http://elsewhere.example/;
+                          client_body_in_file_only clean;
+                          client_body_temp_path gone; }
+    location \@page     { return 200 "a page"; }
 EOT
 
 my $n = 0;
@@ -285,6 +293,21 @@ ask($nginx, { path => '/limited', question => question() });
 moves($nginx, 'over the limit', asked(path => '/limited'),
       failed('miss_limit'), 'chat_generations_started_total{path="led"}' => 0);
 
+# an error page of the operator's: the body has no place on the disk, whether it
+# comes with the headers, or after them
+
+rmdir($nginx->dir . '/gone') or die "gone: $!\n";
+
+foreach my $path ('/paged', '/away') {
+    moves($nginx, "500, and a page, $path", asked(path => $path),
+          failed('internal'), 'chat_clients_gone_total' => 0);
+    moves($nginx, "500, and a page, $path: a body that comes later",
+          asked(path => $path, body_delay => 0.1),
+          failed('internal'), 'chat_clients_gone_total' => 0);
+}
+
+$nginx->allow_log(qr/mkdir\(\)|open\(\) ".*\/gone/);
+
 
 # what is no question
 
@@ -325,7 +348,19 @@ moves($nginx, 'a restart in a filler', asked(path => '/restart_queued'),
     cmp_ok($page->{chat_redis_connections}, '>=', 4, 'Redis: connections');
     is($page->{chat_redis_down}, 0, 'Redis: no connection is down');
 
+    # five that wait for a filler go over to the direct path together
+
+    my $waits = question('{{first=9000}}');
+    my $later = ask_later($nginx, map { { question => $waits, timeout => 60,
+                                          path => '/switch' } } 1 .. 5);
+
+    ok(wait_for(sub { metrics($nginx)->{chat_live_readers} == 5 }, 10),
+       'five that wait: they listen');
+
+    my $calls = provider_stats($provider)->{calls};
+
     $redis->stop;
+    wait_for { provider_stats($provider)->{calls} > $calls } 20, 'a call of their own';
 
     ok(wait_for(sub { metrics($nginx)->{chat_redis_down}
                       && !metrics($nginx)->{chat_redis_connections} }, 20),
@@ -335,6 +370,14 @@ moves($nginx, 'a restart in a filler', asked(path => '/restart_queued'),
           requests('direct'), generations('direct', 'started', 'finished'));
     moves($nginx, 'Redis is stopped, no direct path', asked(),
           failed('redis_down'));
+
+    results($later);
+    wait_for { metrics($nginx)->{chat_live_readers} == 0 } 10, 'the end';
+
+    my $moved = shifts($page, metrics($nginx));
+
+    is($moved->{chat_collapsed_total}, 4,
+       'five that wait, and Redis is stopped: one call, four are saved');
 
     $redis->start;
 

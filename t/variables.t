@@ -276,6 +276,26 @@ error             invalid_field
 
 
 
+=== an error page knows why, also of what nginx itself refuses
+--- config
+location = /chat {
+    chat;
+    error_page 500 @page;
+    client_body_in_file_only clean;
+    client_body_temp_path gone;
+}
+location @page { return 418 "$chat_status $chat_error"; }
+--- init
+rmdir(server_root() . '/gone') or die "gone: $!\n";
+--- asks: Where is a place?
+--- error_code: 500
+--- response_body: error internal
+--- logged
+status            error
+error             internal
+
+
+
 === another location has none of them
 --- config
 location = /page { return 204; }

@@ -158,6 +158,7 @@ typedef struct {
     unsigned                 read:1;         /* the body was read */
     unsigned                 hashed:1;
     unsigned                 has_result:1;
+    unsigned                 collapsed:1;    /* has no call of its own */
     unsigned                 switched:1;     /* to the direct path, or tried */
     unsigned                 has_first_chunk:1;
     unsigned                 terminal:1;     /* the last event is in out */

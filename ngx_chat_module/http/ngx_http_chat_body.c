@@ -36,6 +36,7 @@ ngx_http_chat_body_read(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     rc = ngx_http_read_client_request_body(r, handler);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_chat_ctx_note_status(ctx, rc);
         return rc;
     }
 

@@ -1,5 +1,6 @@
 
 #include "ngx_http_chat_ctx.h"
+#include "ngx_http_chat_reason.h"
 #include "provider/ngx_http_chat_worker.h"
 #include "../provider/ngx_chat_peers.h"
 #include "../provider/ngx_chat_provider_bill.h"
@@ -8,6 +9,7 @@
 static void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_cleanup_handler(void *data);
 static void ngx_http_chat_ctx_pool_cleanup_handler(void *data);
+static void ngx_http_chat_ctx_find_page(ngx_http_chat_ctx_t *ctx);
 static ngx_uint_t ngx_http_chat_ctx_has_unsent(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_count_saved(ngx_http_chat_ctx_t *ctx);
@@ -89,6 +91,31 @@ ngx_http_chat_ctx_set_error(ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e)
 }
 
 
+void
+ngx_http_chat_ctx_set_status(ngx_http_chat_ctx_t *ctx, ngx_uint_t status)
+{
+    ngx_http_chat_ctx_set_error(ctx,
+                                ngx_http_chat_reason_find(status,
+                                                          &ctx->message));
+}
+
+
+void
+ngx_http_chat_ctx_note_status(ngx_http_chat_ctx_t *ctx, ngx_int_t rc)
+{
+    if (ctx->status.len
+        || rc < NGX_HTTP_BAD_REQUEST
+        || rc == NGX_HTTP_REQUEST_TIME_OUT
+        || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || ctx->request->connection->error)
+    {
+        return;
+    }
+
+    ngx_http_chat_ctx_set_status(ctx, rc);
+}
+
+
 ngx_int_t
 ngx_http_chat_ctx_watch(ngx_http_request_t *r)
 {
@@ -146,6 +173,7 @@ ngx_http_chat_ctx_finalize(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_int_t rc)
 {
     ngx_http_chat_ctx_stop(ctx);
+    ngx_http_chat_ctx_note_status(ctx, rc);
     ngx_http_finalize_request(r, rc);
 }
 
@@ -158,6 +186,7 @@ ngx_http_chat_ctx_cleanup_handler(void *data)
     ngx_http_chat_ctx_t  *ctx = data;
 
     ngx_http_chat_ctx_stop(ctx);
+    ngx_http_chat_ctx_find_page(ctx);
 
     if (ctx->status.len == 0 || ngx_http_chat_ctx_has_unsent(ctx)) {
         ngx_str_set(&ctx->status, "gone");
@@ -184,6 +213,32 @@ ngx_http_chat_ctx_pool_cleanup_handler(void *data)
 
         ngx_chat_metrics_move(NGX_CHAT_GAUGE_READERS, -1);
     }
+}
+
+
+/*
+ * nginx has ended the request by itself, while it read the body, and an
+ * error_page has taken over, which may have changed the status, and in another
+ * location has no context of ours.
+ */
+
+static void
+ngx_http_chat_ctx_find_page(ngx_http_chat_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->post_action
+        || (r->err_status == 0
+            && ngx_http_get_module_ctx(r, ngx_chat_module) == ctx))
+    {
+        return;
+    }
+
+    ngx_http_chat_ctx_note_status(ctx, (r->err_status < NGX_HTTP_BAD_REQUEST)
+                                       ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                                       : r->err_status);
 }
 
 
@@ -218,6 +273,10 @@ static void
 ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx)
 {
     ngx_chat_metrics_count_e  count;
+
+    if (ctx->collapsed) {
+        ngx_chat_metrics_count(NGX_CHAT_COUNT_COLLAPSED);
+    }
 
     if (ngx_strcmp(ctx->status.data, "error") == 0) {
         ngx_chat_metrics_count_error(ngx_chat_error_find(&ctx->code));

@@ -32,6 +32,15 @@ ngx_http_chat_ctx_t *ngx_http_chat_ctx_find(ngx_http_request_t *r);
 ngx_int_t ngx_http_chat_ctx_set_error(ngx_http_chat_ctx_t *ctx,
     ngx_chat_error_e e);
 
+/* the same, of a status that nginx or another of its modules has set */
+void ngx_http_chat_ctx_set_status(ngx_http_chat_ctx_t *ctx, ngx_uint_t status);
+
+/*
+ * A status, of which nginx makes a page, is on its way: it tells how the
+ * request ended, unless that is known, or the client has left.
+ */
+void ngx_http_chat_ctx_note_status(ngx_http_chat_ctx_t *ctx, ngx_int_t rc);
+
 /*
  * From now on the request ends when its client leaves.  NGX_OK, NGX_ERROR.
  */

@@ -5,13 +5,6 @@
 #include "../codec/ngx_chat_sse_event.h"
 
 
-typedef struct {
-    ngx_uint_t         status;
-    ngx_chat_error_e   error;
-    ngx_str_t          message;    /* empty: that of the error */
-} ngx_http_chat_error_filter_reason_t;
-
-
 static ngx_int_t ngx_http_chat_error_filter_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_error_filter_body(ngx_http_request_t *r,
     ngx_chain_t *in);
@@ -19,8 +12,6 @@ static ngx_int_t ngx_http_chat_error_filter_body(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_chat_error_filter_is_page(ngx_http_request_t *r);
 static ngx_http_chat_ctx_t *ngx_http_chat_error_filter_get_ctx(
     ngx_http_request_t *r);
-static void ngx_http_chat_error_filter_set_reason(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_error_filter_create_body(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 
@@ -30,45 +21,6 @@ static ngx_http_output_body_filter_pt    ngx_http_chat_next_body_filter;
 
 
 static ngx_str_t  ngx_http_chat_no_store = ngx_string("no-store");
-
-/* statuses that nginx and its modules set before, or without, our handler */
-
-static ngx_http_chat_error_filter_reason_t
-    ngx_http_chat_error_filter_reasons[] =
-{
-
-    { NGX_HTTP_BAD_REQUEST, NGX_CHAT_E_BAD_REQUEST,
-      ngx_null_string },
-
-    { NGX_HTTP_UNAUTHORIZED, NGX_CHAT_E_BAD_REQUEST,
-      ngx_string("Authorization Required") },
-
-    { NGX_HTTP_FORBIDDEN, NGX_CHAT_E_BAD_REQUEST,
-      ngx_string("Forbidden") },
-
-    { NGX_HTTP_NOT_FOUND, NGX_CHAT_E_BAD_REQUEST,
-      ngx_string("Not Found") },
-
-    { NGX_HTTP_NOT_ALLOWED, NGX_CHAT_E_METHOD_NOT_ALLOWED,
-      ngx_string("Not Allowed") },
-
-    { NGX_HTTP_REQUEST_TIME_OUT, NGX_CHAT_E_BAD_REQUEST,
-      ngx_string("Request Time-out") },
-
-    { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, NGX_CHAT_E_BODY_TOO_LARGE,
-      ngx_null_string },
-
-    { NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, NGX_CHAT_E_UNSUPPORTED_MEDIA_TYPE,
-      ngx_null_string },
-
-    { NGX_HTTP_TOO_MANY_REQUESTS, NGX_CHAT_E_BAD_REQUEST,
-      ngx_string("Too Many Requests") },
-
-    { NGX_HTTP_SERVICE_UNAVAILABLE, NGX_CHAT_E_INTERNAL,
-      ngx_string("Service Temporarily Unavailable") },
-
-    { 0, NGX_CHAT_E_NONE, ngx_null_string }
-};
 
 
 ngx_int_t
@@ -99,7 +51,7 @@ ngx_http_chat_error_filter_header(ngx_http_request_t *r)
     }
 
     if (ctx->error == NGX_CHAT_E_NONE) {
-        ngx_http_chat_error_filter_set_reason(r, ctx);
+        ngx_http_chat_ctx_set_status(ctx, r->err_status);
     }
 
     if (ngx_http_chat_error_filter_create_body(r, ctx) != NGX_OK
@@ -182,30 +134,6 @@ ngx_http_chat_error_filter_get_ctx(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_chat_module);
 
     return ctx;
-}
-
-
-static void
-ngx_http_chat_error_filter_set_reason(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx)
-{
-    ngx_http_chat_error_filter_reason_t  *reason;
-
-    for (reason = ngx_http_chat_error_filter_reasons;
-         reason->status;
-         reason++)
-    {
-
-        if (reason->status == r->err_status) {
-            ngx_http_chat_ctx_set_error(ctx, reason->error);
-            ctx->message = reason->message;
-            return;
-        }
-    }
-
-    ngx_http_chat_ctx_set_error(ctx,
-                                (r->err_status < NGX_HTTP_INTERNAL_SERVER_ERROR)
-                                ? NGX_CHAT_E_BAD_REQUEST : NGX_CHAT_E_INTERNAL);
 }
 
 

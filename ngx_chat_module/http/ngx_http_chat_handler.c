@@ -319,8 +319,7 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
         break;
 
     case NGX_CHAT_RESULT_JOIN:
-        ngx_chat_metrics_count(NGX_CHAT_COUNT_COLLAPSED);
-
+        ctx->collapsed = 1;
         ctx->source = (ngx_chat_hub_get_kind(result->channel)
                        == NGX_CHAT_CHANNEL_DIRECT)
                       ? NGX_HTTP_CHAT_DIRECT : NGX_HTTP_CHAT_JOIN;

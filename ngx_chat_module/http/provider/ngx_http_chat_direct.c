@@ -58,7 +58,7 @@ ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         ch = ngx_chat_hub_find(ngx_http_chat_hub, qn->h, qn->fp);
 
         if (ch) {
-            ngx_chat_metrics_count(NGX_CHAT_COUNT_COLLAPSED);
+            ctx->collapsed = 1;
             return ch;
         }
     }
@@ -83,7 +83,13 @@ ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NULL;
     }
 
-    return ngx_http_chat_maker_start(m, qn->h, qn->fp,
-                                     qn->mode == NGX_CHAT_ASK_CACHED,
-                                     &ngx_http_chat_directs);
+    ch = ngx_http_chat_maker_start(m, qn->h, qn->fp,
+                                   qn->mode == NGX_CHAT_ASK_CACHED,
+                                   &ngx_http_chat_directs);
+
+    if (ch) {
+        ctx->collapsed = 0;
+    }
+
+    return ch;
 }
