@@ -62,6 +62,18 @@ sub chatctl {
 }
 
 
+# it fails in the middle of something: nothing is told that may be wrong
+
+sub failed {
+    my ($name, $why, @args) = @_;
+    my ($status, $text, $errors) = chatctl(@args);
+
+    is($status, 3, "$name: an error");
+    is($text, '', "$name: nothing else is told");
+    like($errors, qr/^chatctl: .*$why/, "$name: and why");
+}
+
+
 sub broker { return chatctl('-b', $tasks, @_) }
 
 
@@ -412,7 +424,9 @@ chmod(0755, "$bin/valkey-cli");
 
     $redis->cmd('CONFIG', 'SET', 'requirepass', 'p@ss w%rd');
     $redis->cmd('AUTH', 'p@ss w%rd');
-    is((chatctl('live'))[0], 3, 'without the password');
+    failed('without the password', qr/NOAUTH/, 'live');
+    failed('with another password', qr/WRONGPASS/, '-u',
+           'redis://:x@127.0.0.1:' . $redis->port, 'live');
     is((chatctl('-u', 'redis://:p%40ss%20w%25rd@127.0.0.1:' . $redis->port,
                 'live'))[0], 0, 'with the password');
     is((chatctl('-u', 'redis://default:p%40ss%20w%25rd@127.0.0.1:'
@@ -483,6 +497,86 @@ is((chatctl('-u', $user{operator}, 'stop', 'b' x 32 . '.' . 'a' x 64))[0], 0,
 is((chatctl('-u', $user{operator}, 'requeue', '-f', '5-1'))[0], 0,
    'operator: may put back');
 unlike($redis->cmd('INFO', 'commandstats'), qr/^cmdstat_keys:/m, 'no KEYS');
+
+# without one of the privileges a command tells the same as with it, or fails
+
+$redis->cmd('XADD', 'chat:tasks:1', '5-2', 'h', 'x');
+$redis->cmd('XREADGROUP', 'GROUP', 'fill', 'gone', 'STREAMS', 'chat:tasks:1',
+            '>');
+
+my $name = $user{operator} =~ s/operator/less/r;
+my ($rules) = read_file(Chat::Nginx::root() . '/scripts/README.md')
+    =~ /^user operator on >PASSWORD (.*)$/m;
+my @commands = (['live'], ['cached'], ['queue'],
+                ['show', '-q', 'What is Perl?'], ['show', generation($hit)],
+                ['stop', generation($hit)], ['requeue', '5-2'],
+                ['requeue', 'gone'], ['purge', '-q', 'What was never asked?']);
+my %fails;
+
+ask($leads, { question => 'What is Perl?' });
+
+
+# what it tells, whatever the time
+
+sub told {
+    my ($status, $text, $errors) = chatctl('-u', $name, @_);
+
+    s/\d+(?= ?s\b)/N/g, s/ +/ /g foreach $text, $errors;
+
+    return "$status\n$text$errors";
+}
+
+
+sub less {
+    my ($without) = @_;
+
+    is($redis->cmd('ACL', 'SETUSER', 'less', 'reset', 'on', '>x',
+                   grep { $_ ne $without } split(/ /, $rules)), 'OK',
+       "without '$without': a user");
+}
+
+
+less('');
+
+my %told = map { ("@$_" => told(@$_)) } @commands;
+
+foreach my $rule (grep { /^[+~&]/ } split(/ /, $rules)) {
+    less($rule);
+
+    foreach (@commands) {
+        my $told = told(@$_);
+
+        next if $told eq $told{"@$_"};
+
+        like($told, qr/\A3\nchatctl: Redis: .*lacks a privilege/,
+             "without $rule: @$_");
+        $fails{"@$_"} .= " $rule";
+    }
+}
+
+like($fails{$_->[0]}, qr/ \Q$_->[1]\E/, "$_->[0]: needs $_->[1]")
+    foreach ['live', '+hmget'], ['live', '~{chat:stream:*}:1:*'],
+            ['cached', '+xrevrange'], ['queue', '+xpending'],
+            ['queue', '+xinfo|consumers'], ['queue', '~chat:*'],
+            ['show -q What is Perl?', '+xrevrange'],
+            ['show ' . generation($hit), '+xrange'],
+            ['stop ' . generation($hit), '+hget'],
+            ['requeue 5-2', '+xpending'], ['requeue gone', '+xpending'];
+
+# a queue that is none
+
+$redis->client(3)->cmd('SET', 'chat:tasks:1', 'x');
+failed('a queue that is none', qr/WRONGTYPE/, '-b', $redis->url(3), 'queue');
+failed('a queue that is none, requeue', qr/WRONGTYPE/, '-b', $redis->url(3),
+       'requeue', '1-1');
+
+# Sentinels that do not answer, or not to us
+
+my $away = free_port();
+
+failed('Sentinels', qr/:$away: .*onnect.*ERR unknown command/, '-u',
+       "redis+sentinel://127.0.0.1:$away,127.0.0.1:" . $redis->port
+       . '/mymaster', 'live');
 
 # Redis is away, or does not answer
 
