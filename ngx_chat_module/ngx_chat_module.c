@@ -25,11 +25,14 @@
 
 #define NGX_CHAT_MAX_QUEUE   1000000
 #define NGX_CHAT_MAX_DIRECT  10000
+#define NGX_CHAT_MIN_MEMORY  (1024 * 1024)
 
 
 static char *ngx_chat_check_queue_limit(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_chat_check_hub_memory(ngx_conf_t *cf, void *post,
     void *data);
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
@@ -46,6 +49,10 @@ static ngx_conf_post_t  ngx_chat_queue_limit_post = {
 
 static ngx_conf_post_t  ngx_chat_direct_limit_post = {
     ngx_chat_check_direct_limit
+};
+
+static ngx_conf_post_t  ngx_chat_hub_memory_post = {
+    ngx_chat_check_hub_memory
 };
 
 
@@ -192,6 +199,13 @@ static ngx_command_t  ngx_chat_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_chat_main_conf_t, queue_timeout),
       NULL },
+
+    { ngx_string("chat_hub_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_chat_main_conf_t, hub_memory),
+      &ngx_chat_hub_memory_post },
 
     { ngx_string("chat_direct_limit"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -352,6 +366,19 @@ ngx_chat_check_direct_limit(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+static char *
+ngx_chat_check_hub_memory(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *memory = data;
+
+    if (*memory < NGX_CHAT_MIN_MEMORY) {
+        return "must be at least 1m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_chat_preconfiguration(ngx_conf_t *cf)
 {
@@ -410,6 +437,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     chmcf->hub.broker = chmcf->broker;
     chmcf->hub.queue_limit = chmcf->queue_limit;
     chmcf->hub.queue_timeout = chmcf->queue_timeout;
+    chmcf->hub.memory = chmcf->hub_memory;
     chmcf->hub.fillers = chmcf->redis ? chmcf->processes : 0;
 
     if (ngx_chat_scoreboard_add(cf, &ngx_chat_module,

@@ -370,6 +370,8 @@ chat_fill processes=1; chat_fill concurrency=1 => is duplicate
 chat_queue_limit 1
 chat_queue_limit 1000000
 chat_queue_timeout 500ms
+chat_hub_memory 1m
+chat_hub_memory 4096M
 
 
 
@@ -381,6 +383,8 @@ chat_queue_limit 1000001 => must be from 1 to 1000000
 chat_queue_limit x       => invalid number
 chat_queue_timeout 0     => "chat_queue_timeout" must not be 0
 chat_queue_timeout x     => invalid value
+chat_hub_memory 1023k    => must be at least 1m
+chat_hub_memory 1x       => invalid value
 
 
 

@@ -60,6 +60,7 @@ typedef struct {
     ngx_uint_t               queue_limit;
     ngx_msec_t               queue_timeout;
     ngx_uint_t               direct_limit;
+    size_t                   hub_memory;     /* of a worker's channels */
     ngx_uint_t               redis_off;
     ngx_uint_t               direct;         /* somebody may ask directly */
     ngx_chat_scoreboard_t   *scoreboard;     /* NULL: no location says chat */

@@ -88,6 +88,8 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ch->room = NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_t)
                - sizeof(ngx_chat_channel_t);
 
+    hub->memory += ch->memory;
+
     ch->gen = *gen;
     ch->hub = hub;
     ch->pool = pool;
@@ -168,8 +170,8 @@ ngx_chat_channel_count(ngx_chat_channel_t *ch, size_t size)
 
     ch->memory += more;
 
-    if (ch->total) {
-        *ch->total += more;
+    if (ch->hub) {
+        ch->hub->memory += more;
     }
 }
 
@@ -307,6 +309,7 @@ ngx_chat_channel_close(ngx_chat_channel_t *ch)
 
     ngx_queue_remove(&ch->queue);
 
+    ch->hub->memory -= ch->memory;
     ch->hub = NULL;
 }
 
@@ -357,13 +360,10 @@ ngx_chat_channel_release_former(ngx_chat_channel_t *ch)
 
 void
 ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
-    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead,
-    size_t *total)
+    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead)
 {
     ch->appended = appended;
     ch->lead = lead;
-    ch->total = total;
-    *total += ch->memory;
     ch->idle_holds++;
 
     ngx_chat_channel_hold(ch);
@@ -375,8 +375,6 @@ ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
 void
 ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch)
 {
-    *ch->total -= ch->memory;
-    ch->total = NULL;
     ch->lead = NULL;
     ch->idle_holds--;
     ch->holds--;

@@ -64,9 +64,9 @@ struct ngx_chat_channel_s {
     ngx_chat_entry_t      *base;       /* last "processing", NULL: implied */
     size_t                 length;     /* of the text since base */
     size_t                 size;       /* of all entries with their texts */
-    size_t                 memory;     /* of the pool, as it is allocated */
+    size_t                 memory;     /* of the pool, as it is allocated; a
+                                          part of that of the hub */
     size_t                 room;       /* in the pool's block */
-    size_t                *total;      /* memory is a part; NULL: of none */
     ngx_str_t              text;       /* whole answer, once completed */
     ngx_chat_origin_t      origin;     /* likewise */
     ngx_chat_usage_t       usage;      /* of a hit */
@@ -133,13 +133,11 @@ void ngx_chat_channel_drop_feeder(ngx_chat_channel_t *ch);
 void ngx_chat_channel_release_former(ngx_chat_channel_t *ch);
 
 /*
- * The lead goes along: a hold more, and the channel's memory is a part of
- * *total until it is dropped.  appended() fires inside append; the channel is
- * found by its id as long as it is led.
+ * The lead goes along: a hold more.  appended() fires inside append; the
+ * channel is found by its id as long as it is led.
  */
 void ngx_chat_channel_set_lead(ngx_chat_channel_t *ch,
-    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead,
-    size_t *total);
+    void (*appended)(void *data, ngx_chat_event_t *ev), void *lead);
 void ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch);
 
 /* the channel is not found by its key any more, by its id, or (close) at all */

@@ -66,6 +66,7 @@ typedef struct {
     ngx_uint_t             queue_limit;
     ngx_msec_t             queue_timeout;
     ngx_uint_t             fillers;    /* of this instance; 0: none is led */
+    size_t                 memory;     /* of channels; beyond it none is led */
 } ngx_chat_hub_conf_t;
 
 

@@ -44,6 +44,7 @@ struct ngx_chat_hub_s {
     ngx_rbtree_t           tests;      /* hit tests under way, likewise */
     ngx_rbtree_node_t      tests_sentinel;
     ngx_uint_t             channels;   /* number being fed */
+    size_t                 memory;     /* of all channels and leads */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
     ngx_chat_ask_t        *reporting;    /* ask whose handler runs */

@@ -67,11 +67,10 @@ ngx_chat_lead_create(ngx_chat_channel_t *ch, ngx_chat_task_t *task,
     lead->over.data = lead;
     lead->over.log = ch->pool->log;
 
-    ngx_chat_channel_set_lead(ch, ngx_chat_lead_appended_handler, lead,
-                              &lead->leads->memory);
+    ngx_chat_channel_set_lead(ch, ngx_chat_lead_appended_handler, lead);
 
     ngx_queue_insert_tail(&lead->leads->all, &lead->queue);
-    lead->leads->memory += sizeof(ngx_chat_lead_t);
+    lead->leads->hub->memory += sizeof(ngx_chat_lead_t);
     lead->leads->n++;
 
     return lead;
@@ -542,7 +541,7 @@ ngx_chat_lead_stop(ngx_chat_lead_t *lead)
 
     ngx_chat_lead_free_fields(lead);
 
-    lead->leads->memory -= sizeof(ngx_chat_lead_t);
+    lead->leads->hub->memory -= sizeof(ngx_chat_lead_t);
     lead->leads->n--;
 }
 

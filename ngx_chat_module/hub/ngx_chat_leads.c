@@ -2,13 +2,6 @@
 #include "ngx_chat_lead_private.h"
 
 
-/*
- * memory of led generations in a worker: events, frames, whole texts, as it is
- * allocated; then others go the long way
- */
-#define NGX_CHAT_LEADS_MEMORY  (256 * 1024 * 1024)
-
-
 static ngx_chat_lead_t *ngx_chat_leads_find(ngx_chat_leads_t *leads,
     uint32_t stream);
 static void ngx_chat_leads_send_handler(ngx_event_t *ev);
@@ -99,7 +92,7 @@ ngx_chat_leads_may(ngx_chat_hub_t *hub)
 
     leads = hub->leads;
 
-    return leads && leads->memory < NGX_CHAT_LEADS_MEMORY
+    return leads && hub->memory < hub->conf->memory
            && ngx_chat_lane_set_is_up(leads->lanes);
 }
 

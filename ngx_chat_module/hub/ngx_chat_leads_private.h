@@ -48,7 +48,6 @@ struct ngx_chat_leads_s {
     ngx_uint_t                 n;
     ngx_uint_t                 waiting;  /* ended, and not told yet */
     ngx_uint_t                 late;     /* DONE comes too late to wait for */
-    size_t                     memory;   /* of them and their channels */
 };
 
 

@@ -196,6 +196,7 @@ ut_begin(uint32_t seed)
     ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
     ut_conf.queue_limit = 1000;
     ut_conf.fillers = FAKE_LANES;
+    ut_conf.memory = 256 * 1024 * 1024;
     ut_interval = 0;
 
     ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
