@@ -1,7 +1,6 @@
 
 #include "ngx_chat_metrics_zone.h"
-
-#include <pthread.h>
+#include "ngx_chat_zone.h"
 
 
 /* workers of all configurations, and fillers */
@@ -24,6 +23,7 @@ typedef struct {
     ngx_chat_metrics_names_t   names;
     ngx_chat_metrics_owner_t   owners[NGX_CHAT_METRICS_BLOCKS];
     ngx_chat_metrics_block_t  *blocks;
+    pthread_mutex_t            looks;   /* held to find out who lives */
 } ngx_chat_metrics_shared_t;
 
 
@@ -34,11 +34,14 @@ struct ngx_chat_metrics_zone_s {
 
 static ngx_int_t ngx_chat_metrics_zone_init_handler(ngx_shm_zone_t *zone,
     void *data);
-static ngx_int_t ngx_chat_metrics_zone_init_locks(
-    ngx_chat_metrics_shared_t *shared);
+static ngx_int_t ngx_chat_metrics_zone_init(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_int_t ngx_chat_metrics_zone_take_block(
+    ngx_chat_metrics_shared_t *shared, ngx_uint_t i);
+static ngx_uint_t ngx_chat_metrics_zone_is_dead(
+    ngx_chat_metrics_shared_t *shared, ngx_uint_t i);
 static void ngx_chat_metrics_zone_add_gauges(ngx_chat_metrics_gauges_t *sum,
     ngx_chat_metrics_gauges_t *gauges);
-static ngx_int_t ngx_chat_metrics_zone_lock(pthread_mutex_t *alive);
 
 
 /* where this process counts; inherited by a child, which has another pid */
@@ -50,8 +53,7 @@ ngx_int_t
 ngx_chat_metrics_zone_add(ngx_conf_t *cf, void *tag,
     ngx_chat_metrics_zone_t **mz)
 {
-    ngx_str_t        name;
-    ngx_shm_zone_t  *zone;
+    ngx_str_t  name;
 
     *mz = ngx_pcalloc(cf->pool, sizeof(ngx_chat_metrics_zone_t));
     if (*mz == NULL) {
@@ -60,15 +62,8 @@ ngx_chat_metrics_zone_add(ngx_conf_t *cf, void *tag,
 
     ngx_str_set(&name, "ngx_chat_metrics");
 
-    zone = ngx_shared_memory_add(cf, &name, NGX_CHAT_METRICS_SIZE, tag);
-    if (zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->init = ngx_chat_metrics_zone_init_handler;
-    zone->data = *mz;
-
-    return NGX_OK;
+    return ngx_chat_zone_add(cf, &name, NGX_CHAT_METRICS_SIZE, tag,
+                             ngx_chat_metrics_zone_init_handler, *mz);
 }
 
 
@@ -77,81 +72,40 @@ ngx_chat_metrics_zone_init_handler(ngx_shm_zone_t *zone, void *data)
 {
     ngx_chat_metrics_zone_t  *old = data;
 
-    ngx_slab_pool_t            *shpool;
-    ngx_chat_metrics_zone_t    *mz;
-    ngx_chat_metrics_shared_t  *shared;
+    ngx_chat_metrics_zone_t  *mz;
 
     mz = zone->data;
 
-    if (old) {
-        mz->shared = old->shared;
-        return NGX_OK;
-    }
+    mz->shared = old ? old->shared
+                     : ngx_chat_zone_get(zone,
+                                         sizeof(ngx_chat_metrics_shared_t),
+                                         ngx_chat_metrics_zone_init);
 
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    return mz->shared ? NGX_OK : NGX_ERROR;
+}
 
-    if (zone->shm.exists) {
-        mz->shared = shpool->data;
-        return NGX_OK;
-    }
 
-    shared = ngx_slab_calloc(shpool, sizeof(ngx_chat_metrics_shared_t));
-    if (shared == NULL) {
-        return NGX_ERROR;
-    }
+static ngx_int_t
+ngx_chat_metrics_zone_init(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_chat_metrics_shared_t  *shared = data;
 
     /* not cleared: that would use the memory of all blocks */
 
-    shared->blocks = ngx_slab_alloc(shpool,
+    shared->blocks = ngx_slab_alloc((ngx_slab_pool_t *) zone->shm.addr,
                                     NGX_CHAT_METRICS_BLOCKS
                                     * sizeof(ngx_chat_metrics_block_t));
     if (shared->blocks == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_chat_metrics_zone_init_locks(shared) != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "chat metrics cannot be set up: no robust mutexes "
-                      "that processes share");
+    if (ngx_chat_zone_init_locks(zone, &shared->looks, 0, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    mz->shared = shared;
-    shpool->data = shared;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_chat_metrics_zone_init_locks(ngx_chat_metrics_shared_t *shared)
-{
-    ngx_int_t            rc;
-    ngx_uint_t           i;
-    pthread_mutexattr_t  attr;
-
-    if (pthread_mutexattr_init(&attr) != 0) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_OK;
-
-    if (pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) != 0
-        || pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) != 0)
-    {
-        rc = NGX_ERROR;
-    }
-
-    for (i = 0; i < NGX_CHAT_METRICS_BLOCKS && rc == NGX_OK; i++) {
-
-        if (pthread_mutex_init(&shared->owners[i].alive, &attr) != 0) {
-            rc = NGX_ERROR;
-        }
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return rc;
+    return ngx_chat_zone_init_locks(zone, &shared->owners[0].alive,
+                                    sizeof(ngx_chat_metrics_owner_t),
+                                    NGX_CHAT_METRICS_BLOCKS);
 }
 
 
@@ -223,8 +177,6 @@ void
 ngx_chat_metrics_zone_take(ngx_chat_metrics_zone_t *mz)
 {
     ngx_uint_t                  i;
-    ngx_chat_metrics_owner_t   *owner;
-    ngx_chat_metrics_block_t   *block;
     ngx_chat_metrics_shared_t  *shared;
 
     shared = mz->shared;
@@ -239,13 +191,41 @@ ngx_chat_metrics_zone_take(ngx_chat_metrics_zone_t *mz)
     ngx_chat_metrics_zone_shared = shared;
 
     for (i = 0; i < NGX_CHAT_METRICS_BLOCKS; i++) {
-        owner = &shared->owners[i];
 
-        if (ngx_chat_metrics_zone_lock(&owner->alive) != NGX_OK) {
-            continue;
+        if (ngx_chat_metrics_zone_take_block(shared, i) == NGX_OK) {
+            ngx_chat_metrics_use(&shared->blocks[i], &shared->names);
+            return;
         }
+    }
 
-        block = &shared->blocks[i];
+    ngx_chat_metrics_use(NULL, &shared->names);
+}
+
+
+/*
+ * The lock of a block is taken by others, too, to find out whether its process
+ * lives: all of these have the lock of those who look, so that none of them
+ * takes another one for the process.
+ */
+
+static ngx_int_t
+ngx_chat_metrics_zone_take_block(ngx_chat_metrics_shared_t *shared,
+    ngx_uint_t i)
+{
+    ngx_int_t                  rc, looks;
+    ngx_chat_metrics_owner_t  *owner;
+    ngx_chat_metrics_block_t  *block;
+
+    /* a block is worth more than gauges that are right at this moment */
+
+    looks = ngx_chat_zone_lock_soon(&shared->looks);
+
+    owner = &shared->owners[i];
+    block = &shared->blocks[i];
+
+    rc = ngx_chat_zone_lock(&owner->alive);
+
+    if (rc == NGX_OK) {
 
         if (!owner->begun) {
             ngx_memzero(&block->counters, sizeof(ngx_chat_metrics_counters_t));
@@ -255,13 +235,30 @@ ngx_chat_metrics_zone_take(ngx_chat_metrics_zone_t *mz)
         ngx_memory_barrier();
 
         owner->begun = 1;
-
-        ngx_chat_metrics_use(block, &shared->names);
-
-        return;
     }
 
-    ngx_chat_metrics_use(NULL, &shared->names);
+    if (looks == NGX_OK) {
+        (void) pthread_mutex_unlock(&shared->looks);
+    }
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_chat_metrics_zone_is_dead(ngx_chat_metrics_shared_t *shared, ngx_uint_t i)
+{
+    ngx_uint_t  dead;
+
+    if (ngx_chat_zone_lock_soon(&shared->looks) != NGX_OK) {
+        return 0;
+    }
+
+    dead = ngx_chat_zone_is_dead(&shared->owners[i].alive);
+
+    (void) pthread_mutex_unlock(&shared->looks);
+
+    return dead;
 }
 
 
@@ -271,7 +268,6 @@ ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
 {
     ngx_uint_t                  i, n;
     ngx_atomic_t               *from, *to;
-    ngx_chat_metrics_owner_t   *owner;
     ngx_chat_metrics_block_t   *block;
     ngx_chat_metrics_shared_t  *shared;
 
@@ -282,9 +278,8 @@ ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
     to = (ngx_atomic_t *) &sum->counters;
 
     for (i = 0; i < NGX_CHAT_METRICS_BLOCKS; i++) {
-        owner = &shared->owners[i];
 
-        if (!owner->begun) {
+        if (!shared->owners[i].begun) {
             continue;
         }
 
@@ -298,14 +293,7 @@ ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
             to[n] += from[n];
         }
 
-        if (ngx_chat_metrics_zone_lock(&owner->alive) == NGX_OK) {
-
-            /* nobody's: another reader that looks now is not misled */
-
-            ngx_memzero(&block->gauges, sizeof(ngx_chat_metrics_gauges_t));
-            (void) pthread_mutex_unlock(&owner->alive);
-
-        } else {
+        if (!ngx_chat_metrics_zone_is_dead(shared, i)) {
             ngx_chat_metrics_zone_add_gauges(&sum->gauges, &block->gauges);
         }
     }
@@ -331,24 +319,5 @@ ngx_chat_metrics_zone_add_gauges(ngx_chat_metrics_gauges_t *sum,
         if ((time_t) gauges->down[i] > ngx_time()) {
             sum->down[i]++;
         }
-    }
-}
-
-
-/* NGX_DECLINED: the process that took it lives */
-
-static ngx_int_t
-ngx_chat_metrics_zone_lock(pthread_mutex_t *alive)
-{
-    switch (pthread_mutex_trylock(alive)) {
-
-    case 0:
-        return NGX_OK;
-
-    case EOWNERDEAD:
-        return pthread_mutex_consistent(alive) == 0 ? NGX_OK : NGX_DECLINED;
-
-    default:
-        return NGX_DECLINED;
     }
 }

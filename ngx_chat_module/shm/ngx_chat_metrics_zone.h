@@ -7,7 +7,7 @@
  * it counts on, so that no reload, whatever it does to worker_processes, and no
  * crash takes back what was counted.  Gauges are cleared then, and are those of
  * processes that live alone: a lock that is held as long as the process lives
- * tells (as in ngx_chat_scoreboard.c).
+ * tells (see ngx_chat_zone.h).
  *
  * There are blocks for all processes that one master can have.  Memory is used
  * by those that were ever taken.

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_scoreboard.h"
+#include "ngx_chat_zone.h"
 
 
 /* the slab allocator needs pages of its own too */
@@ -10,9 +11,6 @@
 
 /* s: a filler with an older pulse stands still */
 #define NGX_CHAT_SCOREBOARD_PULSE   5
-
-/* for the lock that is held for as long as it takes to count */
-#define NGX_CHAT_SCOREBOARD_TRIES   100
 
 
 typedef struct {
@@ -38,20 +36,16 @@ struct ngx_chat_scoreboard_s {
 
 static ngx_int_t ngx_chat_scoreboard_init_handler(ngx_shm_zone_t *zone,
     void *data);
-static ngx_int_t ngx_chat_scoreboard_init_locks(
-    ngx_chat_scoreboard_shared_t *shared);
+static ngx_int_t ngx_chat_scoreboard_init(ngx_shm_zone_t *zone, void *data);
 static ngx_uint_t ngx_chat_scoreboard_slot_fits(ngx_chat_slot_t *slot,
     ngx_uint_t round, ngx_str_t *predecessor);
-static ngx_uint_t ngx_chat_scoreboard_is_dead(pthread_mutex_t *alive);
-static ngx_int_t ngx_chat_scoreboard_lock(pthread_mutex_t *alive);
 
 
 ngx_int_t
 ngx_chat_scoreboard_add(ngx_conf_t *cf, void *tag,
     ngx_chat_scoreboard_t **sb)
 {
-    ngx_str_t        name;
-    ngx_shm_zone_t  *zone;
+    ngx_str_t  name;
 
     *sb = ngx_pcalloc(cf->pool, sizeof(ngx_chat_scoreboard_t));
     if (*sb == NULL) {
@@ -60,15 +54,8 @@ ngx_chat_scoreboard_add(ngx_conf_t *cf, void *tag,
 
     ngx_str_set(&name, "ngx_chat_scoreboard");
 
-    zone = ngx_shared_memory_add(cf, &name, NGX_CHAT_SCOREBOARD_SIZE, tag);
-    if (zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->init = ngx_chat_scoreboard_init_handler;
-    zone->data = *sb;
-
-    return NGX_OK;
+    return ngx_chat_zone_add(cf, &name, NGX_CHAT_SCOREBOARD_SIZE, tag,
+                             ngx_chat_scoreboard_init_handler, *sb);
 }
 
 
@@ -77,87 +64,35 @@ ngx_chat_scoreboard_init_handler(ngx_shm_zone_t *zone, void *data)
 {
     ngx_chat_scoreboard_t  *old = data;
 
-    ngx_slab_pool_t        *shpool;
     ngx_chat_scoreboard_t  *sb;
 
     sb = zone->data;
 
-    if (old) {
-        sb->shared = old->shared;
-        return NGX_OK;
-    }
+    sb->shared = old ? old->shared
+                     : ngx_chat_zone_get(zone,
+                                         sizeof(ngx_chat_scoreboard_shared_t),
+                                         ngx_chat_scoreboard_init);
 
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-
-    if (zone->shm.exists) {
-        sb->shared = shpool->data;
-        return NGX_OK;
-    }
-
-    sb->shared = ngx_slab_calloc(shpool,
-                                 sizeof(ngx_chat_scoreboard_shared_t));
-    if (sb->shared == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_chat_scoreboard_init_locks(sb->shared) != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "chat scoreboard cannot be set up: no robust mutexes "
-                      "that processes share");
-        return NGX_ERROR;
-    }
-
-    shpool->data = sb->shared;
-
-    return NGX_OK;
+    return sb->shared ? NGX_OK : NGX_ERROR;
 }
 
 
-/*
- * A lock shows whether a process lives: the kernel takes it from a dead process
- * at once, while its pid may be reused, or stay a zombie's for long.
- */
-
 static ngx_int_t
-ngx_chat_scoreboard_init_locks(ngx_chat_scoreboard_shared_t *shared)
+ngx_chat_scoreboard_init(ngx_shm_zone_t *zone, void *data)
 {
-    ngx_int_t            rc;
-    ngx_uint_t           i;
-    pthread_mutexattr_t  attr;
+    ngx_chat_scoreboard_shared_t  *shared = data;
 
-    if (pthread_mutexattr_init(&attr) != 0) {
+    if (ngx_chat_zone_init_locks(zone, &shared->slots[0].alive,
+                                 sizeof(ngx_chat_slot_t),
+                                 NGX_CHAT_SCOREBOARD_SLOTS) != NGX_OK
+        || ngx_chat_zone_init_locks(zone, &shared->workers[0].alive,
+                                    sizeof(ngx_chat_scoreboard_worker_t),
+                                    NGX_MAX_PROCESSES) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    rc = NGX_OK;
-
-    if (pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) != 0
-        || pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) != 0)
-    {
-        rc = NGX_ERROR;
-    }
-
-    for (i = 0; i < NGX_CHAT_SCOREBOARD_SLOTS && rc == NGX_OK; i++) {
-
-        if (pthread_mutex_init(&shared->slots[i].alive, &attr) != 0) {
-            rc = NGX_ERROR;
-        }
-    }
-
-    for (i = 0; i < NGX_MAX_PROCESSES && rc == NGX_OK; i++) {
-
-        if (pthread_mutex_init(&shared->workers[i].alive, &attr) != 0) {
-            rc = NGX_ERROR;
-        }
-    }
-
-    if (rc == NGX_OK && pthread_mutex_init(&shared->places, &attr) != 0) {
-        rc = NGX_ERROR;
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return rc;
+    return ngx_chat_zone_init_locks(zone, &shared->places, 0, 1);
 }
 
 
@@ -176,7 +111,7 @@ ngx_chat_scoreboard_take_slot(ngx_chat_scoreboard_t *sb, ngx_pid_t pid,
 
         if (!ngx_chat_scoreboard_slot_fits(slot, i / NGX_CHAT_SCOREBOARD_SLOTS,
                                            predecessor)
-            || ngx_chat_scoreboard_lock(&slot->alive) != NGX_OK)
+            || ngx_chat_zone_lock(&slot->alive) != NGX_OK)
         {
             continue;
         }
@@ -268,7 +203,7 @@ ngx_chat_scoreboard_reap_slot(ngx_chat_scoreboard_t *sb, ngx_uint_t number,
 
         if (slot->pid == 0
             || slot->number % processes != number
-            || ngx_chat_scoreboard_lock(&slot->alive) != NGX_OK)
+            || ngx_chat_zone_lock(&slot->alive) != NGX_OK)
         {
             continue;
         }
@@ -316,7 +251,7 @@ ngx_chat_scoreboard_has_successor(ngx_chat_scoreboard_t *sb, ngx_pid_t pid)
             continue;
         }
 
-        if (!ngx_chat_scoreboard_is_dead(&slot->alive)) {
+        if (!ngx_chat_zone_is_dead(&slot->alive)) {
             return 1;
         }
     }
@@ -335,7 +270,7 @@ ngx_chat_scoreboard_take_worker(ngx_chat_scoreboard_t *sb)
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
         worker = &sb->shared->workers[i];
 
-        if (ngx_chat_scoreboard_lock(&worker->alive) != NGX_OK) {
+        if (ngx_chat_zone_lock(&worker->alive) != NGX_OK) {
             continue;
         }
 
@@ -366,7 +301,7 @@ ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb)
         worker = &sb->shared->workers[i];
 
         if (worker->counts.requests
-            && !ngx_chat_scoreboard_is_dead(&worker->alive))
+            && !ngx_chat_zone_is_dead(&worker->alive))
         {
             n += worker->counts.requests;
         }
@@ -388,7 +323,7 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
     for (i = 0; i < sb->shared->used; i++) {
         worker = &sb->shared->workers[i];
 
-        if (worker->counts.led && !ngx_chat_scoreboard_is_dead(&worker->alive))
+        if (worker->counts.led && !ngx_chat_zone_is_dead(&worker->alive))
         {
             n += worker->counts.led;
         }
@@ -399,7 +334,7 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
 
         if (slot->pid && slot->running
             && slot->state != NGX_CHAT_SLOT_DRAINING
-            && !ngx_chat_scoreboard_is_dead(&slot->alive))
+            && !ngx_chat_zone_is_dead(&slot->alive))
         {
             n += slot->running;
         }
@@ -418,19 +353,10 @@ ngx_int_t
 ngx_chat_scoreboard_take_place(ngx_chat_scoreboard_t *sb, ngx_atomic_t *count,
     ngx_uint_t most)
 {
-    ngx_int_t         rc;
-    ngx_uint_t        i;
-    pthread_mutex_t  *places;
+    ngx_int_t  rc;
 
-    places = &sb->shared->places;
-
-    for (i = 0; ngx_chat_scoreboard_lock(places) != NGX_OK; i++) {
-
-        if (i == NGX_CHAT_SCOREBOARD_TRIES) {
-            return NGX_DECLINED;
-        }
-
-        ngx_sched_yield();
+    if (ngx_chat_zone_lock_soon(&sb->shared->places) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
     rc = NGX_DECLINED;
@@ -440,7 +366,7 @@ ngx_chat_scoreboard_take_place(ngx_chat_scoreboard_t *sb, ngx_atomic_t *count,
         rc = NGX_OK;
     }
 
-    (void) pthread_mutex_unlock(places);
+    (void) pthread_mutex_unlock(&sb->shared->places);
 
     return rc;
 }
@@ -463,7 +389,7 @@ ngx_chat_scoreboard_has_shared(ngx_chat_scoreboard_t *sb,
         for (n = 0; n < NGX_CHAT_SCOREBOARD_PROVIDERS; n++) {
 
             if (slot->providers[n].key == key && slot->providers[n].shared
-                && !ngx_chat_scoreboard_is_dead(&slot->alive))
+                && !ngx_chat_zone_is_dead(&slot->alive))
             {
                 return 1;
             }
@@ -489,43 +415,11 @@ ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb)
 
         if (slot->pid && slot->queued > n
             && ngx_time() - (time_t) slot->pulse <= NGX_CHAT_SCOREBOARD_PULSE
-            && !ngx_chat_scoreboard_is_dead(&slot->alive))
+            && !ngx_chat_zone_is_dead(&slot->alive))
         {
             n = slot->queued;
         }
     }
 
     return n;
-}
-
-
-static ngx_uint_t
-ngx_chat_scoreboard_is_dead(pthread_mutex_t *alive)
-{
-    if (ngx_chat_scoreboard_lock(alive) != NGX_OK) {
-        return 0;
-    }
-
-    (void) pthread_mutex_unlock(alive);
-
-    return 1;
-}
-
-
-/* NGX_DECLINED: the process that took it lives */
-
-static ngx_int_t
-ngx_chat_scoreboard_lock(pthread_mutex_t *alive)
-{
-    switch (pthread_mutex_trylock(alive)) {
-
-    case 0:
-        return NGX_OK;
-
-    case EOWNERDEAD:
-        return pthread_mutex_consistent(alive) == 0 ? NGX_OK : NGX_DECLINED;
-
-    default:
-        return NGX_DECLINED;
-    }
 }

@@ -14,6 +14,18 @@
 #include <sys/wait.h>
 
 
+#define UT_ROUNDS  300
+#define UT_DEAD    16      /* in each */
+
+
+/* of two processes that look at the same time */
+typedef struct {
+    ngx_atomic_t  begin;       /* us, when both do */
+    ngx_atomic_t  done;        /* rounds, by the other one */
+    ngx_atomic_t  dead_seen;
+} ut_looks_t;
+
+
 static pid_t ut_child(ngx_uint_t hits, ngx_uint_t readers);
 static void ut_end_child(pid_t pid);
 static ngx_chat_metrics_zone_t *ut_zone(void);
@@ -21,6 +33,8 @@ static ngx_str_t ut_name(const char *s);
 static void ut_verbs(void);
 static void ut_times(void);
 static void ut_processes(void);
+static void ut_at_once(void);
+static void ut_look(ut_looks_t *looks, uint64_t *begun);
 static void ut_names(void);
 
 
@@ -356,6 +370,83 @@ ut_processes(void)
 
 
 static void
+ut_at_once(void)
+{
+    pid_t        other, dead[UT_DEAD];
+    uint64_t     begun;
+    ngx_uint_t   i, n;
+    ut_looks_t  *looks;
+
+    looks = mmap(NULL, sizeof(ut_looks_t), PROT_READ|PROT_WRITE,
+                 MAP_ANON|MAP_SHARED, -1, 0);
+
+    if (looks == MAP_FAILED) {
+        ut_ok(0, "memory for two that look at the same time");
+        return;
+    }
+
+    begun = 0;
+    other = fork();
+
+    if (other == 0) {
+
+        for (i = 1; i <= UT_ROUNDS; i++) {
+
+            ut_look(looks, &begun);
+            looks->done = i;
+        }
+
+        _exit(0);
+    }
+
+    for (i = 1; i <= UT_ROUNDS; i++) {
+
+        for (n = 0; n < UT_DEAD; n++) {
+            dead[n] = ut_child(0, 1);
+        }
+
+        for (n = 0; n < UT_DEAD; n++) {
+            ut_end_child(dead[n]);
+        }
+
+        looks->begin = ngx_chat_metrics_clock() + 100;
+        ut_look(looks, &begun);
+
+        while (looks->done != i) {
+            sched_yield();
+        }
+    }
+
+    ut_end_child(other);
+
+    ut_ok(looks->dead_seen == 0,
+          "two look at the same time: neither sees gauges of the dead");
+    (void) munmap(looks, sizeof(ut_looks_t));
+}
+
+
+static void
+ut_look(ut_looks_t *looks, uint64_t *begun)
+{
+    while (looks->begin == *begun) {
+        sched_yield();
+    }
+
+    *begun = looks->begin;
+
+    while (ngx_chat_metrics_clock() < *begun) {
+        /* void */
+    }
+
+    ngx_chat_metrics_zone_sum(ut_mz, &ut_sum);
+
+    if (ut_sum.gauges.values[NGX_CHAT_GAUGE_READERS]) {
+        (void) ngx_atomic_fetch_add(&looks->dead_seen, 1);
+    }
+}
+
+
+static void
 ut_names(void)
 {
     char        buf[32], longest[NGX_CHAT_METRICS_NAME + 2];
@@ -417,6 +508,7 @@ main(void)
         ut_verbs();
         ut_times();
         ut_processes();
+        ut_at_once();
         ut_names();
     }
 
