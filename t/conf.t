@@ -183,6 +183,37 @@ chat_purge => is not allowed here
 
 
 
+=== two that answer in one location
+--- where: location
+--- refused
+chat_purge    => "chat_purge" cannot be in the same location as "chat"
+chat_metrics  => "chat_metrics" cannot be in the same location as "chat"
+chat_health   => "chat_health" cannot be in the same location as "chat"
+
+
+
+=== the same the other way round
+--- locations
+a        { chat_purge; chat; }
+--- refused: "chat" cannot be in the same location as "chat_purge"
+
+
+
+=== two pages in one location
+--- locations
+a        { chat_metrics; chat_health full; }
+--- refused: "chat_health" cannot be in the same location as "chat_metrics"
+
+
+
+=== two that answer in one location, of different requests
+--- locations
+a        { chat; if ($request_method = DELETE) { chat; } }
+b        { chat_purge; limit_except DELETE { chat; } }
+--- accepted
+
+
+
 === where Redis is
 --- where: http
 --- accepted

@@ -87,9 +87,9 @@ typedef struct {
     ngx_str_t                provider_list;  /* "name=fp name=fp" */
     u_char                   fp[NGX_CHAT_FP_LEN];
 
+    ngx_http_handler_pt      handler;        /* of ours, or NULL */
+    ngx_str_t               *directive;      /* sets handler */
     ngx_uint_t               health;
-    ngx_uint_t               purge;
-    ngx_uint_t               metrics;
     ngx_flag_t               cache;
     ngx_msec_t               cache_ttl;
     ngx_http_complex_value_t  *cache_key;    /* NULL: the question alone */

@@ -97,9 +97,7 @@ ngx_http_chat_error_filter_is_page(ngx_http_request_t *r)
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    if (chlcf->names == NULL && !chlcf->health && !chlcf->purge
-        && !chlcf->metrics)
-    {
+    if (chlcf->handler == NULL) {
         return 0;
     }
 

@@ -9,6 +9,9 @@
 
 static ngx_int_t ngx_http_chat_conf_check_loc(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *chlcf);
+static char *ngx_http_chat_conf_set_handler(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_chat_loc_conf_t *chlcf,
+    ngx_http_handler_pt handler);
 static ngx_uint_t ngx_http_chat_conf_has_question(ngx_str_t *value);
 
 
@@ -108,9 +111,9 @@ ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
      *
      *     chlcf->names = NULL;
      *     chlcf->providers = NULL;
+     *     chlcf->handler = NULL;
+     *     chlcf->directive = NULL;
      *     chlcf->health = 0;
-     *     chlcf->purge = 0;
-     *     chlcf->metrics = 0;
      *     chlcf->cache_key = NULL;
      *     chlcf->cache_scope = NULL;
      *     chlcf->bypass = NULL;
@@ -147,29 +150,14 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     /* "if" and limit_except keep the handler of their location */
 
-    if (core->noname && conf->names == NULL && conf->health == 0
-        && conf->purge == 0 && conf->metrics == 0 && core->handler == NULL)
-    {
+    if (core->noname && core->handler == NULL) {
+        conf->handler = prev->handler;
         conf->names = prev->names;
         conf->health = prev->health;
-        conf->purge = prev->purge;
-        conf->metrics = prev->metrics;
     }
 
     if (core->lmt_excpt && core->handler == NULL) {
-
-        if (conf->names) {
-            core->handler = chmcf->handler;
-
-        } else if (conf->health) {
-            core->handler = chmcf->health_handler;
-
-        } else if (conf->purge) {
-            core->handler = chmcf->purge_handler;
-
-        } else if (conf->metrics) {
-            core->handler = chmcf->metrics_handler;
-        }
+        core->handler = conf->handler;
     }
 
     ngx_conf_merge_value(conf->cache, prev->cache, 1);
@@ -263,18 +251,52 @@ ngx_http_chat_conf_check_loc(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
 }
 
 
+/* nginx itself would let the last one answer, and say nothing */
+
+static char *
+ngx_http_chat_conf_set_handler(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_chat_loc_conf_t *chlcf, ngx_http_handler_pt handler)
+{
+    ngx_http_core_loc_conf_t  *core;
+
+    if (chlcf->handler == handler) {
+        return "is duplicate";
+    }
+
+    if (chlcf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" cannot be in the same location as \"%V\": "
+                           "each answers all requests",
+                           &cmd->name, chlcf->directive);
+        return NGX_CONF_ERROR;
+    }
+
+    chlcf->handler = handler;
+    chlcf->directive = &cmd->name;
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    core->handler = handler;
+
+    return NGX_CONF_OK;
+}
+
+
 char *
 ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_loc_conf_t  *chlcf = conf;
 
+    char                       *rv;
     ngx_str_t                  *value, *name;
     ngx_uint_t                  i, n;
-    ngx_http_core_loc_conf_t   *core;
     ngx_http_chat_main_conf_t  *chmcf;
 
-    if (chlcf->names) {
-        return "is duplicate";
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    rv = ngx_http_chat_conf_set_handler(cf, cmd, chlcf, chmcf->handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     chlcf->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
@@ -318,11 +340,6 @@ ngx_http_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_str_set(name, "openai");
     }
 
-    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
-
-    core->handler = chmcf->handler;
-
     return NGX_CONF_OK;
 }
 
@@ -332,12 +349,15 @@ ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_loc_conf_t  *chlcf = conf;
 
+    char                       *rv;
     ngx_str_t                  *value;
-    ngx_http_core_loc_conf_t   *core;
     ngx_http_chat_main_conf_t  *chmcf;
 
-    if (chlcf->health) {
-        return "is duplicate";
+    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
+
+    rv = ngx_http_chat_conf_set_handler(cf, cmd, chlcf, chmcf->health_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     chlcf->health = NGX_HTTP_CHAT_HEALTH;
@@ -356,11 +376,6 @@ ngx_http_chat_health_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         chlcf->health = NGX_HTTP_CHAT_HEALTH_FULL;
     }
 
-    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
-
-    core->handler = chmcf->health_handler;
-
     return NGX_CONF_OK;
 }
 
@@ -370,21 +385,12 @@ ngx_http_chat_purge_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_loc_conf_t  *chlcf = conf;
 
-    ngx_http_core_loc_conf_t   *core;
     ngx_http_chat_main_conf_t  *chmcf;
 
-    if (chlcf->purge) {
-        return "is duplicate";
-    }
-
-    chlcf->purge = 1;
-
-    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    core->handler = chmcf->purge_handler;
-
-    return NGX_CONF_OK;
+    return ngx_http_chat_conf_set_handler(cf, cmd, chlcf,
+                                          chmcf->purge_handler);
 }
 
 
@@ -393,21 +399,12 @@ ngx_http_chat_metrics_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_chat_loc_conf_t  *chlcf = conf;
 
-    ngx_http_core_loc_conf_t   *core;
     ngx_http_chat_main_conf_t  *chmcf;
 
-    if (chlcf->metrics) {
-        return "is duplicate";
-    }
-
-    chlcf->metrics = 1;
-
-    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     chmcf = ngx_http_conf_get_module_main_conf(cf, ngx_chat_module);
 
-    core->handler = chmcf->metrics_handler;
-
-    return NGX_CONF_OK;
+    return ngx_http_chat_conf_set_handler(cf, cmd, chlcf,
+                                          chmcf->metrics_handler);
 }
 
 
