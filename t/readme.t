@@ -110,6 +110,7 @@ is_deeply([ grep { $place{$_} ne 'ngx_chat_module/http/README.md#'
                                  . (/^\$/ ? 'variables' : $_) } @names ], [],
           'the index leads to the reference');
 cmp_ok(scalar(split(/\n/, $main)), '<=', 500, 'README has at most 500 lines');
+is(($main =~ /^## (.+)$/mg)[-1], 'Changes', 'README ends with the changes');
 
 
 # how long a client can wait: what the formulas come to
