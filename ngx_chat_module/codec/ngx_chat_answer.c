@@ -51,8 +51,8 @@ ngx_chat_answer_check(ngx_chat_answer_t *a)
 ngx_int_t
 ngx_chat_answer_next_len(ngx_str_t *chunk_lens, size_t *len)
 {
-    u_char    *p, *last;
-    uint64_t   n;
+    size_t   n;
+    u_char  *p, *last;
 
     if (chunk_lens->len == 0) {
         return NGX_DONE;
@@ -61,12 +61,11 @@ ngx_chat_answer_next_len(ngx_str_t *chunk_lens, size_t *len)
     p = chunk_lens->data;
     last = p + chunk_lens->len;
 
-    if (ngx_chat_str_read_number(&p, last, NGX_MAX_SIZE_T_VALUE,
-                                 &n) != NGX_OK) {
-        return NGX_DONE;
+    for (n = 0; p < last && *p != ' '; p++) {
+        n = n * 10 + (*p - '0');
     }
 
-    *len = (size_t) n;
+    *len = n;
 
     if (p < last) {
         p++;

@@ -22,30 +22,31 @@ ngx_chat_hit_body_init(ngx_chat_hit_body_t *hb, ngx_chat_answer_t *answer)
 u_char *
 ngx_chat_hit_body_write(ngx_chat_hit_body_t *hb, u_char *p, u_char *last)
 {
-    if (hb->nparts == 0) {
-        ngx_chat_hit_body_next_event(hb);
-    }
+    ngx_chat_sse_event_part_t  *part;
 
     while (!hb->done) {
 
-        p = ngx_chat_hit_body_write_part(&hb->parts[hb->part], p, last);
-
-        if (hb->parts[hb->part].bytes.len) {
-            break;
+        if (hb->part == hb->nparts) {
+            ngx_chat_hit_body_next_event(hb);
         }
 
-        if (++hb->part < hb->nparts) {
-            continue;
-        }
+        do {
+            part = &hb->parts[hb->part];
+
+            p = ngx_chat_hit_body_write_part(part, p, last);
+
+            if (part->bytes.len) {
+                return p;
+            }
+
+        } while (++hb->part < hb->nparts);
 
         if (hb->status == NGX_CHAT_COMPLETED) {
             hb->done = 1;
-            break;
+
+        } else {
+            hb->chunks++;
         }
-
-        hb->chunks++;
-
-        ngx_chat_hit_body_next_event(hb);
     }
 
     return p;
@@ -58,7 +59,7 @@ ngx_chat_hit_body_next_event(ngx_chat_hit_body_t *hb)
     size_t             len;
     ngx_chat_event_t   ev;
 
-    ngx_memzero(&ev, sizeof(ngx_chat_event_t));
+    ngx_str_null(&ev.code);
 
     if (ngx_chat_answer_next_len(&hb->chunk_lens, &len) == NGX_OK) {
         ev.status = NGX_CHAT_STREAMING;

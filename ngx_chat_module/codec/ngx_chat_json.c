@@ -5,6 +5,8 @@
 #include <yajl/yajl_parse.h>
 
 
+static const u_char *ngx_chat_json_skip_plain(const u_char *p,
+    const u_char *last);
 static u_char ngx_chat_json_short_escape(u_char ch);
 static int ngx_chat_json_open_handler(void *ctx);
 static int ngx_chat_json_close_handler(void *ctx);
@@ -28,42 +30,45 @@ static const yajl_callbacks  ngx_chat_json_callbacks = {
 size_t
 ngx_chat_json_escaped_len(const u_char *p, size_t len)
 {
-    size_t  i, n;
+    size_t         n;
+    const u_char  *last;
 
     n = len;
 
-    for (i = 0; i < len; i++) {
-        if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') {
-            continue;
+    for (last = p + len; /* void */ ; p++) {
+        p = ngx_chat_json_skip_plain(p, last);
+
+        if (p == last) {
+            return n;
         }
 
-        n += ngx_chat_json_short_escape(p[i]) ? 1 : 5;
+        n += ngx_chat_json_short_escape(*p) ? 1 : 5;
     }
-
-    return n;
 }
 
 
 u_char *
 ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len)
 {
-    size_t         i, start;
     u_char         ch;
+    const u_char  *start, *last;
     static u_char  hex[] = "0123456789abcdef";
 
-    start = 0;
+    for (last = p + len; /* void */ ; p++) {
+        start = p;
+        p = ngx_chat_json_skip_plain(p, last);
 
-    for (i = 0; i < len; i++) {
-        if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') {
-            continue;
+        if (p > start) {
+            dst = ngx_cpymem(dst, start, p - start);
         }
 
-        dst = ngx_cpymem(dst, p + start, i - start);
-        start = i + 1;
+        if (p == last) {
+            return dst;
+        }
 
         *dst++ = '\\';
 
-        ch = ngx_chat_json_short_escape(p[i]);
+        ch = ngx_chat_json_short_escape(*p);
 
         if (ch) {
             *dst++ = ch;
@@ -73,15 +78,46 @@ ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len)
         *dst++ = 'u';
         *dst++ = '0';
         *dst++ = '0';
-        *dst++ = hex[p[i] >> 4];
-        *dst++ = hex[p[i] & 0xf];
+        *dst++ = hex[*p >> 4];
+        *dst++ = hex[*p & 0xf];
+    }
+}
+
+
+/*
+ * The first byte that has to be escaped, or last.  Eight bytes are looked at
+ * together: what is subtracted leaves the top bit of a byte that is less, and
+ * of one that a quote or a backslash makes zero.  A borrow may add others, but
+ * never leaves out the first.
+ */
+
+static const u_char *
+ngx_chat_json_skip_plain(const u_char *p, const u_char *last)
+{
+    uint64_t  word, quote, slash;
+
+    while ((size_t) (last - p) >= sizeof(uint64_t)) {
+        ngx_memcpy(&word, p, sizeof(uint64_t));
+
+        quote = word ^ 0x2222222222222222ULL;
+        slash = word ^ 0x5c5c5c5c5c5c5c5cULL;
+
+        if ((((word - 0x2020202020202020ULL) & ~word)
+             | ((quote - 0x0101010101010101ULL) & ~quote)
+             | ((slash - 0x0101010101010101ULL) & ~slash))
+            & 0x8080808080808080ULL)
+        {
+            break;
+        }
+
+        p += sizeof(uint64_t);
     }
 
-    if (start < len) {
-        dst = ngx_cpymem(dst, p + start, len - start);
+    while (p < last && *p >= 0x20 && *p != '"' && *p != '\\') {
+        p++;
     }
 
-    return dst;
+    return p;
 }
 
 

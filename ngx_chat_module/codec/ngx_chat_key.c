@@ -16,6 +16,7 @@
 static ngx_int_t ngx_chat_key_hash_hex(u_char *h, const u_char *p, size_t len);
 static ngx_int_t ngx_chat_key_hash_sha256(u_char *md, const u_char *p,
     size_t len);
+static EVP_MD_CTX *ngx_chat_key_hash_init(void);
 
 
 ngx_int_t
@@ -77,11 +78,49 @@ ngx_chat_key_hash_hex(u_char *h, const u_char *p, size_t len)
 static ngx_int_t
 ngx_chat_key_hash_sha256(u_char *md, const u_char *p, size_t len)
 {
-    if (EVP_Digest(p, len, md, NULL, EVP_sha256(), NULL) != 1) {
+    EVP_MD_CTX  *ctx;
+
+    ctx = ngx_chat_key_hash_init();
+
+    if (ctx == NULL
+        || EVP_DigestUpdate(ctx, p, len) != 1
+        || EVP_DigestFinal_ex(ctx, md, NULL) != 1)
+    {
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * All sums of the process have one context, since none begins before the last
+ * one has ended; to find the implementation anew costs more than a short sum.
+ */
+
+static EVP_MD_CTX *
+ngx_chat_key_hash_init(void)
+{
+    static const EVP_MD  *md;
+    static EVP_MD_CTX    *ctx;
+
+    if (ctx == NULL) {
+        ctx = EVP_MD_CTX_new();
+    }
+
+    if (md == NULL) {
+#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+#else
+        md = EVP_sha256();
+#endif
+    }
+
+    if (ctx == NULL || md == NULL || EVP_DigestInit_ex(ctx, md, NULL) != 1) {
+        return NULL;
+    }
+
+    return ctx;
 }
 
 
@@ -90,7 +129,6 @@ ngx_chat_key_hash_parts(u_char *dst, size_t n, ngx_str_t *parts,
     ngx_uint_t nparts)
 {
     u_char       md[NGX_CHAT_KEY_SHA256], len[8], hex[2 * sizeof(md)];
-    ngx_int_t    rc;
     ngx_uint_t   i, k;
     EVP_MD_CTX  *ctx;
 
@@ -98,15 +136,9 @@ ngx_chat_key_hash_parts(u_char *dst, size_t n, ngx_str_t *parts,
         return NGX_ERROR;
     }
 
-    ctx = EVP_MD_CTX_new();
+    ctx = ngx_chat_key_hash_init();
     if (ctx == NULL) {
         return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
-        goto done;
     }
 
     for (i = 0; i < nparts; i++) {
@@ -118,24 +150,18 @@ ngx_chat_key_hash_parts(u_char *dst, size_t n, ngx_str_t *parts,
         if (EVP_DigestUpdate(ctx, len, sizeof(len)) != 1
             || EVP_DigestUpdate(ctx, parts[i].data, parts[i].len) != 1)
         {
-            goto done;
+            return NGX_ERROR;
         }
     }
 
     if (EVP_DigestFinal_ex(ctx, md, NULL) != 1) {
-        goto done;
+        return NGX_ERROR;
     }
 
     (void) ngx_hex_dump(hex, md, sizeof(md));
     ngx_memcpy(dst, hex, n);
 
-    rc = NGX_OK;
-
-done:
-
-    EVP_MD_CTX_free(ctx);
-
-    return rc;
+    return NGX_OK;
 }
 
 

@@ -5,6 +5,9 @@
 #include <hiredis/hiredis.h>
 
 
+/* the most bytes of a line with a length */
+#define NGX_CHAT_RESP_HEAD          (1 + NGX_SIZE_T_LEN + 2)
+
 /* bytes of the shortest element on the wire: "+\r\n" */
 #define NGX_CHAT_RESP_MIN_ELEMENT   3
 
@@ -39,6 +42,7 @@ struct ngx_chat_resp_s {
 };
 
 
+static u_char *ngx_chat_resp_write_head(u_char *p, u_char type, size_t n);
 static void *ngx_chat_resp_create_array_handler(const redisReadTask *task,
     ngx_chat_resp_count_t n);
 static ngx_uint_t ngx_chat_resp_is_endless(redisReader *reader);
@@ -47,39 +51,56 @@ static ngx_uint_t ngx_chat_resp_is_endless(redisReader *reader);
 ngx_int_t
 ngx_chat_resp_format(ngx_chat_bytes_t *out, ngx_str_t *argv, ngx_uint_t argc)
 {
-    char         *cmd;
-    size_t       *lens;
-    long long     len;
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    const char  **args;
+    size_t       len;
+    u_char      *p;
+    ngx_uint_t   i;
 
-    args = ngx_alloc(argc * (sizeof(char *) + sizeof(size_t)),
-                     ngx_cycle->log);
-    if (args == NULL) {
-        return NGX_ERROR;
-    }
-
-    lens = (size_t *) &args[argc];
+    len = NGX_CHAT_RESP_HEAD;
 
     for (i = 0; i < argc; i++) {
-        args[i] = (const char *) argv[i].data;
-        lens[i] = argv[i].len;
+        len += NGX_CHAT_RESP_HEAD + argv[i].len + sizeof(CRLF) - 1;
     }
 
-    len = redisFormatCommandArgv(&cmd, (int) argc, args, lens);
-
-    ngx_free(args);
-
-    if (len < 0) {
+    if (ngx_chat_bytes_reserve(out, len) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_chat_bytes_append(out, cmd, (size_t) len);
+    p = out->data + out->len;
+    p = ngx_chat_resp_write_head(p, '*', argc);
 
-    redisFreeCommand(cmd);
+    for (i = 0; i < argc; i++) {
+        p = ngx_chat_resp_write_head(p, '$', argv[i].len);
+        p = ngx_cpymem(p, argv[i].data, argv[i].len);
 
-    return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
+        *p++ = CR;
+        *p++ = LF;
+    }
+
+    out->len = p - out->data;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_chat_resp_write_head(u_char *p, u_char type, size_t n)
+{
+    u_char  *d, digits[NGX_SIZE_T_LEN];
+
+    d = digits + sizeof(digits);
+
+    do {
+        *--d = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    *p++ = type;
+    p = ngx_cpymem(p, d, digits + sizeof(digits) - d);
+
+    *p++ = CR;
+    *p++ = LF;
+
+    return p;
 }
 
 

@@ -1,8 +1,7 @@
 
 /*
- * RESP2, by hiredis' formatter and reader: commands to bytes, bytes to reply
- * trees, and careful access to these, since what comes from Redis is
- * untrusted input.
+ * RESP2: commands to bytes, bytes to reply trees by hiredis' reader, and
+ * careful access to these, since what comes from Redis is untrusted input.
  */
 
 

@@ -5,35 +5,33 @@
 
 
 static ngx_uint_t ngx_chat_sse_event_json_parts(
-    ngx_chat_sse_event_part_t *parts,
-    ngx_chat_event_t *ev);
-static ngx_chat_sse_event_part_t *ngx_chat_sse_event_member(
-    ngx_chat_sse_event_part_t *part, ngx_str_t *name, ngx_str_t *value);
+    ngx_chat_sse_event_part_t *parts, ngx_chat_event_t *ev);
 static size_t ngx_chat_sse_event_parts_len(ngx_chat_sse_event_part_t *parts,
     ngx_uint_t n);
 static u_char *ngx_chat_sse_event_parts_write(u_char *p,
     ngx_chat_sse_event_part_t *parts, ngx_uint_t n);
 
 
-static ngx_str_t  ngx_chat_sse_event_prefix = ngx_string("data: ");
-static ngx_str_t  ngx_chat_sse_event_suffix = ngx_string("\n\n");
+/* each up to the first text, with what makes an event of the JSON around it */
 
-static ngx_str_t  ngx_chat_sse_event_status[] = {
-    [NGX_CHAT_PROCESSING] = ngx_string("{\"status\": \"processing\""),
-    [NGX_CHAT_STREAMING] = ngx_string("{\"status\": \"streaming\""),
-    [NGX_CHAT_COMPLETED] = ngx_string("{\"status\": \"completed\""),
-    [NGX_CHAT_ERROR] = ngx_string("{\"status\": \"error\"")
+#define NGX_CHAT_SSE_EVENT_PREFIX  (sizeof("data: ") - 1)
+#define NGX_CHAT_SSE_EVENT_SUFFIX  (sizeof("\n\n") - 1)
+
+static ngx_str_t  ngx_chat_sse_event_heads[] = {
+    [NGX_CHAT_PROCESSING] =
+        ngx_string("data: {\"status\": \"processing\"}\n\n"),
+    [NGX_CHAT_STREAMING] =
+        ngx_string("data: {\"status\": \"streaming\", \"chunk\": \""),
+    [NGX_CHAT_COMPLETED] =
+        ngx_string("data: {\"status\": \"completed\", \"chunk\": \""),
+    [NGX_CHAT_ERROR] =
+        ngx_string("data: {\"status\": \"error\", \"message\": \"")
 };
 
-/* each with the end of what stands before */
-
-static ngx_str_t  ngx_chat_sse_event_chunk = ngx_string(", \"chunk\": \"");
 static ngx_str_t  ngx_chat_sse_event_finish =
     ngx_string("\", \"finish_reason\": \"");
-static ngx_str_t  ngx_chat_sse_event_message = ngx_string(", \"message\": \"");
 static ngx_str_t  ngx_chat_sse_event_code = ngx_string("\", \"code\": \"");
-static ngx_str_t  ngx_chat_sse_event_end = ngx_string("\"}");
-static ngx_str_t  ngx_chat_sse_event_empty_end = ngx_string("}");
+static ngx_str_t  ngx_chat_sse_event_end = ngx_string("\"}\n\n");
 
 
 size_t
@@ -87,14 +85,42 @@ ngx_chat_sse_event_json_write(u_char *p, ngx_chat_event_t *ev)
 ngx_uint_t
 ngx_chat_sse_event_parts(ngx_chat_sse_event_part_t *parts, ngx_chat_event_t *ev)
 {
-    ngx_uint_t  n;
+    ngx_str_t   *name;
+    ngx_uint_t   n;
 
-    parts[0].bytes = ngx_chat_sse_event_prefix;
+    parts[0].bytes = ngx_chat_sse_event_heads[ev->status];
     parts[0].escape = 0;
 
-    n = 1 + ngx_chat_sse_event_json_parts(&parts[1], ev);
+    if (ev->status == NGX_CHAT_PROCESSING) {
+        return 1;
+    }
 
-    parts[n].bytes = ngx_chat_sse_event_suffix;
+    parts[1].bytes = ev->text;
+    parts[1].escape = 1;
+
+    n = 2;
+    name = NULL;
+
+    if (ev->status == NGX_CHAT_ERROR) {
+        name = &ngx_chat_sse_event_code;
+
+    } else if (ev->status == NGX_CHAT_COMPLETED && ev->code.len
+               && !ngx_chat_str_is(&ev->code, "stop"))
+    {
+        name = &ngx_chat_sse_event_finish;
+    }
+
+    if (name) {
+        parts[2].bytes = *name;
+        parts[2].escape = 0;
+
+        parts[3].bytes = ev->code;
+        parts[3].escape = 1;
+
+        n = 4;
+    }
+
+    parts[n].bytes = ngx_chat_sse_event_end;
     parts[n].escape = 0;
 
     return n + 1;
@@ -105,63 +131,16 @@ static ngx_uint_t
 ngx_chat_sse_event_json_parts(ngx_chat_sse_event_part_t *parts,
     ngx_chat_event_t *ev)
 {
-    ngx_chat_sse_event_part_t  *part;
+    ngx_uint_t  n;
 
-    part = parts;
+    n = ngx_chat_sse_event_parts(parts, ev);
 
-    part->bytes = ngx_chat_sse_event_status[ev->status];
-    part->escape = 0;
-    part++;
+    parts[0].bytes.data += NGX_CHAT_SSE_EVENT_PREFIX;
+    parts[0].bytes.len -= NGX_CHAT_SSE_EVENT_PREFIX;
 
-    switch (ev->status) {
+    parts[n - 1].bytes.len -= NGX_CHAT_SSE_EVENT_SUFFIX;
 
-    case NGX_CHAT_STREAMING:
-        part = ngx_chat_sse_event_member(part, &ngx_chat_sse_event_chunk,
-                                         &ev->text);
-        break;
-
-    case NGX_CHAT_COMPLETED:
-        part = ngx_chat_sse_event_member(part, &ngx_chat_sse_event_chunk,
-                                         &ev->text);
-
-        if (ev->code.len && !ngx_chat_str_is(&ev->code, "stop")) {
-            part = ngx_chat_sse_event_member(part, &ngx_chat_sse_event_finish,
-                                             &ev->code);
-        }
-
-        break;
-
-    case NGX_CHAT_ERROR:
-        part = ngx_chat_sse_event_member(part, &ngx_chat_sse_event_message,
-                                         &ev->text);
-        part = ngx_chat_sse_event_member(part, &ngx_chat_sse_event_code,
-                                         &ev->code);
-        break;
-
-    default: /* NGX_CHAT_PROCESSING */
-        break;
-    }
-
-    part->bytes = (ev->status == NGX_CHAT_PROCESSING)
-                  ? ngx_chat_sse_event_empty_end : ngx_chat_sse_event_end;
-    part->escape = 0;
-    part++;
-
-    return part - parts;
-}
-
-
-static ngx_chat_sse_event_part_t *
-ngx_chat_sse_event_member(ngx_chat_sse_event_part_t *part, ngx_str_t *name,
-    ngx_str_t *value)
-{
-    part[0].bytes = *name;
-    part[0].escape = 0;
-
-    part[1].bytes = *value;
-    part[1].escape = 1;
-
-    return part + 2;
+    return n;
 }
 
 

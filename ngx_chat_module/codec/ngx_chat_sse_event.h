@@ -30,7 +30,7 @@ typedef struct {
     ngx_uint_t       escape;
 } ngx_chat_sse_event_part_t;
 
-#define NGX_CHAT_SSE_EVENT_PARTS  8
+#define NGX_CHAT_SSE_EVENT_PARTS  5
 
 ngx_uint_t ngx_chat_sse_event_parts(ngx_chat_sse_event_part_t *parts,
     ngx_chat_event_t *ev);

@@ -19,21 +19,20 @@ ngx_chat_str_read_number(u_char **pos, u_char *last, uint64_t max, uint64_t *n)
     value = 0;
 
     for (p = *pos; p < last && *p >= '0' && *p <= '9'; p++) {
-
-        if (value == 0 && p > *pos) {
-            return NGX_ERROR;
-        }
-
         digit = *p - '0';
 
-        if (value > max / 10 || digit > max - value * 10) {
+        /* up to 19 digits fit */
+
+        if (p - *pos >= 19
+            && (value > UINT64_MAX / 10 || digit > UINT64_MAX - value * 10))
+        {
             return NGX_ERROR;
         }
 
         value = value * 10 + digit;
     }
 
-    if (p == *pos) {
+    if (p == *pos || value > max || (**pos == '0' && p - *pos > 1)) {
         return NGX_ERROR;
     }
 

@@ -5,6 +5,7 @@
 
 
 #define NGX_CHAT_CHANNEL_POOL    1536
+#define NGX_CHAT_CHANNEL_HASHED  16      /* digits of h */
 
 /*
  * Both are far above what a filler writes: they stop somebody else's
@@ -48,17 +49,9 @@ ngx_chat_channel_find_by_id(ngx_chat_hub_t *hub, u_char *id)
 ngx_chat_channel_t *
 ngx_chat_channel_find_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 {
-    u_char           key[NGX_CHAT_CHANNEL_KEY];
-    ngx_str_t        name;
     ngx_str_node_t  *sn;
 
-    ngx_chat_channel_set_key(key, h, fp);
-
-    name.len = sizeof(key);
-    name.data = key;
-
-    sn = ngx_str_rbtree_lookup(&hub->keys, &name,
-                               ngx_crc32_long(name.data, name.len));
+    sn = ngx_chat_channel_find_node(&hub->keys, h, fp);
     if (sn == NULL) {
         return NULL;
     }
@@ -98,11 +91,7 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ngx_queue_init(&ch->subs);
     ngx_queue_insert_tail(&hub->all, &ch->queue);
 
-    ngx_chat_channel_set_key(ch->key, gen->h, gen->fp);
-
-    ch->by_key.str.len = sizeof(ch->key);
-    ch->by_key.str.data = ch->key;
-    ch->by_key.node.key = ngx_crc32_long(ch->key, sizeof(ch->key));
+    ngx_chat_channel_set_node(&ch->by_key, ch->key, gen->h, gen->fp);
 
     return ch;
 }
@@ -223,11 +212,30 @@ ngx_chat_channel_show(ngx_chat_channel_t *ch)
 }
 
 
+/* the hash is one of digits of a SHA-256 sum: a few of them will do */
+
 void
-ngx_chat_channel_set_key(u_char *key, u_char *h, u_char *fp)
+ngx_chat_channel_set_node(ngx_str_node_t *node, u_char *key, u_char *h,
+    u_char *fp)
 {
-    key = ngx_cpymem(key, h, NGX_CHAT_HASH_LEN);
-    ngx_memcpy(key, fp, NGX_CHAT_FP_LEN);
+    ngx_memcpy(key, h, NGX_CHAT_HASH_LEN);
+    ngx_memcpy(key + NGX_CHAT_HASH_LEN, fp, NGX_CHAT_FP_LEN);
+
+    node->str.len = NGX_CHAT_CHANNEL_KEY;
+    node->str.data = key;
+    node->node.key = ngx_crc32_long(key, NGX_CHAT_CHANNEL_HASHED);
+}
+
+
+ngx_str_node_t *
+ngx_chat_channel_find_node(ngx_rbtree_t *index, u_char *h, u_char *fp)
+{
+    u_char          key[NGX_CHAT_CHANNEL_KEY];
+    ngx_str_node_t  name;
+
+    ngx_chat_channel_set_node(&name, key, h, fp);
+
+    return ngx_str_rbtree_lookup(index, &name.str, (uint32_t) name.node.key);
 }
 
 

@@ -104,8 +104,14 @@ ngx_chat_channel_t *ngx_chat_channel_find_by_id(ngx_chat_hub_t *hub,
 ngx_chat_channel_t *ngx_chat_channel_find_by_key(ngx_chat_hub_t *hub, u_char *h,
     u_char *fp);
 
-/* of an index by h and fp; NGX_CHAT_CHANNEL_KEY bytes */
-void ngx_chat_channel_set_key(u_char *key, u_char *h, u_char *fp);
+/*
+ * An index by h and fp: names a node by key, which is its room; finds one, or
+ * NULL.
+ */
+void ngx_chat_channel_set_node(ngx_str_node_t *node, u_char *key, u_char *h,
+    u_char *fp);
+ngx_str_node_t *ngx_chat_channel_find_node(ngx_rbtree_t *index, u_char *h,
+    u_char *fp);
 
 /*
  * A new channel with one hold, of the caller; that of alloc is in no index.

@@ -63,17 +63,9 @@ ngx_chat_hit_get_channel(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 static ngx_chat_channel_t *
 ngx_chat_hit_find(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 {
-    u_char           key[NGX_CHAT_CHANNEL_KEY];
-    ngx_str_t        name;
     ngx_str_node_t  *sn;
 
-    ngx_chat_channel_set_key(key, gen->h, gen->fp);
-
-    name.len = sizeof(key);
-    name.data = key;
-
-    sn = ngx_str_rbtree_lookup(&hub->hits, &name,
-                               ngx_crc32_long(name.data, name.len));
+    sn = ngx_chat_channel_find_node(&hub->hits, gen->h, gen->fp);
     if (sn == NULL) {
         return NULL;
     }

@@ -14,7 +14,7 @@ struct ngx_chat_hit_test_s {
 
 
 static ngx_chat_hit_test_t *ngx_chat_hit_test_create(ngx_chat_hub_t *hub,
-    ngx_chat_gen_t *gen, ngx_str_t *key, uint32_t hash);
+    ngx_chat_gen_t *gen);
 static void ngx_chat_hit_test_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a);
 
@@ -23,26 +23,16 @@ ngx_int_t
 ngx_chat_hit_test_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_waiter_t *w)
 {
-    u_char                key[NGX_CHAT_CHANNEL_KEY];
-    uint32_t              hash;
-    ngx_str_t             name;
     ngx_str_node_t       *sn;
     ngx_chat_hit_test_t  *ht;
 
-    ngx_chat_channel_set_key(key, gen->h, gen->fp);
-
-    name.len = sizeof(key);
-    name.data = key;
-
-    hash = ngx_crc32_long(name.data, name.len);
-
-    sn = ngx_str_rbtree_lookup(&hub->tests, &name, hash);
+    sn = ngx_chat_channel_find_node(&hub->tests, gen->h, gen->fp);
 
     if (sn) {
         ht = ngx_rbtree_data(&sn->node, ngx_chat_hit_test_t, by_key.node);
 
     } else {
-        ht = ngx_chat_hit_test_create(hub, gen, &name, hash);
+        ht = ngx_chat_hit_test_create(hub, gen);
         if (ht == NULL) {
             return NGX_ERROR;
         }
@@ -56,8 +46,7 @@ ngx_chat_hit_test_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 
 
 static ngx_chat_hit_test_t *
-ngx_chat_hit_test_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
-    ngx_str_t *key, uint32_t hash)
+ngx_chat_hit_test_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 {
     ngx_chat_hit_test_t  *ht;
 
@@ -78,12 +67,7 @@ ngx_chat_hit_test_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
         return NULL;
     }
 
-    ngx_memcpy(ht->key, key->data, key->len);
-
-    ht->by_key.str.len = key->len;
-    ht->by_key.str.data = ht->key;
-    ht->by_key.node.key = hash;
-
+    ngx_chat_channel_set_node(&ht->by_key, ht->key, gen->h, gen->fp);
     ngx_rbtree_insert(&hub->tests, &ht->by_key.node);
 
     return ht;

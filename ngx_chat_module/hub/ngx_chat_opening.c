@@ -6,18 +6,10 @@ ngx_int_t
 ngx_chat_opening_wait(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_opening_waiter_t *w)
 {
-    u_char                    key[NGX_CHAT_CHANNEL_KEY];
-    ngx_str_t                 name;
     ngx_str_node_t           *sn;
     ngx_chat_opening_node_t  *o;
 
-    ngx_chat_channel_set_key(key, gen->h, gen->fp);
-
-    name.len = sizeof(key);
-    name.data = key;
-
-    sn = ngx_str_rbtree_lookup(&hub->openings, &name,
-                               ngx_crc32_long(name.data, name.len));
+    sn = ngx_chat_channel_find_node(&hub->openings, gen->h, gen->fp);
     if (sn == NULL) {
         return NGX_DECLINED;
     }
@@ -49,12 +41,7 @@ ngx_chat_opening_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 
     ngx_queue_init(&o->waiters);
 
-    ngx_chat_channel_set_key(o->key, gen->h, gen->fp);
-
-    o->by_key.str.len = sizeof(o->key);
-    o->by_key.str.data = o->key;
-    o->by_key.node.key = ngx_crc32_long(o->key, sizeof(o->key));
-
+    ngx_chat_channel_set_node(&o->by_key, o->key, gen->h, gen->fp);
     ngx_rbtree_insert(&hub->openings, &o->by_key.node);
 }
 

@@ -10,6 +10,7 @@ typedef struct {
 } ut_case_t;
 
 
+static ngx_uint_t ut_escape_places(void);
 static ngx_uint_t ut_escape(const void *p, size_t len, const char *want);
 static ngx_uint_t ut_text(const char *s);
 static ngx_uint_t ut_value(const char *s);
@@ -103,6 +104,50 @@ static ut_case_t  ut_bad_value[] = {
 };
 
 
+/* each byte at each place of what is looked at together, and beside it */
+
+static ngx_uint_t
+ut_escape_places(void)
+{
+    size_t      at, n;
+    u_char      in[24], out[64];
+    ngx_str_t   want;
+    ngx_uint_t  ch, other, ok;
+
+    ok = 1;
+
+    for (ch = 0; ch < 256; ch++) {
+        want = (ngx_str_t) { 1, (u_char *) &(u_char) { (u_char) ch } };
+
+        if (ch < 0x20 || ch == '"' || ch == '\\') {
+            want.data = out + 32;
+            in[0] = (u_char) ch;
+            want.len = ngx_chat_json_escape(want.data, in, 1) - want.data;
+            ok &= (want.len == 2 || want.len == 6) && want.data[0] == '\\';
+        }
+
+        for (at = 0; at < 20; at++) {
+
+            for (other = 0; other < 2; other++) {
+                ngx_memset(in, other ? 0xff : 0x20, sizeof(in));
+                in[at] = (u_char) ch;
+
+                n = ngx_chat_json_escape(out, in, 20) - out;
+
+                ok &= n == 19 + want.len
+                      && n == ngx_chat_json_escaped_len(in, 20)
+                      && memcmp(out, in, at) == 0
+                      && memcmp(out + at, want.data, want.len) == 0
+                      && memcmp(out + at + want.len, in + at + 1, 19 - at)
+                         == 0;
+            }
+        }
+    }
+
+    return ok;
+}
+
+
 static ngx_uint_t
 ut_escape(const void *p, size_t len, const char *want)
 {
@@ -190,6 +235,7 @@ main(void)
     ut_ok(ut_escape("\b\f\n\r\t", 5, "\\b\\f\\n\\r\\t"), "short forms");
     ut_ok(ut_escape("\0\x01\x1f\x0b", 4, "\\u0000\\u0001\\u001f\\u000b"),
           "other control characters");
+    ut_ok(ut_escape_places(), "each byte at each place");
     ut_ok(ut_escape("/\x7f", 2, "/\x7f"), "slash and DEL stay");
     ut_ok(ut_escape("\xc3\xa9\xe2\x80\xa8\xf0\x9f\x90\x8d", 9,
                     "\xc3\xa9\xe2\x80\xa8\xf0\x9f\x90\x8d"),

@@ -298,13 +298,14 @@ ut_format(void)
           && memcmp(b.data + 31, "*1\r\n$3\r\nSET\r\n", 13) == 0,
           "another one behind it");
 
+    ngx_chat_bytes_free(&b);
+
     ut_fail_alloc = 1;
     rc = ngx_chat_resp_format(&b, argv, 1);
     ut_fail_alloc = 0;
 
-    ut_ok(rc == NGX_ERROR && b.len == 44, "no memory");
+    ut_ok(rc == NGX_ERROR && b.len == 0, "no memory");
 
-    ngx_chat_bytes_free(&b);
     b.max = 10;
 
     ut_ok(ngx_chat_resp_format(&b, argv, 1) == NGX_ERROR && b.len == 0,
