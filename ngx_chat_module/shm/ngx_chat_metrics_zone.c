@@ -15,7 +15,7 @@
 
 typedef struct {
     pthread_mutex_t            alive;   /* held as long as the process lives */
-    ngx_atomic_t               begun;   /* 1: the block has numbers */
+    ngx_atomic_t               pid;     /* 0: the block has no numbers */
 } ngx_chat_metrics_owner_t;
 
 
@@ -23,7 +23,6 @@ typedef struct {
     ngx_chat_metrics_names_t   names;
     ngx_chat_metrics_owner_t   owners[NGX_CHAT_METRICS_BLOCKS];
     ngx_chat_metrics_block_t  *blocks;
-    pthread_mutex_t            looks;   /* held to find out who lives */
 } ngx_chat_metrics_shared_t;
 
 
@@ -39,7 +38,7 @@ static ngx_int_t ngx_chat_metrics_zone_init(ngx_shm_zone_t *zone,
 static ngx_int_t ngx_chat_metrics_zone_take_block(
     ngx_chat_metrics_shared_t *shared, ngx_uint_t i);
 static ngx_uint_t ngx_chat_metrics_zone_is_dead(
-    ngx_chat_metrics_shared_t *shared, ngx_uint_t i);
+    ngx_chat_metrics_owner_t *owner);
 static void ngx_chat_metrics_zone_add_gauges(ngx_chat_metrics_gauges_t *sum,
     ngx_chat_metrics_gauges_t *gauges);
 
@@ -96,10 +95,6 @@ ngx_chat_metrics_zone_init(ngx_shm_zone_t *zone, void *data)
                                     NGX_CHAT_METRICS_BLOCKS
                                     * sizeof(ngx_chat_metrics_block_t));
     if (shared->blocks == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_chat_zone_init_locks(zone, &shared->looks, 0, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -202,63 +197,46 @@ ngx_chat_metrics_zone_take(ngx_chat_metrics_zone_t *mz)
 }
 
 
-/*
- * The lock of a block is taken by others, too, to find out whether its process
- * lives: all of these have the lock of those who look, so that none of them
- * takes another one for the process.
- */
-
 static ngx_int_t
 ngx_chat_metrics_zone_take_block(ngx_chat_metrics_shared_t *shared,
     ngx_uint_t i)
 {
-    ngx_int_t                  rc, looks;
     ngx_chat_metrics_owner_t  *owner;
     ngx_chat_metrics_block_t  *block;
-
-    /* a block is worth more than gauges that are right at this moment */
-
-    looks = ngx_chat_zone_lock_soon(&shared->looks);
 
     owner = &shared->owners[i];
     block = &shared->blocks[i];
 
-    rc = ngx_chat_zone_lock(&owner->alive);
-
-    if (rc == NGX_OK) {
-
-        if (!owner->begun) {
-            ngx_memzero(&block->counters, sizeof(ngx_chat_metrics_counters_t));
-        }
-
-        ngx_memzero(&block->gauges, sizeof(ngx_chat_metrics_gauges_t));
-        ngx_memory_barrier();
-
-        owner->begun = 1;
+    if (ngx_chat_zone_lock(&owner->alive) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
-    if (looks == NGX_OK) {
-        (void) pthread_mutex_unlock(&shared->looks);
+    if (!owner->pid) {
+        ngx_memzero(&block->counters, sizeof(ngx_chat_metrics_counters_t));
     }
 
-    return rc;
+    /* until pid is set, the gauges are those of a dead process */
+
+    ngx_memzero(&block->gauges, sizeof(ngx_chat_metrics_gauges_t));
+    ngx_memory_barrier();
+
+    owner->pid = ngx_pid;
+
+    return NGX_OK;
 }
 
 
+/*
+ * The lock may be another's who looks at this moment, or takes the block: then
+ * the pid tells.
+ */
+
 static ngx_uint_t
-ngx_chat_metrics_zone_is_dead(ngx_chat_metrics_shared_t *shared, ngx_uint_t i)
+ngx_chat_metrics_zone_is_dead(ngx_chat_metrics_owner_t *owner)
 {
-    ngx_uint_t  dead;
-
-    if (ngx_chat_zone_lock_soon(&shared->looks) != NGX_OK) {
-        return 0;
-    }
-
-    dead = ngx_chat_zone_is_dead(&shared->owners[i].alive);
-
-    (void) pthread_mutex_unlock(&shared->looks);
-
-    return dead;
+    return ngx_chat_zone_is_dead(&owner->alive)
+           || (kill((ngx_pid_t) owner->pid, 0) == -1
+               && ngx_errno == NGX_ESRCH);
 }
 
 
@@ -279,7 +257,7 @@ ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
 
     for (i = 0; i < NGX_CHAT_METRICS_BLOCKS; i++) {
 
-        if (!shared->owners[i].begun) {
+        if (!shared->owners[i].pid) {
             continue;
         }
 
@@ -293,7 +271,7 @@ ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
             to[n] += from[n];
         }
 
-        if (!ngx_chat_metrics_zone_is_dead(shared, i)) {
+        if (!ngx_chat_metrics_zone_is_dead(&shared->owners[i])) {
             ngx_chat_metrics_zone_add_gauges(&sum->gauges, &block->gauges);
         }
     }
