@@ -194,14 +194,15 @@ accepted('nginx.conf.example', $example);
 # each setting is there, and explained: in its group of lines, or right before it
 
 my @words = part($reference, 'Directives') =~ /^\| `(\w+)` (?:_`|`on`)/mg;
-my $setting = join('|', 'chat\w*', @words);
+my ($setting) = map { qr/^ *#? *(?:$_)\b/m } join('|', 'chat\w*', @words);
 my $prose = qr/^ *(?:# +)?# \w/m;
 my @groups = split(/^ *#?\n/m, $example);
 
 is_deeply([ grep { $example !~ /^ *# +\Q$_\E /m } @words ], [],
           'nginx.conf.example has each setting of a provider');
-is_deeply([ @groups[ grep { $groups[$_] =~ /^ *#? *(?:$setting)\b/m
-                            && "$groups[$_ - 1]\n$groups[$_]" !~ $prose }
+is_deeply([ @groups[ grep { $groups[$_] =~ $setting && $groups[$_] !~ $prose
+                            && ($groups[$_ - 1] =~ $setting
+                                || $groups[$_ - 1] !~ $prose) }
                      1 .. $#groups ] ], [],
           'nginx.conf.example explains each setting');
 
