@@ -1,5 +1,6 @@
 
 #include "ngx_chat_request.h"
+#include "ngx_chat_request_scan.h"
 #include "ngx_chat_json.h"
 #include "ngx_chat_utf8.h"
 
@@ -118,8 +119,37 @@ static ngx_str_t  ngx_chat_request_key_value =
                "or the name of a generation.");
 
 
+/* the parser knows how to say what is wrong */
+
 ngx_int_t
 ngx_chat_request_parse(ngx_chat_request_t *rq, ngx_str_t *body,
+    size_t max_question, ngx_pool_t *pool)
+{
+    ngx_int_t  rc;
+
+    ngx_memzero(rq, sizeof(ngx_chat_request_t));
+
+    rq->use_cache = 1;
+
+    rc = ngx_chat_request_scan(body, &rq->question, &rq->use_cache, pool);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK
+        && rq->question.len <= max_question
+        && !ngx_chat_utf8_is_blank(rq->question.data, rq->question.len))
+    {
+        return NGX_OK;
+    }
+
+    return ngx_chat_request_parse_any(rq, body, max_question, pool);
+}
+
+
+ngx_int_t
+ngx_chat_request_parse_any(ngx_chat_request_t *rq, ngx_str_t *body,
     size_t max_question, ngx_pool_t *pool)
 {
     ngx_int_t               rc;

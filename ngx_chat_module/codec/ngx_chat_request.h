@@ -35,6 +35,10 @@ typedef struct {
 ngx_int_t ngx_chat_request_parse(ngx_chat_request_t *rq, ngx_str_t *body,
     size_t max_question, ngx_pool_t *pool);
 
+/* the same without the short way for the usual form */
+ngx_int_t ngx_chat_request_parse_any(ngx_chat_request_t *rq, ngx_str_t *body,
+    size_t max_question, ngx_pool_t *pool);
+
 /*
  * The same of a purge, which has a question or a key: h, or the name of a
  * generation, <id>.<h>.

@@ -18,6 +18,7 @@ static ngx_int_t ngx_http_chat_handler_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
+static ngx_chat_question_t *ngx_http_chat_handler_complete(void *data);
 static ngx_int_t ngx_http_chat_handler_may_bypass(ngx_http_request_t *r,
     ngx_uint_t *may);
 static ngx_int_t ngx_http_chat_handler_ask(ngx_http_request_t *r,
@@ -111,6 +112,10 @@ ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     ctx->asked = qn;
 
+    if (qn->mode != NGX_CHAT_ASK_CACHED && qn->complete(ctx) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return ngx_http_chat_handler_ask(r, ctx);
 }
 
@@ -150,15 +155,8 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
         ctx->source = NGX_HTTP_CHAT_MISS;
     }
 
-    qn->messages = ngx_chat_user_message(&ctx->question, r->pool);
-    if (qn->messages.data == NULL) {
-        return NGX_ERROR;
-    }
-
     ngx_memcpy(qn->h, ctx->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(qn->fp, chlcf->fp, NGX_CHAT_FP_LEN);
-
-    ngx_http_chat_trace_get(r, &qn->trace);
 
     qn->providers = chlcf->provider_list;
     qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : chlcf->cache_ttl;
@@ -166,16 +164,48 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
     qn->cancel = chlcf->cancel;
     qn->grace = chlcf->grace;
 
+    qn->data = ctx;
+    qn->complete = ngx_http_chat_handler_complete;
+
     if (chlcf->leads) {
         qn->maker = &ngx_http_chat_lead_maker;
-        qn->maker_data = ctx;
-    }
-
-    if (chlcf->miss_limit) {
-        return ngx_http_chat_limit_get(r, chlcf->miss_limit, &qn->limit);
     }
 
     return NGX_OK;
+}
+
+
+/* the part that a provider is asked, and its limit: a hit needs none of it */
+
+static ngx_chat_question_t *
+ngx_http_chat_handler_complete(void *data)
+{
+    ngx_http_chat_ctx_t  *ctx = data;
+
+    ngx_http_request_t        *r;
+    ngx_chat_question_t       *qn;
+    ngx_http_chat_loc_conf_t  *chlcf;
+
+    r = ctx->request;
+    qn = ctx->asked;
+
+    if (qn->messages.data) {
+        return qn;
+    }
+
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    if (chlcf->miss_limit
+        && ngx_http_chat_limit_get(r, chlcf->miss_limit, &qn->limit) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    ngx_http_chat_trace_get(r, &qn->trace);
+
+    qn->messages = ngx_chat_user_message(&ctx->question, r->pool);
+
+    return qn->messages.data ? qn : NULL;
 }
 
 

@@ -11,14 +11,17 @@
 #define NGX_CHAT_ASK_TIMEOUT  NGX_CHAT_REDIS_TIMEOUT
 
 
-static ngx_int_t ngx_chat_ask_start(ngx_chat_ask_t *ask);
-static u_char *ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p);
+static void ngx_chat_ask_take(ngx_chat_ask_t *ask,
+    ngx_chat_question_t *question);
+static void ngx_chat_ask_start(ngx_chat_ask_t *ask);
 static ngx_uint_t ngx_chat_ask_join_local(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc,
     ngx_chat_channel_t *ch, int64_t ttl);
 static void ngx_chat_ask_look(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_other_handler(void *data, ngx_chat_opened_t *opened);
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
+static ngx_int_t ngx_chat_ask_complete(ngx_chat_ask_t *ask);
+static u_char *ngx_chat_ask_copy(ngx_str_t *s, u_char *p);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
     ngx_chat_answer_t *a);
 static void ngx_chat_ask_fail_open(ngx_chat_ask_t *ask, ngx_chat_error_e e);
@@ -33,19 +36,13 @@ ngx_chat_ask_t *
 ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ngx_chat_result_pt handler, void *data)
 {
-    u_char           *p;
     ngx_chat_ask_t   *ask;
     ngx_chat_task_t  *task;
 
-    ask = ngx_alloc(sizeof(ngx_chat_ask_t) + question->providers.len
-                    + question->messages.len + question->trace.request_id.len
-                    + question->trace.traceparent.len,
-                    hub->log);
+    ask = ngx_calloc(sizeof(ngx_chat_ask_t), hub->log);
     if (ask == NULL) {
         return NULL;
     }
-
-    ngx_memzero(ask, sizeof(ngx_chat_ask_t));
 
     task = &ask->task;
 
@@ -58,20 +55,13 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ngx_memcpy(task->gen.h, question->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(task->gen.fp, question->fp, NGX_CHAT_FP_LEN);
 
-    p = (u_char *) ask + sizeof(ngx_chat_ask_t);
-    p = ngx_chat_ask_copy(&task->providers, &question->providers, p);
-    p = ngx_chat_ask_copy(&task->messages, &question->messages, p);
-    p = ngx_chat_ask_copy(&task->trace.request_id,
-                          &question->trace.request_id, p);
-    (void) ngx_chat_ask_copy(&task->trace.traceparent,
-                             &question->trace.traceparent, p);
-
+    task->providers = question->providers;
     task->ttl = (ask->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : question->ttl;
     task->max_answer = question->max_answer;
     task->cancel = question->cancel;
     task->grace = question->grace;
 
-    ask->limit = question->limit;
+    ngx_chat_ask_take(ask, question);
 
     ask->waiter.handler = ngx_chat_ask_hit_test_handler;
     ask->waiter.data = ask;
@@ -79,30 +69,32 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ask->other.handler = ngx_chat_ask_other_handler;
     ask->other.data = ask;
 
+    ask->complete = question->complete;
     ask->makers = question->maker;
-    ask->maker_data = question->maker_data;
+    ask->asker = question->data;
 
     ngx_chat_ask_init_events(ask);
-
-    if (ngx_chat_ask_start(ask) != NGX_OK) {
-        ngx_free(ask);
-        return NULL;
-    }
+    ngx_chat_ask_start(ask);
 
     return ask;
 }
 
 
-static ngx_int_t
+static void
+ngx_chat_ask_take(ngx_chat_ask_t *ask, ngx_chat_question_t *question)
+{
+    ask->task.messages = question->messages;
+    ask->task.trace = question->trace;
+    ask->limit = question->limit;
+}
+
+
+static void
 ngx_chat_ask_start(ngx_chat_ask_t *ask)
 {
     ngx_chat_hub_t  *hub;
 
     hub = ask->hub;
-
-    if (ngx_chat_key_generate(ask->task.gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
-        return NGX_ERROR;
-    }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, hub->log, 0,
                    "chat ask on %*s, mode %ui",
@@ -114,18 +106,16 @@ ngx_chat_ask_start(ngx_chat_ask_t *ask)
 
     if (ask->mode != NGX_CHAT_ASK_CACHED) {
         ngx_chat_ask_open(ask);
-        return NGX_OK;
+        return;
     }
 
     if (ngx_chat_ask_join_local(ask)) {
-        return NGX_OK;
+        return;
     }
 
     if (ngx_chat_hit_test_start(hub, &ask->task.gen, &ask->waiter) != NGX_OK) {
         ngx_chat_ask_report_error(ask, NGX_CHAT_E_REDIS_DOWN);
     }
-
-    return NGX_OK;
 }
 
 
@@ -146,7 +136,7 @@ ngx_chat_ask_keep(ngx_chat_hub_t *hub)
 }
 
 
-ngx_int_t
+void
 ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
     ngx_chat_result_pt handler, void *data)
 {
@@ -157,22 +147,7 @@ ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
 
     ngx_memzero(&ask->result, sizeof(ngx_chat_result_t));
 
-    if (ngx_chat_ask_start(ask) != NGX_OK) {
-        ask->hub = NULL;
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static u_char *
-ngx_chat_ask_copy(ngx_str_t *dst, ngx_str_t *src, u_char *p)
-{
-    dst->len = src->len;
-    dst->data = p;
-
-    return ngx_cpymem(p, src->data, src->len);
+    ngx_chat_ask_start(ask);
 }
 
 
@@ -279,6 +254,11 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
 
     hub = ask->hub;
 
+    if (ngx_chat_ask_complete(ask) != NGX_OK) {
+        ngx_chat_ask_fail_open(ask, NGX_CHAT_E_INTERNAL);
+        return;
+    }
+
     opening.cache = (ask->mode == NGX_CHAT_ASK_CACHED);
     opening.full = ngx_chat_ask_is_limited(ask);
     opening.queue_timeout = hub->conf->queue_timeout;
@@ -318,6 +298,66 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     if (opening.cache && !opening.full) {
         ngx_chat_opening_start(hub, &ask->task.gen, &ask->opening);
     }
+}
+
+
+/* only a generation needs an id, and a task, which outlives the asker */
+
+static ngx_int_t
+ngx_chat_ask_complete(ngx_chat_ask_t *ask)
+{
+    u_char               *p;
+    ngx_chat_task_t      *task;
+    ngx_chat_question_t  *question;
+
+    task = &ask->task;
+
+    if (ngx_chat_key_generate(task->gen.id, NGX_CHAT_ID_LEN) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ask->strings) {
+        return NGX_OK;
+    }
+
+    if (ask->complete) {
+        question = ask->complete(ask->asker);
+
+        if (question == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_chat_ask_take(ask, question);
+    }
+
+    p = ngx_alloc(task->providers.len + task->messages.len
+                  + task->trace.request_id.len + task->trace.traceparent.len
+                  + 1,
+                  ask->hub->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ask->strings = p;
+
+    p = ngx_chat_ask_copy(&task->providers, p);
+    p = ngx_chat_ask_copy(&task->messages, p);
+    p = ngx_chat_ask_copy(&task->trace.request_id, p);
+    (void) ngx_chat_ask_copy(&task->trace.traceparent, p);
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_chat_ask_copy(ngx_str_t *s, u_char *p)
+{
+    u_char  *end;
+
+    end = ngx_cpymem(p, s->data, s->len);
+    s->data = p;
+
+    return end;
 }
 
 

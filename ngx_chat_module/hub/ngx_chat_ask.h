@@ -24,8 +24,16 @@ typedef enum {
 } ngx_chat_ask_mode_e;
 
 
-/* copied by ngx_chat_hub_ask() */
-typedef struct {
+typedef struct ngx_chat_question_s  ngx_chat_question_t;
+
+
+/*
+ * Copied by ngx_chat_hub_ask(), but for strings: these last as long as the
+ * asker is there.  complete(), unless it is NULL, is called before a generation
+ * is opened, for what a hit can do without: messages, trace and limit.  It
+ * returns a question with these; NULL: no memory.
+ */
+struct ngx_chat_question_s {
     u_char                 h[NGX_CHAT_HASH_LEN];
     u_char                 fp[NGX_CHAT_FP_LEN];
     ngx_chat_ask_mode_e    mode;
@@ -39,9 +47,11 @@ typedef struct {
     ngx_msec_t             grace;
     ngx_chat_limit_t       limit;      /* of what is new */
 
+    ngx_chat_question_t *(*complete)(void *data);
+
     const ngx_chat_maker_t  *maker;    /* NULL: it goes through the queue */
-    void                  *maker_data;
-} ngx_chat_question_t;
+    void                  *data;       /* of both */
+};
 
 
 typedef enum {
@@ -84,8 +94,8 @@ void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
  */
 ngx_chat_ask_t *ngx_chat_ask_keep(ngx_chat_hub_t *hub);
 
-/* as if it was asked now; NGX_OK, NGX_ERROR: the handler will not fire */
-ngx_int_t ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
+/* as if it was asked now, by the same asker */
+void ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
     ngx_chat_result_pt handler, void *data);
 
 /* for ngx_chat_hub_close(): no handler fires any more */

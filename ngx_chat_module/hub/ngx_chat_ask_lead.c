@@ -11,8 +11,8 @@ static void ngx_chat_ask_count_handler(void *data, ngx_int_t rc,
 void
 ngx_chat_ask_prepare(ngx_chat_ask_t *ask)
 {
-    if (ask->makers && ask->maker_data && ngx_chat_leads_may(ask->hub)) {
-        ask->maker = ask->makers->prepare(ask->maker_data);
+    if (ask->makers && ask->asker && ngx_chat_leads_may(ask->hub)) {
+        ask->maker = ask->makers->prepare(ask->asker);
     }
 }
 

@@ -40,11 +40,13 @@ struct ngx_chat_ask_s {
     ngx_chat_result_t       result;
 
     const ngx_chat_maker_t  *makers;   /* NULL: it goes through the queue */
-    void                   *maker_data;  /* NULL: the asker has left */
+    ngx_chat_question_t  *(*complete)(void *data);
+    void                   *asker;     /* data of both; NULL: it has left */
     void                   *maker;     /* prepared, not begun */
 
     ngx_chat_ask_mode_e     mode;
     ngx_chat_task_t         task;
+    u_char                 *strings;   /* of task; NULL: it is not complete */
     ngx_chat_limit_t        limit;
     ngx_chat_error_e        reason;    /* for dropping the task */
 

@@ -8,6 +8,7 @@ static void ngx_chat_ask_roll_back(ngx_chat_ask_t *ask, ngx_chat_error_e e);
 static void ngx_chat_ask_event_handler(ngx_event_t *ev);
 static void ngx_chat_ask_timer_handler(ngx_event_t *ev);
 static void ngx_chat_ask_call_handler(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_destroy(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_stop(ngx_chat_ask_t *ask);
 
 
@@ -170,7 +171,7 @@ void
 ngx_chat_hub_forget(ngx_chat_ask_t *ask)
 {
     if (ask->hub == NULL) {
-        ngx_free(ask);
+        ngx_chat_ask_destroy(ask);
         return;
     }
 
@@ -183,7 +184,7 @@ ngx_chat_hub_forget(ngx_chat_ask_t *ask)
     }
 
     ask->handler = NULL;
-    ask->maker_data = NULL;
+    ask->asker = NULL;
 
     if (ask->timer.timer_set) {
         ngx_del_timer(&ask->timer);
@@ -219,7 +220,7 @@ ngx_chat_hub_close_asks(ngx_chat_hub_t *hub)
         /* an asker that is still there has the pointer, and will forget it */
 
         if (ask->handler == NULL) {
-            ngx_free(ask);
+            ngx_chat_ask_destroy(ask);
         }
     }
 }
@@ -229,6 +230,17 @@ void
 ngx_chat_ask_free(ngx_chat_ask_t *ask)
 {
     ngx_chat_ask_stop(ask);
+    ngx_chat_ask_destroy(ask);
+}
+
+
+static void
+ngx_chat_ask_destroy(ngx_chat_ask_t *ask)
+{
+    if (ask->strings) {
+        ngx_free(ask->strings);
+    }
+
     ngx_free(ask);
 }
 

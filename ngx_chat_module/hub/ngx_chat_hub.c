@@ -434,14 +434,10 @@ ngx_chat_hub_again(ngx_chat_sub_t *sub)
         return 1;
     }
 
-    if (ngx_chat_ask_restart(ch->hub, sub->ask, ngx_chat_hub_again_handler, sub)
-        != NGX_OK)
-    {
-        return 0;
-    }
-
     sub->reasking = 1;
     sub->reasks++;
+
+    ngx_chat_ask_restart(ch->hub, sub->ask, ngx_chat_hub_again_handler, sub);
 
     return 1;
 }

@@ -13,6 +13,8 @@
 #define FUZZ_MAX_QUESTION  24
 
 
+static void fuzz_any(ngx_chat_request_t *rq, ngx_int_t rc, ngx_str_t *body,
+    ngx_pool_t *pool);
 static void fuzz_purge(ngx_str_t *body, ngx_pool_t *pool);
 static void fuzz_again(ngx_chat_request_t *rq, ngx_pool_t *pool);
 
@@ -31,6 +33,8 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     body.data = (u_char *) data;
 
     rc = ngx_chat_request_parse(&rq, &body, FUZZ_MAX_QUESTION, pool);
+
+    fuzz_any(&rq, rc, &body, pool);
 
     if (rc == NGX_OK) {
         fuzz_json(&body);
@@ -52,6 +56,27 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     ngx_destroy_pool(pool);
 
     return 0;
+}
+
+
+/* the short way for the usual form is no other one */
+
+static void
+fuzz_any(ngx_chat_request_t *rq, ngx_int_t rc, ngx_str_t *body,
+    ngx_pool_t *pool)
+{
+    ngx_chat_request_t  any;
+
+    fuzz_must(ngx_chat_request_parse_any(&any, body, FUZZ_MAX_QUESTION, pool)
+              == rc, "the same result");
+
+    if (rc == NGX_OK) {
+        fuzz_must(ut_same(&any.question, &rq->question)
+                  && any.use_cache == rq->use_cache, "the same fields");
+
+    } else {
+        fuzz_must(any.error.data == rq->error.data, "the same error");
+    }
 }
 
 

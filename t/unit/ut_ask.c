@@ -23,6 +23,8 @@ typedef struct {
     ngx_uint_t             frames;
     ngx_uint_t             dropped;    /* an error says so */
     ngx_uint_t             hasty;      /* takes what there is at once */
+    ngx_uint_t             completed;  /* times asked for the rest */
+    ngx_chat_question_t    rest;
 } ut_client_t;
 
 
@@ -33,6 +35,7 @@ static void ut_end(void);
 static void ut_ask(ut_client_t *cl);
 static void ut_question(ut_client_t *cl, u_char key,
     ngx_chat_ask_mode_e mode);
+static ngx_chat_question_t *ut_complete(void *data);
 static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
 static void ut_leave(ut_client_t *cl);
@@ -46,6 +49,7 @@ static ngx_uint_t ut_refused(ut_client_t *cl);
 static void ut_full_joined(void);
 static void ut_full_over(void);
 static void ut_unheard(void);
+static void ut_completed(void);
 static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
@@ -54,6 +58,7 @@ static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render, fake_replay };
 static ngx_chat_hub_t      *ut_hub;
 static ngx_chat_hub_conf_t  ut_conf;
 static ngx_uint_t           ut_wrong;
+static ngx_uint_t           ut_incomplete;
 
 
 static void
@@ -120,12 +125,22 @@ ut_question(ut_client_t *cl, u_char key, ngx_chat_ask_mode_e mode)
 
     q.mode = mode;
     q.ttl = 900000;
-    q.messages = ut_str("messages");
-
+    q.complete = ut_complete;
+    q.data = cl;
     cl->asked = ngx_current_msec;
     cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
+}
 
-    ut_free(&q.messages);
+
+static ngx_chat_question_t *
+ut_complete(void *data)
+{
+    ut_client_t *cl = data;
+
+    cl->completed++;
+    ngx_str_set(&cl->rest.messages, "messages");
+
+    return ut_incomplete ? NULL : &cl->rest;
 }
 
 
@@ -637,6 +652,36 @@ ut_unheard(void)
 }
 
 
+/* the rest of a question is for what is opened alone */
+
+static void
+ut_completed(void)
+{
+    ut_client_t  one, other, third;
+
+    ut_begin(1);
+    ut_incomplete = 1;
+
+    ut_ask(&one);
+    ut_redis();
+    ut_ok(one.verdicts == 1 && one.error == NGX_CHAT_E_INTERNAL
+          && fake.tasks == 0, "without the rest: an error, nothing is opened");
+
+    ut_incomplete = 0;
+    ut_ask(&other);
+    ut_redis();
+    ut_ask(&third);
+    ut_redis();
+    ut_ok(other.result == NGX_CHAT_RESULT_MISS && other.completed == 1
+          && third.result == NGX_CHAT_RESULT_JOIN && third.completed == 0,
+          "a miss needs it once, and a join does not");
+
+    ut_leave(&other);
+    ut_leave(&third);
+    ut_end();
+}
+
+
 int
 main(void)
 {
@@ -647,6 +692,7 @@ main(void)
     ut_full_joined();
     ut_full_over();
     ut_unheard();
+    ut_completed();
 
     return ut_done();
 }

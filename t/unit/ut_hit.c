@@ -20,6 +20,7 @@ typedef struct {
     ngx_chat_result_t      result;
     u_char                *first;      /* bytes of the first piece */
     ngx_uint_t             wakes;
+    ngx_uint_t             completed;  /* asked for the rest of the question */
     size_t                 len;
     u_char                 text[4096];
 } ut_client_t;
@@ -31,6 +32,7 @@ static void ut_begin(void);
 static void ut_end(const char *name);
 static void ut_ask(ut_client_t *cl, u_char h, u_char fp,
     ngx_chat_ask_mode_e mode);
+static ngx_chat_question_t *ut_complete(void *data);
 static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
 static void ut_leave(ut_client_t *cl);
@@ -120,11 +122,24 @@ ut_ask(ut_client_t *cl, u_char h, u_char fp, ngx_chat_ask_mode_e mode)
 
     q.mode = mode;
     q.ttl = 900000;
-    q.messages = ut_str("messages");
+    q.complete = ut_complete;
+    q.data = cl;
 
     cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
+}
 
-    ut_free(&q.messages);
+
+static ngx_chat_question_t *
+ut_complete(void *data)
+{
+    ut_client_t *cl = data;
+
+    static ngx_chat_question_t  q;
+
+    cl->completed++;
+    ngx_str_set(&q.messages, "messages");
+
+    return &q;
 }
 
 
@@ -245,7 +260,8 @@ ut_hits(ngx_uint_t from, ngx_uint_t n)
     for (i = from; i < from + n; i++) {
         cl = &ut_client[i];
 
-        if (cl->verdicts != 1 || cl->result.kind != NGX_CHAT_RESULT_HIT
+        if (cl->verdicts != 1 || cl->completed
+            || cl->result.kind != NGX_CHAT_RESULT_HIT
             || cl->wakes == 0 || ut_read(cl) != NGX_CHAT_COMPLETED
             || cl->first != one->first || cl->len != one->len
             || memcmp(cl->text, one->text, cl->len) != 0)

@@ -117,11 +117,10 @@ ut_ask(ut_client_t *cl)
 
     q.mode = cl->mode;
     q.ttl = 900000;
-    q.messages = ut_str("messages");
+    ngx_str_set(&q.messages, "messages");
 
     cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
 
-    ut_free(&q.messages);
 
     if (cl->ask == NULL) {
         cl->used = 0;

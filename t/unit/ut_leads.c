@@ -306,13 +306,12 @@ ut_ask(ut_client_t *cl, ngx_chat_ask_mode_e mode)
     q.ttl = 900000;
     q.max_answer = UT_TEXT;
     q.limit.interval = ut_interval;
-    q.messages = ut_str("messages");
+    ngx_str_set(&q.messages, "messages");
     q.maker = &ut_makers;
-    q.maker_data = cl;
+    q.data = cl;
 
     cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_result, cl);
 
-    ut_free(&q.messages);
 }
 
 

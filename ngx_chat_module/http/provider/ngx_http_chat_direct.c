@@ -78,6 +78,10 @@ ngx_http_chat_direct_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     *e = NGX_CHAT_E_INTERNAL;
 
+    if (qn->complete(qn->data) == NULL) {
+        return NULL;
+    }
+
     m = ngx_http_chat_maker_create(r, qn);
     if (m == NULL) {
         return NULL;
