@@ -507,13 +507,21 @@ $redis->cmd('XREADGROUP', 'GROUP', 'fill', 'gone', 'STREAMS', 'chat:tasks:1',
 my $name = $user{operator} =~ s/operator/less/r;
 my ($rules) = read_file(Chat::Nginx::root() . '/scripts/README.md')
     =~ /^user operator on >PASSWORD (.*)$/m;
-my @commands = (['live'], ['cached'], ['queue'],
-                ['show', '-q', 'What is Perl?'], ['show', generation($hit)],
-                ['stop', generation($hit)], ['requeue', '5-2'],
-                ['requeue', 'gone'], ['purge', '-q', 'What was never asked?']);
-my %fails;
 
-ask($leads, { question => 'What is Perl?' });
+# a generation that has ended, and stays however long it takes to look at it
+
+my ($id, $h) = split(/\./, generation(ask($leads, {
+    question => 'What is Perl?' })));
+my @keys = map { "{chat:stream:$h}:1:gen:$id$_" } ':own', '';
+
+wait_for { $redis->cmd('HGET', $keys[0], 'state') eq 'd' } 10, 'its end';
+is($redis->cmd('PERSIST', $_), 1, "it stays: $_") foreach @keys;
+
+my @commands = (['live'], ['cached'], ['queue'],
+                ['show', '-q', 'What is Perl?'], ['show', "$id.$h"],
+                ['stop', "$id.$h"], ['requeue', '1-1'], ['requeue', 'nobody'],
+                ['purge', '-q', 'What was never asked?']);
+my %fails;
 
 
 # what it tells, whatever the time
@@ -521,7 +529,7 @@ ask($leads, { question => 'What is Perl?' });
 sub told {
     my ($status, $text, $errors) = chatctl('-u', $name, @_);
 
-    s/\d+(?= ?s\b)/N/g, s/ +/ /g foreach $text, $errors;
+    s/\d+(?= ?s\b)/N/g, s/ +/ /g, s/\bdead\b/taken/g foreach $text, $errors;
 
     return "$status\n$text$errors";
 }
@@ -559,9 +567,8 @@ like($fails{$_->[0]}, qr/ \Q$_->[1]\E/, "$_->[0]: needs $_->[1]")
             ['cached', '+xrevrange'], ['queue', '+xpending'],
             ['queue', '+xinfo|consumers'], ['queue', '~chat:*'],
             ['show -q What is Perl?', '+xrevrange'],
-            ['show ' . generation($hit), '+xrange'],
-            ['stop ' . generation($hit), '+hget'],
-            ['requeue 5-2', '+xpending'], ['requeue gone', '+xpending'];
+            ["show $id.$h", '+xrange'], ["stop $id.$h", '+hget'],
+            ['requeue 1-1', '+xpending'], ['requeue nobody', '+xpending'];
 
 # a queue that is none
 

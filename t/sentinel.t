@@ -245,4 +245,11 @@ my @chatctl = (Chat::Nginx::root() . '/scripts/chatctl', '-u', $trio->url);
 like(`@chatctl cached 2>&1`, qr/ openai +test /, 'chatctl: what is cached');
 like(`@chatctl queue`, qr/^tasks +\d/m, 'chatctl: the queue');
 
+$chatctl[-1] =~ s/mymaster/another/;
+like(`@chatctl queue 2>&1`,
+     qr/^chatctl: no Sentinel knows .*: it has no such master/, 'chatctl: another master');
+$chatctl[-1] =~ s/sentinel_password=[^&]*/sentinel_password=x/;
+like(`@chatctl queue 2>&1`,
+     qr/^chatctl: no Sentinel knows .*(?:WRONGPASS|NOAUTH)/, 'chatctl: another password for Sentinels');
+
 done();
