@@ -196,7 +196,7 @@ ask($nginx, { question => 'Qu3stion after {{status=401;x=1}}?' });
 ask($nginx, { body => 'x' });
 ok(wait_for(sub { $nginx->error_log =~ /\] $filler#/ }, 5, 'a line'),
    'USR1: the filler writes to the new log');
-like($nginx->error_log, qr/invalid question/,
+like($nginx->error_log, qr/invalid body/,
      'USR1: a worker writes to the new log');
 is(read_file("$dir/old.log"), $old, 'USR1: nothing more in the old log');
 
@@ -234,7 +234,7 @@ while ($select->can_read(0.3)) {
 }
 
 like($got, qr/^<\d+>.* chattest: .*$filler#/m, 'syslog: lines of the filler');
-like($got, qr/chattest: .*invalid question/, 'syslog: lines of a worker');
+like($got, qr/chattest: .*invalid body/, 'syslog: lines of a worker');
 is_deeply(secrets_in($got, $key, $password, 'Qu3stion', 'Answ3r'), [],
           'syslog: no secrets');
 like($sn->error_log, qr/\] $filler#/, 'syslog: the file has the lines too');
