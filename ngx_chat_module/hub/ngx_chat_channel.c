@@ -1,5 +1,5 @@
 
-#include "ngx_chat_channel.h"
+#include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_str.h"
 
@@ -689,6 +689,6 @@ ngx_chat_channel_wake(ngx_chat_channel_t *ch)
     {
         sub = ngx_queue_data(q, ngx_chat_sub_t, queue);
 
-        ngx_post_event(&sub->event, &ngx_posted_events);
+        ngx_chat_wakes_add(sub);
     }
 }

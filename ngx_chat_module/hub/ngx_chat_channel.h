@@ -40,9 +40,10 @@ struct ngx_chat_sub_s {
     const ngx_chat_dialect_t  *dialect;
     ngx_chat_wake_pt       wake;
     void                  *data;
-    ngx_event_t            event;      /* posted: wake is due */
+    ngx_queue_t            due;        /* with is_due: among all that are */
     ngx_uint_t             reasks;     /* times asked again */
 
+    unsigned               is_due:1;   /* wake is */
     unsigned               reasking:1;  /* ask is under way again */
     unsigned               done:1;     /* the terminal entry was taken */
 };

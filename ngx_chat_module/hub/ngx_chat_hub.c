@@ -7,6 +7,7 @@
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_purge.h"
 #include "ngx_chat_rollback.h"
+#include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
 
@@ -17,7 +18,6 @@
 
 static ngx_chat_entry_t **ngx_chat_hub_start(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect);
-static void ngx_chat_hub_wake_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_chat_hub_again(ngx_chat_sub_t *sub);
 static void ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v);
 static void ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch);
@@ -252,10 +252,6 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     sub->wake = wake;
     sub->data = data;
 
-    sub->event.handler = ngx_chat_hub_wake_handler;
-    sub->event.data = sub;
-    sub->event.log = ch->pool->log;
-
     if (ch->hub) {
         sub->ask = ngx_chat_ask_keep(ch->hub);
     }
@@ -269,7 +265,7 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
 
     /* entries may be there already, and the id may be news */
 
-    ngx_post_event(&sub->event, &ngx_posted_events);
+    ngx_chat_wakes_add(sub);
 
     return sub;
 }
@@ -286,17 +282,6 @@ ngx_chat_hub_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 }
 
 
-static void
-ngx_chat_hub_wake_handler(ngx_event_t *ev)
-{
-    ngx_chat_sub_t  *sub;
-
-    sub = ev->data;
-
-    sub->wake(sub->data);
-}
-
-
 void
 ngx_chat_hub_detach(ngx_chat_sub_t *sub)
 {
@@ -304,9 +289,7 @@ ngx_chat_hub_detach(ngx_chat_sub_t *sub)
 
     ch = sub->channel;
 
-    if (sub->event.posted) {
-        ngx_delete_posted_event(&sub->event);
-    }
+    ngx_chat_wakes_remove(sub);
 
     if (sub->ask) {
         ngx_chat_hub_forget(sub->ask);
@@ -461,7 +444,7 @@ ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v)
         }
     }
 
-    ngx_post_event(&sub->event, &ngx_posted_events);
+    ngx_chat_wakes_add(sub);
 }
 
 

@@ -56,7 +56,10 @@ typedef struct {
 } ngx_chat_sse_event_t;
 
 
-/* called through a posted event, never from inside another floor's call */
+/*
+ * Called through a posted event, never from inside another floor's call; with
+ * very many subscribers some are called in the next turns of the event loop.
+ */
 typedef void (*ngx_chat_wake_pt)(void *data);
 
 

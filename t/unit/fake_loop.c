@@ -18,6 +18,7 @@ static ngx_time_t     fake_time;
 
 ngx_uint_t            ngx_exiting;
 ngx_queue_t           ngx_posted_events;
+ngx_queue_t           ngx_posted_next_events;
 ngx_rbtree_t          ngx_event_timer_rbtree;
 volatile ngx_msec_t   ngx_current_msec;
 volatile ngx_time_t  *ngx_cached_time = &fake_time;
@@ -34,6 +35,7 @@ fake_loop_init(void)
     ngx_current_msec = 1000000;
 
     ngx_queue_init(&ngx_posted_events);
+    ngx_queue_init(&ngx_posted_next_events);
     ngx_rbtree_init(&ngx_event_timer_rbtree, &fake_sentinel,
                     ngx_rbtree_insert_timer_value);
 }
@@ -73,11 +75,27 @@ fake_loop_run(ngx_msec_t ms)
 }
 
 
+void
+fake_loop_move_next(void)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&ngx_posted_next_events)) {
+        q = ngx_queue_head(&ngx_posted_next_events);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&ngx_posted_events, q);
+    }
+}
+
+
 static void
 fake_posted(void)
 {
     ngx_queue_t  *q;
     ngx_event_t  *ev;
+
+    fake_loop_move_next();
 
     while (!ngx_queue_empty(&ngx_posted_events)) {
         q = ngx_queue_head(&ngx_posted_events);

@@ -15,8 +15,14 @@
 
 void fake_loop_init(void);
 
-/* moves the clock, fires what is due, and handles posted events */
+/*
+ * Moves the clock, fires what is due, and handles posted events; a turn of the
+ * loop, and one more for each timer.
+ */
 void fake_loop_run(ngx_msec_t ms);
+
+/* events that were posted for the next turn are due in this one */
+void fake_loop_move_next(void);
 
 /* ms to the next timer, -1: there is none */
 ngx_int_t fake_loop_next(void);

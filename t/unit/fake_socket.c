@@ -28,7 +28,6 @@ static ngx_event_t       fake_write_events[FAKE_SOCKETS];
 
 ngx_uint_t               fake_socket_fail;
 
-ngx_queue_t              ngx_posted_next_events;
 ngx_uint_t               ngx_event_flags;
 ngx_event_actions_t      ngx_event_actions = { .add = fake_add,
                                                .del = fake_del };
@@ -40,7 +39,6 @@ fake_socket_init(ngx_uint_t edges)
     ngx_uint_t  i;
 
     fake_loop_init();
-    ngx_queue_init(&ngx_posted_next_events);
 
     ngx_event_flags = edges ? NGX_USE_CLEAR_EVENT : NGX_USE_LEVEL_EVENT;
 
@@ -100,18 +98,12 @@ fake_socket_turn(void)
     int                 i, n;
     uint32_t            revents;
     ngx_uint_t          found;
-    ngx_queue_t        *q;
     ngx_connection_t   *c;
     struct epoll_event  events[FAKE_SOCKETS];
 
     found = 0;
 
-    while (!ngx_queue_empty(&ngx_posted_next_events)) {
-        q = ngx_queue_head(&ngx_posted_next_events);
-
-        ngx_queue_remove(q);
-        ngx_queue_insert_tail(&ngx_posted_events, q);
-    }
+    fake_loop_move_next();
 
     n = epoll_wait(fake_epoll, events, FAKE_SOCKETS, 0);
 
