@@ -4,8 +4,8 @@
 
 #define NGX_CHAT_REDIS_BUFFER   (64 * 1024)
 
-/* more waits for the next turn of the loop */
-#define NGX_CHAT_REDIS_ROUNDS   32
+/* so that a long reply is no long turn of the loop; more waits for the next */
+#define NGX_CHAT_REDIS_ROUNDS   4
 
 #define NGX_CHAT_REDIS_COMPACT  (64 * 1024)
 
