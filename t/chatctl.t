@@ -395,7 +395,7 @@ my $bin = test_dir() . '/bin';
 
 mkdir($bin);
 
-foreach my $name (qw(bash awk sed sort head grep cut tr env timeout
+foreach my $name (qw(bash awk sed sort head tail grep cut tr env timeout
                      sha256sum cat))
 {
     my ($path) = grep { -x } map { "$_/$name" } split(/:/, $ENV{PATH});
@@ -433,6 +433,10 @@ chmod(0755, "$bin/valkey-cli");
                 . $redis->port, 'live'))[0], 0, 'with user and password');
     unlike(read_file("$bin/log"), qr/p\@ss|p%40/, 'which nobody sees');
     $redis->cmd('CONFIG', 'SET', 'requirepass', '');
+
+    rename("$bin/awk", "$bin/no-awk");
+    failed('no awk to make a table with', qr/awk is not installed/, 'live');
+    rename("$bin/no-awk", "$bin/awk");
 
     unlink("$bin/valkey-cli");
     is((chatctl('live'))[0], 3, 'no program to ask with');
