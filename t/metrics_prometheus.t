@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# A Prometheus that scrapes a real instance: it takes the page, and each query
-# of the dashboard in scripts/grafana.json finds something.
+# A Prometheus that scrapes a real instance: it takes the page, each query of the
+# dashboard in scripts/grafana.json finds something, and the alerts of README go
+# off when they are to.
 
 use warnings;
 use strict;
@@ -10,6 +11,7 @@ use lib 't/lib';
 use Chat::Test;
 use Chat::Life;
 use Chat::Metrics;
+use Chat::Readme;
 use IO::Socket::INET;
 use POSIX ();
 
@@ -196,6 +198,54 @@ is_deeply([ sort map { /path=(\w+)/ } keys %{ query($queries{'Begun, A'}) } ],
 my $page = metrics($nginx);
 
 cmp_ok($page->{'chat_cost_total{provider="openai"}'}, '>', 0, 'costs');
+
+
+# alerts: what README has is correct, and goes off when it is to
+
+my ($rules) = readme('ngx_chat_module/http')
+    =~ /^<!-- test: alerts -->\n```yaml\n(.*?)^```/ms;
+
+write_text(test_dir() . '/rules.yml', $rules);
+is(system('promtool check rules ' . test_dir() . '/rules.yml >'
+          . test_dir() . '/promtool 2>&1'), 0, 'the alerts: promtool')
+    or diag(read_file(test_dir() . '/promtool'));
+
+my %alert = $rules =~ /- alert: (\w+)\n +expr: (?:>\n)?(.*?)\n(?= +for:|\n|\z)/msg;
+
+is(join(' ', sort keys %alert), 'ChatFails ChatFillersDie ChatProviderDown '
+   . 'ChatQueueWaits ChatRedisDown', 'the alerts: all of them');
+s/\[\d+m\]/[3s]/g foreach values %alert;
+
+
+# does it go off?
+
+sub goes_off { my $v = query($alert{$_[0]}); return ref($v) ? keys %$v : $v }
+
+
+ask($nginx, { question => 'Always the same' }, { body => '{' });
+ok(wait_for(sub { !goes_off('ChatFails') }, 20),
+   'the alerts: not for what clients send');
+is(join(' ', map { goes_off($_) } grep { $_ ne 'ChatFails' } keys %alert), '',
+   'the alerts: all is well');
+
+ask($nginx, { question => 'Who fails? {{status=500}}' });
+ok(wait_for(sub { ask($nginx, { question => 'Who fails? {{status=500}}' });
+                  goes_off('ChatFails') }, 20), 'the alerts: answers fail');
+
+foreach (1 .. 3) {
+    my $filler = filler($nginx);
+
+    $nginx->allow_log(qr/exited on signal 9/);
+    kill('KILL', $filler);
+    another_filler($nginx, $filler);
+}
+
+ok(wait_for(sub { (values %{ query($alert{ChatFillersDie}
+                                   =~ s/3s/60s/r) })[0] }, 20),
+   'the alerts: fillers die');
+
+$redis->stop;
+ok(wait_for(sub { goes_off('ChatRedisDown') }, 20), 'the alerts: Redis is down');
 
 undef $prometheus;
 done();
