@@ -21,6 +21,9 @@ MODULE_PACKAGES="gcc make libc6-dev libhiredis-dev libyajl-dev
     libcurl4-openssl-dev libssl-dev"
 BUILD_PACKAGES="$MODULE_PACKAGES nginx nginx-dev dpkg-dev"
 
+# what scripts/bench compares it with
+PEER_PACKAGES="libnginx-mod-http-lua lua-cjson lua-nginx-string"
+
 
 say() {
     printf '%s\n' "$*"
@@ -133,6 +136,23 @@ need() {
 
     tail -n 20 "$log" >&2
     die "cannot install: $missing"
+}
+
+
+# need_unloaded PACKAGE ...: modules of nginx, which the system's own nginx does
+# not load for that.
+need_unloaded() {
+    local enabled=/etc/nginx/modules-enabled before link
+
+    before=$(ls "$enabled")
+
+    need "$@"
+
+    for link in $(ls "$enabled"); do
+        if ! grep -qxF "$link" <<<"$before"; then
+            as_root rm -f "$enabled/$link"
+        fi
+    done
 }
 
 
