@@ -5,7 +5,7 @@
 
 
 /* limits of a batch of events taken from the channel */
-#define NGX_HTTP_CHAT_EVENTS_MAX    64
+#define NGX_HTTP_CHAT_EVENTS_MAX    256
 #define NGX_HTTP_CHAT_EVENTS_BYTES  65536
 
 
@@ -21,7 +21,8 @@ static ngx_int_t ngx_http_chat_events_fail(ngx_http_request_t *r,
 
 const ngx_chat_dialect_t  ngx_http_chat_events_dialect = {
     0,
-    ngx_http_chat_events_render,
+    ngx_chat_sse_event_len,
+    ngx_chat_sse_event_write,
     ngx_chat_hit_body_write
 };
 
@@ -138,13 +139,19 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
             return ngx_http_chat_events_fail(r, ctx, ll);
         }
 
-        cl = ngx_http_chat_events_link(r, ctx, &event.bytes);
-        if (cl == NULL) {
-            return NGX_ERROR;
-        }
+        if (cl && cl->buf->last == event.bytes.data) {
+            cl->buf->last += event.bytes.len;
+            cl->buf->end = cl->buf->last;
 
-        *ll = cl;
-        ll = &cl->next;
+        } else {
+            cl = ngx_http_chat_events_link(r, ctx, &event.bytes);
+            if (cl == NULL) {
+                return NGX_ERROR;
+            }
+
+            *ll = cl;
+            ll = &cl->next;
+        }
 
         size += event.bytes.len;
 

@@ -23,6 +23,14 @@ typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
 typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
 
 
+/* memory for frames to come */
+typedef struct {
+    u_char                *pos;
+    u_char                *end;
+    size_t                 size;       /* of it, and all before */
+} ngx_chat_frames_t;
+
+
 struct ngx_chat_entry_s {
     ngx_chat_entry_t      *next;
     ngx_chat_event_t       event;
@@ -72,6 +80,7 @@ struct ngx_chat_channel_s {
     ngx_chat_origin_t      origin;     /* likewise */
     ngx_chat_usage_t       usage;      /* of a hit */
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
+    ngx_chat_frames_t      frames[NGX_CHAT_DIALECTS];
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
 
     ngx_queue_t            subs;

@@ -3,6 +3,7 @@
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
 #include "ngx_chat_follow.h"
+#include "ngx_chat_frames.h"
 #include "ngx_chat_hit.h"
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_purge.h"
@@ -332,23 +333,11 @@ ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
             sub->ask = NULL;
         }
 
-        bytes = &e->frame[sub->dialect->index];
-
-        if (bytes->data == NULL) {
-
-            if (sub->dialect->render(&e->event, sub->channel->pool, bytes)
-                != NGX_OK)
-            {
-                ngx_str_null(bytes);
-                return NGX_ERROR;
-            }
-
-            ngx_chat_channel_count(sub->channel, bytes->len);
-
-            if (bytes->len == 0) {
-                ngx_str_set(bytes, "");
-            }
+        if (ngx_chat_frames_render(sub->channel, sub->dialect, e) != NGX_OK) {
+            return NGX_ERROR;
         }
+
+        bytes = &e->frame[sub->dialect->index];
 
         sub->next = &e->next;
 

@@ -29,15 +29,15 @@ typedef struct ngx_chat_sub_s  ngx_chat_sub_t;
 
 
 /*
- * How events become bytes.  render() puts the frame of ev into *frame,
- * allocated in pool; an empty frame is skipped.  A completed event has the
- * whole answer as text.  render_hit() writes on at p, to last at most, what rp
- * replays, counts the chunks, says when it is done, and returns where it ends.
+ * How events become bytes.  len() is that of the frame of ev, which write()
+ * puts at p; an empty frame is skipped.  A completed event has the whole answer
+ * as text.  render_hit() writes on at p, to last at most, what rp replays,
+ * counts the chunks, and says when it is done.  Both return where they end.
  */
 typedef struct {
     ngx_uint_t             index;  /* below NGX_CHAT_DIALECTS */
-    ngx_int_t            (*render)(ngx_chat_event_t *ev, ngx_pool_t *pool,
-                                   ngx_str_t *frame);
+    size_t               (*len)(ngx_chat_event_t *ev);
+    u_char              *(*write)(u_char *p, ngx_chat_event_t *ev);
     u_char              *(*render_hit)(ngx_chat_hit_body_t *rp, u_char *p,
                                    u_char *last);
 } ngx_chat_dialect_t;

@@ -441,6 +441,22 @@ fake_cut_commands(void)
 }
 
 
+size_t
+fake_frame_len(ngx_chat_event_t *ev)
+{
+    return 1;
+}
+
+
+u_char *
+fake_frame(u_char *p, ngx_chat_event_t *ev)
+{
+    *p = 'x';
+
+    return p + 1;
+}
+
+
 u_char *
 fake_replay(ngx_chat_hit_body_t *rp, u_char *p, u_char *last)
 {

@@ -49,6 +49,10 @@ ngx_uint_t fake_execute(void);
 ngx_uint_t fake_answer(ngx_int_t rc);   /* NGX_OK, or what went wrong */
 ngx_uint_t fake_deliver(void);
 
+/* for hubs whose frames do not matter */
+size_t fake_frame_len(ngx_chat_event_t *ev);
+u_char *fake_frame(u_char *p, ngx_chat_event_t *ev);
+
 /* of a dialect: a frame at a time, led by a letter, while there is room */
 u_char *fake_replay(ngx_chat_hit_body_t *rp, u_char *p, u_char *last);
 

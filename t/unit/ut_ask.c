@@ -28,8 +28,6 @@ typedef struct {
 } ut_client_t;
 
 
-static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
-    ngx_str_t *frame);
 static void ut_begin(uint32_t seed);
 static void ut_end(void);
 static void ut_ask(ut_client_t *cl);
@@ -53,7 +51,9 @@ static void ut_completed(void);
 static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
-static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render, fake_replay };
+static const ngx_chat_dialect_t  ut_dialect = {
+    0, fake_frame_len, fake_frame, fake_replay
+};
 
 static ngx_chat_hub_t      *ut_hub;
 static ngx_chat_hub_conf_t  ut_conf;
@@ -67,15 +67,6 @@ ut_bad(const char *what)
     if (ut_wrong++ < 10) {
         printf("# %s\n", what);
     }
-}
-
-
-static ngx_int_t
-ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
-{
-    ngx_str_set(frame, "x");
-
-    return NGX_OK;
 }
 
 

@@ -26,8 +26,6 @@ typedef struct {
 } ut_client_t;
 
 
-static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
-    ngx_str_t *frame);
 static void ut_begin(void);
 static void ut_end(const char *name);
 static void ut_ask(ut_client_t *cl, u_char h, u_char fp,
@@ -58,25 +56,14 @@ static void ut_purge_forgotten(void);
 
 static const ngx_chat_dialect_t  ut_dialect = {
     0,
-    ut_render,
+    ngx_chat_sse_event_len,
+    ngx_chat_sse_event_write,
     ngx_chat_hit_body_write
 };
 
 static ngx_chat_hub_t      *ut_hub;
 static ngx_chat_hub_conf_t  ut_conf;
 static ut_client_t          ut_client[UT_CLIENTS];
-
-
-static ngx_int_t
-ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
-{
-    frame->len = ngx_chat_sse_event_len(ev);
-    frame->data = ngx_pnalloc(pool, frame->len);
-
-    (void) ngx_chat_sse_event_write(frame->data, ev);
-
-    return NGX_OK;
-}
 
 
 static void

@@ -34,8 +34,8 @@ typedef struct {
 } ut_client_t;
 
 
-static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
-    ngx_str_t *frame);
+static size_t ut_len(ngx_chat_event_t *ev);
+static u_char *ut_write(u_char *p, ngx_chat_event_t *ev);
 static void ut_ask(ut_client_t *cl);
 static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
@@ -52,8 +52,8 @@ static void ut_lost(fake_write_e what, ngx_uint_t restarts);
 
 
 static const ngx_chat_dialect_t  ut_dialects[] = {
-    { 0, ut_render, fake_replay },
-    { 1, ut_render, fake_replay }
+    { 0, ut_len, ut_write, fake_replay },
+    { 1, ut_len, ut_write, fake_replay }
 };
 
 
@@ -79,22 +79,21 @@ ut_bad(const char *what)
 }
 
 
-static ngx_int_t
-ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+static size_t
+ut_len(ngx_chat_event_t *ev)
+{
+    return 1 + ev->text.len;
+}
+
+
+static u_char *
+ut_write(u_char *p, ngx_chat_event_t *ev)
 {
     static const char  letter[] = "PSCE";
 
-    frame->len = 1 + ev->text.len;
-    frame->data = ngx_pnalloc(pool, frame->len);
+    *p = letter[ev->status];
 
-    if (frame->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    frame->data[0] = letter[ev->status];
-    memcpy(frame->data + 1, ev->text.data, ev->text.len);
-
-    return NGX_OK;
+    return ngx_cpymem(p + 1, ev->text.data, ev->text.len);
 }
 
 

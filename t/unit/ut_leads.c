@@ -2,8 +2,8 @@
 #include "ut_leads.h"
 
 
-static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
-    ngx_str_t *frame);
+static size_t ut_len(ngx_chat_event_t *ev);
+static u_char *ut_write(u_char *p, ngx_chat_event_t *ev);
 static void *ut_prepare(void *data);
 static ngx_int_t ut_start(void *maker, ngx_chat_lead_t *lead);
 static void ut_discard(void *maker);
@@ -13,7 +13,9 @@ static void ut_stopped(void *data);
 static void ut_cancelled(void *data);
 
 
-static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render, fake_replay };
+static const ngx_chat_dialect_t  ut_dialect = {
+    0, ut_len, ut_write, fake_replay
+};
 
 static const ngx_chat_maker_t  ut_makers = {
     ut_prepare, ut_start, ut_discard
@@ -41,15 +43,19 @@ ut_bad(const char *what)
 
 /* a frame is the status and the text */
 
-static ngx_int_t
-ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
+static size_t
+ut_len(ngx_chat_event_t *ev)
 {
-    frame->len = 1 + (ev->status == NGX_CHAT_STREAMING ? ev->text.len : 0);
-    frame->data = ngx_pnalloc(pool, frame->len);
-    frame->data[0] = (u_char) ('0' + ev->status);
-    memcpy(frame->data + 1, ev->text.data, frame->len - 1);
+    return 1 + (ev->status == NGX_CHAT_STREAMING ? ev->text.len : 0);
+}
 
-    return NGX_OK;
+
+static u_char *
+ut_write(u_char *p, ngx_chat_event_t *ev)
+{
+    *p = (u_char) ('0' + ev->status);
+
+    return ngx_cpymem(p + 1, ev->text.data, ut_len(ev) - 1);
 }
 
 

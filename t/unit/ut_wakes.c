@@ -2,6 +2,7 @@
 /*
  * Very many subscribers of a channel: they are woken in several turns of the
  * event loop, each in its turn, and none twice for what it could take at once.
+ * Whoever comes late finds very many frames in a few pieces.
  */
 
 
@@ -21,8 +22,6 @@ typedef struct {
 } ut_reader_t;
 
 
-static ngx_int_t ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool,
-    ngx_str_t *frame);
 static void ut_nothing(void *data);
 static void ut_wake(void *data);
 static void ut_begin(ngx_uint_t n);
@@ -33,9 +32,12 @@ static void ut_spread(void);
 static void ut_lag(void);
 static void ut_leave(void);
 static void ut_close(void);
+static void ut_pieces(void);
 
 
-static const ngx_chat_dialect_t  ut_dialect = { 0, ut_render, fake_replay };
+static const ngx_chat_dialect_t  ut_dialect = {
+    0, fake_frame_len, fake_frame, fake_replay
+};
 
 static const ngx_chat_source_t  ut_source = { ut_nothing, ut_nothing, NULL };
 
@@ -45,15 +47,6 @@ static ngx_chat_channel_t  *ut_channel;
 static ut_reader_t          ut_reader[UT_SUBS];
 static ngx_uint_t           ut_wakes;
 static ngx_uint_t           ut_leaving;  /* the next ones, with each wake */
-
-
-static ngx_int_t
-ut_render(ngx_chat_event_t *ev, ngx_pool_t *pool, ngx_str_t *frame)
-{
-    ngx_str_set(frame, "x");
-
-    return NGX_OK;
-}
 
 
 static void
@@ -272,6 +265,41 @@ ut_close(void)
 }
 
 
+static void
+ut_pieces(void)
+{
+    u_char                *end;
+    ngx_uint_t             i, pieces;
+    ngx_chat_sub_t        *late;
+    ngx_chat_sse_event_t   frame;
+
+    ut_begin(1);
+
+    for (i = 0; i < UT_SUBS; i++) {
+        ut_append();
+
+        /* rendered as they come, between entries */
+
+        (void) ut_turn();
+    }
+
+    late = ngx_chat_hub_attach(ut_channel, &ut_dialect, ut_nothing, NULL);
+
+    end = NULL;
+    pieces = 0;
+
+    for (i = 0; ngx_chat_hub_next(late, &frame) == NGX_OK; i++) {
+        pieces += (frame.bytes.data != end);
+        end = frame.bytes.data + frame.bytes.len;
+    }
+
+    ut_ok(i == UT_SUBS && pieces <= 4, "who comes late gets a few pieces");
+
+    ngx_chat_hub_detach(late);
+    ut_end("and nothing is left of these");
+}
+
+
 int
 main(void)
 {
@@ -279,6 +307,7 @@ main(void)
     ut_lag();
     ut_leave();
     ut_close();
+    ut_pieces();
 
     return ut_done();
 }
