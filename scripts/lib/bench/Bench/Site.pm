@@ -236,7 +236,7 @@ sub nginx {
     my $server = delete($opt{server}) // '';
     my $nginx = Chat::Nginx->new(dir => $self->subdir('nginx'),
         port => $self->free_port, workers => 1, level => 'warn',
-        connections => 16384, load => '', redis_down => '',
+        connections => 16384, load => '', redis_down => '', zone => '',
         main => 'worker_rlimit_nofile 20000;', %opt,
         http => "keepalive_requests 1000000;\n    " . ($opt{http} // ''),
         servers => <<"EOT");
@@ -310,7 +310,7 @@ sub knows_zone {
 
     if (!defined $self->{zone}) {
         my $nginx = Chat::Nginx->new(dir => $self->subdir('conf'),
-            port => $self->free_port, load => $self->module,
+            port => $self->free_port, load => $self->module, zone => '',
             http => 'chat_zone off;');
         my ($status, $text) = $nginx->test_conf;
 
