@@ -54,6 +54,14 @@ like($miss, qr/"status": "completed", "chunk": "Python is/, 'an answer');
 like($hit, qr/^Cache-Status: ngx_chat; hit/mi, 'a hit');
 is(completed($hit), completed($miss), 'the same answer');
 
+# what else an operator has
+
+ok(system_in('chatctl show -q "What is Python?"'), 'chatctl finds the answer');
+ok(-s "$root/usr/share/doc/libnginx-mod-chat/$_", "it has $_")
+    foreach 'README.md', 'ngx_chat_module/http/README.md', 't/README.md',
+            'examples/nginx.conf.example', 'examples/grafana.json',
+            'examples/demo/index.html';
+
 # what README says of an upgrade
 
 my $before = master();
