@@ -528,14 +528,14 @@ my @commands = (['live'], ['cached'], ['queue'],
 my %fails;
 
 
-# what it tells, whatever the time
+# what it tells, whatever the time, which the order of answers follows, too
 
 sub told {
     my ($status, $text, $errors) = chatctl('-u', $name, @_);
 
     s/\d+(?= ?s\b)/N/g, s/ +/ /g, s/\bdead\b/taken/g foreach $text, $errors;
 
-    return "$status\n$text$errors";
+    return "$status\n" . join('', sort split(/^/, $text)) . $errors;
 }
 
 
@@ -545,6 +545,12 @@ sub less {
     is($redis->cmd('ACL', 'SETUSER', 'less', 'reset', 'on', '>x',
                    grep { $_ ne $without } split(/ /, $rules)), 'OK',
        "without '$without': a user");
+
+    # a consumer that was heard of lately has its task left to it
+
+    $redis->cmd('XCLAIM', 'chat:tasks:1', 'fill', 'gone', 0, $_->[0], 'JUSTID')
+        foreach @{ $redis->cmd('XPENDING', 'chat:tasks:1', 'fill', '-', '+', 9,
+                               'gone') };
 }
 
 
