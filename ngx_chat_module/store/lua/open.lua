@@ -16,40 +16,12 @@ local id, cache, no_room, wait, fp, label = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/answer.lua
-
-local MARGIN = 10000
-
-local due = now + wait
-local life = wait + 60000
-
-local function exists(key, kind)
-    return redis.call('TYPE', key).ok == kind
-end
-
--- A generation past its time in the queue is as good as ended, and will be by
--- whoever looks.
-
-local function join(key)
-    local own = key .. ':own'
-    local state, due, opened = unpack(redis.pcall('HMGET', own, 'state', 'due',
-                                                  'opened'))
-
-    if not exists(key, 'stream')
-       or state ~= 'r' and (state ~= 'q' or (tonumber(due) or 0) < now)
-    then
-        return false
-    end
-
-    redis.call('HSET', own, 'joined', math.max(now, tonumber(opened) or 0))
-
-    return true
-end
+--include lib/others.lua
+--include lib/create.lua
 
 -- a repeat comes first: what was opened must get its task
 
-local left = redis.call('EXISTS', gen, own)
-
-if left == 2 and exists(gen, 'stream') and exists(own, 'hash') then
+if created() then
     return {'MISS'}
 end
 
@@ -62,16 +34,16 @@ if cache == '1' then
 end
 
 if cache ~= '0' then
-    local other = redis.pcall('GET', live)
+    local other, key = named(live)
 
-    if type(other) == 'string' and #other == #id
-       and string.find(other, '^[0-9a-f]+$')
-    then
-        local key = string.sub(gen, 1, -#id - 1) .. other
+    if other and goes_on(key) then
+        local own = key .. ':own'
+        local opened = redis.call('HMGET', own, 'opened')[1]
 
-        if join(key) then
-            return {'JOIN', other}
-        end
+        redis.call('HSET', own, 'joined',
+                   math.max(now, tonumber(opened) or 0))
+
+        return {'JOIN', other}
     end
 end
 
@@ -79,26 +51,7 @@ if no_room == '1' then
     return {'FULL'}
 end
 
-if left > 0 then
-    redis.call('DEL', gen, own)
-end
-
-if label ~= '' then
-    redis.call('XADD', gen, '0-1', 'status', 'processing', 'call', label)
-else
-    redis.call('XADD', gen, '0-1', 'status', 'processing')
-end
-
-redis.call('PEXPIRE', gen, life)
-
--- Fields that an append reads come first: Redis looks from there.  "joined" is
--- earlier than "opened" until somebody has joined (see check).
-
-redis.call('HSET', own, 'n', '1', 'ms', '0', 'bytes', '0', 'joined', now - 1,
-           'state', 'q', 'token', '', 'tries', '0', 'opened', now,
-           'base', '0-1', 'till', '0', 'task', '', 'due', due,
-           'deadline', due + MARGIN, 'wait', wait, 'call', label)
-redis.call('PEXPIRE', own, life)
+create(label)
 
 if cache ~= '0' then
     redis.call('SET', live, id, 'PX', life)
