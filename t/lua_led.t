@@ -417,7 +417,7 @@ like(entries($S), qr/ finish stop usage \{\}$/,
 
 filled();
 is(call('finish', keys_of($id, 1), $id, $A, 4, 900000, 'Hello', '2 3', 'stop',
-        $fp, 'openai', 'gpt', ''), 'OK', 'the answer: written');
+        $fp, 'openai', 'gpt', '', 0), 'OK', 'the answer: written');
 $redis->cmd('DEL', $gen, $own);
 like((hit())[0], qr/^HIT status completed chunk Hello .* call \Q$W1\E$/,
      'the answer: a hit with a label');

@@ -4,7 +4,8 @@
 # same call again after a lost reply, what is refused and that nothing was
 # changed then, what is published, and that no key is left without an expiry.
 # How they are made, and "open"; the others are in lua_writing.t, lua_led.t and
-# lua_queue.t, how long they take is in lua_growth.t.
+# lua_queue.t, what is kept past its TTL in lua_update.t, how long they take in
+# lua_growth.t.
 
 use warnings;
 use strict;
@@ -21,7 +22,7 @@ use Chat::Scripts;
 
 is(join(' ', sort keys %text),
    'append cancel check claim done fail finish give_back idle insure '
-   . 'open probe push sweep waiting', 'how they are made: all scripts');
+   . 'open probe push sweep update waiting', 'how they are made: all scripts');
 is(join(' ', grep { ref($sha{$_}) } keys %sha), '',
    'how they are made: all compile');
 
@@ -29,7 +30,7 @@ like($text{$_}, qr/^#!lua flags=allow-oom\n/, "$_: may exceed the memory")
     foreach qw(append cancel check claim done fail finish give_back idle
                insure sweep);
 like($text{$_}, qr/^#!lua\n/,
-     "$_: may not exceed the memory") foreach qw(open push);
+     "$_: may not exceed the memory") foreach qw(open push update);
 like($text{waiting}, qr/^#!lua flags=no-writes\n/, 'waiting: does not write');
 
 is(compiled(), join('', map { bare($text{$_}) } sort keys %text),
@@ -207,7 +208,7 @@ cached(@answer);
 is(opening(), 'MISS', 'open: a repeat is no hit, its task is missing');
 
 foreach my $case (
-    [ 'status', 'processing' ], [ 'status', undef ], [ 'v', '2' ],
+    [ 'status', 'processing' ], [ 'status', undef ], [ 'v', '2' ], [ 'v', '3' ],
     [ 'v', undef ], [ 'fp', 'x' ], [ 'fp', undef ], [ 'chunk', undef ],
     [ 'chunk', 'Hell' ], [ 'chunk', '' ], [ 'cuts', undef ], [ 'cuts', '' ],
     [ 'cuts', '5 0' ], [ 'cuts', '2  3' ], [ 'cuts', ' 5' ],

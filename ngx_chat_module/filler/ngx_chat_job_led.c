@@ -64,6 +64,7 @@ ngx_chat_job_led_start(ngx_chat_jobs_t *jobs, ngx_chat_lane_fill_t *fill,
     task.messages = fill->messages;
     task.trace = fill->trace;
     task.ttl = fill->ttl;
+    task.stale = fill->stale;
     task.max_answer = fill->max_answer;
     task.cancel = fill->cancel;
     task.grace = fill->grace;

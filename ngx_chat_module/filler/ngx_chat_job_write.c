@@ -200,6 +200,7 @@ ngx_chat_job_finish(ngx_chat_job_t *job)
     finish.model = answer->model;
     finish.usage = answer->usage;
     finish.ttl = 0;
+    finish.stale = job->task.stale;
 
     if (job->text.len && !answer->foreign
         && ngx_chat_str_is(&answer->finish, "stop"))

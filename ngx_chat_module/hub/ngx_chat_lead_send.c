@@ -130,6 +130,7 @@ ngx_chat_lead_send_fill(ngx_chat_lead_t *lead)
     fill.messages = task->messages;
     fill.trace = task->trace;
     fill.ttl = task->ttl;
+    fill.stale = task->stale;
     fill.max_answer = task->max_answer;
     fill.cancel = task->cancel;
     fill.grace = task->grace;

@@ -6,7 +6,7 @@
 
 
 /* said in HELLO: both ends have the same records and fields */
-#define NGX_CHAT_LANE_VERSION  "1"
+#define NGX_CHAT_LANE_VERSION  "2"
 
 /* bytes of a socket's buffer that no message has */
 #define NGX_CHAT_LANE_RESERVED  64

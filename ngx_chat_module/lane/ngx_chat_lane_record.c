@@ -16,7 +16,7 @@ size_t
 ngx_chat_lane_fill_len(ngx_chat_lane_fill_t *fill)
 {
     return NGX_CHAT_HASH_LEN + NGX_CHAT_ID_LEN + NGX_CHAT_FP_LEN
-           + 5 * sizeof(uint64_t)
+           + 6 * sizeof(uint64_t)
            + 4 * sizeof(uint32_t)
            + fill->label.len + fill->providers.len
            + fill->trace.request_id.len + fill->trace.traceparent.len;
@@ -32,6 +32,7 @@ ngx_chat_lane_fill_write(u_char *p, ngx_chat_lane_fill_t *fill)
 
     p = ngx_chat_lane_record_write_u64(p, fill->fill);
     p = ngx_chat_lane_record_write_u64(p, fill->ttl);
+    p = ngx_chat_lane_record_write_u64(p, fill->stale);
     p = ngx_chat_lane_record_write_u64(p, fill->max_answer);
     p = ngx_chat_lane_record_write_u64(p, fill->cancel);
     p = ngx_chat_lane_record_write_u64(p, fill->grace);
@@ -48,7 +49,7 @@ ngx_chat_lane_fill_write(u_char *p, ngx_chat_lane_fill_t *fill)
 ngx_int_t
 ngx_chat_lane_fill_read(ngx_str_t *body, ngx_chat_lane_fill_t *fill)
 {
-    uint64_t   number, ttl, max_answer, cancel, grace;
+    uint64_t   number, ttl, stale, max_answer, cancel, grace;
     ngx_str_t  rest;
 
     rest = *body;
@@ -69,6 +70,8 @@ ngx_chat_lane_fill_read(ngx_str_t *body, ngx_chat_lane_fill_t *fill)
         != NGX_OK
         || number == 0
         || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE, &ttl)
+           != NGX_OK
+        || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE, &stale)
            != NGX_OK
         || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE,
                                          &max_answer) != NGX_OK
@@ -92,6 +95,7 @@ ngx_chat_lane_fill_read(ngx_str_t *body, ngx_chat_lane_fill_t *fill)
 
     fill->fill = number;
     fill->ttl = ttl;
+    fill->stale = stale;
     fill->max_answer = max_answer;
     fill->cancel = cancel;
     fill->grace = grace;

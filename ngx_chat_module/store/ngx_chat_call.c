@@ -189,6 +189,10 @@ ngx_chat_call_add_gen(ngx_chat_call_t *call, ngx_chat_gen_t *gen)
     ngx_chat_call_add_str(call, &keys.gen);
     ngx_chat_call_add_str(call, &keys.own);
 
+    if (call->script->nkeys >= 5) {
+        ngx_chat_call_add_str(call, &keys.update);
+    }
+
     ngx_chat_call_add_bytes(call, gen->id, NGX_CHAT_ID_LEN);
 }
 

@@ -27,6 +27,11 @@ ngx_chat_keys_init(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen)
     keys->own.data = p;
     p = ngx_sprintf(p, "%V:own", &keys->gen);
     keys->own.len = p - keys->own.data;
+
+    keys->update.data = p;
+    p = ngx_sprintf(p, "{%V}:1:update:%*s", &keys->stream,
+                    (size_t) NGX_CHAT_FP_LEN, gen->fp);
+    keys->update.len = p - keys->update.data;
 }
 
 

@@ -8,6 +8,8 @@
  *     {S}:1:live:<fp>        the id of the generation others may join
  *     {S}:1:gen:<id>         one generation as it grows; its pub/sub channel
  *     {S}:1:gen:<id>:own     who writes it, and how far it is
+ *     {S}:1:update:<fp>      the id of the last generation that was opened to
+ *                            replace an answer past its TTL
  *     chat:tasks:1           the task queue, with consumer group "fill"
  *     chat:led:1:{chat:tasks:1}
  *                            tasks of led generations, with the same group
@@ -30,13 +32,14 @@
 #define NGX_CHAT_KEY_MAX      192
 
 
-/* the four names of one generation, in room of their own */
+/* the names of one generation, in room of their own */
 typedef struct {
     ngx_str_t        stream;       /* S */
     ngx_str_t        live;
     ngx_str_t        gen;
     ngx_str_t        own;
-    u_char           room[4 * NGX_CHAT_KEY_MAX];
+    ngx_str_t        update;
+    u_char           room[5 * NGX_CHAT_KEY_MAX];
 } ngx_chat_keys_t;
 
 

@@ -13,6 +13,7 @@
 
 
 extern ngx_str_t  ngx_chat_lua_open;
+extern ngx_str_t  ngx_chat_lua_update;
 extern ngx_str_t  ngx_chat_lua_check;
 
 extern ngx_str_t  ngx_chat_lua_claim;

@@ -323,6 +323,7 @@ ngx_chat_store_finish(ngx_chat_store_t *st, ngx_chat_lease_t *lease,
     ngx_chat_call_add_str(call, &finish->provider);
     ngx_chat_call_add_str(call, &finish->model);
     ngx_chat_call_add_str(call, &finish->usage);
+    ngx_chat_call_add_num(call, finish->stale);
 
     return ngx_chat_call_send(call, ngx_chat_store_filler_end_reply_handler,
                               (ngx_chat_handler_pt) handler, data);

@@ -111,6 +111,7 @@ typedef struct {
     uint32_t              *chunk_lens;
     ngx_uint_t             count;
     ngx_msec_t             ttl;          /* 0: not to be cached */
+    ngx_msec_t             stale;        /* kept for so long behind it */
     ngx_str_t              finish;
     ngx_str_t              provider;
     ngx_str_t              model;

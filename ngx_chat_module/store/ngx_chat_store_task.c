@@ -53,6 +53,11 @@ ngx_chat_store_task_add_fields(ngx_chat_call_t *call, ngx_chat_task_t *task)
     ngx_chat_call_add_text(call, "request_id");
     ngx_chat_call_add_str(call, &task->trace.request_id);
 
+    if (task->stale) {
+        ngx_chat_call_add_text(call, "stale");
+        ngx_chat_call_add_num(call, task->stale);
+    }
+
     if (task->trace.traceparent.len) {
         ngx_chat_call_add_text(call, "traceparent");
         ngx_chat_call_add_str(call, &task->trace.traceparent);
@@ -66,7 +71,7 @@ ngx_chat_store_task_take(ngx_chat_task_page_t *page,
 {
     uint64_t           ms, n;
     ngx_str_t          entry;
-    ngx_uint_t         ttl, max_answer, grace;
+    ngx_uint_t         ttl, stale, max_answer, grace;
     ngx_chat_reply_t  *fields, *item;
 
     ngx_memzero(task, sizeof(ngx_chat_task_entry_t));
@@ -110,7 +115,14 @@ ngx_chat_store_task_take(ngx_chat_task_page_t *page,
         return NGX_DECLINED;
     }
 
+    /* only in tasks of locations where it is not 0 */
+
+    if (ngx_chat_store_task_read_number(fields, "stale", &stale) != NGX_OK) {
+        stale = 0;
+    }
+
     task->ttl = ttl;
+    task->stale = stale;
     task->max_answer = max_answer;
     task->grace = grace;
 

@@ -486,6 +486,7 @@ ngx_chat_store_tasks_add_fields(ngx_chat_call_t *call,
     task.messages = entry->messages;
     task.trace = entry->trace;
     task.ttl = entry->ttl;
+    task.stale = entry->stale;
     task.max_answer = entry->max_answer;
     task.cancel = entry->cancel;
     task.grace = entry->grace;

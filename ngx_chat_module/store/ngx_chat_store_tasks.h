@@ -36,6 +36,7 @@ typedef struct {
     ngx_str_t              messages;
     ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;
+    ngx_msec_t             stale;
     size_t                 max_answer;
     ngx_uint_t             cancel;
     ngx_msec_t             grace;

@@ -15,7 +15,7 @@
 
 
 /*
- * Looks for a complete answer of gen's h and fp.
+ * Looks for a complete answer of gen's h and fp, be it past its ttl.
  * NGX_OK: a holds it, valid during the call; NGX_DECLINED: absent.
  */
 typedef void (*ngx_chat_lookup_pt)(void *data, ngx_int_t rc,
@@ -54,6 +54,21 @@ ngx_chat_call_t *ngx_chat_store_open(ngx_chat_store_t *st,
     ngx_chat_open_pt handler, void *data);
 
 
+/*
+ * Opens generation gen->id, which is to replace a cached answer past its ttl.
+ *
+ * NGX_OK        opened, a task is to be pushed
+ * NGX_DECLINED  there is none, it is replaced already, or was a moment ago in
+ *               vain; or Redis refuses
+ * NGX_ERROR     it may be open all the same
+ */
+typedef void (*ngx_chat_update_pt)(void *data, ngx_int_t rc);
+
+ngx_chat_call_t *ngx_chat_store_update(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_msec_t queue_timeout, ngx_chat_update_pt handler,
+    void *data);
+
+
 /* a task as it travels; all strings are the pusher's during the call */
 typedef struct {
     ngx_chat_gen_t         gen;
@@ -61,6 +76,7 @@ typedef struct {
     ngx_str_t              messages;   /* JSON, see ngx_chat_provider_json.h */
     ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;        /* 0: not to be cached */
+    ngx_msec_t             stale;      /* kept for so long behind it */
     size_t                 max_answer;
     ngx_uint_t             cancel;     /* chat_abandon cancel */
     ngx_msec_t             grace;

@@ -4,7 +4,7 @@ STORE = ../../ngx_chat_module/store
 
 STORE_OBJS = $(patsubst %,$(BUILD)/ngx_chat_%.o,call call_reply keys \
                store_filler store_push store_refusal store_task store_tasks \
-               store_worker)
+               store_update store_worker)
 
 TESTS += $(BUILD)/ut_store
 

@@ -13,6 +13,7 @@
 
 
 ngx_str_t  ngx_chat_lua_open = ngx_string("open");
+ngx_str_t  ngx_chat_lua_update = ngx_string("update");
 ngx_str_t  ngx_chat_lua_check = ngx_string("check");
 ngx_str_t  ngx_chat_lua_claim = ngx_string("claim");
 ngx_str_t  ngx_chat_lua_append = ngx_string("append");

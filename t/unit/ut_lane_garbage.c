@@ -53,7 +53,7 @@ ut_releases(void)
     ut_side_t  w, f;
 
     ut_side_half(&w, &f, NGX_CHAT_LANE_WORKER);
-    ut_side_say(&f, NGX_CHAT_LANE_HELLO, 0, "2");
+    ut_side_say(&f, NGX_CHAT_LANE_HELLO, 0, "3");
     ut_side_say(&f, NGX_CHAT_LANE_KEPT, 1, "");
     fake_socket_run(0);
 

@@ -54,8 +54,9 @@ ut_fill(void)
          && memcmp(read.fp, fill.fp, NGX_CHAT_FP_LEN) == 0;
     ut_ok(ok, "FILL: the generation");
 
-    ok = read.fill == 3 && read.ttl == 86400000 && read.max_answer == 33554432
-         && read.cancel == 1 && read.grace == 5000;
+    ok = read.fill == 3 && read.ttl == 86400000 && read.stale == 60000
+         && read.max_answer == 33554432 && read.cancel == 1
+         && read.grace == 5000;
     ut_ok(ok, "FILL: numbers");
 
     ok = ut_is(&read.label, "0123.7")
@@ -125,6 +126,10 @@ ut_fill_bounds(void)
     fill = ut_fill_make();
     fill.ttl = (ngx_msec_t) -1;
     ut_ok(ut_fill_refused(&fill), "FILL: a ttl too large is refused");
+
+    fill = ut_fill_make();
+    fill.stale = (ngx_msec_t) -1;
+    ut_ok(ut_fill_refused(&fill), "FILL: a stale too large is refused");
 
     fill = ut_fill_make();
     fill.max_answer = (size_t) -1;
@@ -403,6 +408,7 @@ ut_fill_make(void)
     ngx_str_set(&fill.trace.request_id, "r-1");
     ngx_str_set(&fill.trace.traceparent, "00-t");
     fill.ttl = 86400000;
+    fill.stale = 60000;
     fill.max_answer = 33554432;
     fill.cancel = 1;
     fill.grace = 5000;

@@ -318,7 +318,7 @@ ut_side_say(ut_side_t *bare, ngx_chat_lane_type_e type, uint32_t stream,
 void
 ut_side_hello(ut_side_t *bare)
 {
-    ut_side_say(bare, NGX_CHAT_LANE_HELLO, 0, "1");
+    ut_side_say(bare, NGX_CHAT_LANE_HELLO, 0, "2");
 }
 
 

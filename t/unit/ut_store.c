@@ -51,6 +51,7 @@ static void ut_insure(void);
 static void ut_queues(void);
 static void ut_push(void);
 static void ut_open(void);
+static void ut_update(void);
 
 
 #define UT_H         "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh"                        \
@@ -554,6 +555,7 @@ ut_push(void)
     task.messages = ut_task.messages;
     task.trace = ut_task.trace;
     task.ttl = 9;
+    task.stale = 0;
     task.max_answer = 8;
     task.cancel = 1;
     task.grace = 7;
@@ -565,6 +567,14 @@ ut_push(void)
     ut_ok(ut_sent("1 chat:tasks:1 3 " UT_FIELDS), "push: its arguments");
     ut_answer("*1\r\n$4\r\nFULL\r\n");
     ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_DECLINED, "push: FULL");
+
+    task.stale = 60;
+
+    (void) ngx_chat_store_push(&ut_store, &task, 3, &limit, ut_push_handler,
+                               NULL);
+    ut_ok(ut_sent("1 chat:tasks:1 3 " UT_FIELDS " stale 60"),
+          "push: of an answer that is kept");
+    ut_answer("*1\r\n$4\r\nFULL\r\n");
 
     limit.interval = 1000;
     limit.burst = 2;
@@ -616,6 +626,40 @@ ut_open(void)
 }
 
 
+static void
+ut_update(void)
+{
+    ut_start();
+
+    (void) ngx_chat_store_update(&ut_store, &ut_lease.gen, 30000,
+                                 ut_rc_handler, NULL);
+    ut_ok(ut_sent("5 " UT_S " " UT_KEYS "{" UT_S "}:1:update:" UT_FP " " UT_ID
+                  " 30000 " UT_FP), "update: its arguments");
+    ut_answer("*1\r\n$2\r\nOK\r\n");
+    ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_OK, "update: OK");
+
+    (void) ngx_chat_store_update(&ut_store, &ut_lease.gen, 30000,
+                                 ut_rc_handler, NULL);
+    ut_answer("*1\r\n$4\r\nNONE\r\n");
+    ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_DECLINED,
+          "update: NONE");
+
+    (void) ngx_chat_store_update(&ut_store, &ut_lease.gen, 30000,
+                                 ut_rc_handler, NULL);
+    ut_answer("-OOM command not allowed\r\n");
+    ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_DECLINED,
+          "update: refused, nothing is opened");
+
+    (void) ngx_chat_store_update(&ut_store, &ut_lease.gen, 30000,
+                                 ut_rc_handler, NULL);
+    ut_answer("");
+    ut_ok(ut_result.fired == 0 && ut_pending(), "update: sent again");
+    ut_answer("-OOM command not allowed\r\n");
+    ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_ERROR,
+          "update: refused the second time, it may be open");
+}
+
+
 int
 main(void)
 {
@@ -626,6 +670,7 @@ main(void)
     ut_queues();
     ut_push();
     ut_open();
+    ut_update();
 
     ut_ok(ngx_queue_empty(&ut_store.calls), "all calls: none is left");
 

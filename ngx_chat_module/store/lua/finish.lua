@@ -3,7 +3,7 @@
 --
 -- KEYS  S live gen own
 -- ARGV  id, token, n0, ttl (0: not cached), text, cuts, finish reason, fp,
---       provider, model, usage or ""
+--       provider, model, usage or "", how long it is kept beyond its ttl
 --
 -- {"OK"}     ended, now or when this was sent before
 -- {"LOST"}   the token is not the writer's
@@ -11,7 +11,7 @@
 
 local S, live, gen, own = unpack(KEYS)
 local id, token, n0, ttl, text, cuts, finish, fp, provider, model,
-      usage = unpack(ARGV)
+      usage, stale = unpack(ARGV)
 
 --include lib/now.lua
 --include lib/generation.lua
@@ -55,8 +55,9 @@ if tonumber(n0) ~= g.n + 1 or #text ~= g.bytes or not whole() then
 end
 
 if tonumber(ttl) > 0 and not outdated() then
+    local kept = tonumber(stale) > 0
     local entry = {'status', 'completed', 'chunk', text, 'cuts', cuts,
-                   'v', 1, 'fp', fp, 'gen', id, 'opened', g.opened,
+                   'v', kept and 2 or 1, 'fp', fp, 'gen', id, 'opened', g.opened,
                    'sizes', sizes(text, cuts), 'provider', provider,
                    'model', model, 'finish', finish}
 
@@ -70,10 +71,15 @@ if tonumber(ttl) > 0 and not outdated() then
         entry[#entry + 1] = usage
     end
 
+    if kept then
+        entry[#entry + 1] = 'stale'
+        entry[#entry + 1] = stale
+    end
+
     redis.call('COPY', gen, S, 'REPLACE')
     redis.call('XTRIM', S, 'MINID', g.base)
     redis.call('XADD', S, next_ms() .. '-' .. n0, unpack(entry))
-    redis.call('PEXPIRE', S, ttl)
+    redis.call('PEXPIRE', S, string.format('%.0f', ttl + stale))
 end
 
 close('d', 'c ' .. #finish .. ' ' .. #provider .. ' ' .. #model .. '\n'

@@ -28,7 +28,7 @@ end
 if cache == '1' then
     local found, fields = answer(S)
 
-    if found and found.fp == fp and complete(found) then
+    if found and found.fp == fp and fresh(S, found) and complete(found) then
         return {'HIT', redis.call('PTTL', S), fields}
     end
 end

@@ -16,9 +16,9 @@ use Chat::Check qw(repeated_names);
 use Chat::Redis;
 
 our @EXPORT =
-    qw($redis $sub %text %sha $h $fp $id $other $S $live $tasks $led $gen $own
-       $gen2 $own2 $A $B @answer @eternal names keys_of call fresh opening
-       no_room joining hit claim append finish check cancel running written
+    qw($redis $sub %text %sha $h $fp $id $other $S $live $update $tasks $led $gen
+       $own $gen2 $own2 $A $B @answer @eternal names keys_of call fresh opening
+       no_room joining hit updating claim append finish check cancel running written
        taken own set_own cached entries wrong full now near unchanged ended
        heard deaf published finished $lua $dir);
 
@@ -52,6 +52,7 @@ our $other = '34' x 16;
 
 our $S = "chat:stream:$h";
 our $live = "{$S}:1:live:$fp";
+our $update = "{$S}:1:update:$fp";
 our $tasks = 'chat:tasks:1';
 our $led = 'chat:led:1:{chat:tasks:1}';
 
@@ -172,6 +173,17 @@ sub hit {
 }
 
 
+# opens a generation behind a stale answer: the first, or another
+
+sub updating {
+    my ($name, $fingerprint) = @_;
+    my $new = $name // $id;
+
+    return call('update', [ @{ keys_of($new, 1) }, $update ], $new, 30000,
+                $fingerprint // $fp);
+}
+
+
 sub claim {
     my %arg = (token => $A, task => '5-1', predecessor => '', fill => 0,
                max => 3, returns => 2, alone => 1, @_);
@@ -197,11 +209,11 @@ sub finish {
     my ($n0, %arg) = @_;
 
     %arg = (token => $A, ttl => 900000, text => 'Hello', cuts => '2 3',
-            usage => '{}', %arg);
+            usage => '{}', stale => 0, %arg);
 
     return call('finish', keys_of($id, 1), $id, $arg{token}, $n0, $arg{ttl},
                 $arg{text}, $arg{cuts}, 'stop', $fp, 'openai', 'gpt',
-                $arg{usage});
+                $arg{usage}, $arg{stale});
 }
 
 

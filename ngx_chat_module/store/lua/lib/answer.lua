@@ -1,6 +1,8 @@
 -- answer(S): the fields of what seems to be an answer there, by name and as
 -- they lie, or nil: whatever else is there, of any type, counts as absent.
--- complete(fields), the dearer half of the test, comes last.
+-- complete(fields), the dearer half of the test, comes last.  One of version 2
+-- is kept for "stale" ms beyond its TTL, after which fresh(S, fields) is false;
+-- to releases that do not know of this it is no answer at any time.
 
 local function answer(key)
     local entry = redis.pcall('XREVRANGE', key, '+', '-', 'COUNT', '1')[1]
@@ -11,11 +13,20 @@ local function answer(key)
         fields[list[i]] = list[i + 1]
     end
 
-    if fields.status == 'completed' and fields.v == '1'
-       and fields.chunk and fields.cuts
+    if fields.status == 'completed' and fields.chunk and fields.cuts
+       and (fields.v == '1'
+            or fields.v == '2' and string.find(fields.stale or '', '^%d+$'))
     then
         return fields, list
     end
+end
+
+-- Some answers have no expiry: somebody wants to keep them.
+
+local function fresh(key, fields)
+    local left = redis.call('PTTL', key)
+
+    return fields.v == '1' or left < 0 or left >= tonumber(fields.stale)
 end
 
 local function add_up(cuts, size)
