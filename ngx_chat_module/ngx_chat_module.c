@@ -228,6 +228,13 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_http_chat_loc_conf_t, cache_ttl),
       NULL },
 
+    { ngx_string("chat_cache_stale"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_chat_loc_conf_t, cache_stale),
+      NULL },
+
     { ngx_string("chat_cache_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_chat_cache_key_directive,

@@ -122,7 +122,17 @@ our %odd = (
         chat_redis->cmd('XADD', $_[0], '1-1', 'status', 'streaming', 'chunk',
                         'x');
     },
-    'another version' => sub { put($_[0], ['abc'], v => 2) },
+    'another version' => sub { put($_[0], ['abc'], v => 3) },
+    'kept, for how long' => sub { put($_[0], ['abc'], v => 2) },
+    'kept, an odd time' => sub {
+        put($_[0], ['abc'], v => 2, stale => '1000x');
+    },
+    'kept, a huge time' => sub {
+        put($_[0], ['abc'], v => 2, stale => '9223372036854775808');
+    },
+    'kept, past its TTL' => sub {
+        put($_[0], ['abc'], v => 2, stale => 900_001);
+    },
     'no version'    => sub { put($_[0], ['abc'], v => undef) },
     'another provider' => sub { put($_[0], ['abc'], fp => '0' x 32) },
     'a short fingerprint' => sub { put($_[0], ['abc'], fp => '0') },

@@ -265,6 +265,27 @@ like($row->{TTL}, qr/^(?:8[5-9]\d|900)s$/, 'cached: how long it stays');
 like($row->{AGE}, qr/^\d{1,2}s$/, 'cached: how old it is');
 cmp_ok($row->{MEMORY}, '>', $row->{BYTES}, 'cached: what it takes');
 
+# one that is kept beyond its TTL
+
+my %kept = (%{ $redis->entries(stream_key($led))->[-1] }, v => 2,
+            stale => 60000);
+
+foreach my $case ([ 72000, '12s' ], [ 48000, '-12s' ]) {
+    $redis->cmd('XADD', stream_key('kept'), '*', %kept)
+        if !$redis->cmd('EXISTS', stream_key('kept'));
+    $redis->cmd('PEXPIRE', stream_key('kept'), $case->[0]);
+    ($status, $text) = chatctl('cached');
+    %row = map { $_->{KEY} => $_ } rows($text, 'TTL');
+    is($row{ key_of('kept') }{TTL}, $case->[1],
+       "cached: a kept one, $case->[1]");
+    is($row{ key_of('kept') }{PROVIDER}, 'openai',
+       "cached: whose it is, $case->[1]");
+}
+
+is((chatctl('show', '-q', 'kept'))[1], (chatctl('show', '-q', $led))[1],
+   'show: a kept one');
+is((chatctl('purge', '-q', 'kept'))[0], 0, 'purge: a kept one');
+
 $redis->cmd('SET', stream_key('a'), "\e[2Jx");
 $redis->cmd('XADD', stream_key('b'), '*', 'status', 'streaming', 'chunk', 'x');
 $redis->cmd('SET', 'chat:stream:other', 'x');

@@ -427,6 +427,9 @@ chat_cache on
 chat_cache_ttl 60
 chat_cache_ttl 1h
 chat_cache_ttl 500ms
+chat_cache_stale 0
+chat_cache_stale 1d
+chat_cache_stale 500ms
 chat_cache_key $chat_question
 chat_cache_key "${chat_question}x$host"
 chat_cache_key $http_x$Chat_Question
@@ -454,6 +457,9 @@ chat_cache on; chat_cache on             => is duplicate
 chat_cache_ttl x                         => invalid value
 chat_cache_ttl -1                        => invalid value
 chat_cache_ttl 0                         => "chat_cache_ttl" must not be 0
+chat_cache_stale x                       => invalid value
+chat_cache_stale off                     => invalid value
+chat_cache_stale 1; chat_cache_stale 2   => is duplicate
 chat_cache_ttl 1; chat_cache_ttl 2       => is duplicate
 chat_cache_key ""                        => must contain
 chat_cache_key $host                     => must contain

@@ -115,7 +115,7 @@ ok(wait_for(sub {
     my $mine = metrics($nginx);
     my $its = query('chat_requests_total');
 
-    ref($its) && keys(%$its) == 7
+    ref($its) && keys(%$its) == 8
         && !grep {
             my ($result) = /result=(\w+)/;
 

@@ -54,7 +54,10 @@ my @messages = ("1 1 2 2 1\ns 16\n64ad7359-1 xxxx \n",
 my $redis = start_redis();
 my $provider = start_provider(chunks => 3, gap => 5);
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
-    lead => 'off', server => 'location = /led { chat; chat_lead on; }');
+    lead => 'off', server => <<'EOT');
+        location = /led  { chat; chat_lead on; }
+        location = /kept { chat; chat_cache_stale 1m; }
+EOT
 
 my $S = stream_key($QUESTION);
 
@@ -290,6 +293,32 @@ foreach my $case ([ 'its entries' ], [ 'entries with later fields',
     joined_ok(scalar ask($nginx, { question => $QUESTION }),
               "$name: they are understood");
 }
+
+# what is kept beyond its TTL: to the release before no answer at any time, and
+# in tasks a field that it passes over
+
+fresh();
+takes_none($redis, filler($nginx));
+$later = ask_later($nginx, { question => $QUESTION, path => '/kept' });
+wait_for { $task = $redis->cmd('XRANGE', 'chat:tasks:1', '-', '+')->[0] } 5,
+    'a task';
+has_all($task->[1], \%task, 'a kept answer: its task has all fields it had');
+is({ @{ $task->[1] } }->{stale}, 60000, 'a kept answer: a field of the task');
+kill('CONT', filler($nginx));
+results($later);
+is($redis->entries($S)->[-1]{v}, 2, 'a kept answer: not of version 1');
+
+fresh();
+$redis->cmd('XADD', $S, @$_) foreach @entries[0 .. 3];
+$redis->cmd('XADD', $S, '1205-5', %{ { @cached, fp => $fp } });
+$redis->cmd('PEXPIRE', $S, 1000);
+stream_ok(scalar ask($nginx, { question => $QUESTION, path => '/kept' }),
+          'its answer, where others are kept: a hit', chunks => \@PIECES,
+          cache => qr/; hit; ttl=[01]$/);
+wait_for { !$redis->cmd('EXISTS', $S) } 5;
+stream_ok(scalar ask($nginx, { question => $QUESTION, path => '/kept' }),
+          'its answer, past its TTL: a miss', chunks => \@PIECES,
+          cache => qr/fwd=miss$/);
 
 fresh();
 unlike($nginx->error_log, qr/\[(?:error|crit|alert|emerg)\](?!.*closed the)/,

@@ -13,6 +13,9 @@
 #include "../ngx_chat.h"
 
 
+#define NGX_CHAT_ANSWER_NO_TTL  INT64_MAX
+
+
 typedef struct {
     ngx_str_t        text;
     ngx_str_t        chunk_lens;
@@ -21,7 +24,8 @@ typedef struct {
     ngx_str_t        provider;
     ngx_str_t        model;
     ngx_str_t        usage;        /* the provider's object, or empty */
-    int64_t          ttl;          /* ms left, negative: none known */
+    int64_t          ttl;          /* ms left, negative: since it was over;
+                                      or NGX_CHAT_ANSWER_NO_TTL */
 } ngx_chat_answer_t;
 
 

@@ -92,6 +92,7 @@ typedef struct {
     ngx_uint_t               health;
     ngx_flag_t               cache;
     ngx_msec_t               cache_ttl;
+    ngx_msec_t               cache_stale;    /* behind it; 0: off */
     ngx_http_complex_value_t  *cache_key;    /* NULL: the question alone */
     ngx_http_complex_value_t  *cache_scope;
     ngx_http_complex_value_t  *bypass;       /* NULL: on */
@@ -112,6 +113,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_CHAT_NOTHING = 0,
     NGX_HTTP_CHAT_HIT,
+    NGX_HTTP_CHAT_STALE,                     /* a hit past its TTL */
     NGX_HTTP_CHAT_MISS,
     NGX_HTTP_CHAT_JOIN,
     NGX_HTTP_CHAT_REFRESH,                   /* use_cache false: MISS */
@@ -127,7 +129,8 @@ typedef struct {
     u_char                   id[NGX_CHAT_ID_LEN];
     ngx_http_chat_source_e   source;
     ngx_chat_channel_kind_e  kind;           /* of its channel, with id */
-    int64_t                  ttl;            /* of a hit, seconds */
+    int64_t                  ttl;            /* of a hit, seconds, or
+                                                NGX_CHAT_ANSWER_NO_TTL */
 
     /* an error before the stream: what the error filter makes a body of */
     ngx_chat_error_e         error;

@@ -299,6 +299,10 @@ ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx)
         count = NGX_CHAT_COUNT_HIT;
         break;
 
+    case NGX_HTTP_CHAT_STALE:
+        count = NGX_CHAT_COUNT_STALE;
+        break;
+
     case NGX_HTTP_CHAT_JOIN:
         count = NGX_CHAT_COUNT_JOIN;
         break;

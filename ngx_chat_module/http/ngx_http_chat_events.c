@@ -40,7 +40,7 @@ ngx_http_chat_events_set_meta(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_memcpy(ctx->id, ngx_chat_hub_get_id(ch), NGX_CHAT_ID_LEN);
     ctx->kind = ngx_chat_hub_get_kind(ch);
 
-    if (ctx->source == NGX_HTTP_CHAT_HIT) {
+    if (ctx->kind == NGX_CHAT_CHANNEL_HIT) {
         origin = ngx_chat_hub_get_origin(ch);
 
         ctx->provider = origin->provider;

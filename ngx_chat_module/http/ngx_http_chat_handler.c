@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
 
 static void ngx_http_chat_handler_result_handler(void *data,
     ngx_chat_result_t *result);
+static void ngx_http_chat_handler_set_ttl(ngx_http_chat_ctx_t *ctx,
+    int64_t ttl);
 static ngx_int_t ngx_http_chat_handler_refuse(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_error_e e, ngx_msec_t wait);
 
@@ -160,6 +162,7 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
 
     qn->providers = chlcf->provider_list;
     qn->ttl = (qn->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : chlcf->cache_ttl;
+    qn->stale = chlcf->cache_stale;
     qn->max_answer = chlcf->max_answer;
     qn->cancel = chlcf->cancel;
     qn->grace = chlcf->grace;
@@ -343,8 +346,7 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
     switch (result->kind) {
 
     case NGX_CHAT_RESULT_HIT:
-        ctx->source = NGX_HTTP_CHAT_HIT;
-        ctx->ttl = (result->ttl < 0) ? -1 : (result->ttl + 500) / 1000;
+        ngx_http_chat_handler_set_ttl(ctx, result->ttl);
         ngx_http_chat_output_start(r, ctx, result->channel);
         break;
 
@@ -379,6 +381,24 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_chat_handler_set_ttl(ngx_http_chat_ctx_t *ctx, int64_t ttl)
+{
+    ctx->source = NGX_HTTP_CHAT_HIT;
+
+    if (ttl == NGX_CHAT_ANSWER_NO_TTL) {
+        ctx->ttl = ttl;
+
+    } else if (ttl >= 0) {
+        ctx->ttl = (ttl + 500) / 1000;
+
+    } else {
+        ctx->source = NGX_HTTP_CHAT_STALE;
+        ctx->ttl = (ttl - 999) / 1000;
+    }
 }
 
 

@@ -17,6 +17,7 @@ static ngx_str_t  ngx_http_chat_no_store =
 static ngx_str_t  ngx_http_chat_header_sources[] = {
     [NGX_HTTP_CHAT_NOTHING] = ngx_null_string,
     [NGX_HTTP_CHAT_HIT] = ngx_string("ngx_chat; hit"),
+    [NGX_HTTP_CHAT_STALE] = ngx_string("ngx_chat; hit"),
     [NGX_HTTP_CHAT_MISS] = ngx_string("ngx_chat; fwd=miss"),
     [NGX_HTTP_CHAT_JOIN] = ngx_string("ngx_chat; fwd=miss; collapsed"),
     [NGX_HTTP_CHAT_REFRESH] = ngx_string("ngx_chat; fwd=request"),
@@ -206,20 +207,25 @@ static ngx_int_t
 ngx_http_chat_header_add_cache_status(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx)
 {
-    u_char     *p;
-    ngx_str_t   value;
+    u_char      *p;
+    ngx_str_t    value;
+    const char  *detail;
 
     value = ngx_http_chat_header_sources[ctx->source];
 
-    if (ctx->source == NGX_HTTP_CHAT_HIT && ctx->ttl >= 0) {
+    if (ctx->kind == NGX_CHAT_CHANNEL_HIT
+        && ctx->ttl != NGX_CHAT_ANSWER_NO_TTL)
+    {
+        detail = (ctx->source == NGX_HTTP_CHAT_STALE) ? "; detail=stale" : "";
 
         p = ngx_pnalloc(r->pool, value.len + sizeof("; ttl=") - 1
-                                 + NGX_INT64_LEN);
+                                 + NGX_INT64_LEN + ngx_strlen(detail));
         if (p == NULL) {
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(p, "%V; ttl=%L", &value, ctx->ttl) - p;
+        value.len = ngx_sprintf(p, "%V; ttl=%L%s", &value, ctx->ttl, detail)
+                    - p;
         value.data = p;
     }
 

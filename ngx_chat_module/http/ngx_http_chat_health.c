@@ -314,9 +314,9 @@ ngx_http_chat_health_full_len(ngx_array_t *providers,
     len = sizeof(", \"redis\": \"down\", \"broker\": \"down\", "
                  "\"subscriber\": \"down\", \"fillers\": [], "
                  "\"providers\": [], \"queue\": , \"live\": , "
-                 "\"led\": , \"direct\": , \"eviction\": \"\", "
+                 "\"led\": , \"updates\": , \"direct\": , \"eviction\": \"\", "
                  "\"breaker\": \"closed\"") - 1
-          + 4 * NGX_INT_T_LEN
+          + 5 * NGX_INT_T_LEN
           + NGX_CHAT_SCOREBOARD_SLOTS
             * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
                       "\"redis\": \"down\", \"running\": }, ") - 1
@@ -368,9 +368,9 @@ ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
     }
 
     p = ngx_sprintf(p, "], \"queue\": %ui, \"live\": %ui, \"led\": %ui, "
-                    "\"direct\": %ui, \"eviction\": \"",
+                    "\"updates\": %ui, \"direct\": %ui, \"eviction\": \"",
                     fillers->queued, state->channels, state->leads,
-                    ngx_http_chat_direct_calls());
+                    state->updates, ngx_http_chat_direct_calls());
 
     if (state->policy) {
         p = ngx_chat_json_escape(p, state->policy->data, state->policy->len);

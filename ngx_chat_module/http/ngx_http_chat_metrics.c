@@ -80,6 +80,7 @@ static ngx_str_t  ngx_http_chat_metrics_other =
 static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_results[] = {
 
     { NGX_CHAT_COUNT_HIT, NULL, "result", ngx_string("hit"), NULL },
+    { NGX_CHAT_COUNT_STALE, NULL, "result", ngx_string("stale"), NULL },
     { NGX_CHAT_COUNT_MISS, NULL, "result", ngx_string("miss"), NULL },
     { NGX_CHAT_COUNT_JOIN, NULL, "result", ngx_string("join"), NULL },
     { NGX_CHAT_COUNT_BYPASS, NULL, "result", ngx_string("bypass"), NULL },
@@ -105,6 +106,9 @@ static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_counts[] = {
       "Calls to providers that were not necessary." },
 
     { NGX_CHAT_COUNT_COLLAPSED, NULL, "by", ngx_string("collapsed"), NULL },
+
+    { NGX_CHAT_COUNT_UPDATES, "chat_updates_total", NULL, ngx_null_string,
+      "Generations that were queued to replace a stale answer." },
 
     { NGX_CHAT_COUNT_TAKEOVERS, "chat_takeovers_total", NULL, ngx_null_string,
       "Generations that went on after their worker or filler was lost." },

@@ -70,7 +70,7 @@ ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     if (ctx->sub == NULL
         || ngx_http_chat_events_start(r, ctx) != NGX_OK
-        || (ctx->source == NGX_HTTP_CHAT_HIT
+        || (ctx->kind == NGX_CHAT_CHANNEL_HIT
             && ngx_http_chat_events_take(r, ctx) != NGX_OK))
     {
         ngx_http_chat_ctx_set_error(ctx, NGX_CHAT_E_INTERNAL);

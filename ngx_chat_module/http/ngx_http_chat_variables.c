@@ -81,6 +81,7 @@ static ngx_http_variable_t  ngx_http_chat_vars[] = {
 static ngx_str_t  ngx_http_chat_variable_statuses[] = {
     [NGX_HTTP_CHAT_NOTHING] = ngx_null_string,
     [NGX_HTTP_CHAT_HIT] = ngx_string("HIT"),
+    [NGX_HTTP_CHAT_STALE] = ngx_string("STALE"),
     [NGX_HTTP_CHAT_MISS] = ngx_string("MISS"),
     [NGX_HTTP_CHAT_JOIN] = ngx_string("JOIN"),
     [NGX_HTTP_CHAT_REFRESH] = ngx_string("MISS"),

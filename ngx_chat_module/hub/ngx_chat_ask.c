@@ -4,6 +4,7 @@
 #include "ngx_chat_hit.h"
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_rollback.h"
+#include "ngx_chat_update.h"
 #include "../codec/ngx_chat_key.h"
 
 
@@ -20,6 +21,7 @@ static void ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc,
 static void ngx_chat_ask_look(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_other_handler(void *data, ngx_chat_opened_t *opened);
 static void ngx_chat_ask_open(ngx_chat_ask_t *ask);
+static void ngx_chat_ask_update(ngx_chat_ask_t *ask);
 static ngx_int_t ngx_chat_ask_complete(ngx_chat_ask_t *ask);
 static u_char *ngx_chat_ask_copy(ngx_str_t *s, u_char *p);
 static void ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
@@ -57,6 +59,7 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
 
     task->providers = question->providers;
     task->ttl = (ask->mode == NGX_CHAT_ASK_PRIVATE) ? 0 : question->ttl;
+    task->stale = question->stale;
     task->max_answer = question->max_answer;
     task->cancel = question->cancel;
     task->grace = question->grace;
@@ -189,6 +192,16 @@ ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
     switch (rc) {
 
     case NGX_OK:
+
+        if (ttl < 0 && (uint64_t) -ttl > ask->task.stale) {
+            ngx_chat_ask_look(ask);
+            return;
+        }
+
+        if (ttl < 0) {
+            ngx_chat_ask_update(ask);
+        }
+
         ngx_chat_channel_hold(ch);
         ngx_chat_ask_report_hit(ask, ch, ttl);
         return;
@@ -298,6 +311,22 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     if (opening.cache && !opening.full) {
         ngx_chat_opening_start(hub, &ask->task.gen, &ask->opening);
     }
+}
+
+
+/* a stale hit: a filler is to ask what would else be asked here */
+
+static void
+ngx_chat_ask_update(ngx_chat_ask_t *ask)
+{
+    if (ngx_chat_update_is_begun(ask->hub, &ask->task.gen)
+        || ngx_chat_ask_complete(ask) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_chat_update_start(ask->hub, &ask->task, ask->strings, &ask->limit);
+    ask->strings = NULL;
 }
 
 

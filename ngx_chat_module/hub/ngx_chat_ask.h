@@ -42,6 +42,8 @@ struct ngx_chat_question_s {
     ngx_str_t              messages;
     ngx_chat_trace_t       trace;
     ngx_msec_t             ttl;
+    ngx_msec_t             stale;      /* for so long behind its ttl an answer
+                                          will do, and another is made */
     size_t                 max_answer;
     ngx_uint_t             cancel;
     ngx_msec_t             grace;
@@ -55,7 +57,8 @@ struct ngx_chat_question_s {
 
 
 typedef enum {
-    NGX_CHAT_RESULT_HIT = 0,      /* channel of a cached answer, and ttl */
+    NGX_CHAT_RESULT_HIT = 0,      /* channel of a cached answer, and ttl;
+                                     negative: it is stale */
     NGX_CHAT_RESULT_MISS,         /* channel of a new generation */
     NGX_CHAT_RESULT_JOIN,         /* channel of one that runs */
     NGX_CHAT_RESULT_ERROR         /* error */
@@ -68,7 +71,8 @@ typedef struct {
     ngx_chat_error_e       error;      /* queue_full, redis_down, miss_limit,
                                           internal */
     ngx_msec_t             wait;       /* miss_limit: not before */
-    int64_t                ttl;        /* ms left, negative: none known */
+    int64_t                ttl;        /* of the answer, see
+                                          ngx_chat_answer_t */
 } ngx_chat_result_t;
 
 

@@ -8,6 +8,7 @@
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_purge.h"
 #include "ngx_chat_rollback.h"
+#include "ngx_chat_update.h"
 #include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
@@ -50,10 +51,14 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
     ngx_rbtree_init(&hub->openings, &hub->openings_sentinel,
                     ngx_str_rbtree_insert_value);
 
+    ngx_rbtree_init(&hub->updates, &hub->updates_sentinel,
+                    ngx_str_rbtree_insert_value);
+
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
     ngx_queue_init(&hub->rollbacks);
     ngx_queue_init(&hub->purges);
+    ngx_queue_init(&hub->all_updates);
 
     if (hcf->redis
         && ngx_chat_store_init(&hub->store, hcf->redis, hcf->broker, 1, log)
@@ -87,6 +92,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
     ngx_chat_channel_t  *ch;
 
     ngx_chat_hub_close_asks(hub);
+    ngx_chat_update_close(hub);
     ngx_chat_rollback_close(hub);
     ngx_chat_hub_close_purges(hub);
 
@@ -130,6 +136,7 @@ ngx_chat_hub_get_state(ngx_chat_hub_t *hub, ngx_chat_hub_state_t *state)
     ngx_memzero(state, sizeof(ngx_chat_hub_state_t));
 
     state->channels = hub->channels;
+    state->updates = hub->nupdates;
     state->leads = hub->leads ? hub->leads->n : 0;
 
     if (hub->conf->redis == NULL) {

@@ -90,6 +90,7 @@ typedef struct {
     unsigned               off:1;      /* no Redis is configured */
     ngx_uint_t             channels;   /* generations followed here */
     ngx_uint_t             leads;      /* generations led, or not written yet */
+    ngx_uint_t             updates;    /* stale answers seen a moment ago */
     ngx_str_t             *policy;     /* of eviction; empty: not known */
 
     /* how Redis has last refused it, in a word; empty: it has not; or NULL */
@@ -190,10 +191,7 @@ ngx_chat_origin_t *ngx_chat_hub_get_origin(ngx_chat_channel_t *ch);
 /* the tokens of a cached answer, as far as they are known */
 ngx_chat_usage_t *ngx_chat_hub_get_usage(ngx_chat_channel_t *ch);
 
-/*
- * The channel that it listens to, which is another one after the first was
- * cancelled before it had anything to give.
- */
+/* the channel of sub; another one if the first was cancelled without events */
 ngx_chat_channel_t *ngx_chat_hub_get_channel(ngx_chat_sub_t *sub);
 
 

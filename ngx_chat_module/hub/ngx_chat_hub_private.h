@@ -51,6 +51,10 @@ struct ngx_chat_hub_s {
     ngx_queue_t            rollbacks;
     ngx_uint_t             nrollbacks;
     ngx_queue_t            purges;
+    ngx_rbtree_t           updates;    /* of stale answers, by h and fp */
+    ngx_rbtree_node_t      updates_sentinel;
+    ngx_queue_t            all_updates;
+    ngx_uint_t             nupdates;
     ngx_chat_leads_t      *leads;      /* NULL: nothing is led */
     ngx_rbtree_t           openings;   /* generations being opened, by key */
     ngx_rbtree_node_t      openings_sentinel;

@@ -4,12 +4,10 @@
  * of an instance share: the verbs to count with.  Which slot is what is fixed
  * here; names and words for the operator are the page's.
  *
- * Each process has a block of its own in a shared zone (see
- * ngx_chat_metrics_zone.h), which nobody else writes: to count is to add to a
- * word in memory, without a lock or an atomic operation.  Words are written
- * whole, and readers add up what they see.  Before a process has its block, and
- * where there is none, it counts into one that nobody reads; so the verbs can
- * be called at any time, and never fail.
+ * Each process has a block in a shared zone (see ngx_chat_metrics_zone.h) that
+ * nobody else writes: to count is to add to a word, without a lock.  Words are
+ * written whole, and readers add up what they see.  A process without a block
+ * counts into one that nobody reads; so the verbs can be called at any time.
  *
  * Times are in microseconds, costs in billionths of whatever "cost" is in.
  */
@@ -35,6 +33,7 @@
 typedef enum {
     /* requests that have ended without an error, by where answers came from */
     NGX_CHAT_COUNT_HIT = 0,
+    NGX_CHAT_COUNT_STALE,
     NGX_CHAT_COUNT_MISS,
     NGX_CHAT_COUNT_JOIN,
     NGX_CHAT_COUNT_BYPASS,
@@ -42,6 +41,7 @@ typedef enum {
     NGX_CHAT_COUNT_NO_RESULT,      /* the client left before that was known */
     NGX_CHAT_COUNT_GONE,           /* of all of these: before the end */
     NGX_CHAT_COUNT_COLLAPSED,      /* had no call to a provider of their own */
+    NGX_CHAT_COUNT_UPDATES,        /* of stale answers: tasks queued */
     NGX_CHAT_COUNT_TAKEOVERS,
     NGX_CHAT_COUNT_REDIS_RECONNECTS,
     NGX_CHAT_COUNT_FILLER_RESTARTS,

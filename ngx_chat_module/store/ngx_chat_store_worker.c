@@ -11,8 +11,9 @@
 static void ngx_chat_store_open_lookup_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields,
-    u_char *fp,
-    int64_t ttl, ngx_chat_answer_t *a);
+    u_char *fp, int64_t left, ngx_chat_answer_t *a);
+static ngx_int_t ngx_chat_store_open_read_ttl(ngx_chat_reply_t *fields,
+    int64_t left, int64_t *ttl);
 static ngx_int_t ngx_chat_store_open_read_field(ngx_chat_reply_t *fields,
     const char *name, ngx_str_t *value);
 static void ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
@@ -134,17 +135,15 @@ ngx_chat_store_open_lookup_reply_handler(ngx_chat_call_t *call,
 
 static ngx_int_t
 ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields, u_char *fp,
-    int64_t ttl,
-    ngx_chat_answer_t *a)
+    int64_t left, ngx_chat_answer_t *a)
 {
-    ngx_str_t  status, version, answer_fp;
+    ngx_str_t  status, answer_fp;
 
     ngx_memzero(a, sizeof(ngx_chat_answer_t));
 
     if (ngx_chat_reply_field(fields, "status", &status) != NGX_OK
         || !ngx_chat_str_is(&status, "completed")
-        || ngx_chat_reply_field(fields, "v", &version) != NGX_OK
-        || !ngx_chat_str_is(&version, "1")
+        || ngx_chat_store_open_read_ttl(fields, left, &a->ttl) != NGX_OK
         || ngx_chat_reply_field(fields, "fp", &answer_fp) != NGX_OK
         || answer_fp.len != NGX_CHAT_FP_LEN
         || ngx_memcmp(answer_fp.data, fp, NGX_CHAT_FP_LEN) != 0
@@ -168,9 +167,51 @@ ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields, u_char *fp,
         ngx_str_null(&a->usage);
     }
 
-    a->ttl = ttl;
-
     return ngx_chat_answer_check(a);
+}
+
+
+/*
+ * left: of the key, ms.  The key of an answer of version 2 stays behind the
+ * ttl, for as long as the answer says.
+ */
+
+static ngx_int_t
+ngx_chat_store_open_read_ttl(ngx_chat_reply_t *fields, int64_t left,
+    int64_t *ttl)
+{
+    u_char     *p;
+    uint64_t    stale;
+    ngx_str_t   version, s;
+
+    if (ngx_chat_reply_field(fields, "v", &version) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    stale = 0;
+
+    if (ngx_chat_str_is(&version, "2")) {
+
+        if (ngx_chat_reply_field(fields, "stale", &s) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        p = s.data;
+
+        if (ngx_chat_str_read_number(&p, s.data + s.len, INT64_MAX, &stale)
+            != NGX_OK
+            || p != s.data + s.len)
+        {
+            return NGX_DECLINED;
+        }
+
+    } else if (!ngx_chat_str_is(&version, "1")) {
+        return NGX_DECLINED;
+    }
+
+    *ttl = (left < 0) ? NGX_CHAT_ANSWER_NO_TTL : left - (int64_t) stale;
+
+    return NGX_OK;
 }
 
 
@@ -217,7 +258,7 @@ static void
 ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
     ngx_chat_reply_t *reply)
 {
-    int64_t             ttl;
+    int64_t             left;
     ngx_int_t           rc;
     ngx_str_t           id;
     ngx_chat_answer_t   a, *answer;
@@ -243,13 +284,12 @@ ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
 
     case NGX_DONE:
 
-        if (ngx_chat_reply_int(ngx_chat_reply_at(reply, 1), &ttl) != NGX_OK) {
-            ttl = -1;
+        if (ngx_chat_reply_int(ngx_chat_reply_at(reply, 1), &left) != NGX_OK) {
+            left = -1;
         }
 
         if (ngx_chat_store_open_read_answer(ngx_chat_reply_at(reply, 2),
-                                            call->gen.fp,
-                                            ttl, &a)
+                                            call->gen.fp, left, &a)
             == NGX_OK)
         {
             answer = &a;

@@ -5,6 +5,7 @@
 static ngx_uint_t fake_key(ngx_chat_gen_t *gen);
 static fake_answer_t *fake_cached(ngx_chat_gen_t *gen);
 static void fake_open(ngx_chat_call_t *call);
+static fake_gen_t *fake_create(ngx_chat_call_t *call);
 static void fake_check(ngx_chat_call_t *call);
 static void fake_finish(fake_gen_t *g);
 static fake_event_t *fake_add(fake_gen_t *g, ngx_chat_status_e status);
@@ -99,6 +100,15 @@ fake_execute(void)
         fake_open(call);
         break;
 
+    case FAKE_UPDATE:
+        call->rc = fake.updating ? NGX_DECLINED : NGX_OK;
+
+        if (call->rc == NGX_OK) {
+            fake_create(call);
+        }
+
+        break;
+
     case FAKE_PUSH:
 
         /* as if sent again after a lost reply: queued already */
@@ -175,7 +185,7 @@ fake_open(ngx_chat_call_t *call)
     live = &fake_live[fake_key(&call->gen)];
 
     if (call->arg) {
-        call->answer = fake_cached(&call->gen);
+        call->answer = (fake.ttl < 0) ? NULL : fake_cached(&call->gen);
 
         if (call->answer) {
             call->rc = NGX_DONE;
@@ -195,6 +205,21 @@ fake_open(ngx_chat_call_t *call)
         return;
     }
 
+    g = fake_create(call);
+
+    if (call->arg) {
+        *live = g;
+    }
+
+    call->rc = NGX_OK;
+}
+
+
+static fake_gen_t *
+fake_create(ngx_chat_call_t *call)
+{
+    fake_gen_t  *g;
+
     g = calloc(1, sizeof(fake_gen_t));
 
     g->gen = call->gen;
@@ -209,11 +234,7 @@ fake_open(ngx_chat_call_t *call)
 
     fake_add(g, NGX_CHAT_PROCESSING)->ms = 0;
 
-    if (call->arg) {
-        *live = g;
-    }
-
-    call->rc = NGX_OK;
+    return g;
 }
 
 

@@ -20,7 +20,7 @@
 
 typedef enum {
     FAKE_LOOKUP = 0, FAKE_OPEN, FAKE_PUSH, FAKE_COUNT, FAKE_READ, FAKE_CHECK,
-    FAKE_PURGE
+    FAKE_PURGE, FAKE_UPDATE
 } fake_verb_e;
 
 

@@ -155,6 +155,16 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 
 
 ngx_chat_call_t *
+ngx_chat_store_update(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_msec_t queue_timeout, ngx_chat_update_pt handler, void *data)
+{
+    fake.updates++;
+
+    return fake_call(FAKE_UPDATE, gen, (void (*)(void)) handler, data);
+}
+
+
+ngx_chat_call_t *
 ngx_chat_store_push(ngx_chat_store_t *st, ngx_chat_task_t *task,
     ngx_uint_t room, ngx_chat_limit_t *limit, ngx_chat_push_pt handler,
     void *data)
@@ -376,6 +386,7 @@ fake_answer(ngx_int_t rc)
         a.gen.data = call->answer->gen.id;
         a.gen.len = NGX_CHAT_ID_LEN;
         ngx_str_set(&a.finish, "stop");
+        a.ttl = fake.ttl;
 
         answer = &a;
     }
@@ -409,6 +420,10 @@ fake_answer(ngx_int_t rc)
 
         case FAKE_CHECK:
             ((ngx_chat_check_pt) call->handler)(call->data, rc, call->n);
+            break;
+
+        case FAKE_UPDATE:
+            ((ngx_chat_update_pt) call->handler)(call->data, rc);
             break;
 
         case FAKE_PURGE:

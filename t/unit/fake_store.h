@@ -25,6 +25,9 @@ typedef struct {
     ngx_uint_t       redis_down;   /* commands are refused */
     ngx_uint_t       pubsub_down;
     ngx_uint_t       queue_full;
+    int64_t          ttl;          /* of answers; negative: stale */
+    ngx_uint_t       updating;     /* stale ones: no more of that */
+    ngx_uint_t       updates;      /* asked for */
     ngx_uint_t       tasks;        /* pushed */
     ngx_uint_t       counted;      /* under a limit, without a task */
     u_char           last[NGX_CHAT_ID_LEN];  /* of the limit */

@@ -9,6 +9,7 @@ HUB_OBJS = $(patsubst $(HUB)/%.c,$(BUILD)/%.o,$(wildcard $(HUB)/*.c)) \
 HUB_HEADERS = $(wildcard $(HUB)/*.h ../../ngx_chat_module/store/*.h)
 
 TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit $(BUILD)/ut_wakes \
+         $(BUILD)/ut_update \
          $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
          $(BUILD)/ut_lead_memory
 
@@ -25,6 +26,9 @@ $(BUILD)/ut_wakes: $(BUILD)/ut_wakes.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 $(BUILD)/ut_hit: $(BUILD)/ut_hit.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(BUILD)/ut_update: $(BUILD)/ut_update.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
     $(BUILD)/ut_lead_memory: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
     $(BUILD)/ut_leads.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
@@ -34,4 +38,4 @@ $(BUILD)/ngx_chat_%.o: $(HUB)/ngx_chat_%.c $(HEADERS) $(HUB_HEADERS) | $(BUILD)
 	$(COMPILE) -o $@ $<
 
 $(BUILD)/ut_hub.o $(BUILD)/ut_ask.o $(BUILD)/ut_hit.o \
-    $(BUILD)/ut_wakes.o: $(HUB_HEADERS)
+    $(BUILD)/ut_wakes.o $(BUILD)/ut_update.o: $(HUB_HEADERS)

@@ -121,6 +121,7 @@ ngx_http_chat_create_loc_conf(ngx_conf_t *cf)
 
     chlcf->cache = NGX_CONF_UNSET;
     chlcf->cache_ttl = NGX_CONF_UNSET_MSEC;
+    chlcf->cache_stale = NGX_CONF_UNSET_MSEC;
     chlcf->max_question = NGX_CONF_UNSET_SIZE;
     chlcf->max_answer = NGX_CONF_UNSET_SIZE;
     chlcf->heartbeat = NGX_CONF_UNSET_MSEC;
@@ -167,6 +168,7 @@ ngx_http_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->cache_ttl, prev->cache_ttl,
                               NGX_CONF_UNSET_MSEC);
 
+    ngx_conf_merge_msec_value(conf->cache_stale, prev->cache_stale, 0);
     ngx_conf_merge_size_value(conf->max_question, prev->max_question,
                               32 * 1024);
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer,

@@ -85,6 +85,8 @@ sub _start {
                 . ' location = /patient { chat patient; }'
                 . ' location = /brief { chat patient;'
                 . ' chat_abandon cancel grace=1s; }'
+                . ' location = /stale { chat patient;'
+                . ' chat_cache_ttl 1s; chat_cache_stale 10s; }'
                 . ' location = /queued { chat patient; chat_lead off; }'
                 . ' location = /direct { chat patient;'
                 . ' chat_redis_down direct; }')

@@ -89,7 +89,7 @@ sub _plan {
 
         my $path = $question =~ /fault=(?:stall|hang)/ ? '/chat'
             : $dice->pick('/chat', '/patient', '/patient', '/brief',
-                          '/queued', '/direct');
+                          '/queued', '/direct', '/stale', '/stale');
 
         push(@asks, {
             question => $question, instance => $instance,

@@ -67,10 +67,10 @@ sub _count {
     my $cache = $r->{cache} // 'none';
     my $took = $r->{ended} - $r->{started};
     my $hash = sha256_hex($r->{question});
-    my $opens = $cache !~ /hit|collapsed/ || $r->{path} eq '/brief';
+    my $opens = $cache !~ /hit(?!.*stale)|collapsed/ || $r->{path} eq '/brief';
     my $source = $r->{source} // 'none';
 
-    $cache =~ s/;? *ttl=.*//;
+    $cache =~ s/;? *ttl=-?\d+//;
     $cache =~ s/^ngx_chat; //;
 
     $self->{clients}++;
