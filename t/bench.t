@@ -28,7 +28,7 @@ my %rows = (
     miss => [ qw(provider proxy_pass ngx_chat queued lua_shm) ],
     fanout => [ 'ngx_chat', 'proxy_pass', 'ngx_chat, most', 'three hosts' ],
     memory => [ qw(proxy_pass ngx_chat queued) ],
-    kill => [ qw(nothing filler Redis worker) ],
+    kill => [ qw(nothing filler Redis worker worker) ],
 );
 
 
@@ -136,7 +136,8 @@ is_deeply([ grep { !($_->{nginx} && $_->{nginx} > 0) }
             grep { $_->{who} ne 'provider' } @{ $json{hit}{rows} } ], [],
           'hit: CPU of each');
 is_deeply([ map { $_->{lost} + $_->{errors} } @{ $json{kill}{rows} } ],
-          [ 0, 0, 0, 0 ], 'kill: all answers have an end');
+          [ 0, 0, 0, 8, 0 ],
+          'kill: all answers have an end but those of a killed worker');
 
 # targets
 

@@ -51,11 +51,12 @@ sub run {
 }
 
 
-# a row for clients of the worker that leads, and one for those elsewhere
+# a row for clients of the worker that leads, and one for those elsewhere where
+# that worker is killed
 
 sub kills {
     my ($site, $who, $kills, $scene) = @_;
-    my @sides = $who eq 'worker' ? qw(there) : qw(target);
+    my @sides = $who eq 'worker' ? qw(target there) : qw(target);
     my %found = map { $_ => [] } @sides;
 
     push(@{ $found{$_->[0]} }, $_->[1])
@@ -155,8 +156,8 @@ sub seen {
     my %faults = %{ $result->{faults} };
 
     $seen{errors} = delete($faults{'error event'}) // 0;
-    $seen{lost} = sum0(delete(@faults{grep { /^(?:closed early|timeout|no end
-                                              |connect)$/x } keys %faults}));
+    $seen{lost} = sum0(map { delete($faults{$_}) // 0 }
+                       'connect', 'closed early', 'timeout', 'no end');
     $seen{wrong} = sum0(values %faults);
 
     wrong($site, "$what: " . join(', ', map { "$_ $faults{$_}" }
