@@ -81,6 +81,7 @@ sub health { return parse_json(get($_[0], '/')->{body}) }
         location = /limited { chat; chat_miss_limit $http_x_user rate=1r/h; }
         location = /cancel  { chat; chat_abandon cancel grace=500ms; }
         location = /queued  { chat; chat_lead off; }
+        location = /kept    { chat; chat_cache_stale 1m; }
 EOT
 
     my $nginx = start_nginx(%opt);
@@ -107,6 +108,20 @@ EOT
     stream_ok($miss, 'one node: a slow miss is answered');
     stream_ok($joined[$_],
               "one node: client $_ joins", cache => qr/collapsed/) foreach 0, 1;
+
+    # a stale answer, and the next one
+
+    my $kept = question(path => '/kept');
+
+    stream_ok(scalar ask($nginx, $kept), 'one node: an answer that is kept',
+              cache => qr/fwd=miss$/);
+    wait_for { $redis->cmd('EXISTS', stream_key($kept->{question})) };
+    $redis->cmd('PEXPIRE', stream_key($kept->{question}), 50_000);
+    stream_ok(scalar ask($other, $kept), 'one node: a stale hit',
+              cache => qr/; hit; ttl=-1\d; detail=stale$/);
+    ok(wait_for(sub { ask($nginx, $kept)->{headers}{'cache-status'}
+                      =~ /; hit; ttl=(?:899|900)$/ }, 10),
+       'one node: it is replaced');
 
     # the limit counts
 
@@ -142,11 +157,11 @@ EOT
     mid_answer($redis, 2, map { $_->{question} } $long, $led);
     kill('KILL', $nginx->filler_pids, $other->filler_pids);
 
-    my ($taken, $kept) = results($later);
+    my ($taken, $lasting) = results($later);
 
     stream_ok($taken, 'one node: taken over from a killed filler',
               restarts => 1);
-    stream_ok($kept, 'one node: led, and nothing is seen of that',
+    stream_ok($lasting, 'one node: led, and nothing is seen of that',
               restarts => 0);
     ok(wait_for(sub { $redis->cmd('EXISTS', stream_key($led->{question})) },
                 10), 'one node: led, and cached by the next filler');
