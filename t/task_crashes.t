@@ -72,7 +72,11 @@ sub own {
     my $question = 'Who keeps it? {{chunks=200;gap=100}}';
     my $later = ask_later($nginx, { question => $question, timeout => 60 });
     my $filler = filler($nginx);
+    my $calls = 0;
     my $end = sub {
+        $calls++;
+        wait_for { provider_stats($provider, $question) == $calls } 15,
+            'its call';
         mid_answer($redis, 2, $question);
         kill('TERM', $filler);
         wait_for { gone($filler) } 15, 'its end';
