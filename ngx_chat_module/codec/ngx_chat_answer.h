@@ -10,7 +10,7 @@
 #define _NGX_CHAT_ANSWER_H_INCLUDED_
 
 
-#include "../ngx_chat.h"
+#include "ngx_chat_resp.h"
 
 
 #define NGX_CHAT_ANSWER_NO_TTL  INT64_MAX
@@ -26,6 +26,7 @@ typedef struct {
     ngx_str_t        usage;        /* the provider's object, or empty */
     int64_t          ttl;          /* ms left, negative: since it was over;
                                       or NGX_CHAT_ANSWER_NO_TTL */
+    ngx_chat_reply_t *fields;      /* with the text; NULL: of no reply */
 } ngx_chat_answer_t;
 
 

@@ -377,6 +377,31 @@ ngx_chat_reply_at(ngx_chat_reply_t *reply, ngx_uint_t i)
 }
 
 
+/* hiredis passes over an element that is gone */
+
+ngx_chat_reply_t *
+ngx_chat_reply_take(ngx_chat_reply_t *reply, ngx_str_t *s)
+{
+    ngx_uint_t         i, n;
+    ngx_chat_reply_t  *element;
+
+    n = ngx_chat_reply_count(reply);
+
+    for (i = 0; i < n; i++) {
+        element = reply->element[i];
+
+        if (element && element->type == REDIS_REPLY_STRING
+            && (u_char *) element->str == s->data)
+        {
+            reply->element[i] = NULL;
+            return element;
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_int_t
 ngx_chat_reply_field(ngx_chat_reply_t *reply, const char *name,
     ngx_str_t *value)

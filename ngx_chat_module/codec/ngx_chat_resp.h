@@ -58,6 +58,12 @@ ngx_int_t ngx_chat_reply_error(ngx_chat_reply_t *reply, ngx_str_t *s);
 ngx_uint_t ngx_chat_reply_count(ngx_chat_reply_t *reply);
 ngx_chat_reply_t *ngx_chat_reply_at(ngx_chat_reply_t *reply, ngx_uint_t i);
 
+/*
+ * Takes a string out of the array that it is an element of; it lasts until what
+ * is returned is freed.  NULL: it is none of them.
+ */
+ngx_chat_reply_t *ngx_chat_reply_take(ngx_chat_reply_t *reply, ngx_str_t *s);
+
 /* the value of a field in an array of field, value, field, value, ... */
 ngx_int_t ngx_chat_reply_field(ngx_chat_reply_t *reply, const char *name,
     ngx_str_t *value);

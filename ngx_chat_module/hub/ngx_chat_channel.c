@@ -276,6 +276,7 @@ ngx_chat_channel_free(ngx_chat_channel_t *ch)
 
     ngx_chat_channel_close(ch);
 
+    ngx_chat_reply_free(ch->reply);
     ngx_destroy_pool(ch->pool);
 }
 

@@ -82,6 +82,7 @@ struct ngx_chat_channel_s {
     ngx_chat_entry_t       failed;     /* the last resort: internal error */
     ngx_chat_frames_t      frames[NGX_CHAT_DIALECTS];
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
+    ngx_chat_reply_t      *reply;      /* with its text; NULL: that is a copy */
 
     ngx_queue_t            subs;
     ngx_chat_channel_kind_e  kind;   /* of source, even if ended */

@@ -3,6 +3,7 @@
 
 
 #define NGX_CHAT_HIT_PIECE  16384
+#define NGX_CHAT_HIT_LONG   16384
 
 
 typedef struct {
@@ -26,6 +27,8 @@ static ngx_uint_t ngx_chat_hit_is_same_str(ngx_str_t *a, ngx_str_t *b);
 static ngx_chat_channel_t *ngx_chat_hit_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_chat_answer_t *answer);
 static ngx_chat_hit_t *ngx_chat_hit_copy(ngx_chat_answer_t *answer,
+    ngx_chat_channel_t *ch);
+static ngx_int_t ngx_chat_hit_take_text(ngx_chat_answer_t *answer,
     ngx_chat_channel_t *ch);
 
 
@@ -133,7 +136,6 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 static ngx_chat_hit_t *
 ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_chat_channel_t *ch)
 {
-    u_char             *p;
     ngx_chat_hit_t     *hit;
     ngx_chat_answer_t  *a;
 
@@ -144,27 +146,45 @@ ngx_chat_hit_copy(ngx_chat_answer_t *answer, ngx_chat_channel_t *ch)
 
     ngx_memzero(hit, sizeof(ngx_chat_hit_t));
 
-    p = ngx_chat_channel_palloc(ch, answer->text.len + answer->chunk_lens.len
-                                    + answer->finish.len);
-    if (p == NULL) {
+    a = &hit->answer;
+
+    a->text = answer->text;
+    a->chunk_lens = answer->chunk_lens;
+    a->finish = answer->finish;
+
+    if (ngx_chat_hit_take_text(answer, ch) != NGX_OK
+        && ngx_chat_channel_copy(ch, &a->text) != NGX_OK)
+    {
         return NULL;
     }
 
-    a = &hit->answer;
-
-    a->text.len = answer->text.len;
-    a->text.data = p;
-    p = ngx_cpymem(p, answer->text.data, answer->text.len);
-
-    a->chunk_lens.len = answer->chunk_lens.len;
-    a->chunk_lens.data = p;
-    p = ngx_cpymem(p, answer->chunk_lens.data, answer->chunk_lens.len);
-
-    a->finish.len = answer->finish.len;
-    a->finish.data = p;
-    ngx_memcpy(p, answer->finish.data, answer->finish.len);
+    if (ngx_chat_channel_copy(ch, &a->chunk_lens) != NGX_OK
+        || ngx_chat_channel_copy(ch, &a->finish) != NGX_OK)
+    {
+        return NULL;
+    }
 
     return hit;
+}
+
+
+/* a long text is not copied: the channel takes it out of the reply */
+
+static ngx_int_t
+ngx_chat_hit_take_text(ngx_chat_answer_t *answer, ngx_chat_channel_t *ch)
+{
+    if (answer->text.len < NGX_CHAT_HIT_LONG) {
+        return NGX_DECLINED;
+    }
+
+    ch->reply = ngx_chat_reply_take(answer->fields, &answer->text);
+    if (ch->reply == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_chat_channel_count(ch, answer->text.len);
+
+    return NGX_OK;
 }
 
 

@@ -167,6 +167,8 @@ ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields, u_char *fp,
         ngx_str_null(&a->usage);
     }
 
+    a->fields = fields;
+
     return ngx_chat_answer_check(a);
 }
 

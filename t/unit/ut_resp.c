@@ -31,6 +31,7 @@ static ngx_chat_reply_t *ut_reply(const char *wire);
 static ngx_uint_t ut_int(const char *wire, int64_t want);
 static ngx_uint_t ut_no_int(const char *wire);
 static void ut_format(void);
+static void ut_take(void);
 static void ut_access(void);
 static ngx_int_t ut_fed(size_t max, ngx_str_t *wire);
 static ngx_int_t ut_repeated(const char *s, ngx_uint_t n, const char *end);
@@ -319,6 +320,37 @@ ut_format(void)
 
 
 static void
+ut_take(void)
+{
+    ngx_str_t          s, other, copy;
+    ngx_chat_reply_t  *reply, *taken;
+
+    reply = ut_reply("*4\r\n$1\r\na\r\n$3\r\nabc\r\n$1\r\nb\r\n:1\r\n");
+
+    (void) ngx_chat_reply_field(reply, "a", &s);
+    other = ut_str("abc");
+    copy = other;
+
+    ut_ok(ngx_chat_reply_take(reply, &other) == NULL
+          && ngx_chat_reply_take(NULL, &s) == NULL,
+          "to take: the string itself, not another that is the same");
+
+    taken = ngx_chat_reply_take(reply, &s);
+
+    ut_ok(taken && ngx_chat_reply_take(reply, &s) == NULL
+          && ngx_chat_reply_field(reply, "a", &other) == NGX_DECLINED,
+          "to take: it is no part of the reply any more");
+
+    ngx_chat_reply_free(reply);
+
+    ut_ok(ut_is(&s, "abc"), "to take: it lasts longer than the reply");
+
+    ngx_chat_reply_free(taken);
+    ut_free(&copy);
+}
+
+
+static void
 ut_access(void)
 {
     int64_t            n;
@@ -561,6 +593,7 @@ main(void)
     }
 
     ut_format();
+    ut_take();
     ut_access();
     ut_depth();
     ut_lines();
