@@ -68,6 +68,7 @@ typedef struct ngx_chat_hub_s           ngx_chat_hub_t;
 typedef struct ngx_chat_channel_s       ngx_chat_channel_t;
 typedef struct ngx_chat_scoreboard_s         ngx_chat_scoreboard_t;
 typedef struct ngx_chat_metrics_zone_s  ngx_chat_metrics_zone_t;
+typedef struct ngx_chat_tier_s          ngx_chat_tier_t;
 
 
 #endif /* _NGX_CHAT_H_INCLUDED_ */
