@@ -268,7 +268,8 @@ sub life {
 
 sub instance {
     my (%opt) = @_;
-    my $nginx = start_nginx(provider => $provider, workers => 1, server =>
+    my $nginx = start_nginx(provider => $provider, workers => 1,
+        zone => 'chat 1m', server =>
         'chat_miss_limit $remote_addr rate=1000r/s burst=1000;
          location = /cancel { chat; chat_abandon cancel grace=500ms; }
          location = /queued { chat; chat_lead off; }', lead => 'on', %opt);
@@ -339,6 +340,7 @@ ask($first, { question => $known });
 
 my %before = (
     '+client|id' => \&reconnect, '+client|setname' => \&reconnect,
+    '+client|tracking' => \&reconnect, '&__redis__:invalidate' => \&reconnect,
     '+info' => \&reconnect,
     '+xgroup|create' => sub { $redis->cmd('DEL', 'chat:tasks:1') },
     '+script|load' => sub { $redis->cmd('SCRIPT', 'FLUSH') },
@@ -356,6 +358,7 @@ foreach my $word (grep { /^[+~&]/ } @both) {
 
     my @open = $word eq '+client|unblock' ? quit() : fire();
     my $what = defined $name ? qr/^command \Q$name\E /i
+        : $word =~ /^&_/ ? qr/^channel __redis__:invalidate/
         : $word =~ /^&/ ? qr/^channel \{chat:stream:\w+\}:1:gen:/
         : $word =~ /\{/ ? qr/^key \{chat:stream:\w+\}:1:/
         : qr/^key \Q@{[ substr($word, 1, 10) ]}\E/;

@@ -35,7 +35,7 @@
 #define NGX_CHAT_REDIS_KEEP_OUT    (256 * 1024)     /* when all is sent */
 #define NGX_CHAT_REDIS_MAX_ERRMSG   200
 #define NGX_CHAT_REDIS_MAX_POLICY  32
-#define NGX_CHAT_REDIS_MAX_STEPS   6
+#define NGX_CHAT_REDIS_MAX_STEPS   8
 
 
 typedef void (*ngx_chat_redis_push_pt)(void *data, ngx_chat_reply_t *reply);
@@ -112,6 +112,8 @@ struct ngx_chat_redis_s {
     ngx_event_t                flush;
     ngx_connection_t           dummy;       /* data of these events */
 
+    ngx_str_t                  tracking;    /* prefix of keys; empty: none */
+
     ngx_str_t                  policy;
     u_char                     policy_buf[NGX_CHAT_REDIS_MAX_POLICY];
 
@@ -135,6 +137,7 @@ struct ngx_chat_redis_s {
     unsigned                   replica:1;   /* as INFO says */
     unsigned                   partial:1;   /* see ngx_chat_redis_partial() */
     unsigned                   single_master:1;  /* of a Cluster */
+    unsigned                   tracked:1;   /* the server does, now */
 };
 
 

@@ -16,9 +16,14 @@ struct ngx_chat_pubsub_s {
     ngx_rbtree_node_t             sentinel;
     ngx_queue_t                   subs;
 
+    const ngx_chat_pubsub_tracking_t  *tracking;  /* NULL: none is wanted */
+    void                         *tracking_data;
+
     ngx_event_t                   timer;
     ngx_connection_t              dummy;
 
+    unsigned                      asked:1;      /* for news of changes */
+    unsigned                      covered:1;    /* all news come */
     unsigned                      ping_sent:1;    /* a PING is on its way */
     unsigned                      alive:1;      /* anything since then */
     unsigned                      refused:1;    /* on this connection */
@@ -46,6 +51,8 @@ static void ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps);
 static void ngx_chat_pubsub_stop(ngx_chat_pubsub_t *ps);
 static void ngx_chat_pubsub_timer_handler(ngx_event_t *ev);
 static void ngx_chat_pubsub_push_handler(void *data, ngx_chat_reply_t *reply);
+static ngx_int_t ngx_chat_pubsub_track_push(ngx_chat_pubsub_t *ps,
+    ngx_str_t *kind, ngx_str_t *name, ngx_chat_reply_t *reply);
 static void ngx_chat_pubsub_log_refusal(ngx_chat_pubsub_t *ps, ngx_str_t *text);
 static void ngx_chat_pubsub_confirm(ngx_chat_pubsub_t *ps, ngx_str_t *name);
 static void ngx_chat_pubsub_message(ngx_chat_pubsub_t *ps, ngx_str_t *name,
@@ -57,6 +64,10 @@ static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_find(ngx_chat_pubsub_t *ps,
 static ngx_chat_pubsub_sub_t *ngx_chat_pubsub_add(ngx_chat_pubsub_t *ps,
     ngx_str_t *name);
 static void ngx_chat_pubsub_delete(ngx_chat_pubsub_sub_t *sub);
+
+
+static ngx_str_t  ngx_chat_pubsub_invalidate =
+    ngx_string("__redis__:invalidate");
 
 
 ngx_chat_pubsub_t *
@@ -97,6 +108,17 @@ ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
 
 
 void
+ngx_chat_pubsub_track(ngx_chat_pubsub_t *ps, ngx_str_t *prefix,
+    const ngx_chat_pubsub_tracking_t *tracking, void *data)
+{
+    ps->tracking = tracking;
+    ps->tracking_data = data;
+
+    ps->redis->tracking = *prefix;
+}
+
+
+void
 ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps)
 {
     ngx_queue_t  *q;
@@ -104,6 +126,8 @@ ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps)
     if (ps->timer.timer_set) {
         ngx_del_timer(&ps->timer);
     }
+
+    ps->covered = 0;
 
     ngx_chat_redis_close(ps->redis);
 
@@ -230,6 +254,19 @@ ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps)
     ngx_str_set(&argv[0], "SUBSCRIBE");
     n = 1;
 
+    /* a command of its own and the first, so that a refusal is its */
+
+    if (ps->redis->tracked) {
+        ps->asked = 1;
+        argv[1] = ngx_chat_pubsub_invalidate;
+
+        ngx_chat_pubsub_send(ps, argv, 2);
+
+        if (!ngx_chat_redis_up(ps->redis)) {
+            return;
+        }
+    }
+
     for (q = ngx_queue_head(&ps->subs);
          q != ngx_queue_sentinel(&ps->subs);
          q = ngx_queue_next(q))
@@ -263,6 +300,13 @@ ngx_chat_pubsub_stop(ngx_chat_pubsub_t *ps)
 
     if (ps->timer.timer_set) {
         ngx_del_timer(&ps->timer);
+    }
+
+    ps->asked = 0;
+
+    if (ps->covered) {
+        ps->covered = 0;
+        ps->tracking->lost(ps->tracking_data);
     }
 
     for (q = ngx_queue_head(&ps->subs);
@@ -346,6 +390,10 @@ ngx_chat_pubsub_push_handler(void *data, ngx_chat_reply_t *reply)
         return;
     }
 
+    if (ngx_chat_pubsub_track_push(ps, &kind, &name, reply) == NGX_OK) {
+        return;
+    }
+
     if (ngx_chat_str_is(&kind, "message")) {
         ngx_chat_pubsub_message(ps, &name, reply);
 
@@ -355,10 +403,79 @@ ngx_chat_pubsub_push_handler(void *data, ngx_chat_reply_t *reply)
 }
 
 
+/* NGX_OK, NGX_DECLINED: it is no news of changes */
+
+static ngx_int_t
+ngx_chat_pubsub_track_push(ngx_chat_pubsub_t *ps, ngx_str_t *kind,
+    ngx_str_t *name, ngx_chat_reply_t *reply)
+{
+    ngx_str_t          key;
+    ngx_uint_t         i, n;
+    ngx_chat_reply_t  *keys;
+
+    if (!ps->redis->tracked
+        || name->len != ngx_chat_pubsub_invalidate.len
+        || ngx_memcmp(name->data, ngx_chat_pubsub_invalidate.data, name->len)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ps->asked && ngx_chat_str_is(kind, "subscribe")) {
+        ps->asked = 0;
+        ps->covered = 1;
+
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, ps->log, 0,
+                       "chat redis tells of changes");
+
+        ps->tracking->covered(ps->tracking_data);
+        return NGX_OK;
+    }
+
+    if (!ps->covered || !ngx_chat_str_is(kind, "message")) {
+        return NGX_OK;
+    }
+
+    /* no list is for all keys, of whatever database */
+
+    keys = ngx_chat_reply_at(reply, 2);
+    n = ngx_chat_reply_count(keys);
+
+    if (n == 0) {
+        ps->tracking->changed(ps->tracking_data, NULL);
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_chat_reply_str(ngx_chat_reply_at(keys, i), &key) == NGX_OK) {
+            ps->tracking->changed(ps->tracking_data, &key);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_chat_pubsub_log_refusal(ngx_chat_pubsub_t *ps, ngx_str_t *text)
 {
     ngx_uint_t  level;
+
+    /* the connection serves all the same */
+
+    if (ps->asked) {
+        ps->asked = 0;
+
+        ngx_chat_redis_set_errmsg(ps->redis, text);
+
+        ngx_log_error(NGX_LOG_WARN, ps->log, 0,
+                      "chat redis %V, pubsub: news of changes were refused: "
+                      "\"%V\"", &ps->redis->conf->name, &ps->redis->errmsg);
+
+        ps->redis->errmsg.len = 0;
+
+        return;
+    }
 
     if (ps->refused) {
         return;

@@ -4,6 +4,10 @@
  * every 5 s; after a loss it reconnects and subscribes to everything again.
  *
  * Callbacks never fire inside subscribe or unsubscribe, and may call both.
+ *
+ * It may also hear of each change of keys that begin so, be it by a command,
+ * by expiry or eviction (CLIENT TRACKING).  A server that does not let it, for
+ * want of a privilege, is a server that nothing is heard of; the rest goes on.
  */
 
 
@@ -27,9 +31,23 @@ typedef struct {
 } ngx_chat_pubsub_ops_t;
 
 
+typedef struct {
+    /* from now on all changes are heard of, until lost() */
+    void           (*covered)(void *data);
+    void           (*lost)(void *data);
+
+    /* key is valid during the call; NULL: all there are */
+    void           (*changed)(void *data, ngx_str_t *key);
+} ngx_chat_pubsub_tracking_t;
+
+
 /* connects, and subscribes again after each loss; NULL: no memory */
 ngx_chat_pubsub_t *ngx_chat_pubsub_open(ngx_chat_redis_conf_t *rcf,
     ngx_log_t *log);
+
+/* of keys that begin with prefix, which must last; at once after open */
+void ngx_chat_pubsub_track(ngx_chat_pubsub_t *ps, ngx_str_t *prefix,
+    const ngx_chat_pubsub_tracking_t *tracking, void *data);
 
 /* frees the subscriptions too; no callback fires any more */
 void ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps);

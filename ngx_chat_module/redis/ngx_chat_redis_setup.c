@@ -7,6 +7,9 @@
 static ngx_int_t ngx_chat_redis_setup_add(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step, ngx_str_t *argv, ngx_uint_t argc);
 static ngx_int_t ngx_chat_redis_setup_add_role(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_setup_add_id(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_setup_add_tracking(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply);
 static ngx_int_t ngx_chat_redis_setup_fail(ngx_chat_redis_fault_t *fault,
     ngx_uint_t kind, const char *why);
 static ngx_int_t ngx_chat_redis_setup_check_role(ngx_chat_reply_t *reply,
@@ -40,6 +43,7 @@ ngx_chat_redis_setup_init(ngx_chat_redis_t *rd)
     rd->policy.len = 0;
     rd->partial = 0;
     rd->single_master = 0;
+    rd->tracked = 0;
 
     if (rd->conf->password.len) {
         n = 0;
@@ -88,6 +92,10 @@ ngx_chat_redis_setup_init(ngx_chat_redis_t *rd)
         return NGX_ERROR;
     }
 
+    if (rd->tracking.len && ngx_chat_redis_setup_add_id(rd) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_str_set(&argv[0], "INFO");
     ngx_str_set(&argv[1], "memory");
     ngx_str_set(&argv[2], "cluster");
@@ -119,6 +127,46 @@ ngx_chat_redis_setup_add_role(ngx_chat_redis_t *rd)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_redis_setup_add_id(ngx_chat_redis_t *rd)
+{
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "CLIENT");
+    ngx_str_set(&argv[1], "ID");
+
+    return ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_ID, argv, 2);
+}
+
+
+/* with RESP2 news of keys come as messages, to the connection of this id */
+
+static ngx_int_t
+ngx_chat_redis_setup_add_tracking(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply)
+{
+    u_char     id[NGX_INT64_LEN];
+    int64_t    n;
+    ngx_str_t  argv[8];
+
+    if (ngx_chat_reply_int(reply, &n) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_str_set(&argv[0], "CLIENT");
+    ngx_str_set(&argv[1], "TRACKING");
+    ngx_str_set(&argv[2], "ON");
+    ngx_str_set(&argv[3], "REDIRECT");
+    argv[4].data = id;
+    argv[4].len = ngx_sprintf(id, "%L", n) - id;
+    ngx_str_set(&argv[5], "BCAST");
+    ngx_str_set(&argv[6], "PREFIX");
+    argv[7] = rd->tracking;
+
+    return ngx_chat_redis_setup_add(rd, NGX_CHAT_REDIS_TRACKING, argv, 8);
 }
 
 
@@ -191,6 +239,16 @@ ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply,
                                              "no memory");
         }
 
+    } else if (step == NGX_CHAT_REDIS_ID) {
+
+        if (ngx_chat_redis_setup_add_tracking(rd, reply) != NGX_OK) {
+            return ngx_chat_redis_setup_fail(fault, NGX_CHAT_REDIS_NO_MEMORY,
+                                             "no memory");
+        }
+
+    } else if (step == NGX_CHAT_REDIS_TRACKING) {
+        rd->tracked = 1;
+
     } else if (step == NGX_CHAT_REDIS_CLUSTER) {
         ngx_chat_redis_cluster_reply_handler(rd, reply);
 
@@ -244,6 +302,14 @@ ngx_chat_redis_setup_log_refusal(ngx_chat_redis_t *rd,
 
     case NGX_CHAT_REDIS_CLUSTER:
         command = "CLUSTER INFO";
+        break;
+
+    case NGX_CHAT_REDIS_ID:
+        command = "CLIENT ID";
+        break;
+
+    case NGX_CHAT_REDIS_TRACKING:
+        command = "CLIENT TRACKING";
         break;
 
     default: /* NGX_CHAT_REDIS_SETNAME */

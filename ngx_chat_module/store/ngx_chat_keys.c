@@ -11,7 +11,8 @@ ngx_chat_keys_init(ngx_chat_keys_t *keys, ngx_chat_gen_t *gen)
     p = keys->room;
 
     keys->stream.data = p;
-    p = ngx_sprintf(p, "chat:stream:%*s", (size_t) NGX_CHAT_HASH_LEN, gen->h);
+    p = ngx_sprintf(p, NGX_CHAT_KEY_STREAM "%*s",
+                    (size_t) NGX_CHAT_HASH_LEN, gen->h);
     keys->stream.len = p - keys->stream.data;
 
     keys->live.data = p;

@@ -25,6 +25,7 @@
 #include "ngx_chat_store.h"
 
 
+#define NGX_CHAT_KEY_STREAM   "chat:stream:"
 #define NGX_CHAT_KEY_TASKS    "chat:tasks:1"
 #define NGX_CHAT_KEY_LED      "chat:led:1:{" NGX_CHAT_KEY_TASKS "}"
 #define NGX_CHAT_KEY_LIMIT    "chat:limit:1:{" NGX_CHAT_KEY_TASKS "}:"

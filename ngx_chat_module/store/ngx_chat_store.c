@@ -4,6 +4,20 @@
 #include "ngx_chat_keys.h"
 
 
+static void ngx_chat_store_covered_handler(void *data);
+static void ngx_chat_store_lost_handler(void *data);
+static void ngx_chat_store_changed_handler(void *data, ngx_str_t *key);
+
+
+static const ngx_chat_pubsub_tracking_t  ngx_chat_store_tracking = {
+    ngx_chat_store_covered_handler,
+    ngx_chat_store_lost_handler,
+    ngx_chat_store_changed_handler
+};
+
+static ngx_str_t  ngx_chat_store_prefix = ngx_string(NGX_CHAT_KEY_STREAM);
+
+
 ngx_int_t
 ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,
     ngx_chat_redis_conf_t *broker, ngx_uint_t subscriber, ngx_log_t *log)
@@ -77,6 +91,61 @@ ngx_chat_store_close(ngx_chat_store_t *st)
     if (st->redis) {
         ngx_chat_redis_close(st->redis);
         st->redis = NULL;
+    }
+}
+
+
+void
+ngx_chat_store_watch(ngx_chat_store_t *st, const ngx_chat_news_t *news,
+    void *data)
+{
+    st->news = news;
+    st->news_data = data;
+
+    ngx_chat_pubsub_track(st->pubsub, &ngx_chat_store_prefix,
+                          &ngx_chat_store_tracking, st);
+}
+
+
+static void
+ngx_chat_store_covered_handler(void *data)
+{
+    ngx_chat_store_t *st = data;
+
+    st->news->covered(st->news_data);
+}
+
+
+static void
+ngx_chat_store_lost_handler(void *data)
+{
+    ngx_chat_store_t *st = data;
+
+    st->news->lost(st->news_data);
+}
+
+
+static void
+ngx_chat_store_changed_handler(void *data, ngx_str_t *key)
+{
+    ngx_chat_store_t *st = data;
+
+    ngx_str_t  h;
+
+    if (key == NULL) {
+        st->news->changed(st->news_data, NULL);
+        return;
+    }
+
+    if (key->len < ngx_chat_store_prefix.len) {
+        return;
+    }
+
+    h.len = key->len - ngx_chat_store_prefix.len;
+    h.data = key->data + ngx_chat_store_prefix.len;
+
+    if (ngx_chat_keys_check_hex(&h, NGX_CHAT_HASH_LEN) == NGX_OK) {
+        st->news->changed(st->news_data, h.data);
     }
 }
 

@@ -77,10 +77,23 @@ typedef struct {
 } ngx_chat_oversize_t;
 
 
+/*
+ * News of cached answers, whoever changes them.  covered: from now on all of
+ * them come, until lost; changed: the one at h, or, NULL, each one.
+ */
+typedef struct {
+    void                 (*covered)(void *data);
+    void                 (*lost)(void *data);
+    void                 (*changed)(void *data, u_char *h);
+} ngx_chat_news_t;
+
+
 struct ngx_chat_store_s {
     ngx_chat_redis_t      *redis;
     ngx_chat_redis_t      *broker;  /* may be the same as redis */
     ngx_chat_pubsub_t     *pubsub;  /* NULL in a filler */
+    const ngx_chat_news_t  *news;
+    void                  *news_data;
     ngx_queue_t            calls;   /* under way */
     ngx_log_t             *log;
     time_t                 refused;  /* when a refusal was last logged */
@@ -111,6 +124,10 @@ ngx_int_t ngx_chat_store_init(ngx_chat_store_t *st,
 
 /* calls under way fire with NGX_ERROR before this returns */
 void ngx_chat_store_close(ngx_chat_store_t *st);
+
+/* at once after init, with a subscriber */
+void ngx_chat_store_watch(ngx_chat_store_t *st, const ngx_chat_news_t *news,
+    void *data);
 
 /* of what is published about gen; see ngx_chat_redis_pubsub.h */
 ngx_chat_pubsub_sub_t *ngx_chat_store_subscribe(ngx_chat_store_t *st,

@@ -25,6 +25,17 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
     ngx_chat_gen_t *gen, ngx_chat_lookup_pt handler, void *data);
 
 
+/*
+ * The label of the attempt that is cached at gen's h.  NGX_OK: with the time
+ * that its key has left, in ms, negative: no end; NGX_DECLINED: there is none.
+ */
+typedef void (*ngx_chat_peek_pt)(void *data, ngx_int_t rc, ngx_str_t *label,
+    int64_t left);
+
+ngx_chat_call_t *ngx_chat_store_peek(ngx_chat_store_t *st,
+    ngx_chat_gen_t *gen, ngx_chat_peek_pt handler, void *data);
+
+
 typedef struct {
     ngx_uint_t             cache;  /* the generation may join, and be joined */
     ngx_uint_t             full;   /* no task would be taken: do not open */

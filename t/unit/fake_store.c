@@ -300,6 +300,24 @@ ngx_chat_store_purge(ngx_chat_store_t *st, u_char *h,
 }
 
 
+void
+ngx_chat_store_watch(ngx_chat_store_t *st, const ngx_chat_news_t *news,
+    void *data)
+{
+    fake.bad++;
+}
+
+
+ngx_chat_call_t *
+ngx_chat_store_peek(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
+    ngx_chat_peek_pt handler, void *data)
+{
+    fake.bad++;
+
+    return NULL;
+}
+
+
 ngx_chat_pubsub_sub_t *
 ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     const ngx_chat_pubsub_ops_t *ops, void *data)
