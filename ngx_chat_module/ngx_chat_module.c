@@ -186,6 +186,13 @@ static ngx_command_t  ngx_chat_commands[] = {
       0,
       NULL },
 
+    { ngx_string("chat_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_chat_zone_conf_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("chat_queue_limit"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -446,6 +453,12 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
     chmcf->hub.queue_timeout = chmcf->queue_timeout;
     chmcf->hub.memory = chmcf->hub_memory;
     chmcf->hub.fillers = chmcf->redis ? chmcf->processes : 0;
+
+    if (chmcf->zone_size
+        && ngx_chat_module_redis_add_zone(cf, chmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (ngx_chat_scoreboard_add(cf, &ngx_chat_module,
                                 &chmcf->scoreboard) != NGX_OK) {

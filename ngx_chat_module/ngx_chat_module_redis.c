@@ -1,5 +1,6 @@
 
 #include "ngx_chat_module_redis.h"
+#include "codec/ngx_chat_key.h"
 #include "http/conf/ngx_http_chat_conf.h"
 #include "http/conf/ngx_http_chat_env.h"
 #include "http/conf/ngx_http_chat_redis_upstream.h"
@@ -399,4 +400,29 @@ ngx_chat_module_redis_init_conf(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+/* answers are those of this Redis, whichever it was before a reload */
+
+ngx_int_t
+ngx_chat_module_redis_add_zone(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
+{
+    u_char     realm[NGX_CHAT_TIER_REALM];
+    ngx_str_t  name;
+
+    ngx_str_set(&name, "off");
+
+    if (chmcf->redis) {
+        name = chmcf->redis->name;
+    }
+
+    if (ngx_chat_key_hash_parts(realm, NGX_CHAT_TIER_REALM, &name, 1)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_chat_tier_add(cf, &chmcf->zone_name, chmcf->zone_size, realm,
+                             &ngx_chat_module, &chmcf->hub.zone);
 }

@@ -29,5 +29,9 @@ char *ngx_chat_module_redis_password_directive(ngx_conf_t *cf,
 ngx_int_t ngx_chat_module_redis_init(ngx_conf_t *cf,
     ngx_http_chat_main_conf_t *chmcf);
 
+/* after init: the zone, with answers of this Redis, or of none */
+ngx_int_t ngx_chat_module_redis_add_zone(ngx_conf_t *cf,
+    ngx_http_chat_main_conf_t *chmcf);
+
 
 #endif /* _NGX_CHAT_MODULE_REDIS_H_INCLUDED_ */

@@ -366,6 +366,30 @@ chat_redis_password sk-T0p-s3cret sk-T0p-s3cret => number of arguments
 
 
 
+=== the zone
+--- where: http
+--- accepted
+chat_zone chat 32m
+chat_zone another 64k
+chat_zone off
+
+
+
+=== zones that cannot be
+--- where: http
+--- refused
+chat_zone on              => "chat_zone" has an invalid value "on"
+chat_zone chat            => "chat_zone" has an invalid value "chat"
+chat_zone chat 32x        => "chat_zone" has an invalid size "32x"
+chat_zone chat 63k        => "chat_zone" has an invalid size "63k"
+chat_zone chat 65g        => "chat_zone" has an invalid size "65g"
+chat_zone chat -1         => "chat_zone" has an invalid size "-1"
+chat_zone                 => number of arguments
+chat_zone a 1m b          => number of arguments
+chat_zone a 1m; chat_zone b 1m => is duplicate
+
+
+
 === fillers
 --- where: http
 --- accepted

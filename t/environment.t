@@ -61,7 +61,7 @@ Question 1?
 --- told: - -
 --- response_headers_like eval
 ['Cache-Status: ngx_chat; fwd=miss',
- 'Cache-Status: ngx_chat; hit; ttl=7[67]']
+ 'Cache-Status: ngx_chat; hit; ttl=7[67](?:; detail=zone)?']
 --- sent_headers
 Authorization: Bearer sk-from-the-environment
 --- sent

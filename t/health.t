@@ -42,7 +42,8 @@ our $full = '\{"status": "ok", "redis": "up", "broker": "up",'
     . ' "state": "running", "beat": [0-3], "redis": "up", "running": 0\}\],'
     . ' "providers": \[\{"name": "openai", "model": "test", "state": "up",'
     . ' "answers": 1, "failures": 0\}\], "queue": 0, "live": 0, "led": 0,'
-    . ' "updates": 0, "direct": 0, "eviction": "volatile-ttl", "breaker": "closed"\}';
+    . ' "updates": 0, "direct": 0, "eviction": "volatile-ttl", "breaker": "closed",'
+    . ' "zone": \{"state": "off", "answers": 0, "size": 0, "used": 0\}\}';
 
 add_block_preprocessor(sub {
     my ($block) = @_;

@@ -17,6 +17,7 @@
 #include "../ngx_chat.h"
 #include "../shm/ngx_chat_scoreboard.h"
 #include "../shm/ngx_chat_metrics_zone.h"
+#include "../shm/ngx_chat_tier.h"
 #include "../provider/ngx_chat_provider.h"
 #include "../net/ngx_chat_tls.h"
 #include "../codec/ngx_chat_error.h"
@@ -65,6 +66,8 @@ typedef struct {
     ngx_uint_t               direct;         /* somebody may ask directly */
     ngx_chat_scoreboard_t   *scoreboard;     /* NULL: no location says chat */
     ngx_chat_metrics_zone_t *metrics;        /* likewise */
+    ngx_str_t                zone_name;      /* of chat_zone; empty: default */
+    size_t                   zone_size;      /* 0: off */
     ngx_chat_hub_conf_t      hub;
 
     ngx_array_t              variables;      /* of ngx_uint_t: our indexes */
@@ -131,6 +134,9 @@ typedef struct {
     ngx_chat_channel_kind_e  kind;           /* of its channel, with id */
     int64_t                  ttl;            /* of a hit, seconds, or
                                                 NGX_CHAT_ANSWER_NO_TTL */
+    ngx_chat_tier_key_t      key;
+    ngx_chat_tier_hit_t      zone;           /* with zoned */
+    ngx_chat_usage_t         usage;          /* likewise */
 
     /* an error before the stream: what the error filter makes a body of */
     ngx_chat_error_e         error;
@@ -161,6 +167,7 @@ typedef struct {
     unsigned                 counts:1;       /* at its end, for the metrics */
     unsigned                 read:1;         /* the body was read */
     unsigned                 hashed:1;
+    unsigned                 zoned:1;        /* a hit out of the zone */
     unsigned                 has_result:1;
     unsigned                 collapsed:1;    /* has no call of its own */
     unsigned                 switched:1;     /* to the direct path, or tried */

@@ -207,6 +207,8 @@ ngx_http_chat_ctx_pool_cleanup_handler(void *data)
 
     ngx_http_chat_counts->requests--;
 
+    ngx_chat_tier_leave(&ctx->zone);
+
     if (ctx->sub) {
         ngx_chat_hub_detach(ctx->sub);
         ctx->sub = NULL;
@@ -296,6 +298,8 @@ ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx)
 
     case NGX_HTTP_CHAT_HIT:
         ngx_http_chat_ctx_count_saved(ctx);
+        ngx_chat_metrics_count(ctx->zoned ? NGX_CHAT_COUNT_HIT_ZONE
+                                          : NGX_CHAT_COUNT_HIT_REDIS);
         count = NGX_CHAT_COUNT_HIT;
         break;
 
@@ -336,11 +340,16 @@ ngx_http_chat_ctx_count_saved(ngx_http_chat_ctx_t *ctx)
     ngx_chat_peer_t   *peer;
     ngx_chat_usage_t  *usage;
 
-    if (ctx->sub == NULL) {
+    if (ctx->zoned) {
+        usage = &ctx->usage;
+
+    } else if (ctx->sub) {
+        usage = ngx_chat_hub_get_usage(ngx_chat_hub_get_channel(ctx->sub));
+
+    } else {
         return;
     }
 
-    usage = ngx_chat_hub_get_usage(ngx_chat_hub_get_channel(ctx->sub));
     peer = ngx_chat_peers_find(ngx_http_chat_peers, &ctx->provider);
 
     ngx_chat_provider_bill(&ctx->provider, peer ? peer->provider : NULL,

@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_chat_events_render(ngx_chat_event_t *ev,
     ngx_pool_t *pool, ngx_str_t *bytes);
 static ngx_int_t ngx_http_chat_events_announce(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_events_take_zone(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
     ngx_chat_sse_event_t *event);
 static ngx_int_t ngx_http_chat_events_fail(ngx_http_request_t *r,
@@ -116,6 +118,10 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_chain_t          *cl, **ll;
     ngx_chat_sse_event_t  event;
 
+    if (ctx->zoned) {
+        return ngx_http_chat_events_take_zone(r, ctx);
+    }
+
     if (ngx_http_chat_events_announce(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -180,6 +186,72 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "chat events taken:%ui, bytes:%uz, chunks so far:%ui",
                    n, size, ctx->chunks);
+
+    return NGX_OK;
+}
+
+
+/* all of it, or some more of what lies in the zone */
+
+static ngx_int_t
+ngx_http_chat_events_take_zone(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
+{
+    size_t         size;
+    ngx_str_t      bytes;
+    ngx_uint_t     n;
+    ngx_chain_t   *cl, **ll;
+
+    cl = NULL;
+    ll = &ctx->out;
+    size = 0;
+
+    for (n = 0;
+         n < NGX_HTTP_CHAT_EVENTS_MAX && size < NGX_HTTP_CHAT_EVENTS_BYTES;
+         n++)
+    {
+        if (ctx->zone.body.data) {
+            bytes = ctx->zone.body;
+
+        } else if (ngx_chat_tier_read(&ctx->zone,
+                                      NGX_HTTP_CHAT_EVENTS_BYTES - size,
+                                      &bytes)
+                   != NGX_OK)
+        {
+            break;
+        }
+
+        cl = ngx_http_chat_events_link(r, ctx, &bytes);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        *ll = cl;
+        ll = &cl->next;
+
+        size += bytes.len;
+        ctx->bytes += bytes.len;
+
+        if (ctx->zone.left == 0) {
+            ngx_str_set(&ctx->status, "completed");
+            ctx->terminal = 1;
+
+            cl->buf->last_buf = 1;
+            cl->buf->last_in_chain = 1;
+
+            break;
+        }
+    }
+
+    if (cl && !ctx->terminal) {
+        cl->buf->flush = 1;
+    }
+
+    if (!ctx->has_first_chunk) {
+        ctx->has_first_chunk = 1;
+
+        ngx_chat_metrics_observe(NGX_CHAT_TIME_FIRST_TOKEN, 0);
+    }
 
     return NGX_OK;
 }

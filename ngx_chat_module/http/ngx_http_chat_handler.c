@@ -10,14 +10,18 @@
 #include "ngx_http_chat_limit.h"
 #include "ngx_http_chat_output.h"
 #include "ngx_http_chat_trace.h"
+#include "ngx_http_chat_zone.h"
 #include "../provider/ngx_chat_provider_json.h"
 
 
 static void ngx_http_chat_handler_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_chat_handler_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
+static ngx_int_t ngx_http_chat_handler_set_mode(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_uint_t use_cache, ngx_chat_ask_mode_e *mode);
 static ngx_int_t ngx_http_chat_handler_set_question(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn, ngx_uint_t use_cache);
+    ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn,
+    ngx_chat_ask_mode_e mode);
 static ngx_chat_question_t *ngx_http_chat_handler_complete(void *data);
 static ngx_int_t ngx_http_chat_handler_may_bypass(ngx_http_request_t *r,
     ngx_uint_t *may);
@@ -85,14 +89,22 @@ ngx_http_chat_handler_body_handler(ngx_http_request_t *r)
 }
 
 
-/* NGX_OK: the hub was asked; else a status */
+/* NGX_OK: the hub was asked, or need not be; else a status */
 
 static ngx_int_t
 ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 {
     ngx_int_t             rc;
     ngx_chat_request_t    rq;
+    ngx_chat_ask_mode_e   mode;
     ngx_chat_question_t  *qn;
+
+    if (ngx_http_chat_hub == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"chat\" was not started in this process, "
+                      "the request fails");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     rc = ngx_http_chat_body_parse(r, ctx, ngx_chat_request_parse, &rq);
     if (rc != NGX_OK) {
@@ -103,11 +115,25 @@ ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
                    "chat question of %uz bytes, use_cache:%ui",
                    rq.question.len, rq.use_cache);
 
+    if (ngx_http_chat_handler_set_mode(r, ctx, rq.use_cache, &mode)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (mode == NGX_CHAT_ASK_CACHED) {
+        rc = ngx_http_chat_zone_serve(r, ctx);
+
+        if (rc != NGX_DECLINED) {
+            return (rc == NGX_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
     qn = ngx_palloc(r->pool, sizeof(ngx_chat_question_t));
 
     if (qn == NULL
-        || ngx_http_chat_handler_set_question(r, ctx, qn, rq.use_cache)
-           != NGX_OK)
+        || ngx_http_chat_key_hash(ctx) != NGX_OK
+        || ngx_http_chat_handler_set_question(r, ctx, qn, mode) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -123,16 +149,15 @@ ngx_http_chat_handler_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_chat_handler_set_question(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx,
-    ngx_chat_question_t *qn, ngx_uint_t use_cache)
+ngx_http_chat_handler_set_mode(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    ngx_uint_t use_cache, ngx_chat_ask_mode_e *mode)
 {
     ngx_uint_t                 private, may;
     ngx_http_chat_loc_conf_t  *chlcf;
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
-    if (ngx_http_chat_key_set(r, ctx, &private) != NGX_OK) {
+    if (ngx_http_chat_key_get(r, ctx, &private) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -142,20 +167,35 @@ ngx_http_chat_handler_set_question(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_memzero(qn, sizeof(ngx_chat_question_t));
-
     if (private || !chlcf->cache) {
-        qn->mode = NGX_CHAT_ASK_PRIVATE;
+        *mode = NGX_CHAT_ASK_PRIVATE;
         ctx->source = NGX_HTTP_CHAT_BYPASS;
 
     } else if (may) {
-        qn->mode = NGX_CHAT_ASK_REFRESH;
+        *mode = NGX_CHAT_ASK_REFRESH;
         ctx->source = NGX_HTTP_CHAT_REFRESH;
 
     } else {
-        qn->mode = NGX_CHAT_ASK_CACHED;
+        *mode = NGX_CHAT_ASK_CACHED;
         ctx->source = NGX_HTTP_CHAT_MISS;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_chat_handler_set_question(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, ngx_chat_question_t *qn,
+    ngx_chat_ask_mode_e mode)
+{
+    ngx_http_chat_loc_conf_t  *chlcf;
+
+    chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
+
+    ngx_memzero(qn, sizeof(ngx_chat_question_t));
+
+    qn->mode = mode;
 
     ngx_memcpy(qn->h, ctx->h, NGX_CHAT_HASH_LEN);
     ngx_memcpy(qn->fp, chlcf->fp, NGX_CHAT_FP_LEN);
@@ -249,13 +289,6 @@ ngx_http_chat_handler_ask(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 
     c = r->connection;
 
-    if (ngx_http_chat_hub == NULL) {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "\"chat\" was not started in this process, "
-                      "the request fails");
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     if (ngx_http_chat_ctx_watch(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -309,6 +342,8 @@ ngx_http_chat_handler_ask_directly(ngx_http_request_t *r,
         return ngx_http_chat_handler_refuse(r, ctx, e, 0);
     }
 
+    ngx_http_chat_zone_stow_later(r, ctx, ch);
+
     if (ngx_chat_hub_get_kind(ch) != NGX_CHAT_CHANNEL_DIRECT) {
         ctx->source = NGX_HTTP_CHAT_JOIN;
 
@@ -347,6 +382,7 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
 
     case NGX_CHAT_RESULT_HIT:
         ngx_http_chat_handler_set_ttl(ctx, result->ttl);
+        ngx_http_chat_zone_stow(ctx, result);
         ngx_http_chat_output_start(r, ctx, result->channel);
         break;
 
@@ -359,6 +395,7 @@ ngx_http_chat_handler_result_handler(void *data, ngx_chat_result_t *result)
         break;
 
     case NGX_CHAT_RESULT_MISS:
+        ngx_http_chat_zone_stow_later(r, ctx, result->channel);
         ngx_http_chat_output_start(r, ctx, result->channel);
         break;
 

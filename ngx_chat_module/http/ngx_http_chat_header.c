@@ -207,16 +207,20 @@ static ngx_int_t
 ngx_http_chat_header_add_cache_status(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx)
 {
-    u_char      *p;
+    u_char      *p, *last;
     ngx_str_t    value;
     const char  *detail;
 
     value = ngx_http_chat_header_sources[ctx->source];
 
-    if (ctx->kind == NGX_CHAT_CHANNEL_HIT
-        && ctx->ttl != NGX_CHAT_ANSWER_NO_TTL)
-    {
-        detail = (ctx->source == NGX_HTTP_CHAT_STALE) ? "; detail=stale" : "";
+    if (ctx->kind == NGX_CHAT_CHANNEL_HIT) {
+
+        if (ctx->source == NGX_HTTP_CHAT_STALE) {
+            detail = "; detail=stale";
+
+        } else {
+            detail = ctx->zoned ? "; detail=zone" : "";
+        }
 
         p = ngx_pnalloc(r->pool, value.len + sizeof("; ttl=") - 1
                                  + NGX_INT64_LEN + ngx_strlen(detail));
@@ -224,8 +228,13 @@ ngx_http_chat_header_add_cache_status(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(p, "%V; ttl=%L%s", &value, ctx->ttl, detail)
-                    - p;
+        last = ngx_cpymem(p, value.data, value.len);
+
+        if (ctx->ttl != NGX_CHAT_ANSWER_NO_TTL) {
+            last = ngx_sprintf(last, "; ttl=%L", ctx->ttl);
+        }
+
+        value.len = ngx_cpymem(last, detail, ngx_strlen(detail)) - p;
         value.data = p;
     }
 

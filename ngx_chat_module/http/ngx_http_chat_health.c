@@ -1,6 +1,7 @@
 
 #include "ngx_http_chat_health.h"
 #include "provider/ngx_http_chat_worker.h"
+#include "../hub/ngx_chat_stow.h"
 #include "ngx_http_chat_ctx.h"
 #include "provider/ngx_http_chat_direct.h"
 #include "ngx_http_chat_page.h"
@@ -56,6 +57,7 @@ static size_t ngx_http_chat_health_full_len(ngx_array_t *providers,
 static u_char *ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
     ngx_array_t *providers, ngx_chat_hub_state_t *state,
     ngx_http_chat_health_fillers_t *fillers);
+static u_char *ngx_http_chat_health_write_zone(u_char *p);
 static u_char *ngx_http_chat_health_write_slots(u_char *p,
     ngx_chat_slot_t *slot);
 static u_char *ngx_http_chat_health_write_providers(u_char *p,
@@ -315,8 +317,9 @@ ngx_http_chat_health_full_len(ngx_array_t *providers,
                  "\"subscriber\": \"down\", \"fillers\": [], "
                  "\"providers\": [], \"queue\": , \"live\": , "
                  "\"led\": , \"updates\": , \"direct\": , \"eviction\": \"\", "
-                 "\"breaker\": \"closed\"") - 1
-          + 5 * NGX_INT_T_LEN
+                 "\"breaker\": \"closed\", \"zone\": {\"state\": \"idle\", "
+                 "\"answers\": , \"size\": , \"used\": }") - 1
+          + 8 * NGX_INT_T_LEN
           + NGX_CHAT_SCOREBOARD_SLOTS
             * (sizeof("{\"pid\": , \"state\": \"starting\", \"beat\": , "
                       "\"redis\": \"down\", \"running\": }, ") - 1
@@ -376,8 +379,35 @@ ngx_http_chat_health_write_full(u_char *p, ngx_chat_slot_t *slot,
         p = ngx_chat_json_escape(p, state->policy->data, state->policy->len);
     }
 
-    return ngx_sprintf(p, "\", \"breaker\": \"%s\"",
-                       state->redis_down ? "open" : "closed");
+    p = ngx_sprintf(p, "\", \"breaker\": \"%s\"",
+                    state->redis_down ? "open" : "closed");
+
+    return ngx_http_chat_health_write_zone(p);
+}
+
+
+/* idle: Redis does not tell of changes, so it is asked itself */
+
+static u_char *
+ngx_http_chat_health_write_zone(u_char *p)
+{
+    ngx_chat_tier_t        *zone;
+    ngx_chat_tier_state_t   state;
+
+    ngx_memzero(&state, sizeof(ngx_chat_tier_state_t));
+
+    zone = ngx_http_chat_worker_zone;
+
+    if (zone) {
+        ngx_chat_tier_get_state(zone, &state);
+    }
+
+    return ngx_sprintf(p, ", \"zone\": {\"state\": \"%s\", "
+                       "\"answers\": %ui, \"size\": %uz, \"used\": %uz}",
+                       zone == NULL ? "off"
+                       : ngx_chat_hub_get_zone(ngx_http_chat_hub) ? "on"
+                                                                  : "idle",
+                       state.entries, state.size, state.used);
 }
 
 

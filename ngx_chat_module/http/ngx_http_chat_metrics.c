@@ -92,8 +92,10 @@ static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_results[] = {
 
 static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_counts[] = {
 
-    { NGX_CHAT_COUNT_HIT, "chat_hits_total", "tier", ngx_string("redis"),
+    { NGX_CHAT_COUNT_HIT_ZONE, "chat_hits_total", "tier", ngx_string("zone"),
       "Hits by where the answer was kept." },
+
+    { NGX_CHAT_COUNT_HIT_REDIS, NULL, "tier", ngx_string("redis"), NULL },
 
     { NGX_CHAT_COUNT_GONE, "chat_clients_gone_total", NULL, ngx_null_string,
       "Requests whose client left before it had all of the answer." },

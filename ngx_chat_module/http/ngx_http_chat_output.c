@@ -10,6 +10,8 @@
 #define NGX_HTTP_CHAT_OUTPUT_ROUNDS  4
 
 
+static void ngx_http_chat_output_begin(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx, off_t length);
 static void ngx_http_chat_output_wake_handler(void *data);
 static void ngx_http_chat_output_write_handler(ngx_http_request_t *r);
 static void ngx_http_chat_output_process(ngx_http_request_t *r,
@@ -53,12 +55,6 @@ void
 ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_chat_channel_t *ch)
 {
-    ngx_int_t                  rc;
-    ngx_connection_t          *c;
-    ngx_http_core_loc_conf_t  *core;
-
-    c = r->connection;
-
     ngx_http_chat_events_set_meta(r, ctx, ch);
 
     ctx->sub = ngx_chat_hub_attach(ch, &ngx_http_chat_events_dialect,
@@ -78,6 +74,36 @@ ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return;
     }
 
+    /* the length of a short hit, of which all is there, is known */
+
+    ngx_http_chat_output_begin(r, ctx, ctx->terminal ? ctx->bytes : -1);
+}
+
+
+void
+ngx_http_chat_output_start_zone(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx)
+{
+    if (ngx_http_chat_events_take(r, ctx) != NGX_OK) {
+        ngx_http_chat_ctx_set_error(ctx, NGX_CHAT_E_INTERNAL);
+        ngx_http_chat_ctx_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_chat_output_begin(r, ctx, ctx->zone.length);
+}
+
+
+static void
+ngx_http_chat_output_begin(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
+    off_t length)
+{
+    ngx_int_t                  rc;
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *core;
+
+    c = r->connection;
+
     core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (core->tcp_nodelay && ngx_tcp_nodelay(c) != NGX_OK) {
@@ -85,14 +111,12 @@ ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return;
     }
 
-    /* the length of a short hit, of which all is there, is known */
-
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "chat stream of %*s starts, source %ui, terminal:%d",
                    (size_t) NGX_CHAT_ID_LEN, ctx->id,
                    (ngx_uint_t) ctx->source, ctx->terminal);
 
-    rc = ngx_http_chat_header_send(r, ctx, ctx->terminal ? ctx->bytes : -1);
+    rc = ngx_http_chat_header_send(r, ctx, length);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         ngx_http_chat_ctx_finalize(r, ctx, rc);
@@ -112,6 +136,12 @@ ngx_http_chat_output_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     if (rc == NGX_ERROR || ctx->terminal) {
         ngx_http_chat_ctx_finalize(r, ctx, rc);
         return;
+    }
+
+    /* no channel wakes the reader of a long answer in the zone */
+
+    if (ctx->zoned && ctx->busy == NULL && !c->buffered && !c->write->posted) {
+        ngx_post_event(c->write, &ngx_posted_next_events);
     }
 
     if (ngx_http_chat_output_wait(r) != NGX_OK) {

@@ -26,5 +26,9 @@ void ngx_http_chat_output_init(ngx_http_request_t *r,
 void ngx_http_chat_output_start(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx, ngx_chat_channel_t *ch);
 
+/* the same with what ctx->zone is; there need be no heartbeat */
+void ngx_http_chat_output_start_zone(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
+
 
 #endif /* _NGX_HTTP_CHAT_OUTPUT_H_INCLUDED_ */

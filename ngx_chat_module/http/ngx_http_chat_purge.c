@@ -92,8 +92,19 @@ ngx_http_chat_purge_start(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "chat purge of %*s", (size_t) NGX_CHAT_HASH_LEN, ctx->h);
 
-    if (private || !ngx_chat_hub_may_purge(ngx_http_chat_hub)) {
+    if (private) {
         return ngx_http_chat_ctx_set_error(ctx, NGX_CHAT_E_NOT_FOUND);
+    }
+
+    if (!ngx_chat_hub_may_purge(ngx_http_chat_hub)) {
+
+        if (ngx_chat_hub_purge_zone(ngx_http_chat_hub, ctx->h) != NGX_OK) {
+            return ngx_http_chat_ctx_set_error(ctx, NGX_CHAT_E_NOT_FOUND);
+        }
+
+        ngx_str_set(&ctx->status, "completed");
+
+        return NGX_HTTP_NO_CONTENT;
     }
 
     if (ngx_http_chat_ctx_watch(r) != NGX_OK) {
@@ -133,7 +144,9 @@ ngx_http_chat_purge_parse(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return NGX_OK;
     }
 
-    if (ngx_http_chat_key_set(r, ctx, private) != NGX_OK) {
+    if (ngx_http_chat_key_get(r, ctx, private) != NGX_OK
+        || ngx_http_chat_key_hash(ctx) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -11,6 +11,8 @@ static ngx_int_t ngx_http_chat_variable_cache_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_chat_variable_source(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_chat_variable_tier(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_chat_variable_generation(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_chat_variable_queue_time(ngx_http_request_t *r,
@@ -44,6 +46,9 @@ static ngx_http_variable_t  ngx_http_chat_vars[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("chat_source"), NULL, ngx_http_chat_variable_source,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("chat_tier"), NULL, ngx_http_chat_variable_tier,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("chat_generation"), NULL, ngx_http_chat_variable_generation,
@@ -233,6 +238,30 @@ ngx_http_chat_variable_source(ngx_http_request_t *r,
     word = &ngx_http_chat_variable_sources[ctx->kind];
 
     return ngx_http_chat_variable_set(v, word->data, word->len);
+}
+
+
+/* where a hit was found */
+
+static ngx_int_t
+ngx_http_chat_variable_tier(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_chat_ctx_t  *ctx;
+
+    ctx = ngx_http_chat_ctx_find(r);
+
+    if (ctx == NULL || !ctx->has_result || ctx->source != NGX_HTTP_CHAT_HIT) {
+        return ngx_http_chat_variable_none(v);
+    }
+
+    if (ctx->zoned) {
+        return ngx_http_chat_variable_set(v, (u_char *) "zone",
+                                          sizeof("zone") - 1);
+    }
+
+    return ngx_http_chat_variable_set(v, (u_char *) "redis",
+                                      sizeof("redis") - 1);
 }
 
 

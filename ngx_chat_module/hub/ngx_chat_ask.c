@@ -202,6 +202,8 @@ ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
             ngx_chat_ask_update(ask);
         }
 
+        ask->result.ticket = ask->waiter.ticket;
+
         ngx_chat_channel_hold(ch);
         ngx_chat_ask_report_hit(ask, ch, ttl);
         return;

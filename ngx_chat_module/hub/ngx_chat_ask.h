@@ -73,6 +73,7 @@ typedef struct {
     ngx_msec_t             wait;       /* miss_limit: not before */
     int64_t                ttl;        /* of the answer, see
                                           ngx_chat_answer_t */
+    ngx_atomic_uint_t      ticket;     /* of a hit, for the zone; 0: none */
 } ngx_chat_result_t;
 
 

@@ -21,6 +21,7 @@
 
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
 typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
+typedef struct ngx_chat_stow_s    ngx_chat_stow_t;
 
 
 /* memory for frames to come */
@@ -83,6 +84,7 @@ struct ngx_chat_channel_s {
     ngx_chat_frames_t      frames[NGX_CHAT_DIALECTS];
     ngx_chat_hit_t        *hit;        /* a cached answer; NULL: it is fed */
     ngx_chat_reply_t      *reply;      /* with its text; NULL: that is a copy */
+    ngx_chat_stow_t       *stow;       /* into the zone; NULL: not to go */
 
     ngx_queue_t            subs;
     ngx_chat_channel_kind_e  kind;   /* of source, even if ended */

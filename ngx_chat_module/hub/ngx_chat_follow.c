@@ -1,6 +1,7 @@
 
 #include "ngx_chat_follow.h"
 #include "../codec/ngx_chat_message.h"
+#include "../shm/ngx_chat_tier.h"
 
 
 #define NGX_CHAT_FOLLOW_PAGE  128
@@ -136,6 +137,12 @@ ngx_chat_follow_stop_handler(void *data)
                    "chat generation %*s is followed no more, channels:%ui",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id,
                    ch->hub->channels - 1);
+
+    /* subscribers, who are told later, do not find an older answer then */
+
+    if (ch->ended && ch->hub->conf->zone) {
+        ngx_chat_tier_change(ch->hub->conf->zone, ch->gen.h);
+    }
 
     ngx_chat_store_unsubscribe(f->sub);
     ngx_chat_call_cancel(f->call);

@@ -188,6 +188,13 @@ ngx_chat_hit_take_text(ngx_chat_answer_t *answer, ngx_chat_channel_t *ch)
 }
 
 
+ngx_chat_answer_t *
+ngx_chat_hit_get_answer(ngx_chat_channel_t *ch)
+{
+    return &ch->hit->answer;
+}
+
+
 ngx_chat_entry_t **
 ngx_chat_hit_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 {

@@ -23,6 +23,8 @@
 ngx_chat_channel_t *ngx_chat_hit_get_channel(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen, ngx_chat_answer_t *answer);
 
+ngx_chat_answer_t *ngx_chat_hit_get_answer(ngx_chat_channel_t *ch);
+
 /* the link to the first piece */
 ngx_chat_entry_t **ngx_chat_hit_start(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect);

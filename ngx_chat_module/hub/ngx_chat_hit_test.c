@@ -1,6 +1,7 @@
 
 #include "ngx_chat_hit_test.h"
 #include "ngx_chat_hit.h"
+#include "ngx_chat_stow_private.h"
 
 
 struct ngx_chat_hit_test_s {
@@ -9,6 +10,7 @@ struct ngx_chat_hit_test_s {
     ngx_chat_hub_t        *hub;
     ngx_chat_gen_t         gen;        /* h and fp */
     ngx_chat_call_t       *call;       /* NULL: it was answered */
+    ngx_atomic_uint_t      ticket;
     ngx_queue_t            waiters;
 };
 
@@ -40,6 +42,7 @@ ngx_chat_hit_test_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
 
     ngx_queue_insert_tail(&ht->waiters, &w->queue);
     w->test = ht;
+    w->ticket = ht->ticket;
 
     return NGX_OK;
 }
@@ -57,6 +60,8 @@ ngx_chat_hit_test_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 
     ht->hub = hub;
     ht->gen = *gen;
+
+    ht->ticket = ngx_chat_stow_ticket(hub);
 
     ngx_queue_init(&ht->waiters);
 

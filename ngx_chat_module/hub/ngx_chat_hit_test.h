@@ -27,6 +27,7 @@ typedef void (*ngx_chat_found_pt)(void *data, ngx_int_t rc,
 typedef struct {
     ngx_queue_t            queue;      /* in test->waiters */
     ngx_chat_hit_test_t   *test;       /* NULL: it does not wait */
+    ngx_atomic_uint_t      ticket;     /* for the zone, from before the read */
     ngx_chat_found_pt      handler;
     void                  *data;
 } ngx_chat_waiter_t;

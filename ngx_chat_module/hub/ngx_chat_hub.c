@@ -8,6 +8,7 @@
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_purge.h"
 #include "ngx_chat_rollback.h"
+#include "ngx_chat_stow_private.h"
 #include "ngx_chat_update.h"
 #include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_error.h"
@@ -81,6 +82,8 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
         return NULL;
     }
 
+    ngx_chat_stows_start(hub);
+
     return hub;
 }
 
@@ -95,6 +98,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
     ngx_chat_update_close(hub);
     ngx_chat_rollback_close(hub);
     ngx_chat_hub_close_purges(hub);
+    ngx_chat_stows_close(hub);
 
     if (hub->leads) {
         ngx_chat_leads_close(hub);

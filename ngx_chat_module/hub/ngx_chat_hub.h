@@ -66,6 +66,7 @@ typedef void (*ngx_chat_wake_pt)(void *data);
 typedef struct {
     ngx_chat_redis_conf_t *redis;
     ngx_chat_redis_conf_t *broker;
+    ngx_chat_tier_t       *zone;       /* NULL: none */
     ngx_uint_t             queue_limit;
     ngx_msec_t             queue_timeout;
     ngx_uint_t             fillers;    /* of this instance; 0: none is led */
@@ -79,7 +80,6 @@ typedef struct {
  */
 ngx_chat_hub_t *ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log);
 void ngx_chat_hub_close(ngx_chat_hub_t *hub);
-
 
 typedef struct {
     unsigned               redis:1;    /* commands connection is up */

@@ -55,6 +55,8 @@ struct ngx_chat_hub_s {
     ngx_rbtree_node_t      updates_sentinel;
     ngx_queue_t            all_updates;
     ngx_uint_t             nupdates;
+    ngx_queue_t            stows;      /* answers on their way to the zone */
+    ngx_uint_t             covered;    /* changes in Redis are heard of */
     ngx_chat_leads_t      *leads;      /* NULL: nothing is led */
     ngx_rbtree_t           openings;   /* generations being opened, by key */
     ngx_rbtree_node_t      openings_sentinel;

@@ -2,6 +2,7 @@
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_rollback.h"
+#include "ngx_chat_stow_private.h"
 
 
 
@@ -9,6 +10,7 @@ static void ngx_chat_lead_fill(ngx_chat_lead_t *lead);
 static void ngx_chat_lead_lose_lane(ngx_chat_lead_t *lead);
 static ngx_int_t ngx_chat_lead_answer(ngx_chat_lead_t *lead,
     ngx_chat_lane_type_e type, ngx_str_t *body);
+static void ngx_chat_lead_stow(ngx_chat_lead_t *lead);
 static void ngx_chat_lead_forget(ngx_chat_lead_t *lead);
 static ngx_int_t ngx_chat_lead_copy(ngx_chat_lead_t *lead,
     ngx_chat_task_t *task);
@@ -438,6 +440,7 @@ ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
 
         if (!lead->handed_over) {
             ngx_chat_lead_hold_learn(lead);
+            ngx_chat_lead_stow(lead);
         }
 
         ngx_chat_lead_forget(lead);
@@ -479,6 +482,25 @@ ngx_chat_lead_answer(ngx_chat_lead_t *lead, ngx_chat_lane_type_e type,
     default:
         return NGX_ERROR;
     }
+}
+
+
+/* the older answer goes from the zone before anybody is told of the newer */
+
+static void
+ngx_chat_lead_stow(ngx_chat_lead_t *lead)
+{
+    ngx_str_t  label;
+
+    if (lead->error || lead->task.ttl == 0) {
+        return;
+    }
+
+    label.len = lead->label_len;
+    label.data = lead->label;
+
+    ngx_chat_stow_written(lead->channel, &label, lead->task.stale,
+                          &lead->usage);
 }
 
 

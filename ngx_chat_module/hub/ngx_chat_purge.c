@@ -1,9 +1,12 @@
 
 #include "ngx_chat_purge.h"
 #include "ngx_chat_hub_private.h"
+#include "../shm/ngx_chat_tier.h"
 
 
 struct ngx_chat_purge_s {
+    ngx_chat_hub_t        *hub;
+    u_char                 h[NGX_CHAT_HASH_LEN];
     ngx_queue_t            queue;      /* in hub->purges */
     ngx_chat_call_t       *call;       /* NULL: the hub was closed */
     ngx_chat_purged_pt     handler;
@@ -21,6 +24,14 @@ ngx_chat_hub_may_purge(ngx_chat_hub_t *hub)
 }
 
 
+ngx_int_t
+ngx_chat_hub_purge_zone(ngx_chat_hub_t *hub, u_char *h)
+{
+    return hub->conf->zone ? ngx_chat_tier_purge(hub->conf->zone, h)
+                           : NGX_DECLINED;
+}
+
+
 ngx_chat_purge_t *
 ngx_chat_hub_purge(ngx_chat_hub_t *hub, u_char *h, ngx_chat_purged_pt handler,
     void *data)
@@ -35,6 +46,9 @@ ngx_chat_hub_purge(ngx_chat_hub_t *hub, u_char *h, ngx_chat_purged_pt handler,
     if (purge == NULL) {
         return NULL;
     }
+
+    purge->hub = hub;
+    ngx_memcpy(purge->h, h, NGX_CHAT_HASH_LEN);
 
     purge->handler = handler;
     purge->data = data;
@@ -62,6 +76,12 @@ ngx_chat_hub_purge_handler(void *data, ngx_int_t rc)
 
     handler = purge->handler;
     asker = purge->data;
+
+    /* Redis tells of it too, a moment later than the asker is told */
+
+    if (purge->hub->conf->zone) {
+        ngx_chat_tier_change(purge->hub->conf->zone, purge->h);
+    }
 
     ngx_queue_remove(&purge->queue);
     ngx_free(purge);

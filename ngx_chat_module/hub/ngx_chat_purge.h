@@ -2,9 +2,9 @@
 /*
  * A purge: a cached answer is removed.
  *
- * Redis alone holds what is cached: a worker's copy of an answer is for those
- * who read it already, and each further hit test asks Redis.  So they read on,
- * and nobody else gets it.  A generation that runs is no cached answer, and
+ * Redis holds what is cached, and the zone a copy, which goes, too.  A worker's
+ * copy of an answer is for those who read it already: they read on, and nobody
+ * else gets it.  A generation that runs is no cached answer, and
  * is cached when it completes.
  */
 
@@ -42,8 +42,14 @@ ngx_chat_purge_t *ngx_chat_hub_purge(ngx_chat_hub_t *hub, u_char *h,
  */
 void ngx_chat_hub_forget_purge(ngx_chat_purge_t *purge);
 
-/* is anything cached at all? */
+/* is anything cached in Redis at all? */
 ngx_uint_t ngx_chat_hub_may_purge(ngx_chat_hub_t *hub);
+
+/*
+ * Where nothing is: removes the answer from the zone, at once.  NGX_OK,
+ * NGX_DECLINED: there was none.
+ */
+ngx_int_t ngx_chat_hub_purge_zone(ngx_chat_hub_t *hub, u_char *h);
 
 /* for ngx_chat_hub_close(): no handler fires any more */
 void ngx_chat_hub_close_purges(ngx_chat_hub_t *hub);

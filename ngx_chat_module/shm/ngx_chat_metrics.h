@@ -33,6 +33,8 @@
 typedef enum {
     /* requests that have ended without an error, by where answers came from */
     NGX_CHAT_COUNT_HIT = 0,
+    NGX_CHAT_COUNT_HIT_ZONE,       /* of these */
+    NGX_CHAT_COUNT_HIT_REDIS,
     NGX_CHAT_COUNT_STALE,
     NGX_CHAT_COUNT_MISS,
     NGX_CHAT_COUNT_JOIN,
@@ -185,10 +187,8 @@ void ngx_chat_metrics_set_down(ngx_str_t *provider, time_t until);
 /* a clock in us for times that are too short for nginx' own */
 uint64_t ngx_chat_metrics_clock(void);
 
-
 /* upper bound of a bucket, in us; 0: there is no such bucket */
-uint64_t ngx_chat_metrics_get_bound(ngx_chat_metrics_time_e time,
-    ngx_uint_t i);
+uint64_t ngx_chat_metrics_get_bound(ngx_chat_metrics_time_e time, ngx_uint_t i);
 /* the HTTP status of a slot; 0: none; 1: any other */
 ngx_uint_t ngx_chat_metrics_get_status(ngx_uint_t i);
 

@@ -28,7 +28,7 @@ typedef struct {
 
 static pid_t ut_child(ngx_uint_t hits, ngx_uint_t readers);
 static void ut_end_child(pid_t pid);
-static ngx_chat_metrics_zone_t *ut_zone(void);
+static ngx_chat_metrics_zone_t *ut_tier(void);
 static ngx_str_t ut_name(const char *s);
 static void ut_verbs(void);
 static void ut_times(void);
@@ -109,7 +109,7 @@ ut_name(const char *s)
 /* as nginx does it at a start, in memory that is not clear */
 
 static ngx_chat_metrics_zone_t *
-ut_zone(void)
+ut_tier(void)
 {
     ngx_conf_t                cf;
     ngx_chat_metrics_zone_t  *mz;
@@ -500,7 +500,7 @@ main(void)
 {
     ngx_cached_time = &ut_time;
 
-    ut_mz = ut_zone();
+    ut_mz = ut_tier();
 
     ut_ok(ut_mz != NULL, "the zone fits into its size");
 

@@ -45,6 +45,7 @@ ngx_http_chat_create_main_conf(ngx_conf_t *cf)
     chmcf->redis_ssl.verify_depth = NGX_CONF_UNSET;
     chmcf->direct_limit = NGX_CONF_UNSET_UINT;
     chmcf->hub_memory = NGX_CONF_UNSET_SIZE;
+    chmcf->zone_size = NGX_CONF_UNSET_SIZE;
 
     if (ngx_array_init(&chmcf->providers, cf->pool, 4,
                        sizeof(ngx_chat_provider_t *))
@@ -78,6 +79,8 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(chmcf->queue_timeout, 30000);
     ngx_conf_init_uint_value(chmcf->direct_limit, 64);
     ngx_conf_init_size_value(chmcf->hub_memory, 256 * 1024 * 1024);
+
+    ngx_http_chat_zone_conf_init(chmcf);
 
     ngx_conf_init_value(chmcf->redis_ssl.verify_depth, 1);
 

@@ -33,6 +33,12 @@ char *ngx_http_chat_abandon_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_chat_redis_down_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* chat_zone, and its default */
+char *ngx_http_chat_zone_conf_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_chat_zone_conf_init(ngx_http_chat_main_conf_t *chmcf);
+
 char *ngx_http_chat_fill_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

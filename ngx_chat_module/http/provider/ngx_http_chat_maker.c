@@ -2,6 +2,7 @@
 #include "ngx_http_chat_maker.h"
 #include "ngx_http_chat_worker.h"
 #include "ngx_http_chat_upstream.h"
+#include "../../hub/ngx_chat_stow.h"
 #include "../../provider/ngx_chat_conversation.h"
 
 
@@ -399,6 +400,7 @@ ngx_http_chat_maker_ended_handler(void *data,
 
     } else {
         (void) ngx_chat_hub_append(m->channel, &ev);
+        ngx_chat_hub_stow_direct(m->channel, &result->usage);
         ngx_chat_hub_end(m->channel);
     }
 

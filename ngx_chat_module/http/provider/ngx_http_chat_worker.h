@@ -16,6 +16,9 @@
 extern ngx_chat_hub_t  *ngx_http_chat_hub;
 extern ngx_array_t     *ngx_http_chat_peers;
 
+/* likewise; NULL also where there is none */
+extern ngx_chat_tier_t  *ngx_http_chat_worker_zone;
+
 /* counts on the scoreboard, or some that nobody reads */
 extern ngx_chat_scoreboard_counts_t  *ngx_http_chat_counts;
 

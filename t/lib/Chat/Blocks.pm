@@ -13,6 +13,7 @@ package Chat::Blocks;
 # A block without "--- http_config" gets
 #
 #     chat_redis $TEST_NGINX_CHAT_REDIS;
+#     chat_zone off;
 #     chat_provider openai {
 #         url $TEST_NGINX_CHAT_PROVIDER;
 #         key sk-test-key;
@@ -257,8 +258,12 @@ sub _prepare_conf {
     my ($block) = @_;
 
     if (!defined $block->http_config) {
-        $block->set_value('http_config', <<"EOT" . ($block->more_http // ''));
+        my $more = $block->more_http // '';
+        my $zone = $more =~ /\bchat_zone\b/ ? '' : 'chat_zone off;';
+
+        $block->set_value('http_config', <<"EOT" . $more);
 chat_redis $ENV{CHAT_REDIS};
+$zone
 chat_provider openai {
     url $ENV{CHAT_PROVIDER};
     key sk-test-key;

@@ -69,7 +69,8 @@ sub _start {
     my @proxies = map { start_proxy($redis) } @FILLERS;
     my @nginx = map {
         start_nginx(provider => $provider, listen => 'reuseport',
-            lead => 'on', fillers => $FILLERS[$_],
+            lead => 'on', zone => $ENV{CHAT_CHAOS_ZONE} || 'off',
+            fillers => $FILLERS[$_],
             redis => 'redis://127.0.0.1:' . $proxies[$_]->port,
             main => $_ == $#proxies ? "worker_shutdown_timeout ${SHUTDOWN}s;"
                 : '',

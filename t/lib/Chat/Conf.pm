@@ -57,7 +57,7 @@ my ($nginx, @leaks);
 
 sub nginx {
     if (!$nginx) {
-        $nginx = Chat::Test::new_nginx(redis_down => '');
+        $nginx = Chat::Test::new_nginx(redis_down => '', zone => '');
         $nginx->allow_log(qr/\[emerg\]/);
     }
 

@@ -27,6 +27,8 @@ $ROOT = POSIX::getcwd() . "/$ROOT" unless $ROOT =~ m!^/!;
 #     redis_down               error: questions do not get round Redis unless
 #                              a test is about that ('' for nginx's default)
 #     lead                     on, off, or '' for nginx's default
+#     zone                     name and size, off, as most tests look into
+#                              Redis, or '' for nginx's default
 #     provider                 a port, an object with port(), or a URL
 #     provider_lines           more lines in its block
 #     server, location         more lines in "server" and in "location = /chat"
@@ -81,6 +83,7 @@ sub conf {
     my %o = (main => '', events => '', http => '', server => '',
              location => '', listen => '', provider_lines => '',
              health => 'full', redis_down => 'error', lead => '',
+             zone => 'off',
              connections => 4096, %$self);
     my $load = $o{load} // ($ENV{CHAT_NGINX} ? ''
         : "load_module $ROOT/build/ngx_chat_module.so;");
@@ -102,6 +105,8 @@ sub conf {
         if length($o{redis_down});
 
     $stores .= "    chat_lead $o{lead};\n" if length($o{lead});
+
+    $stores .= "    chat_zone $o{zone};\n" if length($o{zone});
 
     if (defined $o{provider}) {
         my $url = ref($o{provider}) ? $o{provider}->port : $o{provider};

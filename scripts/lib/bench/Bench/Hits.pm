@@ -22,9 +22,6 @@ sub hit { return run(@_, 'hit', 'redis') }
 sub hot {
     my ($site) = @_;
 
-    return { skipped => 'this build does not know "chat_zone"' }
-        unless $site->knows_zone;
-
     return run($site, 'hot', 'zone');
 }
 

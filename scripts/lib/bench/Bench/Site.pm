@@ -259,11 +259,7 @@ EOT
 
 sub chat {
     my ($self, $redis, %opt) = @_;
-    my $zone = delete($opt{zone}) // '';
     my $http = 'chat_fill concurrency=4096; chat_queue_limit 10000;';
-
-    $http .= ' chat_zone off;' if $zone eq 'off' && $self->knows_zone;
-
     my $nginx = $self->nginx(<<'EOT', load => $self->module, redis => $redis,
         location = / { chat_health; }
         location = /chat { chat; }
@@ -300,27 +296,6 @@ sub ready {
     });
 
     $self->tell_provider(%{ $self->{shape} });
-}
-
-
-# does this build have "chat_zone"?
-
-sub knows_zone {
-    my ($self) = @_;
-
-    if (!defined $self->{zone}) {
-        my $nginx = Chat::Nginx->new(dir => $self->subdir('conf'),
-            port => $self->free_port, load => $self->module, zone => '',
-            http => 'chat_zone off;');
-        my ($status, $text) = $nginx->test_conf;
-
-        $self->{zone} = $status == 0;
-
-        die "nginx -t says: $text\n"
-            if $status && $text !~ /unknown directive "chat_zone"/;
-    }
-
-    return $self->{zone};
 }
 
 
