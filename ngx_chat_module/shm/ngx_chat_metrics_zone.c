@@ -37,8 +37,6 @@ static ngx_int_t ngx_chat_metrics_zone_init(ngx_shm_zone_t *zone,
     void *data);
 static ngx_int_t ngx_chat_metrics_zone_take_block(
     ngx_chat_metrics_shared_t *shared, ngx_uint_t i);
-static ngx_uint_t ngx_chat_metrics_zone_is_dead(
-    ngx_chat_metrics_owner_t *owner);
 static void ngx_chat_metrics_zone_add_gauges(ngx_chat_metrics_gauges_t *sum,
     ngx_chat_metrics_gauges_t *gauges);
 
@@ -226,26 +224,13 @@ ngx_chat_metrics_zone_take_block(ngx_chat_metrics_shared_t *shared,
 }
 
 
-/*
- * The lock may be another's who looks at this moment, or takes the block: then
- * the pid tells.
- */
-
-static ngx_uint_t
-ngx_chat_metrics_zone_is_dead(ngx_chat_metrics_owner_t *owner)
-{
-    return ngx_chat_zone_is_dead(&owner->alive)
-           || (kill((ngx_pid_t) owner->pid, 0) == -1
-               && ngx_errno == NGX_ESRCH);
-}
-
-
 void
 ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
     ngx_chat_metrics_block_t *sum)
 {
     ngx_uint_t                  i, n;
     ngx_atomic_t               *from, *to;
+    ngx_chat_metrics_owner_t   *owner;
     ngx_chat_metrics_block_t   *block;
     ngx_chat_metrics_shared_t  *shared;
 
@@ -271,7 +256,9 @@ ngx_chat_metrics_zone_sum(ngx_chat_metrics_zone_t *mz,
             to[n] += from[n];
         }
 
-        if (!ngx_chat_metrics_zone_is_dead(&shared->owners[i])) {
+        owner = &shared->owners[i];
+
+        if (!ngx_chat_zone_is_dead(&owner->alive, owner->pid)) {
             ngx_chat_metrics_zone_add_gauges(&sum->gauges, &block->gauges);
         }
     }

@@ -15,6 +15,7 @@
 
 typedef struct {
     pthread_mutex_t               alive;  /* held as long as the worker lives */
+    ngx_atomic_t                  pid;
     ngx_chat_scoreboard_counts_t  counts;
 } ngx_chat_scoreboard_worker_t;
 
@@ -251,7 +252,7 @@ ngx_chat_scoreboard_has_successor(ngx_chat_scoreboard_t *sb, ngx_pid_t pid)
             continue;
         }
 
-        if (!ngx_chat_zone_is_dead(&slot->alive)) {
+        if (!ngx_chat_zone_is_dead(&slot->alive, slot->pid)) {
             return 1;
         }
     }
@@ -276,6 +277,7 @@ ngx_chat_scoreboard_take_worker(ngx_chat_scoreboard_t *sb)
 
         worker->counts.requests = 0;
         worker->counts.led = 0;
+        worker->pid = ngx_pid;
 
         do {
             used = sb->shared->used;
@@ -301,7 +303,7 @@ ngx_chat_scoreboard_count_requests(ngx_chat_scoreboard_t *sb)
         worker = &sb->shared->workers[i];
 
         if (worker->counts.requests
-            && !ngx_chat_zone_is_dead(&worker->alive))
+            && !ngx_chat_zone_is_dead(&worker->alive, worker->pid))
         {
             n += worker->counts.requests;
         }
@@ -323,7 +325,8 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
     for (i = 0; i < sb->shared->used; i++) {
         worker = &sb->shared->workers[i];
 
-        if (worker->counts.led && !ngx_chat_zone_is_dead(&worker->alive))
+        if (worker->counts.led
+            && !ngx_chat_zone_is_dead(&worker->alive, worker->pid))
         {
             n += worker->counts.led;
         }
@@ -334,7 +337,7 @@ ngx_chat_scoreboard_count_generations(ngx_chat_scoreboard_t *sb)
 
         if (slot->pid && slot->running
             && slot->state != NGX_CHAT_SLOT_DRAINING
-            && !ngx_chat_zone_is_dead(&slot->alive))
+            && !ngx_chat_zone_is_dead(&slot->alive, slot->pid))
         {
             n += slot->running;
         }
@@ -389,7 +392,7 @@ ngx_chat_scoreboard_has_shared(ngx_chat_scoreboard_t *sb,
         for (n = 0; n < NGX_CHAT_SCOREBOARD_PROVIDERS; n++) {
 
             if (slot->providers[n].key == key && slot->providers[n].shared
-                && !ngx_chat_zone_is_dead(&slot->alive))
+                && !ngx_chat_zone_is_dead(&slot->alive, slot->pid))
             {
                 return 1;
             }
@@ -415,7 +418,7 @@ ngx_chat_scoreboard_get_queued(ngx_chat_scoreboard_t *sb)
 
         if (slot->pid && slot->queued > n
             && ngx_time() - (time_t) slot->pulse <= NGX_CHAT_SCOREBOARD_PULSE
-            && !ngx_chat_zone_is_dead(&slot->alive))
+            && !ngx_chat_zone_is_dead(&slot->alive, slot->pid))
         {
             n = slot->queued;
         }

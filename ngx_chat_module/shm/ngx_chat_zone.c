@@ -130,10 +130,10 @@ ngx_chat_zone_lock_soon(pthread_mutex_t *lock)
 
 
 ngx_uint_t
-ngx_chat_zone_is_dead(pthread_mutex_t *alive)
+ngx_chat_zone_is_dead(pthread_mutex_t *alive, ngx_atomic_uint_t pid)
 {
     if (ngx_chat_zone_lock(alive) != NGX_OK) {
-        return 0;
+        return kill((ngx_pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH;
     }
 
     (void) pthread_mutex_unlock(alive);

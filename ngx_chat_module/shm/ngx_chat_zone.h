@@ -46,7 +46,11 @@ ngx_int_t ngx_chat_zone_lock(pthread_mutex_t *lock);
  */
 ngx_int_t ngx_chat_zone_lock_soon(pthread_mutex_t *lock);
 
-ngx_uint_t ngx_chat_zone_is_dead(pthread_mutex_t *alive);
+/*
+ * Has the process ended that took the lock?  Others who look have it for a
+ * moment; in that moment the pid tells.
+ */
+ngx_uint_t ngx_chat_zone_is_dead(pthread_mutex_t *alive, ngx_atomic_uint_t pid);
 
 
 #endif /* _NGX_CHAT_ZONE_H_INCLUDED_ */

@@ -18,6 +18,7 @@
 #define UT_MOST       3
 #define UT_ROUNDS     20000
 #define UT_KILLS      100
+#define UT_LOOKS      20000
 
 
 /* by all processes of the test */
@@ -25,6 +26,7 @@ typedef struct {
     ngx_atomic_t  taken;       /* times that a place was */
     ngx_atomic_t  declined;
     ngx_atomic_t  too_many;
+    ngx_atomic_t  wrong;       /* looks that saw a dead process live */
 } ut_seen_t;
 
 
@@ -33,8 +35,10 @@ static pid_t ut_child(ngx_uint_t rounds);
 static void ut_one(void);
 static void ut_many(void);
 static void ut_killed(void);
+static void ut_looks(void);
 
 
+ngx_pid_t                       ngx_pid;
 ngx_uint_t                      ngx_pagesize = 4096;
 ngx_uint_t                      ngx_cacheline_size = 64;
 uint32_t                       *ngx_crc32_table_short;
@@ -113,6 +117,7 @@ ut_child(ngx_uint_t rounds)
         return pid;
     }
 
+    ngx_pid = getpid();
     counts = ngx_chat_scoreboard_take_worker(ut_sb);
 
     if (counts == NULL) {
@@ -235,6 +240,75 @@ ut_killed(void)
     ut_ok(counts
           && ngx_chat_scoreboard_take_place(ut_sb, &counts->led, 1) == NGX_OK,
           "killed: the lock is no dead process's");
+
+    if (counts) {
+        counts->led = 0;
+    }
+}
+
+
+/* processes that look at once, at a worker and a filler that are dead */
+
+static void
+ut_looks(void)
+{
+    int                            status;
+    pid_t                          pids[UT_PROCESSES];
+    u_char                         token[NGX_CHAT_TOKEN_LEN];
+    ngx_str_t                      none;
+    ngx_uint_t                     i, n;
+    ngx_chat_slot_t               *slot;
+    ngx_chat_scoreboard_counts_t  *counts;
+
+    ngx_str_null(&none);
+    ngx_memzero(token, NGX_CHAT_TOKEN_LEN);
+
+    pids[0] = fork();
+
+    if (pids[0] == 0) {
+        ngx_pid = getpid();
+        counts = ngx_chat_scoreboard_take_worker(ut_sb);
+        slot = ngx_chat_scoreboard_take_slot(ut_sb, ngx_pid, 0, token, &none);
+
+        if (counts == NULL || slot == NULL) {
+            _exit(1);
+        }
+
+        counts->led = 5;
+        counts->requests = 7;
+        slot->running = 3;
+        slot->state = NGX_CHAT_SLOT_RUNNING;
+        _exit(0);
+    }
+
+    ut_ok(waitpid(pids[0], &status, 0) == pids[0] && status == 0,
+          "two that died");
+
+    for (i = 0; i < UT_PROCESSES; i++) {
+        pids[i] = fork();
+
+        if (pids[i] != 0) {
+            continue;
+        }
+
+        for (n = 0; n < UT_LOOKS; n++) {
+
+            if (ngx_chat_scoreboard_has_successor(ut_sb, getpid())
+                || ngx_chat_scoreboard_count_generations(ut_sb)
+                || ngx_chat_scoreboard_count_requests(ut_sb))
+            {
+                (void) ngx_atomic_fetch_add(&ut_seen->wrong, 1);
+            }
+        }
+
+        _exit(0);
+    }
+
+    for (i = 0; i < UT_PROCESSES; i++) {
+        (void) waitpid(pids[i], NULL, 0);
+    }
+
+    ut_ok(ut_seen->wrong == 0, "nobody who looks takes the dead for alive");
 }
 
 
@@ -253,6 +327,7 @@ main(void)
     ut_one();
     ut_many();
     ut_killed();
+    ut_looks();
 
     ngx_destroy_pool(ut_mem);
 
