@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# What a worker holds of answers has a bound: beyond it questions are queued.
+# A worker that holds much of answers leads no more: questions are queued.
 
 use warnings;
 use strict;
