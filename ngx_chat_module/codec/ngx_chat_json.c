@@ -33,6 +33,12 @@ ngx_chat_json_escaped_len(const u_char *p, size_t len)
     size_t         n;
     const u_char  *last;
 
+    /* p may be NULL then */
+
+    if (len == 0) {
+        return 0;
+    }
+
     n = len;
 
     for (last = p + len; /* void */ ; p++) {
@@ -53,6 +59,10 @@ ngx_chat_json_escape(u_char *dst, const u_char *p, size_t len)
     u_char         ch;
     const u_char  *start, *last;
     static u_char  hex[] = "0123456789abcdef";
+
+    if (len == 0) {
+        return dst;
+    }
 
     for (last = p + len; /* void */ ; p++) {
         start = p;
