@@ -172,3 +172,17 @@ location @page   { return 202 "$chat_error $chat_status"; }
 [200, 202]
 --- response_body_like eval
 ['completed', '^miss_limit error$']
+
+
+
+=== what is logged while the key is made is the request's, and not its copy's
+--- config
+location = /chat { chat; mirror /copy; chat_miss_limit $late rate=6r/h; }
+location = /copy { return 204; }
+location = /late { set $late one; return 204; }
+--- request eval
+::question('chat')
+--- error_log
+using uninitialized "late" variable
+--- no_error_log eval
+qr/"late" variable.*subrequest: /

@@ -238,6 +238,10 @@ ngx_http_chat_handler_complete(void *data)
 
     chlcf = ngx_http_get_module_loc_conf(r, ngx_chat_module);
 
+    /* Redis' reply is handled here, and the key may say something */
+
+    ngx_http_set_log_request(r->connection->log, r);
+
     if (chlcf->miss_limit
         && ngx_http_chat_limit_get(r, chlcf->miss_limit, &qn->limit) != NGX_OK)
     {
