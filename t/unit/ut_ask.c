@@ -129,7 +129,9 @@ ut_complete(void *data)
     ut_client_t *cl = data;
 
     cl->completed++;
-    ngx_str_set(&cl->rest.messages, "messages");
+
+    ut_free(&cl->rest.messages);
+    cl->rest.messages = ut_str("messages");
 
     return ut_incomplete ? NULL : &cl->rest;
 }
@@ -147,6 +149,10 @@ ut_verdict(void *data, ngx_chat_result_t *v)
 
     if (ngx_current_msec - cl->asked > 1000) {
         ut_bad("a late result");
+    }
+
+    if (v->kind == NGX_CHAT_RESULT_ERROR) {
+        ut_free(&cl->rest.messages);
     }
 
     if (v->channel && v->kind != NGX_CHAT_RESULT_ERROR) {
@@ -177,6 +183,8 @@ ut_leave(ut_client_t *cl)
         ngx_chat_hub_detach(cl->sub);
         cl->sub = NULL;
     }
+
+    ut_free(&cl->rest.messages);
 }
 
 

@@ -21,6 +21,7 @@ typedef struct {
     u_char                *first;      /* bytes of the first piece */
     ngx_uint_t             wakes;
     ngx_uint_t             completed;  /* asked for the rest of the question */
+    ngx_chat_question_t    rest;
     size_t                 len;
     u_char                 text[4096];
 } ut_client_t;
@@ -121,12 +122,13 @@ ut_complete(void *data)
 {
     ut_client_t *cl = data;
 
-    static ngx_chat_question_t  q;
-
     cl->completed++;
-    ngx_str_set(&q.messages, "messages");
 
-    return &q;
+    if (cl->rest.messages.data == NULL) {
+        cl->rest.messages = ut_str("messages");
+    }
+
+    return &cl->rest;
 }
 
 
@@ -166,6 +168,8 @@ ut_leave(ut_client_t *cl)
         ngx_chat_hub_detach(cl->sub);
         cl->sub = NULL;
     }
+
+    ut_free(&cl->rest.messages);
 }
 
 

@@ -25,6 +25,7 @@ typedef struct {
     ngx_msec_t             asked;
     ngx_chat_sub_t        *sub;
     ngx_uint_t             slow;       /* takes one frame at a time */
+    ngx_chat_question_t    rest;
 
     unsigned               serial;
     unsigned               attempt;
@@ -37,6 +38,7 @@ typedef struct {
 static size_t ut_len(ngx_chat_event_t *ev);
 static u_char *ut_write(u_char *p, ngx_chat_event_t *ev);
 static void ut_ask(ut_client_t *cl);
+static ngx_chat_question_t *ut_complete(void *data);
 static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
 static void ut_take(ut_client_t *cl);
@@ -56,12 +58,10 @@ static const ngx_chat_dialect_t  ut_dialects[] = {
     { 1, ut_len, ut_write, fake_replay }
 };
 
-
 static ngx_chat_hub_t      *ut_hub;
 static ngx_chat_hub_conf_t  ut_conf;
 static ut_client_t          ut_clients[UT_CLIENTS];
 static ngx_uint_t           ut_tell_faults;
-
 static ngx_uint_t           ut_wrong;
 static ngx_uint_t           ut_completed;
 static ngx_uint_t           ut_errors;
@@ -102,6 +102,8 @@ ut_ask(ut_client_t *cl)
 {
     ngx_chat_question_t  q;
 
+    ut_free(&cl->rest.messages);
+
     memset(cl, 0, sizeof(ut_client_t));
     memset(&q, 0, sizeof(ngx_chat_question_t));
 
@@ -116,14 +118,26 @@ ut_ask(ut_client_t *cl)
 
     q.mode = cl->mode;
     q.ttl = 900000;
-    ngx_str_set(&q.messages, "messages");
+    q.complete = ut_complete;
+    q.data = cl;
 
     cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
-
 
     if (cl->ask == NULL) {
         cl->used = 0;
     }
+}
+
+
+static ngx_chat_question_t *
+ut_complete(void *data)
+{
+    ut_client_t *cl = data;
+
+    ut_free(&cl->rest.messages);
+    cl->rest.messages = ut_str("messages");
+
+    return &cl->rest;
 }
 
 
@@ -332,6 +346,8 @@ ut_leave(ut_client_t *cl)
         ngx_chat_hub_detach(cl->sub);
         cl->sub = NULL;
     }
+
+    ut_free(&cl->rest.messages);
 
     cl->used = 0;
 }

@@ -2,6 +2,7 @@
 #include "ut_leads.h"
 
 
+static ngx_chat_question_t *ut_rest(void *data);
 static size_t ut_len(ngx_chat_event_t *ev);
 static u_char *ut_write(u_char *p, ngx_chat_event_t *ev);
 static void *ut_prepare(void *data);
@@ -311,13 +312,26 @@ ut_ask(ut_client_t *cl, ngx_chat_ask_mode_e mode)
     q.mode = mode;
     q.ttl = 900000;
     q.max_answer = UT_TEXT;
-    q.limit.interval = ut_interval;
-    ngx_str_set(&q.messages, "messages");
+    q.complete = ut_rest;
     q.maker = &ut_makers;
     q.data = cl;
 
     cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_result, cl);
+}
 
+
+static ngx_chat_question_t *
+ut_rest(void *data)
+{
+    ut_client_t *cl = data;
+
+    cl->rest.limit.interval = ut_interval;
+
+    if (cl->rest.messages.data == NULL) {
+        cl->rest.messages = ut_str("messages");
+    }
+
+    return &cl->rest;
 }
 
 
@@ -333,6 +347,8 @@ ut_leave(ut_client_t *cl)
         ngx_chat_hub_detach(cl->sub);
         cl->sub = NULL;
     }
+
+    ut_free(&cl->rest.messages);
 }
 
 

@@ -28,6 +28,7 @@ typedef struct {
     size_t                 len;
     ngx_uint_t             restarts;
     ngx_chat_status_e      status;     /* of the last frame */
+    ngx_chat_question_t    rest;
 } ut_client_t;
 
 

@@ -1,6 +1,7 @@
 
 /*
- * Stale answers, and what is begun behind them, over a Redis that fails.
+ * Stale answers, and what is begun behind them, over a Redis that fails; and
+ * what is begun for a client that leaves.
  */
 
 
@@ -38,6 +39,7 @@ static void ut_cache(void);
 static void ut_stale(void);
 static void ut_stale_faults(void);
 static void ut_stale_closed(void);
+static void ut_left(void);
 
 
 static const ngx_chat_dialect_t  ut_dialect = {
@@ -100,7 +102,10 @@ ut_complete(void *data)
     ut_client_t *cl = data;
 
     cl->completed++;
-    ngx_str_set(&cl->rest.messages, "messages");
+
+    if (cl->rest.messages.data == NULL) {
+        cl->rest.messages = ut_str("messages");
+    }
 
     return &cl->rest;
 }
@@ -140,6 +145,8 @@ ut_leave(ut_client_t *cl)
         ngx_chat_hub_detach(cl->sub);
         cl->sub = NULL;
     }
+
+    ut_free(&cl->rest.messages);
 }
 
 
@@ -364,12 +371,49 @@ ut_stale_closed(void)
 }
 
 
+/* a question is gone with its client, and the task is not */
+
+static void
+ut_left(void)
+{
+    ngx_uint_t   n, opened;
+    ut_client_t  one;
+
+    ut_begin(1);
+    ut_ask(&one);
+
+    for (n = 0; n < 16 && fake.opened == 0; n++) {
+        fake_execute();
+
+        if (fake.opened == 0) {
+            fake_answer(NGX_OK);
+        }
+
+        fake_loop_run(0);
+    }
+
+    opened = (fake.opened == 1 && fake.tasks == 0 && one.completed == 1);
+
+    ut_leave(&one);
+    ut_redis();
+
+    ut_ok(opened && fake.tasks == 1 && fake.bad == 0,
+          "who leaves before the push takes no strings of the task along");
+
+    fake_write(FAKE_RESTART);
+    fake_write(FAKE_END);
+    ut_redis();
+    ut_end();
+}
+
+
 int
 main(void)
 {
     ut_stale();
     ut_stale_faults();
     ut_stale_closed();
+    ut_left();
 
     return ut_done();
 }
