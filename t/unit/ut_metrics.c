@@ -16,6 +16,7 @@
 
 #define UT_ROUNDS  300
 #define UT_DEAD    16      /* in each */
+#define UT_WAIT    10000000  /* us, for the other one */
 
 
 /* of two processes that look at the same time */
@@ -34,7 +35,7 @@ static void ut_verbs(void);
 static void ut_times(void);
 static void ut_processes(void);
 static void ut_at_once(void);
-static void ut_look(ut_looks_t *looks, uint64_t *begun);
+static ngx_uint_t ut_look(ut_looks_t *looks, uint64_t *begun);
 static void ut_names(void);
 
 
@@ -373,7 +374,7 @@ static void
 ut_at_once(void)
 {
     pid_t        other, dead[UT_DEAD];
-    uint64_t     begun;
+    uint64_t     begun, until;
     ngx_uint_t   i, n;
     ut_looks_t  *looks;
 
@@ -392,7 +393,10 @@ ut_at_once(void)
 
         for (i = 1; i <= UT_ROUNDS; i++) {
 
-            ut_look(looks, &begun);
+            if (!ut_look(looks, &begun)) {
+                _exit(1);
+            }
+
             looks->done = i;
         }
 
@@ -410,25 +414,42 @@ ut_at_once(void)
         }
 
         looks->begin = ngx_chat_metrics_clock() + 100;
-        ut_look(looks, &begun);
+        (void) ut_look(looks, &begun);
 
-        while (looks->done != i) {
+        until = ngx_chat_metrics_clock() + UT_WAIT;
+
+        while (looks->done != i && ngx_chat_metrics_clock() < until) {
             sched_yield();
+        }
+
+        if (looks->done != i) {
+            break;
         }
     }
 
     ut_end_child(other);
 
-    ut_ok(looks->dead_seen == 0,
+    ut_ok(looks->done == UT_ROUNDS && looks->dead_seen == 0,
           "two look at the same time: neither sees gauges of the dead");
     (void) munmap(looks, sizeof(ut_looks_t));
 }
 
 
-static void
+/* 0: the other one has not begun this round */
+
+static ngx_uint_t
 ut_look(ut_looks_t *looks, uint64_t *begun)
 {
+    uint64_t  until;
+
+    until = ngx_chat_metrics_clock() + UT_WAIT;
+
     while (looks->begin == *begun) {
+
+        if (ngx_chat_metrics_clock() > until) {
+            return 0;
+        }
+
         sched_yield();
     }
 
@@ -443,6 +464,8 @@ ut_look(ut_looks_t *looks, uint64_t *begun)
     if (ut_sum.gauges.values[NGX_CHAT_GAUGE_READERS]) {
         (void) ngx_atomic_fetch_add(&looks->dead_seen, 1);
     }
+
+    return 1;
 }
 
 
