@@ -38,8 +38,9 @@ typedef struct {
 ngx_int_t ngx_chat_answer_check(ngx_chat_answer_t *a);
 
 /*
- * Takes the next length off the front of *chunk_lens, which answer_check has
- * seen.
+ * Takes the next length off the front of *chunk_lens.  Only after
+ * ngx_chat_answer_check(): nothing is checked again, neither digits nor that
+ * the text is as long.
  * NGX_OK, NGX_DONE at the end.
  */
 ngx_int_t ngx_chat_answer_next_len(ngx_str_t *chunk_lens, size_t *len);
