@@ -8,6 +8,7 @@
 #include "ngx_chat_module_redis.h"
 #include "http/conf/ngx_http_chat_conf.h"
 #include "http/conf/ngx_http_chat_env.h"
+#include "http/ngx_http_chat_body.h"
 #include "http/ngx_http_chat_error_filter.h"
 #include "http/conf/ngx_http_chat_redis_upstream.h"
 #include "http/provider/ngx_http_chat_worker.h"
@@ -467,6 +468,10 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
 
     if (ngx_chat_metrics_zone_add(cf, &ngx_chat_module,
                                   &chmcf->metrics) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_chat_body_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -48,6 +48,10 @@ EOT
     location = /away    { chat; error_page 500 http://elsewhere.example/;
                           client_body_in_file_only clean;
                           client_body_temp_path gone; }
+    location = /fault   { chat; error_page 400 413 =200 \@page;
+                          client_max_body_size 1k; }
+    location = /ours    { chat; error_page 400 413 =503 \@page;
+                          client_max_body_size 1k; }
     location \@page     { return 200 "a page"; }
 EOT
 
@@ -307,6 +311,26 @@ foreach my $path ('/paged', '/away') {
 }
 
 $nginx->allow_log(qr/mkdir\(\)|open\(\) ".*\/gone/);
+
+# likewise, and the client's fault
+
+foreach my $fault ([ 'large', 'body_too_large', sprintf("%x\r\n%s\r\n0\r\n\r\n",
+                                                      5000, 'x' x 5000) ],
+                   [ 'no chunk', 'bad_request', "no chunk\r\n" ])
+{
+    my ($name, $code, $body) = @$fault;
+
+    foreach my $path ('/fault', '/ours') {
+        foreach my $delay (0, 0.2) {
+            moves($nginx, "$name, and a page, $path, after $delay s",
+                  asked(path => $path, body => $body, body_delay => $delay,
+                        headers => { 'Transfer-Encoding' => 'chunked' }),
+                  failed($code), 'chat_clients_gone_total' => 0);
+        }
+    }
+}
+
+$nginx->allow_log(qr/too large chunked body|invalid chunked body/);
 
 
 # what is no question

@@ -164,6 +164,8 @@ typedef struct {
     ngx_uint_t               chunks;
     off_t                    bytes;
 
+    off_t                    max_body;       /* of its location; 0: any */
+
     unsigned                 counts:1;       /* at its end, for the metrics */
     unsigned                 read:1;         /* the body was read */
     unsigned                 hashed:1;

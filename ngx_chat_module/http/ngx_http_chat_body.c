@@ -5,6 +5,8 @@
 #include "ngx_http_chat_variables.h"
 
 
+static ngx_int_t ngx_http_chat_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static ngx_int_t ngx_http_chat_body_check(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_uint_t ngx_http_chat_body_is_json(ngx_http_request_t *r);
@@ -13,6 +15,8 @@ static ngx_int_t ngx_http_chat_body_get(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_chat_body_copy(ngx_http_request_t *r, u_char *p);
 
+
+static ngx_http_request_body_filter_pt  ngx_http_chat_next_request_body_filter;
 
 static ngx_str_t  ngx_http_chat_body_type = ngx_string("application/json");
 static ngx_str_t  ngx_http_chat_body_encoding = ngx_string("Content-Encoding");
@@ -23,15 +27,55 @@ static ngx_str_t  ngx_http_chat_body_encoded =
 
 
 ngx_int_t
+ngx_http_chat_body_init(ngx_conf_t *cf)
+{
+    ngx_http_chat_next_request_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_http_chat_body_filter;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A body that cannot be kept is a fault of ours.  When the body comes after
+ * the headers nginx tells nobody, and an error_page may hide the status.
+ */
+
+static ngx_int_t
+ngx_http_chat_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_int_t             rc;
+    ngx_http_chat_ctx_t  *ctx;
+
+    rc = ngx_http_chat_next_request_body_filter(r, in);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
+
+        if (ctx) {
+            ngx_http_chat_ctx_note_status(ctx, rc);
+        }
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
 ngx_http_chat_body_read(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
     ngx_http_client_body_handler_pt handler)
 {
-    ngx_int_t  rc;
+    ngx_int_t                  rc;
+    ngx_http_core_loc_conf_t  *clcf;
 
     rc = ngx_http_chat_body_check(r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ctx->max_body = clcf->client_max_body_size;
 
     rc = ngx_http_read_client_request_body(r, handler);
 

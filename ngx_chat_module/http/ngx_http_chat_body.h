@@ -18,6 +18,9 @@ typedef ngx_int_t (*ngx_http_chat_body_parse_pt)(ngx_chat_request_t *rq,
     ngx_str_t *body, size_t max_question, ngx_pool_t *pool);
 
 
+/* at the end of the configuration */
+ngx_int_t ngx_http_chat_body_init(ngx_conf_t *cf);
+
 /*
  * To be returned by a content handler: NGX_DONE, when the handler has been or
  * will be called, or a status: ctx and headers say why.

@@ -10,6 +10,7 @@ static void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_cleanup_handler(void *data);
 static void ngx_http_chat_ctx_pool_cleanup_handler(void *data);
 static void ngx_http_chat_ctx_find_page(ngx_http_chat_ctx_t *ctx);
+static ngx_uint_t ngx_http_chat_ctx_get_body_status(ngx_http_chat_ctx_t *ctx);
 static ngx_uint_t ngx_http_chat_ctx_has_unsent(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_count(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_count_saved(ngx_http_chat_ctx_t *ctx);
@@ -227,6 +228,7 @@ ngx_http_chat_ctx_pool_cleanup_handler(void *data)
 static void
 ngx_http_chat_ctx_find_page(ngx_http_chat_ctx_t *ctx)
 {
+    ngx_uint_t           status;
     ngx_http_request_t  *r;
 
     r = ctx->request;
@@ -238,9 +240,50 @@ ngx_http_chat_ctx_find_page(ngx_http_chat_ctx_t *ctx)
         return;
     }
 
-    ngx_http_chat_ctx_note_status(ctx, (r->err_status < NGX_HTTP_BAD_REQUEST)
-                                       ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                                       : r->err_status);
+    if (!ctx->read && r->err_status != NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        status = ngx_http_chat_ctx_get_body_status(ctx);
+
+    } else if (r->err_status < NGX_HTTP_BAD_REQUEST) {
+        status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    } else {
+        status = r->err_status;
+    }
+
+    ngx_http_chat_ctx_note_status(ctx, status);
+}
+
+
+/*
+ * A body could be kept, else that was noted: it was the client's fault that
+ * nginx read no more.  The sizes are as they were then.
+ */
+
+static ngx_uint_t
+ngx_http_chat_ctx_get_body_status(ngx_http_chat_ctx_t *ctx)
+{
+    off_t                     size;
+    ngx_http_request_t       *r;
+    ngx_http_request_body_t  *rb;
+
+    r = ctx->request;
+    rb = r->request_body;
+
+    if (ctx->max_body == 0 || rb == NULL) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    /* HTTP/1: so much was read, and a chunk was to follow; others count all */
+
+    size = rb->chunked ? r->headers_in.content_length_n : rb->received;
+
+    if (size > ctx->max_body
+        || (rb->chunked && rb->chunked->size > ctx->max_body - size))
+    {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    return NGX_HTTP_BAD_REQUEST;
 }
 
 
