@@ -306,6 +306,18 @@ sub replaced_ok {
 
     $ask->{headers} = { 'X-User' => 'two' };
     replaced_ok($ask, 'another user', 2);
+
+    # at once, in the same worker
+
+    my $one = start_nginx(%opt, workers => 1);
+
+    $ask = stale(12, path => '/limited', headers => { 'X-User' => 'three' });
+    ask($one, { %$ask, %user });
+    wait_for { $one->error_log =~ /stays stale: its asker is over a limit/ } 5,
+        'the limit';
+    ask($one, { %$ask, headers => { 'X-User' => 'four' } });
+    ok(wait_for(sub { calls($ask->{question}) == 2 }, 5),
+       'another user, at once: the provider is asked');
 }
 
 {

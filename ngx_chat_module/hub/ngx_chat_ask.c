@@ -322,7 +322,8 @@ static void
 ngx_chat_ask_update(ngx_chat_ask_t *ask)
 {
     if (ngx_chat_update_is_begun(ask->hub, &ask->task.gen)
-        || ngx_chat_ask_complete(ask) != NGX_OK)
+        || ngx_chat_ask_complete(ask) != NGX_OK
+        || ngx_chat_ask_is_limited(ask))
     {
         return;
     }

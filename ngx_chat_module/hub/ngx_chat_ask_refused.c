@@ -1,18 +1,13 @@
 
 #include "ngx_chat_ask_private.h"
+#include "ngx_chat_limited.h"
 
 
 /*
  * How long a full queue is remembered: who is refused meanwhile costs Redis
  * no generation, and room that comes free is not left empty for long.
  */
-#define NGX_CHAT_ASK_FULL     200     /* ms */
-
-/* the same of a name over its limit; Redis may have lost what has counted */
-#define NGX_CHAT_ASK_LIMITED  1000    /* ms */
-
-
-static ngx_chat_limited_t *ngx_chat_ask_limited_slot(ngx_chat_ask_t *ask);
+#define NGX_CHAT_ASK_FULL  200        /* ms */
 
 
 ngx_uint_t
@@ -66,62 +61,16 @@ ngx_chat_ask_end_probe(ngx_chat_ask_t *ask)
 ngx_uint_t
 ngx_chat_ask_is_limited(ngx_chat_ask_t *ask)
 {
-    ngx_msec_int_t       left;
-    ngx_chat_limited_t  *limited;
+    ask->result.wait = ngx_chat_limited_get(ask->hub, &ask->limit);
 
-    ask->result.wait = 0;
-
-    if (ask->limit.interval == 0) {
-        return 0;
-    }
-
-    limited = ngx_chat_ask_limited_slot(ask);
-    left = (ngx_msec_int_t) (limited->until - ngx_current_msec);
-
-    if (ngx_memcmp(limited->name, ask->limit.name, NGX_CHAT_HASH_LEN) != 0
-        || ngx_current_msec - limited->told >= NGX_CHAT_ASK_LIMITED
-        || left <= 0)
-    {
-        return 0;
-    }
-
-    ask->result.wait = (ngx_msec_t) left;
-
-    return 1;
+    return ask->result.wait != 0;
 }
 
 
 void
 ngx_chat_ask_set_limited(ngx_chat_ask_t *ask, ngx_msec_t wait)
 {
-    ngx_chat_limited_t  *limited;
-
-    limited = ngx_chat_ask_limited_slot(ask);
-
-    ngx_memcpy(limited->name, ask->limit.name, NGX_CHAT_HASH_LEN);
-
-    limited->told = ngx_current_msec;
-    limited->until = ngx_current_msec + wait;
+    ngx_chat_limited_set(ask->hub, &ask->limit, wait);
 
     ask->result.wait = wait;
-}
-
-
-/* the place of its name, which may be taken by another */
-
-static ngx_chat_limited_t *
-ngx_chat_ask_limited_slot(ngx_chat_ask_t *ask)
-{
-    size_t      i;
-    ngx_uint_t  n;
-
-    n = 0;
-
-    /* a hash itself */
-
-    for (i = 0; i < 8; i++) {
-        n = ngx_hash(n, ask->limit.name[i]);
-    }
-
-    return &ask->hub->limited[n % NGX_CHAT_HUB_LIMITED];
 }

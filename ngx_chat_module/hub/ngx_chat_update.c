@@ -1,11 +1,15 @@
 
 #include "ngx_chat_update.h"
+#include "ngx_chat_limited.h"
 #include "ngx_chat_rollback.h"
 #include "../shm/ngx_chat_metrics.h"
 
 
 /* how long a worker does not ask Redis again whether one is to be made */
 #define NGX_CHAT_UPDATE_REST  1000       /* ms */
+
+/* waiting tasks; behind more nobody has an update: people wait for theirs */
+#define NGX_CHAT_UPDATE_TASKS  8
 
 
 typedef struct {
@@ -22,6 +26,8 @@ typedef struct {
     ngx_queue_t            queue;      /* in hub->all_updates */
     ngx_chat_task_t        task;
     ngx_chat_limit_t       limit;
+
+    unsigned               limited:1;  /* the asker is, others are not */
 } ngx_chat_update_t;
 
 
@@ -114,10 +120,11 @@ ngx_chat_update_open_handler(void *data, ngx_int_t rc)
         return;
     }
 
-    /* half of the queue is for those who wait */
+    /* half of a short queue is for those who wait */
 
     up->call = ngx_chat_store_push(&hub->store, &up->task,
-                                   (hub->conf->queue_limit + 1) / 2,
+                                   ngx_min(NGX_CHAT_UPDATE_TASKS,
+                                           (hub->conf->queue_limit + 1) / 2),
                                    &up->limit, ngx_chat_update_push_handler,
                                    up);
     if (up->call == NULL) {
@@ -148,6 +155,11 @@ ngx_chat_update_push_handler(void *data, ngx_int_t rc, ngx_msec_t wait)
                       (size_t) NGX_CHAT_HASH_LEN, up->task.gen.h,
                       (rc == NGX_AGAIN) ? "its asker is over a limit"
                                         : "too many tasks wait");
+
+        if (rc == NGX_AGAIN) {
+            ngx_chat_limited_set(up->hub, &up->limit, wait);
+            up->limited = 1;
+        }
 
         /* without a trace, so that another asker's is not put off */
 
@@ -196,6 +208,11 @@ ngx_chat_update_rest(ngx_chat_update_t *up)
 {
     ngx_free(up->strings);
     up->strings = NULL;
+
+    if (up->limited) {
+        ngx_chat_update_free(up);
+        return;
+    }
 
     ngx_add_timer(&up->timer, NGX_CHAT_UPDATE_REST);
 }
