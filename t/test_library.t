@@ -63,7 +63,8 @@ foreach my $name (keys %all) {
     close($file);
 }
 
-my $nginx = start_nginx(redis_down => '', lead => '', servers => <<"EOT");
+my $nginx = start_nginx(redis_down => '', lead => '', zone => '',
+    servers => <<"EOT");
 server {
     listen 127.0.0.1:%%PORT%%;
     root $web;
