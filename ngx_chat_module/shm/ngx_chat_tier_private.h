@@ -34,7 +34,7 @@ typedef enum {
 
 
 typedef struct {
-    /* these may change */
+    /* changes at any time */
     ngx_uint_t             state;
     ngx_uint_t             refs;       /* workers that refer to it */
     uint32_t               next;       /* in its bucket */
@@ -42,7 +42,7 @@ typedef struct {
     uint32_t               older;
     ngx_msec_t             used;
 
-    /* these do not, once it is listed */
+    /* fixed, once the entry is listed */
     uint32_t               last;       /* block */
     uint32_t               nblocks;
     size_t                 size;       /* of all bytes in these */

@@ -238,7 +238,7 @@ ut_read(ut_client_t *cl)
 }
 
 
-/* these have the same text, in the same memory */
+/* the same text for all, in the same memory */
 
 static ngx_uint_t
 ut_hits(ngx_uint_t from, ngx_uint_t n)
