@@ -259,7 +259,10 @@ stream_ok(scalar ask($both, { question => 'Before?' }),
 # generations that a filler runs: without a chunk they go over, others end;
 # those that a worker leads go on there
 
-my ($stopped, %begun);
+my ($stopped, %led, %begun);
+
+
+sub is_led { $led{ $_[0] } = 1 }
 
 
 sub in_the_middle {
@@ -274,16 +277,18 @@ sub in_the_middle {
 }
 
 
+# a worker leads nothing new while others wait in the queue
+
 my $WAITS = 'Who waits for the worker? {{first=4000}}';
+my @queued = (path => '/queued', timeout => 60, after => sub { keys %led == 6 });
 my @later = (
-    (map { { question => 'Who waits? {{first=4000}}', path => '/queued',
-             timeout => 60 } } 1 .. 5),
-    { question => 'Who is in the middle? {{chunks=200;gap=100}}',
-      path => '/queued', timeout => 60, on_event => \&in_the_middle },
+    (map { { question => 'Who waits? {{first=4000}}', @queued } } 1 .. 5),
+    { question => 'Who is in the middle? {{chunks=200;gap=100}}', @queued,
+      on_event => \&in_the_middle },
     { question => 'And after?', after => sub { $stopped }, timeout => 60 },
     { question => 'Who is led? {{chunks=100;gap=100}}', timeout => 60,
-      on_event => \&in_the_middle },
-    map { { question => $WAITS, timeout => 60 } } 1 .. 5);
+      on_event => sub { is_led(@_); in_the_middle(@_) } },
+    map { { question => $WAITS, timeout => 60, on_event => \&is_led } } 1 .. 5);
 
 @all = ask($both, @later);
 stream_ok($all[$_],
