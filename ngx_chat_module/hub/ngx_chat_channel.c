@@ -1,5 +1,5 @@
 
-#include "ngx_chat_wakes.h"
+#include "ngx_chat_channel.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_str.h"
 
@@ -88,7 +88,7 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ch->pool = pool;
     ch->holds = 1;
 
-    ngx_queue_init(&ch->subs);
+    ngx_chat_wakes_init(&ch->wakes);
     ngx_queue_insert_tail(&hub->all, &ch->queue);
 
     ngx_chat_channel_set_node(&ch->by_key, ch->key, gen->h, gen->fp);
@@ -681,15 +681,5 @@ ngx_chat_channel_whole(ngx_chat_channel_t *ch)
 void
 ngx_chat_channel_wake(ngx_chat_channel_t *ch)
 {
-    ngx_queue_t     *q;
-    ngx_chat_sub_t  *sub;
-
-    for (q = ngx_queue_head(&ch->subs);
-         q != ngx_queue_sentinel(&ch->subs);
-         q = ngx_queue_next(q))
-    {
-        sub = ngx_queue_data(q, ngx_chat_sub_t, queue);
-
-        ngx_chat_wakes_add(sub);
-    }
+    ngx_chat_wakes_all(&ch->wakes);
 }

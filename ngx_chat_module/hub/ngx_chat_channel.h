@@ -14,6 +14,7 @@
 
 
 #include "ngx_chat_hub_private.h"
+#include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_answer.h"
 
 
@@ -41,18 +42,14 @@ struct ngx_chat_entry_s {
 
 
 struct ngx_chat_sub_s {
-    ngx_queue_t            queue;      /* in channel->subs */
+    ngx_chat_wake_t        wake;       /* of channel->wakes */
     ngx_chat_channel_t    *channel;
     ngx_chat_entry_t     **next;       /* the link to the next entry */
     ngx_chat_ask_t        *ask;        /* to be asked again, until it is fed */
 
     const ngx_chat_dialect_t  *dialect;
-    ngx_chat_wake_pt       wake;
-    void                  *data;
-    ngx_queue_t            due;        /* with is_due: among all that are */
     ngx_uint_t             reasks;     /* times asked again */
 
-    unsigned               is_due:1;   /* wake is */
     unsigned               reasking:1;  /* ask is under way again */
     unsigned               done:1;     /* the terminal entry was taken */
 };
@@ -86,7 +83,7 @@ struct ngx_chat_channel_s {
     ngx_chat_reply_t      *reply;      /* with its text; NULL: that is a copy */
     ngx_chat_stow_t       *stow;       /* into the zone; NULL: not to go */
 
-    ngx_queue_t            subs;
+    ngx_chat_wakes_t       wakes;      /* of subscribers */
     ngx_chat_channel_kind_e  kind;   /* of source, even if ended */
     const ngx_chat_source_t  *source;
     void                  *feeder;     /* NULL: not fed (any more) */

@@ -10,7 +10,6 @@
 #include "ngx_chat_rollback.h"
 #include "ngx_chat_stow_private.h"
 #include "ngx_chat_update.h"
-#include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
 
@@ -261,14 +260,13 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     sub->channel = ch;
     sub->next = ngx_chat_hub_start(ch, dialect);
     sub->dialect = dialect;
-    sub->wake = wake;
-    sub->data = data;
+    sub->wake.handler = wake;
+    sub->wake.data = data;
 
     if (ch->hub) {
         sub->ask = ngx_chat_ask_keep(ch->hub);
     }
 
-    ngx_queue_insert_tail(&ch->subs, &sub->queue);
     ngx_chat_channel_hold(ch);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
@@ -277,7 +275,7 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
 
     /* entries may be there already, and the id may be news */
 
-    ngx_chat_wakes_add(sub);
+    ngx_chat_wakes_add(&ch->wakes, &sub->wake);
 
     return sub;
 }
@@ -301,13 +299,12 @@ ngx_chat_hub_detach(ngx_chat_sub_t *sub)
 
     ch = sub->channel;
 
-    ngx_chat_wakes_remove(sub);
+    ngx_chat_wakes_remove(&sub->wake);
 
     if (sub->ask) {
         ngx_chat_hub_forget(sub->ask);
     }
 
-    ngx_queue_remove(&sub->queue);
     ngx_free(sub);
 
     ngx_chat_channel_release(ch);
@@ -444,7 +441,7 @@ ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v)
         }
     }
 
-    ngx_chat_wakes_add(sub);
+    ngx_chat_wakes_add(&sub->channel->wakes, &sub->wake);
 }
 
 
@@ -455,8 +452,7 @@ ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch)
 
     old = sub->channel;
 
-    ngx_queue_remove(&sub->queue);
-    ngx_queue_insert_tail(&ch->subs, &sub->queue);
+    ngx_chat_wakes_remove(&sub->wake);
     ngx_chat_channel_hold(ch);
 
     sub->channel = ch;

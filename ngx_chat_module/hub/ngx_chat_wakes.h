@@ -1,9 +1,11 @@
 
 /*
- * Subscribers whose wake() is due: so many in a turn of the event loop, in the
- * order in which they became due, that whatever else the worker serves has its
- * turn in between.  A subscriber that is due already does not become so twice,
- * and takes all that has come meanwhile.  Outlives the hub, as subscribers do.
+ * Calls of the subscribers of a channel that are due: a channel has its wakes,
+ * of which each is due or idle.  Channels take turns, a few calls each, and a
+ * turn of the event loop has so much time for all of them, that whatever else
+ * the worker serves has its turn in between.  A wake that is due already does
+ * not become so twice: the subscriber takes all that has come meanwhile.  They
+ * outlive the hub, as subscribers do.
  *
  * Private to hub/.
  */
@@ -13,13 +15,51 @@
 #define _NGX_CHAT_WAKES_H_INCLUDED_
 
 
-#include "ngx_chat_channel.h"
+#include "ngx_chat_hub.h"
 
 
-void ngx_chat_wakes_add(ngx_chat_sub_t *sub);
+/*
+ * us for calls in a turn of the event loop: with the last one, which may send
+ * 256 KiB, others wait for less than a millisecond.
+ */
+#define NGX_CHAT_WAKES_TIME   250
 
-/* idempotent */
-void ngx_chat_wakes_remove(ngx_chat_sub_t *sub);
+/*
+ * Calls before others have their turn: so few that one reader hardly waits for
+ * the thousands of another channel, and so many that these do not wait for
+ * ever for a thousand channels with one each.
+ */
+#define NGX_CHAT_WAKES_SHARE  8
+
+
+typedef struct {
+    ngx_queue_t            queue;      /* with waits: among all such */
+    ngx_queue_t            due;
+    ngx_queue_t            idle;
+    ngx_uint_t             called;     /* in this turn */
+    ngx_uint_t             waits;      /* some are due */
+} ngx_chat_wakes_t;
+
+
+/* zeroed, but for handler and data */
+typedef struct {
+    ngx_queue_t            queue;      /* in wakes->due or wakes->idle */
+    ngx_chat_wakes_t      *wakes;      /* NULL: in none */
+    ngx_chat_wake_pt       handler;
+    void                  *data;
+} ngx_chat_wake_t;
+
+
+void ngx_chat_wakes_init(ngx_chat_wakes_t *wakes);
+
+/* due, behind all of wakes that are, wherever it was before */
+void ngx_chat_wakes_add(ngx_chat_wakes_t *wakes, ngx_chat_wake_t *wake);
+
+/* all that are idle are due; in no time, however many there are */
+void ngx_chat_wakes_all(ngx_chat_wakes_t *wakes);
+
+/* idempotent; wakes must last until all are removed */
+void ngx_chat_wakes_remove(ngx_chat_wake_t *wake);
 
 
 #endif /* _NGX_CHAT_WAKES_H_INCLUDED_ */

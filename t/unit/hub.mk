@@ -21,7 +21,8 @@ $(BUILD)/ut_ask: $(BUILD)/ut_ask.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ut_wakes: $(BUILD)/ut_wakes.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -Wl,--wrap=ngx_chat_metrics_clock -o $@ $^ \
+	    $(LIBS)
 
 $(BUILD)/ut_hit: $(BUILD)/ut_hit.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
