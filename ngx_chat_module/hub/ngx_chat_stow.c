@@ -314,8 +314,8 @@ ngx_chat_stow_peek_handler(void *data, ngx_int_t rc, ngx_str_t *label,
     ngx_chat_stow_t *stow = data;
 
     stow->call = NULL;
-    stow->ttl = (left < 0) ? NGX_CHAT_ANSWER_NO_TTL
-                           : left - (int64_t) stow->stale;
+    stow->ttl = (left == -1) ? NGX_CHAT_ANSWER_NO_TTL
+                             : left - (int64_t) stow->stale;
 
     if (rc == NGX_OK
         && stow->ttl > 0

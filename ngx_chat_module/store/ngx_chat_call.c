@@ -262,7 +262,7 @@ ngx_chat_call_transmit(ngx_chat_call_t *call)
                    ngx_chat_call_reply_command_name(call), call->args.nelts,
                    timeout, (int) call->repeated);
 
-    call->pipelined_reply = -1;
+    call->pipelined_reply = NGX_CHAT_CALL_NO_NUMBER;
 
     if (call->npipelined) {
         call->pipelined_cmd = ngx_chat_redis_command(call->rd,

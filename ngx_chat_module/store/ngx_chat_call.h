@@ -25,6 +25,10 @@
 #include <ngx_event.h>
 
 
+/* pipelined_reply, where that is none */
+#define NGX_CHAT_CALL_NO_NUMBER  INT64_MIN
+
+
 /* the meaning of the first element of a script's reply */
 typedef struct {
     const char            *word;   /* NULL: end of the list */
@@ -68,7 +72,7 @@ struct ngx_chat_call_s {
     /* a command sent right before, in the same pipeline */
     ngx_str_t                  pipelined[3];
     ngx_uint_t                 npipelined;
-    int64_t                    pipelined_reply;  /* -1: no number */
+    int64_t                    pipelined_reply;
 
     ngx_chat_reply_handler_pt  done;
     ngx_chat_handler_pt        handler;

@@ -60,7 +60,10 @@ ngx_chat_store_peek_reply_handler(ngx_chat_call_t *call,
     if (rc == NGX_OK) {
         fields = ngx_chat_reply_at(ngx_chat_reply_at(reply, 0), 1);
 
-        if (ngx_chat_reply_field(fields, "status", &status) != NGX_OK
+        /* an answer that has come or gone between the two commands */
+
+        if (call->pipelined_reply < -1
+            || ngx_chat_reply_field(fields, "status", &status) != NGX_OK
             || !ngx_chat_str_is(&status, "processing")
             || ngx_chat_reply_field(fields, "call", &label) != NGX_OK)
         {

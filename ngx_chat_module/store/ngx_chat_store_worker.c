@@ -174,8 +174,9 @@ ngx_chat_store_open_read_answer(ngx_chat_reply_t *fields, u_char *fp,
 
 
 /*
- * left: of the key, ms.  The key of an answer of version 2 stays behind the
- * ttl, for as long as the answer says.
+ * left: of the key, ms; -1: it has no end, as somebody wants to keep it; below:
+ * not known, as where the key has come since, and "open" is to say.  The key of
+ * an answer of version 2 stays behind the ttl, for as long as the answer says.
  */
 
 static ngx_int_t
@@ -186,7 +187,9 @@ ngx_chat_store_open_read_ttl(ngx_chat_reply_t *fields, int64_t left,
     uint64_t    stale;
     ngx_str_t   version, s;
 
-    if (ngx_chat_reply_field(fields, "v", &version) != NGX_OK) {
+    if (left < -1
+        || ngx_chat_reply_field(fields, "v", &version) != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
@@ -211,7 +214,7 @@ ngx_chat_store_open_read_ttl(ngx_chat_reply_t *fields, int64_t left,
         return NGX_DECLINED;
     }
 
-    *ttl = (left < 0) ? NGX_CHAT_ANSWER_NO_TTL : left - (int64_t) stale;
+    *ttl = (left == -1) ? NGX_CHAT_ANSWER_NO_TTL : left - (int64_t) stale;
 
     return NGX_OK;
 }
@@ -287,7 +290,7 @@ ngx_chat_store_open_reply_handler(ngx_chat_call_t *call,
     case NGX_DONE:
 
         if (ngx_chat_reply_int(ngx_chat_reply_at(reply, 1), &left) != NGX_OK) {
-            left = -1;
+            left = NGX_CHAT_CALL_NO_NUMBER;
         }
 
         if (ngx_chat_store_open_read_answer(ngx_chat_reply_at(reply, 2),

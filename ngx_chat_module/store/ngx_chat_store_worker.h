@@ -27,7 +27,7 @@ ngx_chat_call_t *ngx_chat_store_lookup(ngx_chat_store_t *st,
 
 /*
  * The label of the attempt that is cached at gen's h.  NGX_OK: with the time
- * that its key has left, in ms, negative: no end; NGX_DECLINED: there is none.
+ * that its key has left, in ms, -1: no end; NGX_DECLINED: there is none.
  */
 typedef void (*ngx_chat_peek_pt)(void *data, ngx_int_t rc, ngx_str_t *label,
     int64_t left);

@@ -33,6 +33,11 @@ char  ut_command[UT_COMMAND_SIZE];
 
 static ngx_chat_redis_reply_pt   ut_command_handler;
 static void                     *ut_command_data;
+static ngx_chat_redis_reply_pt   ut_earlier_handler;
+static void                     *ut_earlier_data;
+
+static void ut_reply_to(ngx_chat_redis_reply_pt handler, void *data,
+    const char *bytes);
 
 
 ngx_chat_redis_cmd_t *
@@ -48,6 +53,9 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
         p += sprintf(p, "%s%.*s", i ? " " : "", (int) argv[i].len,
                      (char *) argv[i].data);
     }
+
+    ut_earlier_handler = ut_command_handler;
+    ut_earlier_data = ut_command_data;
 
     ut_command_handler = handler;
     ut_command_data = data;
@@ -143,16 +151,31 @@ ut_sent(const char *args)
 void
 ut_reply(const char *bytes)
 {
-    ngx_str_t                 in;
-    ngx_chat_resp_t          *resp;
-    ngx_chat_reply_t         *reply;
-    ngx_chat_redis_reply_pt   handler;
+    ngx_chat_redis_reply_pt  handler;
 
     handler = ut_command_handler;
     ut_command_handler = NULL;
 
+    ut_reply_to(handler, ut_command_data, bytes);
+}
+
+
+void
+ut_reply_earlier(const char *bytes)
+{
+    ut_reply_to(ut_earlier_handler, ut_earlier_data, bytes);
+}
+
+
+static void
+ut_reply_to(ngx_chat_redis_reply_pt handler, void *data, const char *bytes)
+{
+    ngx_str_t          in;
+    ngx_chat_resp_t   *resp;
+    ngx_chat_reply_t  *reply;
+
     if (bytes[0] == '\0') {
-        handler(ut_command_data, NULL);
+        handler(data, NULL);
         return;
     }
 
@@ -162,7 +185,7 @@ ut_reply(const char *bytes)
     if (ngx_chat_resp_feed(resp, in.data, in.len) == NGX_OK
         && ngx_chat_resp_next(resp, &reply) == NGX_OK)
     {
-        handler(ut_command_data, reply);
+        handler(data, reply);
         ngx_chat_reply_free(reply);
     }
 

@@ -26,6 +26,9 @@ ngx_uint_t ut_sent(const char *args);
 /* a reply in RESP; "": the connection is lost */
 void ut_reply(const char *bytes);
 
+/* likewise, to the command that went out before the last one */
+void ut_reply_earlier(const char *bytes);
+
 /* is there a command that was not answered? */
 ngx_uint_t ut_pending(void);
 
