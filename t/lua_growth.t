@@ -140,7 +140,7 @@ sub measured {
     $us{hit} = took(qr/^HIT /, sub {}, sub { opening() });
     $us{'open, configured otherwise'} = took(qr/^MISS$/,
         sub { $redis->cmd('DEL', $gen, $own, $live) },
-        sub { call('open', keys_of($id, 1), $id, 1, 0, 30000, 'aa' x 16, '') });
+        sub { call('open', keys_of($id, 2), $id, 1, 0, 30000, 'aa' x 16, '') });
 
     return \%us;
 }

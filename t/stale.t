@@ -11,9 +11,8 @@ use lib 't/lib';
 use Chat::Test;
 use Chat::Life;
 use Chat::Metrics;
+use Chat::Stale;
 use Time::HiRes qw(sleep time);
-
-my $STALE = 60;
 
 my $redis = start_redis();
 my $provider = start_provider(chunks => 5, gap => 2, unique => 1);
@@ -41,68 +40,8 @@ EOT
 my $nginx = start_nginx(%opt);
 my $other = start_nginx(%opt);
 
-my $number = 0;
-
+stale_setup($redis, $provider, $nginx);
 filler($_) foreach $nginx, $other;
-
-
-sub text { return "#$_[1] " . text_of($_[0], chunks => 5) }
-
-sub calls { return provider_stats($provider, $_[0]) }
-
-sub last_of { return $redis->entries(stream_key($_[0]))->[-1] || {} }
-
-
-# a question whose answer is cached, and has been past its TTL for so long
-
-sub stale {
-    my ($age, %more) = @_;
-    my $ask = { question => 'Question ' . ++$number . '?', %more };
-
-    stream_ok(scalar ask($nginx, $ask), "$ask->{question} an answer",
-              text => text($ask->{question}, 1), cache => qr/fwd=miss$/);
-    wait_for { last_of($ask->{question})->{chunk} } 5, 'the cache';
-    age($ask, $age);
-
-    return $ask;
-}
-
-
-sub age {
-    my ($ask, $age) = @_;
-
-    $redis->cmd('PEXPIRE', stream_key($ask->{question}),
-                1000 * ($STALE - $age));
-}
-
-
-sub stale_ok {
-    my ($q, $name, $ask, $call) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    stream_ok($q, $name, text => text($ask->{question}, $call), restarts => 0,
-              cache => qr/^ngx_chat; hit; ttl=-\d+; detail=stale$/);
-}
-
-
-# asks until it is replaced: the answer to which call, and nobody has waited
-
-sub replaced_ok {
-    my ($ask, $name, $call) = @_;
-    my $q;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-    wait_for {
-        $q = ask($nginx, $ask);
-        $q->{headers}{'cache-status'} !~ /stale/;
-    } 20, 'the new answer';
-
-    stream_ok($q, "$name: replaced", text => text($ask->{question}, $call),
-              cache => qr/^ngx_chat; hit; ttl=(?:899|900)$/);
-    is(calls($ask->{question}), $call, "$name: by one call");
-}
 
 
 # fresh, and as releases that do not know of it see it
@@ -148,8 +87,6 @@ sub replaced_ok {
        'all at once: the provider is asked');
     is(last_of($ask->{question})->{chunk}, text($ask->{question}, 1),
        'all at once: the old one stays meanwhile');
-    is(join(' ', grep { /:live:/ } @{ $redis->cmd('KEYS', '*') }), '',
-       'all at once: nobody can join it');
 
     stale_ok(scalar ask($_, $ask), 'meanwhile: the old one on ' . $_->port,
              $ask, 1) foreach $nginx, $other;

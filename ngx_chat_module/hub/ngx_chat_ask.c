@@ -15,7 +15,8 @@
 static void ngx_chat_ask_take(ngx_chat_ask_t *ask,
     ngx_chat_question_t *question);
 static void ngx_chat_ask_start(ngx_chat_ask_t *ask);
-static ngx_uint_t ngx_chat_ask_join_local(ngx_chat_ask_t *ask);
+static ngx_uint_t ngx_chat_ask_join_local(ngx_chat_ask_t *ask,
+    ngx_uint_t tested);
 static void ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc,
     ngx_chat_channel_t *ch, int64_t ttl);
 static void ngx_chat_ask_look(ngx_chat_ask_t *ask);
@@ -112,7 +113,7 @@ ngx_chat_ask_start(ngx_chat_ask_t *ask)
         return;
     }
 
-    if (ngx_chat_ask_join_local(ask)) {
+    if (ngx_chat_ask_join_local(ask, 0)) {
         return;
     }
 
@@ -157,7 +158,7 @@ ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
 /* a generation that is followed here already costs Redis nothing */
 
 static ngx_uint_t
-ngx_chat_ask_join_local(ngx_chat_ask_t *ask)
+ngx_chat_ask_join_local(ngx_chat_ask_t *ask, ngx_uint_t tested)
 {
     ngx_chat_channel_t  *ch;
 
@@ -167,6 +168,12 @@ ngx_chat_ask_join_local(ngx_chat_ask_t *ask)
     /* subscribers may wait for Redis; later askers are told at once */
 
     if (ch == NULL || ngx_chat_channel_is_lost(ch)) {
+        return 0;
+    }
+
+    /* a stale answer that is too old for some is not for all */
+
+    if (ch->outdates && ask->task.stale && !tested) {
         return 0;
     }
 
@@ -194,6 +201,7 @@ ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
     case NGX_OK:
 
         if (ttl < 0 && (uint64_t) -ttl > ask->task.stale) {
+            ask->outdates = 1;
             ngx_chat_ask_look(ask);
             return;
         }
@@ -229,7 +237,7 @@ ngx_chat_ask_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_channel_t *ch,
 static void
 ngx_chat_ask_look(ngx_chat_ask_t *ask)
 {
-    if (ngx_chat_ask_join_local(ask)
+    if (ngx_chat_ask_join_local(ask, 1)
         || ngx_chat_opening_wait(ask->hub, &ask->task.gen, &ask->other)
            == NGX_OK)
     {
@@ -275,6 +283,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     }
 
     opening.cache = (ask->mode == NGX_CHAT_ASK_CACHED);
+    opening.refresh = (ask->mode == NGX_CHAT_ASK_REFRESH);
     opening.full = ngx_chat_ask_is_limited(ask);
     opening.queue_timeout = hub->conf->queue_timeout;
     ngx_str_null(&opening.label);
@@ -489,8 +498,13 @@ ngx_chat_ask_create_channel(ngx_chat_ask_t *ask, ngx_uint_t joinable)
 {
     ask->channel = ngx_chat_channel_create(ask->hub, &ask->task.gen,
                                            joinable);
+    if (ask->channel == NULL) {
+        return NGX_ERROR;
+    }
 
-    return ask->channel ? NGX_OK : NGX_ERROR;
+    ask->channel->outdates = ask->outdates;
+
+    return NGX_OK;
 }
 
 

@@ -54,6 +54,7 @@ struct ngx_chat_ask_s {
     unsigned                probe:1;   /* of a queue that was full */
     unsigned                opened:1;  /* perhaps, and has no task yet */
     unsigned                kept:1;    /* by a subscriber that has joined */
+    unsigned                outdates:1;   /* a stale answer, too old for it */
 };
 
 

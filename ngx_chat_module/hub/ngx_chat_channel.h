@@ -95,6 +95,7 @@ struct ngx_chat_channel_s {
 
     unsigned               indexed:1;  /* in ids */
     unsigned               joinable:1;  /* in keys too */
+    unsigned               outdates:1;  /* a stale answer: some have that */
     unsigned               cached:1;   /* in hits */
     unsigned               ended:1;    /* has its terminal event */
 };

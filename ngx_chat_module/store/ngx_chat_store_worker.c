@@ -42,7 +42,7 @@ static const ngx_chat_word_t  ngx_chat_open_words[] = {
 
 
 static ngx_chat_script_t  ngx_chat_script_open = {
-    ngx_string("open"), &ngx_chat_lua_open, 4, ngx_chat_open_words, { 0 }, 0
+    ngx_string("open"), &ngx_chat_lua_open, 5, ngx_chat_open_words, { 0 }, 0
 };
 
 
@@ -248,7 +248,7 @@ ngx_chat_store_open(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     call->service = NGX_CHAT_SERVICE_WRITE;
 
     ngx_chat_call_add_gen(call, gen);
-    ngx_chat_call_add_num(call, opening->cache ? 1 : 0);
+    ngx_chat_call_add_num(call, opening->cache ? 1 : opening->refresh ? 3 : 0);
     ngx_chat_call_add_num(call, opening->full ? 1 : 0);
     ngx_chat_call_add_num(call, opening->queue_timeout);
     ngx_chat_call_add_bytes(call, gen->fp, NGX_CHAT_FP_LEN);

@@ -38,6 +38,8 @@ ngx_chat_call_t *ngx_chat_store_peek(ngx_chat_store_t *st,
 
 typedef struct {
     ngx_uint_t             cache;  /* the generation may join, and be joined */
+    ngx_uint_t             refresh;  /* neither, but is to replace the cached
+                                      answer: no update beside it */
     ngx_uint_t             full;   /* no task would be taken: do not open */
     ngx_str_t              label;  /* of the attempt of a worker that is to lead
                                       it; empty: it goes through the queue */
@@ -66,11 +68,12 @@ ngx_chat_call_t *ngx_chat_store_open(ngx_chat_store_t *st,
 
 
 /*
- * Opens generation gen->id, which is to replace a cached answer past its ttl.
+ * Opens generation gen->id, which is to replace a cached answer past its ttl;
+ * others may join it.
  *
  * NGX_OK        opened, a task is to be pushed
- * NGX_DECLINED  there is none, it is replaced already, or was a moment ago in
- *               vain; or Redis refuses
+ * NGX_DECLINED  there is none, or it has been replaced, or is about to be, or
+ *               was not a while ago, in vain; or Redis refuses
  * NGX_ERROR     it may be open all the same
  */
 typedef void (*ngx_chat_update_pt)(void *data, ngx_int_t rc);

@@ -5,6 +5,8 @@
 static ngx_uint_t fake_key(ngx_chat_gen_t *gen);
 static fake_answer_t *fake_cached(ngx_chat_gen_t *gen);
 static void fake_open(ngx_chat_call_t *call);
+static void fake_update(ngx_chat_call_t *call);
+static ngx_uint_t fake_goes_on(fake_gen_t *g);
 static fake_gen_t *fake_create(ngx_chat_call_t *call);
 static void fake_check(ngx_chat_call_t *call);
 static void fake_finish(fake_gen_t *g);
@@ -15,28 +17,9 @@ static fake_message_t *fake_queue(void);
 
 fake_message_t        *fake_messages;
 
-static uint32_t        fake_state;
 static fake_gen_t     *fake_gens;
 static fake_gen_t     *fake_live[FAKE_KEYS];
 static fake_answer_t   fake_s[FAKE_KEYS];
-
-
-void
-fake_seed(uint32_t seed)
-{
-    fake_state = seed * 2654435761u + 1;
-}
-
-
-uint32_t
-fake_random(uint32_t n)
-{
-    fake_state ^= fake_state << 13;
-    fake_state ^= fake_state >> 17;
-    fake_state ^= fake_state << 5;
-
-    return fake_state % n;
-}
 
 
 fake_gen_t *
@@ -101,12 +84,7 @@ fake_execute(void)
         break;
 
     case FAKE_UPDATE:
-        call->rc = fake.updating ? NGX_DECLINED : NGX_OK;
-
-        if (call->rc == NGX_OK) {
-            fake_create(call);
-        }
-
+        fake_update(call);
         break;
 
     case FAKE_PUSH:
@@ -192,7 +170,7 @@ fake_open(ngx_chat_call_t *call)
             return;
         }
 
-        if (*live && ((*live)->own == 'q' || (*live)->own == 'r')) {
+        if (fake_goes_on(*live)) {
             memcpy(call->id, (*live)->gen.id, NGX_CHAT_ID_LEN);
             (*live)->joined = 1;
             call->rc = NGX_BUSY;
@@ -212,6 +190,30 @@ fake_open(ngx_chat_call_t *call)
     }
 
     call->rc = NGX_OK;
+}
+
+
+static void
+fake_update(ngx_chat_call_t *call)
+{
+    fake_gen_t  **live;
+
+    live = &fake_live[fake_key(&call->gen)];
+
+    if (fake.updating || fake_goes_on(*live)) {
+        call->rc = NGX_DECLINED;
+        return;
+    }
+
+    *live = fake_create(call);
+    call->rc = NGX_OK;
+}
+
+
+static ngx_uint_t
+fake_goes_on(fake_gen_t *g)
+{
+    return g && (g->own == 'q' || g->own == 'r');
 }
 
 

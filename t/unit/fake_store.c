@@ -11,6 +11,26 @@ fake_store_t            fake;
 ngx_chat_call_t        *fake_calls;
 ngx_chat_pubsub_sub_t  *fake_subs;
 
+static uint32_t         fake_state;
+
+
+void
+fake_seed(uint32_t seed)
+{
+    fake_state = seed * 2654435761u + 1;
+}
+
+
+uint32_t
+fake_random(uint32_t n)
+{
+    fake_state ^= fake_state << 13;
+    fake_state ^= fake_state >> 17;
+    fake_state ^= fake_state << 5;
+
+    return fake_state % n;
+}
+
 
 ngx_int_t
 ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,

@@ -61,6 +61,7 @@ static void ut_update(void);
 #define UT_S         "chat:stream:" UT_H
 #define UT_GEN       "{" UT_S "}:1:gen:" UT_ID
 #define UT_KEYS      "{" UT_S "}:1:live:" UT_FP " " UT_GEN " " UT_GEN ":own "
+#define UT_UPDATE    "{" UT_S "}:1:update:" UT_FP " "
 #define UT_LED       "chat:led:1:{chat:tasks:1}"
 #define UT_FIELDS    "h " UT_H " id " UT_ID " fp " UT_FP " providers p=q "     \
                      "messages [] ttl 9 max_answer 8 cancel 1 grace 7 "        \
@@ -611,7 +612,8 @@ ut_open(void)
 
     (void) ngx_chat_store_open(&ut_store, &ut_lease.gen, &opening,
                                ut_open_handler, NULL);
-    ut_ok(ut_sent("4 " UT_S " " UT_KEYS UT_ID " 1 0 30000 " UT_FP " "),
+    ut_ok(ut_sent("5 " UT_S " " UT_KEYS UT_UPDATE UT_ID " 1 0 30000 " UT_FP
+                  " "),
           "open: for the queue, its arguments");
     ut_answer("*1\r\n$4\r\nMISS\r\n");
 
@@ -619,10 +621,21 @@ ut_open(void)
 
     (void) ngx_chat_store_open(&ut_store, &ut_lease.gen, &opening,
                                ut_open_handler, NULL);
-    ut_ok(ut_sent("4 " UT_S " " UT_KEYS UT_ID " 1 0 30000 " UT_FP " w.1"),
+    ut_ok(ut_sent("5 " UT_S " " UT_KEYS UT_UPDATE UT_ID " 1 0 30000 " UT_FP
+                  " w.1"),
           "open: led, its arguments");
     ut_answer("*1\r\n$4\r\nMISS\r\n");
     ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_OK, "open: MISS");
+
+    opening.cache = 0;
+    opening.refresh = 1;
+
+    (void) ngx_chat_store_open(&ut_store, &ut_lease.gen, &opening,
+                               ut_open_handler, NULL);
+    ut_ok(ut_sent("5 " UT_S " " UT_KEYS UT_UPDATE UT_ID " 3 0 30000 " UT_FP
+                  " w.1"),
+          "open: a refresh, its arguments");
+    ut_answer("*1\r\n$4\r\nMISS\r\n");
 }
 
 
@@ -633,8 +646,8 @@ ut_update(void)
 
     (void) ngx_chat_store_update(&ut_store, &ut_lease.gen, 30000,
                                  ut_rc_handler, NULL);
-    ut_ok(ut_sent("5 " UT_S " " UT_KEYS "{" UT_S "}:1:update:" UT_FP " " UT_ID
-                  " 30000 " UT_FP), "update: its arguments");
+    ut_ok(ut_sent("5 " UT_S " " UT_KEYS UT_UPDATE UT_ID " 30000 " UT_FP),
+          "update: its arguments");
     ut_answer("*1\r\n$2\r\nOK\r\n");
     ut_ok(ut_result.fired == 1 && ut_result.rc == NGX_OK, "update: OK");
 

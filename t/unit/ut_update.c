@@ -29,6 +29,7 @@ typedef struct {
 static void ut_begin(uint32_t seed);
 static void ut_end(void);
 static void ut_ask(ut_client_t *cl);
+static void ut_ask_stale(ut_client_t *cl, ngx_msec_t stale);
 static ngx_chat_question_t *ut_complete(void *data);
 static void ut_verdict(void *data, ngx_chat_result_t *v);
 static void ut_wake(void *data);
@@ -37,6 +38,7 @@ static ngx_chat_status_e ut_last(ut_client_t *cl);
 static void ut_redis(void);
 static void ut_cache(void);
 static void ut_stale(void);
+static void ut_stale_joined(void);
 static void ut_stale_faults(void);
 static void ut_stale_closed(void);
 static void ut_left(void);
@@ -78,6 +80,13 @@ ut_end(void)
 static void
 ut_ask(ut_client_t *cl)
 {
+    ut_ask_stale(cl, UT_STALE);
+}
+
+
+static void
+ut_ask_stale(ut_client_t *cl, ngx_msec_t stale)
+{
     ngx_chat_question_t  q;
 
     memset(cl, 0, sizeof(ut_client_t));
@@ -88,7 +97,7 @@ ut_ask(ut_client_t *cl)
 
     q.mode = NGX_CHAT_ASK_CACHED;
     q.ttl = 900000;
-    q.stale = UT_STALE;
+    q.stale = stale;
     q.complete = ut_complete;
     q.data = cl;
 
@@ -263,10 +272,83 @@ ut_stale(void)
     fake_loop_run(1100);
     ut_ask(&one);
     ut_redis();
-    ut_ok(one.result == NGX_CHAT_RESULT_MISS && fake.updates == 2,
-          "stale: too old, a miss");
+    ut_ok(one.result == NGX_CHAT_RESULT_JOIN && fake.updates == 2
+          && fake.tasks == tasks + 1,
+          "stale: too old, and its update is joined");
     ut_leave(&one);
 
+    fake_loop_run(2000);
+    ut_end();
+}
+
+
+/* an update has joiners, but nobody who may have the stale answer */
+
+static void
+ut_stale_joined(void)
+{
+    ngx_uint_t         tasks, sent;
+    ut_client_t        one, none, later, same;
+    ngx_chat_status_e  end;
+
+    ut_begin(1);
+    ut_cache();
+
+    fake.ttl = -1000;
+    tasks = fake.tasks;
+
+    ut_ask(&one);
+    ut_redis();
+    ut_ask_stale(&none, 0);
+    ut_redis();
+
+    ut_ok(one.result == NGX_CHAT_RESULT_HIT
+          && none.result == NGX_CHAT_RESULT_JOIN && fake.tasks == tasks + 1,
+          "an update: joined by who may not have the stale answer");
+
+    ut_ask(&later);
+    ut_redis();
+    ut_ok(later.result == NGX_CHAT_RESULT_HIT && later.ttl == -1000,
+          "an update: who may have the stale answer gets that, at once");
+
+    sent = fake.sent;
+    ut_ask_stale(&same, 0);
+    fake_loop_run(0);
+    ut_ok(same.result == NGX_CHAT_RESULT_JOIN && fake.sent == sent,
+          "an update: joined once more, which costs Redis nothing");
+
+    fake_write(FAKE_RESTART);
+    fake_write(FAKE_END);
+    ut_redis();
+    end = ut_last(&none);
+    ut_ok((end == NGX_CHAT_COMPLETED || end == NGX_CHAT_ERROR)
+          && ut_last(&same) == end && fake.tasks == tasks + 1,
+          "an update: its end is that of all who have joined");
+
+    ut_leave(&one);
+    ut_leave(&none);
+    ut_leave(&later);
+    ut_leave(&same);
+
+    /* without a stale answer beside it all are the same */
+
+    fake_lose(2);
+    fake_loop_run(2000);
+
+    ut_ask_stale(&none, 0);
+    ut_redis();
+    sent = fake.sent;
+    ut_ask(&one);
+    fake_loop_run(0);
+    ut_ok(none.result == NGX_CHAT_RESULT_MISS
+          && one.result == NGX_CHAT_RESULT_JOIN && fake.sent == sent,
+          "a miss beside nothing: joined without a look into Redis");
+
+    fake_write(FAKE_RESTART);
+    fake_write(FAKE_END);
+    ut_redis();
+    ut_leave(&none);
+    ut_leave(&one);
     fake_loop_run(2000);
     ut_end();
 }
@@ -411,6 +493,7 @@ int
 main(void)
 {
     ut_stale();
+    ut_stale_joined();
     ut_stale_faults();
     ut_stale_closed();
     ut_left();

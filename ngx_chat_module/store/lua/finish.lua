@@ -57,9 +57,9 @@ end
 if tonumber(ttl) > 0 and not outdated() then
     local kept = tonumber(stale) > 0
     local entry = {'status', 'completed', 'chunk', text, 'cuts', cuts,
-                   'v', kept and 2 or 1, 'fp', fp, 'gen', id, 'opened', g.opened,
-                   'sizes', sizes(text, cuts), 'provider', provider,
-                   'model', model, 'finish', finish}
+                   'v', kept and 2 or 1, 'fp', fp, 'gen', id,
+                   'opened', g.opened, 'sizes', sizes(text, cuts),
+                   'provider', provider, 'model', model, 'finish', finish}
 
     if g.call ~= '' then
         entry[#entry + 1] = 'call'

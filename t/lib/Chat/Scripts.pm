@@ -96,12 +96,14 @@ sub names {
 }
 
 
-# the keys as the scripts take them, with S or without
+# the keys as the scripts take them: 1, with S; 2, and with what replaces it
 
 sub keys_of {
     my ($id, $with) = @_;
 
-    return [ $with ? $S : (), $live, names($id) ];
+    $with //= 0;
+
+    return [ $with ? $S : (), $live, names($id), $with == 2 ? $update : () ];
 }
 
 
@@ -142,7 +144,7 @@ sub fresh {
 sub opening {
     my ($cache, $label) = @_;
 
-    return call('open', keys_of($id, 1), $id, $cache // 1, 0, 30000, $fp,
+    return call('open', keys_of($id, 2), $id, $cache // 1, 0, 30000, $fp,
                 $label // '');
 }
 
@@ -160,7 +162,7 @@ sub joining {
     my %arg = (cache => 1, full => 0, wait => 30000, fp => $fp, label => '',
                @_);
 
-    return call('open', keys_of($other, 1), $other,
+    return call('open', keys_of($other, 2), $other,
                 @arg{qw(cache full wait fp label)});
 }
 
@@ -179,16 +181,16 @@ sub updating {
     my ($name, $fingerprint) = @_;
     my $new = $name // $id;
 
-    return call('update', [ @{ keys_of($new, 1) }, $update ], $new, 30000,
+    return call('update', keys_of($new, 2), $new, 30000,
                 $fingerprint // $fp);
 }
 
 
 sub claim {
-    my %arg = (token => $A, task => '5-1', predecessor => '', fill => 0,
-               max => 3, returns => 2, alone => 1, @_);
+    my %arg = (id => $id, token => $A, task => '5-1', predecessor => '',
+               fill => 0, max => 3, returns => 2, alone => 1, @_);
 
-    return call('claim', keys_of($id), $id, $arg{token}, $arg{task},
+    return call('claim', keys_of($arg{id}), $arg{id}, $arg{token}, $arg{task},
                 $arg{predecessor}, $arg{label} // "$arg{token}.1", $arg{fill},
                 10000, 10000, 600000, $arg{max}, $arg{returns}, $arg{alone},
                 'late', 'gone');
@@ -208,10 +210,11 @@ sub append {
 sub finish {
     my ($n0, %arg) = @_;
 
-    %arg = (token => $A, ttl => 900000, text => 'Hello', cuts => '2 3',
-            usage => '{}', stale => 0, %arg);
+    %arg = (id => $id, token => $A, ttl => 900000, text => 'Hello',
+            cuts => '2 3', usage => '{}', stale => 0, %arg);
 
-    return call('finish', keys_of($id, 1), $id, $arg{token}, $n0, $arg{ttl},
+    return call('finish', keys_of($arg{id}, 1), $arg{id}, $arg{token}, $n0,
+                $arg{ttl},
                 $arg{text}, $arg{cuts}, 'stop', $fp, 'openai', 'gpt',
                 $arg{usage}, $arg{stale});
 }

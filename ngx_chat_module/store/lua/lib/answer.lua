@@ -21,11 +21,9 @@ local function answer(key)
     end
 end
 
--- Some answers have no expiry: somebody wants to keep them.
+-- left: ms until its key expires, -1: never, since somebody wants to keep it
 
-local function fresh(key, fields)
-    local left = redis.call('PTTL', key)
-
+local function fresh(fields, left)
     return fields.v == '1' or left < 0 or left >= tonumber(fields.stale)
 end
 

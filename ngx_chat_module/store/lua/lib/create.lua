@@ -1,7 +1,5 @@
 -- A new generation id (keys gen, own), for which a task may wait for so long
 
-local MARGIN = 10000
-
 local life = wait + 60000
 
 -- what a former call like this has made is there as a whole
@@ -35,4 +33,19 @@ local function create(label)
                'due', due, 'deadline', due + MARGIN, 'wait', wait,
                'call', label)
     redis.call('PEXPIRE', own, life)
+end
+
+-- Others may join it.
+
+local function announce()
+    redis.call('SET', live, id, 'PX', life)
+end
+
+-- Updates look at the generation that is to replace what is at S, as long as
+-- that is there: while it goes on, and for so many ms after it was in vain, no
+-- other one is begun.
+
+local function replaces(pause)
+    redis.call('SET', update, id .. ' ' .. pause,
+               'PX', math.max(redis.call('PTTL', S), life))
 end

@@ -1,10 +1,8 @@
 -- Other generations of the question of generation id (key gen)
 
--- the one whose id stands at key: its id, and its key
+-- the one of this id, if it is one: id and key
 
-local function named(key)
-    local other = redis.pcall('GET', key)
-
+local function named(other)
     if type(other) == 'string' and #other == #id
        and string.find(other, '^[0-9a-f]+$')
     then
@@ -12,13 +10,29 @@ local function named(key)
     end
 end
 
--- A generation past its time in the queue is as good as ended, and will be by
--- whoever looks.
+-- A generation past its time in the queue is as good as ended, and so is one
+-- that runs past its lease and the margin, or its deadline: "check" ends them.
 
 local function goes_on(key)
-    local state, due = unpack(redis.pcall('HMGET', key .. ':own', 'state',
-                                          'due'))
+    local state, due, till, deadline =
+        unpack(redis.pcall('HMGET', key .. ':own', 'state', 'due', 'till',
+                           'deadline'))
+    local last = tonumber(due) or 0
+
+    if state == 'r' then
+        last = math.min((tonumber(till) or 0) + MARGIN, tonumber(deadline) or 0)
+    end
 
     return redis.call('TYPE', key).ok == 'stream'
-           and (state == 'r' or state == 'q' and (tonumber(due) or 0) >= now)
+           and (state == 'q' or state == 'r') and last >= now
+end
+
+-- one that can be joined
+
+local function announced_other()
+    local other, key = named(redis.pcall('GET', live))
+
+    if other and goes_on(key) then
+        return other, key
+    end
 end
