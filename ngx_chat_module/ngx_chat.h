@@ -21,6 +21,9 @@
 #define NGX_CHAT_FP_LEN     32     /* fingerprint of a provider, hex */
 #define NGX_CHAT_TOKEN_LEN  32     /* a filler process, hex */
 
+/* ms, 1000 years: sums of such times overflow nowhere, be it in Lua or Redis */
+#define NGX_CHAT_TIME_MAX   31536000000000ULL
+
 
 typedef enum {
     NGX_CHAT_PROCESSING = 0,       /* the answer starts (over) here */

@@ -69,14 +69,14 @@ ngx_chat_lane_fill_read(ngx_str_t *body, ngx_chat_lane_fill_t *fill)
     if (ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE, &number)
         != NGX_OK
         || number == 0
-        || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE, &ttl)
+        || ngx_chat_lane_record_take_u64(&rest, NGX_CHAT_TIME_MAX, &ttl)
            != NGX_OK
-        || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE, &stale)
+        || ngx_chat_lane_record_take_u64(&rest, NGX_CHAT_TIME_MAX, &stale)
            != NGX_OK
         || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE,
                                          &max_answer) != NGX_OK
         || ngx_chat_lane_record_take_u64(&rest, 1, &cancel) != NGX_OK
-        || ngx_chat_lane_record_take_u64(&rest, NGX_MAX_INT_T_VALUE, &grace)
+        || ngx_chat_lane_record_take_u64(&rest, NGX_CHAT_TIME_MAX, &grace)
            != NGX_OK)
     {
         return NGX_ERROR;

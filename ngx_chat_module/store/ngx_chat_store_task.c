@@ -4,8 +4,9 @@
 #include "../codec/ngx_chat_utf8.h"
 
 
-/* a number in a task is below this: no sum with it overflows */
-#define NGX_CHAT_TASK_MAX  (NGX_MAX_INT_T_VALUE / 1000)
+/* a number in a task is not above this: no sum with it overflows */
+#define NGX_CHAT_TASK_MAX                                                     \
+    ngx_min(NGX_CHAT_TIME_MAX, NGX_MAX_INT_T_VALUE / 1000)
 
 
 static ngx_int_t ngx_chat_store_task_read_gen(ngx_chat_reply_t *fields,
@@ -193,7 +194,7 @@ ngx_chat_store_task_read_number(ngx_chat_reply_t *fields, const char *name,
 
     value = ngx_atoi(s.data, s.len);
 
-    if (value == NGX_ERROR || value > NGX_CHAT_TASK_MAX) {
+    if (value == NGX_ERROR || (uint64_t) value > NGX_CHAT_TASK_MAX) {
         return NGX_DECLINED;
     }
 

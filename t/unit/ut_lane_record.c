@@ -124,11 +124,11 @@ ut_fill_bounds(void)
     ut_ok(ut_fill_refused(&fill), "FILL: another cancel is refused");
 
     fill = ut_fill_make();
-    fill.ttl = (ngx_msec_t) -1;
+    fill.ttl = (ngx_msec_t) NGX_CHAT_TIME_MAX + 1;
     ut_ok(ut_fill_refused(&fill), "FILL: a ttl too large is refused");
 
     fill = ut_fill_make();
-    fill.stale = (ngx_msec_t) -1;
+    fill.stale = (ngx_msec_t) NGX_CHAT_TIME_MAX + 1;
     ut_ok(ut_fill_refused(&fill), "FILL: a stale too large is refused");
 
     fill = ut_fill_make();
@@ -136,7 +136,7 @@ ut_fill_bounds(void)
     ut_ok(ut_fill_refused(&fill), "FILL: a max_answer too large is refused");
 
     fill = ut_fill_make();
-    fill.grace = (ngx_msec_t) -1;
+    fill.grace = (ngx_msec_t) NGX_CHAT_TIME_MAX + 1;
     ut_ok(ut_fill_refused(&fill), "FILL: a grace too large is refused");
 
     fill = ut_fill_make();

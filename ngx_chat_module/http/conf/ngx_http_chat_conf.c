@@ -7,6 +7,8 @@
 #define NGX_HTTP_CHAT_MAX_CONCURRENCY  100000
 
 
+static ngx_int_t ngx_http_chat_conf_check_time(ngx_conf_t *cf,
+    const char *directive, ngx_msec_t ms);
 static ngx_int_t ngx_http_chat_conf_check_loc(ngx_conf_t *cf,
     ngx_http_chat_loc_conf_t *chlcf);
 static char *ngx_http_chat_conf_set_handler(ngx_conf_t *cf,
@@ -95,7 +97,30 @@ ngx_http_chat_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_chat_conf_check_time(cf, "chat_queue_timeout",
+                                      chmcf->queue_timeout)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
+}
+
+
+/* Redis refuses to keep what would expire too late, when half is done */
+
+static ngx_int_t
+ngx_http_chat_conf_check_time(ngx_conf_t *cf, const char *directive,
+    ngx_msec_t ms)
+{
+    if (ms != NGX_CONF_UNSET_MSEC && (uint64_t) ms > NGX_CHAT_TIME_MAX) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" must not be above 1000y", directive);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -241,6 +266,16 @@ ngx_http_chat_conf_check_loc(ngx_conf_t *cf, ngx_http_chat_loc_conf_t *chlcf)
     if (directive) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"%s\" must not be 0", directive);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_chat_conf_check_time(cf, "chat_cache_ttl", chlcf->cache_ttl)
+        != NGX_OK
+        || ngx_http_chat_conf_check_time(cf, "chat_cache_stale",
+                                         chlcf->cache_stale) != NGX_OK
+        || ngx_http_chat_conf_check_time(cf, "chat_abandon", chlcf->grace)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
