@@ -425,7 +425,7 @@ chat_fill processes=1; chat_fill concurrency=1 => is duplicate
 chat_queue_limit 1
 chat_queue_limit 1000000
 chat_queue_timeout 500ms
-chat_queue_timeout 1000y
+chat_queue_timeout 365000d
 chat_hub_memory 1m
 chat_hub_memory 4096M
 
@@ -439,7 +439,7 @@ chat_queue_limit 1000001 => must be from 1 to 1000000
 chat_queue_limit x       => invalid number
 chat_queue_timeout 0     => "chat_queue_timeout" must not be 0
 chat_queue_timeout x     => invalid value
-chat_queue_timeout 1001y => "chat_queue_timeout" must not be above 1000y
+chat_queue_timeout 365001d => "chat_queue_timeout" must not be above 365000d
 chat_hub_memory 1023k    => must be at least 1m
 chat_hub_memory 1x       => invalid value
 
@@ -483,10 +483,10 @@ chat_cache on; chat_cache on             => is duplicate
 chat_cache_ttl x                         => invalid value
 chat_cache_ttl -1                        => invalid value
 chat_cache_ttl 0                         => "chat_cache_ttl" must not be 0
-chat_cache_ttl 1001y     => "chat_cache_ttl" must not be above 1000y
-chat_cache_ttl 292000000y => "chat_cache_ttl" must not be above 1000y
-chat_cache_stale 1001y   => "chat_cache_stale" must not be above 1000y
-chat_abandon cancel grace=1001y => "chat_abandon" must not be above 1000y
+chat_cache_ttl 365001d   => "chat_cache_ttl" must not be above 365000d
+chat_cache_ttl 100000000000d => "chat_cache_ttl" must not be above 365000d
+chat_cache_stale 365001d => "chat_cache_stale" must not be above 365000d
+chat_abandon cancel grace=365001d => "chat_abandon" must not be above 365000d
 chat_cache_stale x                       => invalid value
 chat_cache_stale off                     => invalid value
 chat_cache_stale 1; chat_cache_stale 2   => is duplicate

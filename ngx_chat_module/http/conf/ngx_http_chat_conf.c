@@ -116,7 +116,7 @@ ngx_http_chat_conf_check_time(ngx_conf_t *cf, const char *directive,
 {
     if (ms != NGX_CONF_UNSET_MSEC && (uint64_t) ms > NGX_CHAT_TIME_MAX) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%s\" must not be above 1000y", directive);
+                      "\"%s\" must not be above 365000d", directive);
         return NGX_ERROR;
     }
 
