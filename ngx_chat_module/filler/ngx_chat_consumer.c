@@ -101,12 +101,13 @@ ngx_chat_consumer_start(ngx_chat_jobs_t *jobs, ngx_log_t *log)
         return NULL;
     }
 
-    ngx_chat_redis_on_state(consumer->rd, ngx_chat_consumer_state_handler,
-                            consumer);
-    ngx_chat_redis_on_state(jobs->store.redis,
-                            ngx_chat_consumer_store_state_handler, consumer);
+    ngx_chat_redis_set_state_handler(consumer->rd,
+                                     ngx_chat_consumer_state_handler, consumer);
+    ngx_chat_redis_set_state_handler(jobs->store.redis,
+                                     ngx_chat_consumer_store_state_handler,
+                                     consumer);
 
-    if (ngx_chat_redis_up(consumer->rd)) {
+    if (ngx_chat_redis_is_up(consumer->rd)) {
         ngx_chat_consumer_state_handler(consumer, 1);
     }
 
@@ -154,7 +155,7 @@ ngx_chat_consumer_is_draining(ngx_chat_consumer_t *consumer)
 ngx_uint_t
 ngx_chat_consumer_is_up(ngx_chat_consumer_t *consumer)
 {
-    return ngx_chat_redis_up(consumer->rd);
+    return ngx_chat_redis_is_up(consumer->rd);
 }
 
 
@@ -235,8 +236,8 @@ ngx_chat_consumer_read_next(ngx_chat_consumer_t *consumer)
 
     /* a task that cannot be claimed here is left for another filler */
 
-    if (!ngx_chat_redis_up(consumer->rd)
-        || !ngx_chat_redis_up(jobs->store.redis))
+    if (!ngx_chat_redis_is_up(consumer->rd)
+        || !ngx_chat_redis_is_up(jobs->store.redis))
     {
         return;
     }

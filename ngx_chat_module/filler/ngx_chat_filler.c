@@ -110,8 +110,8 @@ ngx_chat_filler_start(ngx_chat_filler_t *fl, ngx_socket_t control,
         return NGX_ERROR;
     }
 
-    ngx_chat_resolver_forked();
-    ngx_chat_redis_forked();
+    ngx_chat_resolver_forget_parent();
+    ngx_chat_redis_forget_parent();
 
     if (ngx_chat_store_init(&fl->jobs.store, fl->conf->redis,
                             fl->conf->broker, 0, log)
@@ -280,7 +280,7 @@ ngx_chat_filler_loop(ngx_chat_filler_t *fl)
         /* workers that lead find a filler that can write, or none */
 
         if (!fl->open && !fl->draining
-            && ngx_chat_redis_up(fl->jobs.store.redis))
+            && ngx_chat_redis_is_up(fl->jobs.store.redis))
         {
             fl->open = 1;
             ngx_chat_filler_lanes_open(fl->lanes);

@@ -109,7 +109,7 @@ ngx_chat_filler_pulse_write(ngx_chat_filler_t *fl)
     slot->led = fl->jobs.led;
     slot->queued = ngx_chat_consumer_maintenance_queued(fl->maintenance);
 
-    redis = ngx_chat_redis_up(fl->jobs.store.redis)
+    redis = ngx_chat_redis_is_up(fl->jobs.store.redis)
             && ngx_chat_consumer_is_up(fl->consumer)
             && ngx_chat_store_get_refusal(&fl->jobs.store,
                                           NGX_CHAT_SERVICE_QUEUE)

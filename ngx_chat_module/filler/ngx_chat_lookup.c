@@ -32,7 +32,7 @@ ngx_chat_lookup_resolve(ngx_chat_lookup_t *lk, ngx_resolver_t *like,
     ngx_resolver_t      *resolver;
     ngx_resolver_ctx_t  *ctx;
 
-    resolver = ngx_chat_resolver(like, log);
+    resolver = ngx_chat_resolver_get(like, log);
     if (resolver == NULL) {
         return NGX_ERROR;
     }

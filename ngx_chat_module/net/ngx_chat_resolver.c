@@ -10,16 +10,16 @@ static ngx_resolver_t *ngx_chat_resolver_create(ngx_resolver_t *like,
 
 
 /* the resolver shared by all name lookups of this process */
-static ngx_resolver_t  *ngx_chat_own_resolver;
+static ngx_resolver_t  *ngx_chat_resolver_own;
 
 
 ngx_resolver_t *
-ngx_chat_resolver(ngx_resolver_t *like, ngx_log_t *log)
+ngx_chat_resolver_get(ngx_resolver_t *like, ngx_log_t *log)
 {
     ngx_pool_t  *pool;
 
-    if (ngx_chat_own_resolver) {
-        return ngx_chat_own_resolver;
+    if (ngx_chat_resolver_own) {
+        return ngx_chat_resolver_own;
     }
 
     pool = ngx_create_pool(NGX_CHAT_RESOLVER_POOL, log);
@@ -27,13 +27,13 @@ ngx_chat_resolver(ngx_resolver_t *like, ngx_log_t *log)
         return NULL;
     }
 
-    ngx_chat_own_resolver = ngx_chat_resolver_create(like, pool, log);
+    ngx_chat_resolver_own = ngx_chat_resolver_create(like, pool, log);
 
-    if (ngx_chat_own_resolver == NULL) {
+    if (ngx_chat_resolver_own == NULL) {
         ngx_destroy_pool(pool);
     }
 
-    return ngx_chat_own_resolver;
+    return ngx_chat_resolver_own;
 }
 
 
@@ -85,7 +85,7 @@ ngx_chat_resolver_create(ngx_resolver_t *like, ngx_pool_t *pool,
 
 
 void
-ngx_chat_resolver_forked(void)
+ngx_chat_resolver_forget_parent(void)
 {
-    ngx_chat_own_resolver = NULL;
+    ngx_chat_resolver_own = NULL;
 }

@@ -14,10 +14,10 @@
 
 
 /* the same one each time; NULL: no memory */
-ngx_resolver_t *ngx_chat_resolver(ngx_resolver_t *like, ngx_log_t *log);
+ngx_resolver_t *ngx_chat_resolver_get(ngx_resolver_t *like, ngx_log_t *log);
 
 /* in a process that was forked from one that may have used its own */
-void ngx_chat_resolver_forked(void);
+void ngx_chat_resolver_forget_parent(void);
 
 
 #endif /* _NGX_CHAT_RESOLVER_H_INCLUDED_ */

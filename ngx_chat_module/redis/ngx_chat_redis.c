@@ -21,7 +21,7 @@ static void ngx_chat_redis_schedule_connect(ngx_chat_redis_t *rd);
 
 static const ngx_chat_redis_handlers_t  ngx_chat_redis_handlers = {
     ngx_chat_redis_up_handler,
-    ngx_chat_redis_lost,
+    ngx_chat_redis_disconnect,
     ngx_chat_redis_moved_handler,
     ngx_chat_redis_stop_handler,
     ngx_chat_redis_cmd_reply,
@@ -91,20 +91,20 @@ ngx_chat_redis_init_event(ngx_chat_redis_t *rd, ngx_event_t *ev,
 
 
 void
-ngx_chat_redis_on_state(ngx_chat_redis_t *rd, ngx_chat_redis_state_pt handler,
-    void *data)
+ngx_chat_redis_set_state_handler(ngx_chat_redis_t *rd,
+    ngx_chat_redis_state_pt handler, void *data)
 {
-    rd->on_state = handler;
-    rd->on_state_data = data;
+    rd->state_handler = handler;
+    rd->state_data = data;
 }
 
 
 void
-ngx_chat_redis_on_push(ngx_chat_redis_t *rd, ngx_chat_redis_push_pt handler,
-    void *data)
+ngx_chat_redis_set_push_handler(ngx_chat_redis_t *rd,
+    ngx_chat_redis_push_pt handler, void *data)
 {
-    rd->on_push = handler;
-    rd->on_push_data = data;
+    rd->push_handler = handler;
+    rd->push_data = data;
 }
 
 
@@ -144,23 +144,23 @@ ngx_chat_redis_timer_handler(ngx_event_t *ev)
         return;
 
     case NGX_CHAT_REDIS_RESOLVE:
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
-                            "looking for its address timed out");
+        ngx_chat_redis_disconnect(rd, NGX_CHAT_REDIS_LATE, 0,
+                                  "looking for its address timed out");
         return;
 
     case NGX_CHAT_REDIS_HANDSHAKE:
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
-                            "the TLS handshake timed out");
+        ngx_chat_redis_disconnect(rd, NGX_CHAT_REDIS_LATE, 0,
+                                  "the TLS handshake timed out");
         return;
 
     case NGX_CHAT_REDIS_SETUP:
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
-                            "AUTH and other first commands timed out");
+        ngx_chat_redis_disconnect(rd, NGX_CHAT_REDIS_LATE, 0,
+                                  "AUTH and other first commands timed out");
         return;
 
     default: /* NGX_CHAT_REDIS_CONNECT */
-        ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_LATE, 0,
-                            "connecting timed out");
+        ngx_chat_redis_disconnect(rd, NGX_CHAT_REDIS_LATE, 0,
+                                  "connecting timed out");
         return;
     }
 }
@@ -243,7 +243,7 @@ ngx_chat_redis_up_handler(ngx_chat_redis_t *rd)
 
     /* a subscriber has no replies to commands, and looks after itself */
 
-    if (rd->on_push == NULL) {
+    if (rd->push_handler == NULL) {
         ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_PROBE);
     }
 
@@ -256,14 +256,14 @@ ngx_chat_redis_up_handler(ngx_chat_redis_t *rd)
 
     ngx_post_event(&rd->flush, &ngx_posted_events);
 
-    if (rd->on_state) {
-        rd->on_state(rd->on_state_data, 1);
+    if (rd->state_handler) {
+        rd->state_handler(rd->state_data, 1);
     }
 }
 
 
 void
-ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
+ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
     const char *why)
 {
     ngx_str_t   *name;
@@ -362,7 +362,7 @@ static void
 ngx_chat_redis_moved_handler(ngx_chat_redis_t *rd, const char *why)
 {
     if (rd->state == NGX_CHAT_REDIS_UP) {
-        ngx_chat_redis_lost(rd, 0, 0, why);
+        ngx_chat_redis_disconnect(rd, 0, 0, why);
     }
 
     if (rd->state == NGX_CHAT_REDIS_CLOSED) {
@@ -396,7 +396,7 @@ ngx_chat_redis_mark_failed(ngx_chat_redis_t *rd, const char *why)
 
     rd->addr_failed = 1;
 
-    ngx_chat_redis_lost(rd, NGX_CHAT_REDIS_REPLACED, 0, why);
+    ngx_chat_redis_disconnect(rd, NGX_CHAT_REDIS_REPLACED, 0, why);
 }
 
 
@@ -455,8 +455,8 @@ ngx_chat_redis_reset(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
 
     rd->dropped = 0;
 
-    if (up && rd->on_state && !rd->closed) {
-        rd->on_state(rd->on_state_data, 0);
+    if (up && rd->state_handler && !rd->closed) {
+        rd->state_handler(rd->state_data, 0);
     }
 
     ngx_chat_redis_leave(rd);

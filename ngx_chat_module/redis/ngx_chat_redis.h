@@ -48,14 +48,14 @@ ngx_chat_redis_t *ngx_chat_redis_open(ngx_chat_redis_conf_t *rcf,
     const char *role, ngx_log_t *log);
 
 /* a single listener, which may send commands, but not close */
-void ngx_chat_redis_on_state(ngx_chat_redis_t *rd,
+void ngx_chat_redis_set_state_handler(ngx_chat_redis_t *rd,
     ngx_chat_redis_state_pt handler, void *data);
 
 /* lost commands get their callback before this returns */
 void ngx_chat_redis_close(ngx_chat_redis_t *rd);
 
 /* is the connection up? */
-ngx_uint_t ngx_chat_redis_up(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_is_up(ngx_chat_redis_t *rd);
 
 /*
  * Is the connection known to be down: has the last attempt failed?  Then
@@ -63,16 +63,16 @@ ngx_uint_t ngx_chat_redis_up(ngx_chat_redis_t *rd);
  * after a loss they wait in line, within their timeout, and have at least a
  * second once they are sent.
  */
-ngx_uint_t ngx_chat_redis_down(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_is_down(ngx_chat_redis_t *rd);
 
 /*
  * Is the server a node of a Redis Cluster that does not serve all keys?
  * Commands on the others are refused with MOVED or CLUSTERDOWN.
  */
-ngx_uint_t ngx_chat_redis_partial(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_is_partial(ngx_chat_redis_t *rd);
 
 /* in a callback with NULL: has the server closed the connection? */
-ngx_uint_t ngx_chat_redis_dropped(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_is_dropped(ngx_chat_redis_t *rd);
 
 /*
  * How often it has left a server that lives on but cannot serve, such as a
@@ -84,7 +84,7 @@ ngx_uint_t ngx_chat_redis_dropped(ngx_chat_redis_t *rd);
 ngx_uint_t ngx_chat_redis_count_left(ngx_chat_redis_t *rd);
 
 /* "maxmemory_policy" as found at connect; empty: not known */
-ngx_str_t *ngx_chat_redis_policy(ngx_chat_redis_t *rd);
+ngx_str_t *ngx_chat_redis_get_policy(ngx_chat_redis_t *rd);
 
 /*
  * Sends one command; the arguments are copied.  NULL: refused (known to be
@@ -95,7 +95,7 @@ ngx_chat_redis_cmd_t *ngx_chat_redis_command(ngx_chat_redis_t *rd,
     ngx_chat_redis_reply_pt handler, void *data);
 
 /* in a process just forked: what the parent shares among connections is its */
-void ngx_chat_redis_forked(void);
+void ngx_chat_redis_forget_parent(void);
 
 /* the callback will not fire; the command may still be carried out */
 void ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd);

@@ -43,7 +43,7 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
     ngx_uint_t             first;
     ngx_chat_redis_cmd_t  *cmd;
 
-    if (ngx_chat_redis_down(rd)) {
+    if (ngx_chat_redis_is_down(rd)) {
         return NULL;
     }
 
@@ -237,8 +237,8 @@ ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;
 
-    if (rd->on_push) {
-        rd->on_push(rd->on_push_data, reply);
+    if (rd->push_handler) {
+        rd->push_handler(rd->push_data, reply);
         return;
     }
 

@@ -312,7 +312,7 @@ ngx_chat_redis_endpoint_resolve(ngx_chat_redis_t *rd,
         return NGX_DECLINED;
     }
 
-    resolver = ngx_chat_resolver(rd->conf->resolver, rd->log);
+    resolver = ngx_chat_resolver_get(rd->conf->resolver, rd->log);
     if (resolver == NULL) {
         return NGX_ERROR;
     }

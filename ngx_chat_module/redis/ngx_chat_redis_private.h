@@ -43,7 +43,7 @@ typedef void (*ngx_chat_redis_push_pt)(void *data, ngx_chat_reply_t *reply);
 
 /*
  * Reports of the parts below ngx_chat_redis.c; each may end the connection.
- * lost: the connection or the attempt is over, see ngx_chat_redis_lost().
+ * lost: as ngx_chat_redis_disconnect().
  */
 
 typedef struct {
@@ -102,10 +102,10 @@ struct ngx_chat_redis_s {
     uint64_t                   measured_at; /* us */
     ngx_queue_t                failing;     /* on their way to a NULL */
 
-    ngx_chat_redis_state_pt    on_state;
-    void                      *on_state_data;
-    ngx_chat_redis_push_pt     on_push;
-    void                      *on_push_data;
+    ngx_chat_redis_state_pt    state_handler;
+    void                      *state_data;
+    ngx_chat_redis_push_pt     push_handler;
+    void                      *push_data;
 
     ngx_event_t                timer;       /* attempt, the next, or probe */
     ngx_event_t                deadline;    /* of the first command */
@@ -135,7 +135,7 @@ struct ngx_chat_redis_s {
     unsigned                   addr_failed:1;   /* the current address */
     unsigned                   cert_requested:1;  /* by the server, of ours */
     unsigned                   replica:1;   /* as INFO says */
-    unsigned                   partial:1;   /* see ngx_chat_redis_partial() */
+    unsigned                   partial:1;   /* some of a Cluster's slots */
     unsigned                   single_master:1;  /* of a Cluster */
     unsigned                   tracked:1;   /* the server does, now */
 };
@@ -149,18 +149,17 @@ ngx_chat_redis_t *ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf,
     ngx_log_t *log);
 
 /*
- * The connection or the attempt is over: logs why, closes, fails the commands
- * and goes to WAIT.  Does nothing where there is neither.  Kind 0: the caller
- * has told the reason.
+ * Ends the connection or the attempt: logs why, closes, fails the commands and
+ * goes to WAIT.  Does nothing where there is neither.  Kind 0: not as an error.
  */
-void ngx_chat_redis_lost(ngx_chat_redis_t *rd, ngx_uint_t kind, ngx_err_t err,
-    const char *why);
+void ngx_chat_redis_disconnect(ngx_chat_redis_t *rd, ngx_uint_t kind,
+    ngx_err_t err, const char *why);
 
-/* as lost, while it is up: another address may do better */
+/* as disconnect, while it is up: another address may do better */
 void ngx_chat_redis_mark_failed(ngx_chat_redis_t *rd, const char *why);
 
 /* all replies once it is up go to the handler; set at once after create */
-void ngx_chat_redis_on_push(ngx_chat_redis_t *rd,
+void ngx_chat_redis_set_push_handler(ngx_chat_redis_t *rd,
     ngx_chat_redis_push_pt handler, void *data);
 
 

@@ -100,8 +100,10 @@ ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
     ps->timer.log = log;
     ps->timer.cancelable = 1;
 
-    ngx_chat_redis_on_state(ps->redis, ngx_chat_pubsub_state_handler, ps);
-    ngx_chat_redis_on_push(ps->redis, ngx_chat_pubsub_push_handler, ps);
+    ngx_chat_redis_set_state_handler(ps->redis,
+                                     ngx_chat_pubsub_state_handler, ps);
+    ngx_chat_redis_set_push_handler(ps->redis,
+                                    ngx_chat_pubsub_push_handler, ps);
 
     return ps;
 }
@@ -144,15 +146,16 @@ ngx_chat_pubsub_close(ngx_chat_pubsub_t *ps)
 ngx_uint_t
 ngx_chat_pubsub_up(ngx_chat_pubsub_t *ps)
 {
-    return ngx_chat_redis_up(ps->redis);
+    return ngx_chat_redis_is_up(ps->redis);
 }
 
 
 void
 ngx_chat_pubsub_reconnect(ngx_chat_pubsub_t *ps)
 {
-    if (ngx_chat_redis_up(ps->redis)) {
-        ngx_chat_redis_lost(ps->redis, 0, 0, "left, as commands have been");
+    if (ngx_chat_redis_is_up(ps->redis)) {
+        ngx_chat_redis_disconnect(ps->redis, 0, 0,
+                                  "left, as commands have been");
     }
 }
 
@@ -185,7 +188,7 @@ ngx_chat_pubsub_subscribe(ngx_chat_pubsub_t *ps, ngx_str_t *name,
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, ps->log, 0,
                    "chat redis subscribe \"%V\"", name);
 
-    if (ngx_chat_redis_up(ps->redis)) {
+    if (ngx_chat_redis_is_up(ps->redis)) {
         sub->awaited++;
 
         ngx_str_set(&argv[0], "SUBSCRIBE");
@@ -209,7 +212,7 @@ ngx_chat_pubsub_unsubscribe(ngx_chat_pubsub_sub_t *sub)
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, ps->log, 0,
                    "chat redis unsubscribe \"%V\"", &sub->sn.str);
 
-    if (ngx_chat_redis_up(ps->redis)) {
+    if (ngx_chat_redis_is_up(ps->redis)) {
         ngx_str_set(&argv[0], "UNSUBSCRIBE");
         argv[1] = sub->sn.str;
 
@@ -262,7 +265,7 @@ ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps)
 
         ngx_chat_pubsub_send(ps, argv, 2);
 
-        if (!ngx_chat_redis_up(ps->redis)) {
+        if (!ngx_chat_redis_is_up(ps->redis)) {
             return;
         }
     }
@@ -285,7 +288,7 @@ ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps)
         ngx_chat_pubsub_send(ps, argv, n);
         n = 1;
 
-        if (!ngx_chat_redis_up(ps->redis)) {
+        if (!ngx_chat_redis_is_up(ps->redis)) {
             return;
         }
     }
@@ -338,7 +341,8 @@ ngx_chat_pubsub_timer_handler(ngx_event_t *ev)
     /* a refused command is never confirmed: count from 0, retry */
 
     if (ps->refused) {
-        ngx_chat_redis_lost(ps->redis, 0, 0, "reconnects after a refusal");
+        ngx_chat_redis_disconnect(ps->redis, 0, 0,
+                                  "reconnects after a refusal");
         return;
     }
 
@@ -347,8 +351,8 @@ ngx_chat_pubsub_timer_handler(ngx_event_t *ev)
         /* a PONG behind many messages may need longer, they will do */
 
         if (!ps->alive) {
-            ngx_chat_redis_lost(ps->redis, NGX_CHAT_REDIS_LATE, 0,
-                                "a PING was not answered");
+            ngx_chat_redis_disconnect(ps->redis, NGX_CHAT_REDIS_LATE, 0,
+                                      "a PING was not answered");
             return;
         }
 
@@ -556,8 +560,8 @@ static void
 ngx_chat_pubsub_send(ngx_chat_pubsub_t *ps, ngx_str_t *argv, ngx_uint_t argc)
 {
     if (ngx_chat_redis_cmd_send(ps->redis, argv, argc) != NGX_OK) {
-        ngx_chat_redis_lost(ps->redis, NGX_CHAT_REDIS_NO_MEMORY, 0,
-                            "no memory for a command");
+        ngx_chat_redis_disconnect(ps->redis, NGX_CHAT_REDIS_NO_MEMORY, 0,
+                                  "no memory for a command");
     }
 }
 

@@ -186,7 +186,8 @@ ngx_chat_sentinel_create(ngx_chat_redis_conf_t *rcf, ngx_log_t *log)
         goto failed;
     }
 
-    ngx_chat_redis_on_state(s->redis, ngx_chat_sentinel_state_handler, s);
+    ngx_chat_redis_set_state_handler(s->redis,
+                                     ngx_chat_sentinel_state_handler, s);
 
     s->pubsub = ngx_chat_pubsub_create(rcf, NULL, log);
     if (s->pubsub == NULL) {
@@ -225,7 +226,7 @@ ngx_chat_sentinel_free(ngx_chat_sentinel_t *s)
     }
 
     if (s->redis) {
-        ngx_chat_redis_on_state(s->redis, NULL, NULL);
+        ngx_chat_redis_set_state_handler(s->redis, NULL, NULL);
         ngx_chat_redis_close(s->redis);
     }
 
@@ -664,7 +665,7 @@ ngx_chat_sentinel_poll_handler(ngx_event_t *ev)
 
 
 void
-ngx_chat_redis_forked(void)
+ngx_chat_redis_forget_parent(void)
 {
     ngx_queue_init(&ngx_chat_sentinels);
 }

@@ -6,28 +6,28 @@ static void ngx_chat_redis_free(ngx_chat_redis_t *rd);
 
 
 ngx_uint_t
-ngx_chat_redis_up(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_up(ngx_chat_redis_t *rd)
 {
     return rd->state == NGX_CHAT_REDIS_UP;
 }
 
 
 ngx_uint_t
-ngx_chat_redis_down(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_down(ngx_chat_redis_t *rd)
 {
     return rd->failed || rd->state == NGX_CHAT_REDIS_CLOSED;
 }
 
 
 ngx_uint_t
-ngx_chat_redis_partial(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_partial(ngx_chat_redis_t *rd)
 {
     return rd->partial;
 }
 
 
 ngx_uint_t
-ngx_chat_redis_dropped(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_dropped(ngx_chat_redis_t *rd)
 {
     return rd->dropped;
 }
@@ -41,7 +41,7 @@ ngx_chat_redis_count_left(ngx_chat_redis_t *rd)
 
 
 ngx_str_t *
-ngx_chat_redis_policy(ngx_chat_redis_t *rd)
+ngx_chat_redis_get_policy(ngx_chat_redis_t *rd)
 {
     return &rd->policy;
 }

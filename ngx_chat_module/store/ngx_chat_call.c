@@ -331,7 +331,7 @@ ngx_chat_call_reply_handler(void *data, ngx_chat_reply_t *reply)
                    ngx_current_msec - call->started);
 
     if (reply == NULL) {
-        call->drops += ngx_chat_redis_dropped(call->rd);
+        call->drops += ngx_chat_redis_is_dropped(call->rd);
         rc = ngx_chat_call_repeat(call);
 
     } else if (call->script && !call->loaded
@@ -369,7 +369,7 @@ ngx_chat_call_repeat(ngx_chat_call_t *call)
         return NGX_DECLINED;
     }
 
-    if (!call->repeated && !ngx_chat_redis_down(call->rd)) {
+    if (!call->repeated && !ngx_chat_redis_is_down(call->rd)) {
         call->repeated = 1;
 
         if (ngx_chat_call_transmit(call) == NGX_OK) {

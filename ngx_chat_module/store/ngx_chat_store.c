@@ -176,17 +176,17 @@ ngx_chat_store_unsubscribe(ngx_chat_pubsub_sub_t *sub)
 void
 ngx_chat_store_get_state(ngx_chat_store_t *st, ngx_chat_store_state_t *state)
 {
-    state->redis = ngx_chat_redis_up(st->redis) ? 1 : 0;
-    state->broker = ngx_chat_redis_up(st->broker) ? 1 : 0;
+    state->redis = ngx_chat_redis_is_up(st->redis) ? 1 : 0;
+    state->broker = ngx_chat_redis_is_up(st->broker) ? 1 : 0;
     state->pubsub = (st->pubsub && ngx_chat_pubsub_up(st->pubsub)) ? 1 : 0;
-    state->partial = ngx_chat_redis_partial(st->redis)
-                     || ngx_chat_redis_partial(st->broker);
-    state->policy = ngx_chat_redis_policy(st->redis);
+    state->partial = ngx_chat_redis_is_partial(st->redis)
+                     || ngx_chat_redis_is_partial(st->broker);
+    state->policy = ngx_chat_redis_get_policy(st->redis);
 }
 
 
 ngx_uint_t
 ngx_chat_store_is_down(ngx_chat_store_t *st)
 {
-    return ngx_chat_redis_down(st->redis);
+    return ngx_chat_redis_is_down(st->redis);
 }

@@ -148,7 +148,7 @@ typedef struct {
 void ngx_chat_store_get_state(ngx_chat_store_t *st,
     ngx_chat_store_state_t *state);
 
-/* as ngx_chat_redis_down() of the connection for generations */
+/* as ngx_chat_redis_is_down() of the connection for generations */
 ngx_uint_t ngx_chat_store_is_down(ngx_chat_store_t *st);
 
 /*

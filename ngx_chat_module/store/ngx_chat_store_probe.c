@@ -57,7 +57,7 @@ ngx_chat_store_probe(ngx_chat_store_t *st)
     opening.cache = 1;
     opening.queue_timeout = NGX_CHAT_REDIS_TIMEOUT;
 
-    if (ngx_chat_redis_up(st->redis)) {
+    if (ngx_chat_redis_is_up(st->redis)) {
         ngx_chat_store_probe_count_call(st,
             ngx_chat_store_lookup(st, gen, ngx_chat_store_probe_lookup_handler,
                                   st));
@@ -68,7 +68,7 @@ ngx_chat_store_probe(ngx_chat_store_t *st)
                                 st));
     }
 
-    if (ngx_chat_redis_up(st->broker)) {
+    if (ngx_chat_redis_is_up(st->broker)) {
         ngx_chat_store_probe_count_call(st,
                                         ngx_chat_store_probe_send_queue(st));
     }

@@ -94,7 +94,7 @@ ngx_chat_store_service_is_served(ngx_chat_call_t *call, ngx_chat_reply_t *reply)
 {
     /* to the next key it may say otherwise */
 
-    if (ngx_chat_redis_partial(call->rd)) {
+    if (ngx_chat_redis_is_partial(call->rd)) {
         return ngx_chat_call_reply_is_error(reply, "MOVED")
                || ngx_chat_call_reply_is_error(reply, "CLUSTERDOWN");
     }

@@ -72,21 +72,21 @@ ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
 
 
 ngx_uint_t
-ngx_chat_redis_down(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_down(ngx_chat_redis_t *rd)
 {
     return 0;
 }
 
 
 ngx_uint_t
-ngx_chat_redis_dropped(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_dropped(ngx_chat_redis_t *rd)
 {
     return 0;
 }
 
 
 ngx_uint_t
-ngx_chat_redis_partial(ngx_chat_redis_t *rd)
+ngx_chat_redis_is_partial(ngx_chat_redis_t *rd)
 {
     return 0;
 }
