@@ -45,6 +45,11 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
             mirror /copy;
         }
 
+        location = /posted {
+            chat;
+            post_action /copy;
+        }
+
         location = /copy {
             internal;
             proxy_pass http://127.0.0.1:%%PORT_3%%;
@@ -109,6 +114,13 @@ sub request {
     return 'POST ' . ($path || '/chat') . " HTTP/1.1\r\nHost: localhost\r\n"
         . "Content-Type: application/json\r\nContent-Length: "
         . length($body) . "\r\n\r\n$body";
+}
+
+
+sub silent {
+    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 9,
+        LocalPort => $nginx->{ports}->(3), ReuseAddr => 1)
+        || die "listen: $!\n";
 }
 
 
@@ -334,8 +346,7 @@ is(scalar(grep { / completed 20$/ } logged(3)), 3,
    'pipelined: three lines in the log');
 # nginx has copied the request to somebody who does not answer
 
-my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 9,
-    LocalPort => $nginx->{ports}->(3), ReuseAddr => 1) or die "listen: $!\n";
+my $silent = silent();
 
 my ($stays, @leave) = ask($nginx, map { { path => '/mirrored',
     question => 'What is copied?', $_ ? (hangup_after => 2, rst => $_ - 1)
@@ -348,6 +359,31 @@ like(ask($nginx, { question => 'What is copied?' })->{headers}{'cache-status'},
      qr/hit/, 'mirror: the answer is cached');
 close($silent);
 is((grep { m!^/mirrored ! } logged(4)) + 0, 3, 'mirror: lines in the log');
+
+# a post_action takes over the request of a client that has left, and lasts
+
+$silent = silent();
+
+my %left = ('before the answer' => [ '{{first=700}}', 0 ],
+            'in the middle' => [ '', 3 ]);
+
+foreach my $when (sort keys %left) {
+    my ($options, $chunks) = @{ $left{$when} };
+
+    $question = "Who leaves $when, and is followed? $options";
+    ask($nginx, { question => $question, path => '/posted', rst => 1,
+                  hangup_after => $chunks });
+
+    ok(cached($question), "post_action, left $when: the answer is cached");
+    ok(IO::Select->new($silent)->can_read(10) && accept(my $taken, $silent),
+       "post_action, left $when: it was begun");
+    ok(!IO::Select->new($silent)->can_read(0.2),
+       "post_action, left $when: but once");
+    close($taken);
+    like((logged(1))[0], qr/ gone /, "post_action, left $when: logged as gone");
+}
+
+close($silent);
 
 is(provider_stats($provider)->{aborted}, 0, 'all clients: no call is aborted');
 

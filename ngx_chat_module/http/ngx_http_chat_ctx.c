@@ -6,6 +6,7 @@
 #include "../provider/ngx_chat_provider_bill.h"
 
 
+static void ngx_http_chat_ctx_read_handler(ngx_http_request_t *r);
 static void ngx_http_chat_ctx_stop(ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_ctx_cleanup_handler(void *data);
 static void ngx_http_chat_ctx_pool_cleanup_handler(void *data);
@@ -133,10 +134,43 @@ ngx_http_chat_ctx_watch(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    r->read_event_handler = ngx_http_test_reading;
+    r->read_event_handler = ngx_http_chat_ctx_read_handler;
     r->write_event_handler = ngx_http_request_empty_handler;
 
     return NGX_OK;
+}
+
+
+/*
+ * When the client has left nginx ends the request, and its cleanup stops what
+ * is ours.  With a post_action it goes on with the same request instead, and
+ * says nothing: the request is held until that is known.
+ */
+
+static void
+ngx_http_chat_ctx_read_handler(ngx_http_request_t *r)
+{
+    ngx_http_chat_ctx_t       *ctx;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->post_action.data == NULL) {
+        ngx_http_test_reading(r);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_chat_module);
+
+    r->main->count++;
+
+    ngx_http_test_reading(r);
+
+    if (r->post_action) {
+        ngx_http_chat_ctx_stop(ctx);
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
 }
 
 
