@@ -308,6 +308,16 @@ sub reasons {
         of('finish reason MAX_TOKENS', content('"a"')
            . event(finish('MAX_TOKENS')) . $DONE, chunks => ['a'],
            finish => 'length', cached => 0),
+        of('a refusal in place of the content', event('{"choices":[{"index":0,'
+           . '"delta":{"role":"assistant","content":"","refusal":null}}]}')
+           . join('', map { event('{"choices":[{"index":0,"delta":{"refusal":"'
+                                  . $_ . '"}}]}') } 'I will', ' not.')
+           . $STOP, chunks => ['I will', ' not.'],
+           finish => 'content_filter', cached => 0),
+        of('a whole answer that is a refusal', '{"choices":[{"index":0,'
+           . '"message":{"role":"assistant","content":null,"refusal":"No."},'
+           . '"finish_reason":"stop"}]}', type => 'application/json',
+           chunks => ['No.'], finish => 'content_filter', cached => 0),
         of('a finish reason with a detail', content('"a"')
            . event(finish('content_filter: RECITATION')) . $DONE,
            chunks => ['a'], finish => 'content_filter', cached => 0),

@@ -389,13 +389,16 @@ ngx_chat_delta_read_choice(ngx_chat_delta_t *d, ngx_str_t *v, ngx_pool_t *pool)
 static ngx_int_t
 ngx_chat_delta_read_body(ngx_chat_delta_t *d, ngx_str_t *body, ngx_pool_t *pool)
 {
-    ngx_str_t  rest, name, value, content;
+    ngx_int_t   rc;
+    ngx_str_t   rest, name, value, content, refusal;
+    ngx_uint_t  half;
 
     if (body->len == 0 || body->data[0] != '{') {
         return NGX_OK;
     }
 
     ngx_str_null(&content);
+    ngx_str_null(&refusal);
 
     rest = *body;
 
@@ -408,6 +411,11 @@ ngx_chat_delta_read_body(ngx_chat_delta_t *d, ngx_str_t *body, ngx_pool_t *pool)
         if (ngx_chat_str_is(&name, "content")) {
             content = value;
 
+        } else if (ngx_chat_str_is(&name, "refusal")
+                   && value.data[0] == '"')
+        {
+            refusal = value;
+
         } else if (ngx_chat_provider_is_reasoning(&name)
                    && ngx_chat_json_is_truthy(&value))
         {
@@ -415,7 +423,20 @@ ngx_chat_delta_read_body(ngx_chat_delta_t *d, ngx_str_t *body, ngx_pool_t *pool)
         }
     }
 
-    return ngx_chat_delta_read_content(d, &content, pool);
+    half = d->half;
+
+    rc = ngx_chat_delta_read_content(d, &content, pool);
+
+    if (rc != NGX_OK || d->text.len || d->half != half) {
+        return rc;
+    }
+
+    /* where content must be of a form, a model declines beside it */
+
+    rc = ngx_chat_delta_read_content(d, &refusal, pool);
+    d->refused = (d->text.len || d->half != half);
+
+    return rc;
 }
 
 

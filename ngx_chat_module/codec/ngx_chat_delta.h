@@ -30,6 +30,7 @@ typedef struct {
     /* in: the event has the name of an error; out: the event is an error */
     unsigned         is_error:1;
 
+    unsigned         refused:1;    /* text is that of a refusal */
     unsigned         is_message:1; /* text is a message, not a delta */
     unsigned         reasoning:1;  /* a reasoning delta: progress, no text */
 } ngx_chat_delta_t;

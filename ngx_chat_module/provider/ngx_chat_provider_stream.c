@@ -1,5 +1,6 @@
 
 #include "ngx_chat_provider_stream.h"
+#include "../codec/ngx_chat_str.h"
 
 
 #define NGX_CHAT_STREAM_EVENT   (4 * 1024 * 1024)
@@ -41,6 +42,8 @@ static void ngx_chat_provider_stream_keep_value(ngx_chat_provider_stream_t *st,
 
 static ngx_str_t  ngx_chat_provider_stream_sse =
     ngx_string("text/event-stream");
+static ngx_str_t  ngx_chat_provider_stream_filtered =
+    ngx_string("content_filter");
 static ngx_str_t  ngx_chat_provider_stream_fffd =
     ngx_string("\xef\xbf\xbd");
 
@@ -376,6 +379,10 @@ ngx_chat_provider_stream_take_delta(ngx_chat_provider_stream_t *st,
 
     st->half = d->half;
 
+    if (d->refused) {
+        st->refused = 1;
+    }
+
     if (d->is_message) {
         st->has_message = 1;
         ngx_chat_provider_stream_drop_known(st, &d->text);
@@ -409,6 +416,12 @@ ngx_chat_provider_stream_take_finish(ngx_chat_provider_stream_t *st,
 
     if (d->finish.len == 0) {
         return;
+    }
+
+    /* a refusal is an end of its own, but the provider says "stop" */
+
+    if (st->refused && ngx_chat_str_is(&d->finish, "stop")) {
+        d->finish = ngx_chat_provider_stream_filtered;
     }
 
     ngx_chat_provider_stream_keep_value(st, &st->finish, &st->finish_room,

@@ -53,6 +53,7 @@ typedef struct {
     unsigned                    has_event:1;
     unsigned                    has_message:1;
     unsigned                    has_delta:1;
+    unsigned                    refused:1;   /* text of a refusal was there */
     unsigned                    resumed:1;   /* text behind a finish reason */
     unsigned                    finish_bare:1;  /* a reason without text */
     unsigned                    finished:1;  /* complete, "[DONE]" or not */

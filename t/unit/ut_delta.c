@@ -171,6 +171,35 @@ ut_reasoning(void)
 }
 
 
+static ngx_uint_t
+ut_refuses(const char *s, const char *text)
+{
+    return ut_text(s, text) && ut_d.refused;
+}
+
+
+static void
+ut_refusal(void)
+{
+    ut_ok(ut_refuses(D("{\"content\":null,\"refusal\":\"I'm\"}"), "I'm")
+          && ut_refuses(D("{\"refusal\":\"\\u0061\",\"content\":\"\"}"),
+                        "a"),
+          "a refusal beside content that is empty");
+    ut_ok(ut_text(D("{\"content\":\"a\",\"refusal\":\"b\"}"), "a")
+          && !ut_d.refused,
+          "none beside content that is not");
+    ut_ok(ut_text(D("{\"content\":\"\",\"refusal\":null}"), "")
+          && !ut_d.refused
+          && ut_text(D("{\"content\":null,\"refusal\":\"\"}"), "")
+          && !ut_d.refused
+          && ut_text(D("{\"content\":null,\"refusal\":false}"), "")
+          && !ut_d.refused
+          && ut_text(D("{\"content\":null,\"refusal\":{\"a\":1}}"), "")
+          && !ut_d.refused,
+          "none that is empty, or no text");
+}
+
+
 static void
 ut_surrogates(void)
 {
@@ -435,6 +464,7 @@ main(void)
 
     ut_shapes();
     ut_reasoning();
+    ut_refusal();
     ut_surrogates();
     ut_unused();
     ut_reasons();
