@@ -255,7 +255,14 @@ ngx_chat_ask_other_handler(void *data, ngx_chat_opened_t *opened)
 
     if (opened->channel) {
         ngx_chat_channel_hold(opened->channel);
-        ngx_chat_ask_report_hit(ask, opened->channel, opened->ttl);
+
+        if (opened->cached) {
+            ngx_chat_ask_report_hit(ask, opened->channel, opened->ttl);
+            return;
+        }
+
+        ask->channel = opened->channel;
+        ngx_chat_ask_report(ask, NGX_CHAT_RESULT_JOIN);
         return;
     }
 
@@ -320,7 +327,7 @@ ngx_chat_ask_open(ngx_chat_ask_t *ask)
     ask->opened = opening.full ? 0 : 1;
 
     if (opening.cache && !opening.full) {
-        ngx_chat_opening_start(hub, &ask->task.gen, &ask->opening);
+        ask->opening = ngx_chat_opening_start(hub, &ask->task.gen);
     }
 }
 
@@ -427,7 +434,11 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
             return;
         }
 
+        /* from here on they listen to it, whatever becomes of its task */
+
         ngx_memzero(&opened, sizeof(ngx_chat_opened_t));
+
+        opened.channel = ask->channel;
         ngx_chat_opening_end(&ask->opening, &opened);
 
         ngx_chat_ask_make(ask);
@@ -449,6 +460,7 @@ ngx_chat_ask_open_handler(void *data, ngx_int_t rc, u_char *id,
         }
 
         opened.channel = ch;
+        opened.cached = 1;
         opened.ttl = a->ttl;
         opened.error = NGX_CHAT_E_NONE;
         ngx_chat_opening_end(&ask->opening, &opened);
@@ -483,8 +495,8 @@ ngx_chat_ask_fail_open(ngx_chat_ask_t *ask, ngx_chat_error_e e)
 {
     ngx_chat_opened_t  opened;
 
-    opened.channel = NULL;
-    opened.ttl = 0;
+    ngx_memzero(&opened, sizeof(ngx_chat_opened_t));
+
     opened.error = e;
 
     ngx_chat_opening_end(&ask->opening, &opened);

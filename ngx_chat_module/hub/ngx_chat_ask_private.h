@@ -24,7 +24,7 @@ struct ngx_chat_ask_s {
     ngx_chat_hub_t         *hub;       /* NULL: closed */
     ngx_chat_call_t        *call;
     ngx_chat_waiter_t       waiter;    /* for the hit test */
-    ngx_chat_opening_node_t  opening;  /* others wait for it */
+    ngx_chat_opening_node_t  *opening;   /* others may wait for it */
     ngx_chat_opening_waiter_t  other;  /* for another's opening */
     ngx_chat_channel_t     *channel;   /* held by the ask */
 
@@ -32,7 +32,7 @@ struct ngx_chat_ask_s {
     ngx_int_t               ident;
 
     ngx_event_t             timer;
-    ngx_event_t             event;     /* posted: result is to be told */
+    ngx_chat_wake_t         wake;      /* result is to be told */
     ngx_queue_t             queue;     /* in hub->asks */
 
     ngx_chat_result_pt      handler;   /* NULL: told, or forgotten */

@@ -5,7 +5,7 @@
 
 
 static void ngx_chat_ask_roll_back(ngx_chat_ask_t *ask, ngx_chat_error_e e);
-static void ngx_chat_ask_event_handler(ngx_event_t *ev);
+static void ngx_chat_ask_wake_handler(void *data);
 static void ngx_chat_ask_timer_handler(ngx_event_t *ev);
 static void ngx_chat_ask_call_handler(ngx_chat_ask_t *ask);
 static void ngx_chat_ask_destroy(ngx_chat_ask_t *ask);
@@ -19,9 +19,8 @@ ngx_chat_ask_init_events(ngx_chat_ask_t *ask)
     ask->timer.data = ask;
     ask->timer.log = ask->hub->log;
 
-    ask->event.handler = ngx_chat_ask_event_handler;
-    ask->event.data = ask;
-    ask->event.log = ask->hub->log;
+    ask->wake.handler = ngx_chat_ask_wake_handler;
+    ask->wake.data = ask;
 }
 
 
@@ -78,6 +77,8 @@ ngx_chat_ask_joiners_error(ngx_chat_error_e e)
 void
 ngx_chat_ask_report(ngx_chat_ask_t *ask, ngx_chat_result_e v)
 {
+    ngx_chat_wakes_t  *wakes;
+
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ask->hub->log, 0,
                    "chat result %i on %*s", (ngx_int_t) v,
                    (size_t) NGX_CHAT_HASH_LEN, ask->task.gen.h);
@@ -96,16 +97,16 @@ ngx_chat_ask_report(ngx_chat_ask_t *ask, ngx_chat_result_e v)
         ngx_del_timer(&ask->timer);
     }
 
-    ngx_post_event(&ask->event, &ngx_posted_events);
+    wakes = ask->channel ? &ask->channel->wakes : &ask->hub->refused;
+
+    ngx_chat_wakes_add(wakes, &ask->wake);
 }
 
 
 static void
-ngx_chat_ask_event_handler(ngx_event_t *ev)
+ngx_chat_ask_wake_handler(void *data)
 {
-    ngx_chat_ask_t  *ask;
-
-    ask = ev->data;
+    ngx_chat_ask_t *ask = data;
 
     ngx_chat_ask_call_handler(ask);
 
@@ -137,13 +138,15 @@ ngx_chat_ask_timer_handler(ngx_event_t *ev)
                   "chat question %*s: Redis did not say in time what to do",
                   (size_t) NGX_CHAT_HASH_LEN, ask->task.gen.h);
 
-    ngx_chat_ask_roll_back(ask, NGX_CHAT_E_REDIS_DOWN);
+    /* all who wait for the same are told at the same time: as wakes, too */
 
-    ask->result.kind = NGX_CHAT_RESULT_ERROR;
-    ask->result.error = NGX_CHAT_E_REDIS_DOWN;
+    ngx_chat_call_cancel(ask->call);
+    ask->call = NULL;
 
-    ngx_chat_ask_call_handler(ask);
-    ngx_chat_ask_free(ask);
+    ngx_chat_hit_test_leave(&ask->waiter);
+    ngx_chat_opening_leave(&ask->other);
+
+    ngx_chat_ask_report_error(ask, NGX_CHAT_E_REDIS_DOWN);
 }
 
 
@@ -267,9 +270,7 @@ ngx_chat_ask_stop(ngx_chat_ask_t *ask)
         ngx_del_timer(&ask->timer);
     }
 
-    if (ask->event.posted) {
-        ngx_delete_posted_event(&ask->event);
-    }
+    ngx_chat_wakes_remove(&ask->wake);
 
     if (ask->channel) {
         ngx_chat_channel_release(ask->channel);

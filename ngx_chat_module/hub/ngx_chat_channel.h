@@ -14,7 +14,6 @@
 
 
 #include "ngx_chat_hub_private.h"
-#include "ngx_chat_wakes.h"
 #include "../codec/ngx_chat_answer.h"
 
 
@@ -83,7 +82,7 @@ struct ngx_chat_channel_s {
     ngx_chat_reply_t      *reply;      /* with its text; NULL: that is a copy */
     ngx_chat_stow_t       *stow;       /* into the zone; NULL: not to go */
 
-    ngx_chat_wakes_t       wakes;      /* of subscribers */
+    ngx_chat_wakes_t       wakes;      /* of subscribers, and of asks */
     ngx_chat_channel_kind_e  kind;   /* of source, even if ended */
     const ngx_chat_source_t  *source;
     void                  *feeder;     /* NULL: not fed (any more) */

@@ -11,7 +11,13 @@ struct ngx_chat_hit_test_s {
     ngx_chat_gen_t         gen;        /* h and fp */
     ngx_chat_call_t       *call;       /* NULL: it was answered */
     ngx_atomic_uint_t      ticket;
-    ngx_queue_t            waiters;
+
+    ngx_chat_wakes_t       waiters;
+    ngx_uint_t             n;          /* waiters, with one being told */
+
+    ngx_int_t              rc;         /* the outcome */
+    ngx_chat_channel_t    *channel;    /* held, or NULL */
+    int64_t                ttl;
 };
 
 
@@ -19,6 +25,8 @@ static ngx_chat_hit_test_t *ngx_chat_hit_test_create(ngx_chat_hub_t *hub,
     ngx_chat_gen_t *gen);
 static void ngx_chat_hit_test_handler(void *data, ngx_int_t rc,
     ngx_chat_answer_t *a);
+static void ngx_chat_hit_test_wake_handler(void *data);
+static void ngx_chat_hit_test_free(ngx_chat_hit_test_t *ht);
 
 
 ngx_int_t
@@ -40,7 +48,12 @@ ngx_chat_hit_test_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
         }
     }
 
-    ngx_queue_insert_tail(&ht->waiters, &w->queue);
+    w->wake.handler = ngx_chat_hit_test_wake_handler;
+    w->wake.data = w;
+
+    ngx_chat_wakes_insert(&ht->waiters, &w->wake);
+    ht->n++;
+
     w->test = ht;
     w->ticket = ht->ticket;
 
@@ -63,7 +76,7 @@ ngx_chat_hit_test_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 
     ht->ticket = ngx_chat_stow_ticket(hub);
 
-    ngx_queue_init(&ht->waiters);
+    ngx_chat_wakes_init(&ht->waiters);
 
     ht->call = ngx_chat_store_lookup(&hub->store, gen,
                                      ngx_chat_hit_test_handler, ht);
@@ -84,43 +97,42 @@ ngx_chat_hit_test_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
 {
     ngx_chat_hit_test_t *ht = data;
 
-    int64_t              ttl;
-    ngx_queue_t         *q;
-    ngx_chat_waiter_t   *w;
-    ngx_chat_channel_t  *ch;
-
     /* later askers look again */
 
     ngx_rbtree_delete(&ht->hub->tests, &ht->by_key.node);
     ht->call = NULL;
 
-    ch = NULL;
-    ttl = 0;
+    ht->rc = rc;
 
     if (rc == NGX_OK) {
-        ttl = a->ttl;
-        ch = ngx_chat_hit_get_channel(ht->hub, &ht->gen, a);
+        ht->ttl = a->ttl;
+        ht->channel = ngx_chat_hit_get_channel(ht->hub, &ht->gen, a);
 
-        if (ch == NULL) {
-            rc = NGX_ABORT;
+        if (ht->channel == NULL) {
+            ht->rc = NGX_ABORT;
         }
     }
 
-    while (!ngx_queue_empty(&ht->waiters)) {
-        q = ngx_queue_head(&ht->waiters);
-        w = ngx_queue_data(q, ngx_chat_waiter_t, queue);
+    ngx_chat_wakes_all(&ht->waiters);
+}
 
-        ngx_queue_remove(q);
-        w->test = NULL;
 
-        w->handler(w->data, rc, ch, ttl);
-    }
+static void
+ngx_chat_hit_test_wake_handler(void *data)
+{
+    ngx_chat_waiter_t *w = data;
 
-    if (ch) {
-        ngx_chat_channel_release(ch);
-    }
+    ngx_chat_hit_test_t  *ht;
 
-    ngx_free(ht);
+    ht = w->test;
+
+    ngx_chat_wakes_remove(&w->wake);
+    w->test = NULL;
+
+    w->handler(w->data, ht->rc, ht->channel, ht->ttl);
+
+    ht->n--;
+    ngx_chat_hit_test_free(ht);
 }
 
 
@@ -135,15 +147,29 @@ ngx_chat_hit_test_leave(ngx_chat_waiter_t *w)
         return;
     }
 
-    ngx_queue_remove(&w->queue);
+    ngx_chat_wakes_remove(&w->wake);
     w->test = NULL;
 
-    if (ht->call == NULL || !ngx_queue_empty(&ht->waiters)) {
+    ht->n--;
+    ngx_chat_hit_test_free(ht);
+}
+
+
+static void
+ngx_chat_hit_test_free(ngx_chat_hit_test_t *ht)
+{
+    if (ht->n) {
         return;
     }
 
-    ngx_rbtree_delete(&ht->hub->tests, &ht->by_key.node);
+    if (ht->call) {
+        ngx_rbtree_delete(&ht->hub->tests, &ht->by_key.node);
+        ngx_chat_call_cancel(ht->call);
+    }
 
-    ngx_chat_call_cancel(ht->call);
+    if (ht->channel) {
+        ngx_chat_channel_release(ht->channel);
+    }
+
     ngx_free(ht);
 }

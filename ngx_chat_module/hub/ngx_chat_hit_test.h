@@ -1,6 +1,7 @@
 
 /*
- * A hit test under way, which all share who ask for its key meanwhile.
+ * A hit test under way, which all share who ask for its key meanwhile; its
+ * outcome is told in the turns of wakes.
  *
  * Private to hub/.
  */
@@ -24,8 +25,9 @@ typedef void (*ngx_chat_found_pt)(void *data, ngx_int_t rc,
     ngx_chat_channel_t *ch, int64_t ttl);
 
 
+/* zeroed, but for handler and data */
 typedef struct {
-    ngx_queue_t            queue;      /* in test->waiters */
+    ngx_chat_wake_t        wake;       /* of test->waiters */
     ngx_chat_hit_test_t   *test;       /* NULL: it does not wait */
     ngx_atomic_uint_t      ticket;     /* for the zone, from before the read */
     ngx_chat_found_pt      handler;

@@ -56,6 +56,7 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
 
     ngx_queue_init(&hub->all);
     ngx_queue_init(&hub->asks);
+    ngx_chat_wakes_init(&hub->refused);
     ngx_queue_init(&hub->rollbacks);
     ngx_queue_init(&hub->purges);
     ngx_queue_init(&hub->all_updates);

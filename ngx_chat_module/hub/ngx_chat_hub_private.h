@@ -12,6 +12,7 @@
 
 
 #include "ngx_chat_ask.h"
+#include "ngx_chat_wakes.h"
 #include "../store/ngx_chat_store_worker.h"
 
 #include <ngx_event.h>
@@ -47,6 +48,7 @@ struct ngx_chat_hub_s {
     size_t                 memory;     /* of all channels and leads */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
+    ngx_chat_wakes_t       refused;    /* of asks, without a channel */
     ngx_chat_ask_t        *reporting;    /* ask whose handler runs */
     ngx_queue_t            rollbacks;
     ngx_uint_t             nrollbacks;

@@ -14,49 +14,44 @@
 #include "ngx_chat_channel.h"
 
 
-/* the outcome: a hit, an error, or (none of both) look again */
+typedef struct ngx_chat_opening_node_s  ngx_chat_opening_node_t;
+
+
+/* the outcome: a channel, an error, or (none of both) look again */
 typedef struct {
-    ngx_chat_channel_t    *channel;    /* of a cached answer, or NULL */
-    int64_t                ttl;        /* ms left */
+    ngx_chat_channel_t    *channel;    /* NULL, or held until all are told */
+    int64_t                ttl;        /* of a cached answer: ms left */
     ngx_chat_error_e       error;
+    unsigned               cached:1;   /* channel is of a cached answer */
 } ngx_chat_opened_t;
 
 
 typedef void (*ngx_chat_opened_pt)(void *data, ngx_chat_opened_t *opened);
 
 
-/* a part of the ask that opens; zeroed */
-typedef struct {
-    ngx_str_node_t         by_key;     /* in hub->openings */
-    u_char                 key[NGX_CHAT_CHANNEL_KEY];
-    ngx_chat_hub_t        *hub;        /* NULL: it is not under way */
-    ngx_queue_t            waiters;
-} ngx_chat_opening_node_t;
-
-
 /* a part of the ask that waits; zeroed, but for handler and data */
 typedef struct {
-    ngx_queue_t            queue;
-    ngx_uint_t             waits;
-    ngx_chat_opened_pt     handler;
-    void                  *data;
+    ngx_chat_wake_t           wake;    /* of opening->waiters */
+    ngx_chat_opening_node_t  *opening; /* NULL: it does not wait */
+    ngx_chat_opened_pt        handler;
+    void                     *data;
 } ngx_chat_opening_waiter_t;
 
 
 /*
- * NGX_OK: one of this h and fp is under way, and the handler fires once, unless
- * the waiter leaves; NGX_DECLINED: there is none.
+ * NGX_OK: one of this h and fp is under way, and the handler fires once, never
+ * inside a call, unless the waiter leaves; NGX_DECLINED: there is none.
  */
 ngx_int_t ngx_chat_opening_wait(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_opening_waiter_t *w);
 void ngx_chat_opening_leave(ngx_chat_opening_waiter_t *w);
 
-/* there is none under way */
-void ngx_chat_opening_start(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
-    ngx_chat_opening_node_t *o);
+/* there is none under way; NULL: no memory, and nobody waits for it */
+ngx_chat_opening_node_t *ngx_chat_opening_start(ngx_chat_hub_t *hub,
+    ngx_chat_gen_t *gen);
 
-/* idempotent; the handlers of all who wait fire inside */
-void ngx_chat_opening_end(ngx_chat_opening_node_t *o,
+/* of NULL, too; all who wait are told, and *o is NULL */
+void ngx_chat_opening_end(ngx_chat_opening_node_t **o,
     ngx_chat_opened_t *opened);
 
 

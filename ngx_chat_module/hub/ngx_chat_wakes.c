@@ -34,6 +34,14 @@ ngx_chat_wakes_init(ngx_chat_wakes_t *wakes)
 
 
 void
+ngx_chat_wakes_insert(ngx_chat_wakes_t *wakes, ngx_chat_wake_t *wake)
+{
+    ngx_queue_insert_tail(&wakes->idle, &wake->queue);
+    wake->wakes = wakes;
+}
+
+
+void
 ngx_chat_wakes_add(ngx_chat_wakes_t *wakes, ngx_chat_wake_t *wake)
 {
     ngx_chat_wakes_remove(wake);

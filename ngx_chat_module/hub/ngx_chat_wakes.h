@@ -1,11 +1,12 @@
 
 /*
- * Calls of the subscribers of a channel that are due: a channel has its wakes,
- * of which each is due or idle.  Channels take turns, a few calls each, and a
- * turn of the event loop has so much time for all of them, that whatever else
- * the worker serves has its turn in between.  A wake that is due already does
- * not become so twice: the subscriber takes all that has come meanwhile.  They
- * outlive the hub, as subscribers do.
+ * Calls that are due: of subscribers, as there is something to take, and of
+ * askers, as there is a result.  Wakes are those of one channel, or all who
+ * wait for one reply; each is due or idle.  Wakes take turns, a few calls each,
+ * and a turn of the event loop has so much time for all of them, that whatever
+ * else the worker serves has its turn in between.  A wake that is due already
+ * does not become so twice: a subscriber takes all that has come meanwhile.
+ * They outlive the hub, as subscribers do.
  *
  * Private to hub/.
  */
@@ -52,7 +53,13 @@ typedef struct {
 
 void ngx_chat_wakes_init(ngx_chat_wakes_t *wakes);
 
-/* due, behind all of wakes that are, wherever it was before */
+/* idle; it was in none before */
+void ngx_chat_wakes_insert(ngx_chat_wakes_t *wakes, ngx_chat_wake_t *wake);
+
+/*
+ * Due, behind all of wakes that are, wherever it was before; idle from the
+ * moment in which it is called.
+ */
 void ngx_chat_wakes_add(ngx_chat_wakes_t *wakes, ngx_chat_wake_t *wake);
 
 /* all that are idle are due; in no time, however many there are */

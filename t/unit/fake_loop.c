@@ -14,7 +14,12 @@ static ngx_int_t fake_less_str(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
 static ngx_int_t fake_less_key(ngx_rbtree_node_t *a, ngx_rbtree_node_t *b);
 
 
+uint64_t __wrap_ngx_chat_metrics_clock(void);
+
+
 static ngx_time_t     fake_time;
+
+uint64_t              fake_clock = 1000000;
 
 ngx_uint_t            ngx_exiting;
 ngx_queue_t           ngx_posted_events;
@@ -27,6 +32,15 @@ volatile ngx_time_t  *ngx_cached_time = &fake_time;
 uint32_t              ngx_crc32_table256[256];
 
 static ngx_rbtree_node_t  fake_sentinel;
+
+
+/* the linker has this called in place of the one of the metrics */
+
+uint64_t
+__wrap_ngx_chat_metrics_clock(void)
+{
+    return fake_clock;
+}
 
 
 void

@@ -13,6 +13,10 @@
 #include <ngx_event.h>
 
 
+/* us, of ngx_chat_metrics_clock(), which stands still unless a test moves it */
+extern uint64_t  fake_clock;
+
+
 void fake_loop_init(void);
 
 /*

@@ -9,31 +9,27 @@ HUB_OBJS = $(patsubst $(HUB)/%.c,$(BUILD)/%.o,$(wildcard $(HUB)/*.c)) \
 HUB_HEADERS = $(wildcard $(HUB)/*.h ../../ngx_chat_module/store/*.h)
 
 TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit $(BUILD)/ut_wakes \
-         $(BUILD)/ut_update \
+         $(BUILD)/ut_update $(BUILD)/ut_results \
          $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
          $(BUILD)/ut_lead_memory
 
 
-$(BUILD)/ut_hub: $(BUILD)/ut_hub.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+# how long a turn of the event loop takes is for the test to say
+HUB_LINK = $(CC) $(SANFLAGS) $(LDFLAGS) -Wl,--wrap=ngx_chat_metrics_clock
 
-$(BUILD)/ut_ask: $(BUILD)/ut_ask.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit $(BUILD)/ut_wakes \
+    $(BUILD)/ut_update: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
+    $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+	$(HUB_LINK) -o $@ $^ $(LIBS)
 
-$(BUILD)/ut_wakes: $(BUILD)/ut_wakes.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -Wl,--wrap=ngx_chat_metrics_clock -o $@ $^ \
-	    $(LIBS)
-
-$(BUILD)/ut_hit: $(BUILD)/ut_hit.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
-
-$(BUILD)/ut_update: $(BUILD)/ut_update.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/ut_results: $(BUILD)/ut_results.o $(BUILD)/ut_client.o $(HUB_OBJS) \
+    $(UT_OBJS) $(CODEC_OBJS)
+	$(HUB_LINK) -o $@ $^ $(LIBS)
 
 $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
     $(BUILD)/ut_lead_memory: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
     $(BUILD)/ut_leads.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(HUB_LINK) -o $@ $^ $(LIBS)
 
 $(BUILD)/ngx_chat_%.o: $(HUB)/ngx_chat_%.c $(HEADERS) $(HUB_HEADERS) | $(BUILD)
 	$(COMPILE) -o $@ $<

@@ -529,6 +529,7 @@ ut_full_joined(void)
         for (n = 0; n < 2; n++) {
             fake_execute();
             fake_answer(NGX_OK);
+            fake_loop_run(0);
         }
 
         ut_ask(&other);
@@ -641,6 +642,7 @@ ut_unheard(void)
     ut_ask(&one);
     fake_execute();
     fake_answer(NGX_OK);
+    fake_loop_run(0);
     ut_leave(&one);
     ut_redis();
 

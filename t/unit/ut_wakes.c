@@ -62,22 +62,9 @@ static ngx_chat_hub_conf_t  ut_conf;
 static ngx_chat_channel_t  *ut_channel;
 static ut_reader_t          ut_reader[UT_SUBS];
 static ut_reader_t          ut_others[UT_CHANNELS];
-static uint64_t             ut_clock;
 static ngx_uint_t           ut_cost;
 static ngx_uint_t           ut_wakes;
 static ngx_uint_t           ut_leaving;  /* the next ones, with each wake */
-
-
-uint64_t __wrap_ngx_chat_metrics_clock(void);
-
-
-/* the linker has it called in place of the one of the metrics */
-
-uint64_t
-__wrap_ngx_chat_metrics_clock(void)
-{
-    return ut_clock;
-}
 
 
 static void
@@ -94,7 +81,7 @@ ut_wake(void *data)
     ngx_uint_t            n;
     ngx_chat_sse_event_t  frame;
 
-    ut_clock += ut_cost;
+    fake_clock += ut_cost;
 
     ut_wakes++;
     rd->wakes++;
