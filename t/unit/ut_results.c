@@ -24,15 +24,19 @@ static void ut_end(const char *name);
 static void ut_ask_all(void);
 static ngx_uint_t ut_turn(void);
 static ngx_uint_t ut_all_turns(void);
+static void ut_look(void);
 static ngx_uint_t ut_count(ngx_chat_result_e kind, ngx_chat_error_e error);
 static void ut_answer(void);
 static void ut_hit(void);
 static void ut_miss(void);
 static void ut_opened_hit(void);
 static void ut_refused(void);
+static void ut_refused_soon(void);
 static void ut_full(void);
 static void ut_lost(void);
 static void ut_late(void);
+static void ut_busy(ut_client_t *cl);
+static void ut_late_busy(void);
 static void ut_leaving(void);
 static void ut_closing(void);
 
@@ -149,6 +153,20 @@ ut_all_turns(void)
 }
 
 
+/* a hit test that finds nothing: one opens, and the others wait for that one */
+
+static void
+ut_look(void)
+{
+    fake_execute();
+    fake_answer(NGX_OK);
+
+    do {
+        fake_loop_run(0);
+    } while (!ngx_queue_empty(&ngx_posted_next_events));
+}
+
+
 static ngx_uint_t
 ut_count(ngx_chat_result_e kind, ngx_chat_error_e error)
 {
@@ -261,12 +279,7 @@ ut_opened_hit(void)
     fake_write(FAKE_RESTART);
 
     ut_ask_all();
-    fake_execute();
-    fake_answer(NGX_OK);
-
-    do {
-        fake_loop_run(0);
-    } while (!ngx_queue_empty(&ngx_posted_next_events));
+    ut_look();
 
     /* with a seed whose answer does not fail, as those of providers do */
 
@@ -312,6 +325,48 @@ ut_refused(void)
 
     ut_ok(n == UT_CLIENTS - 1, "and all are told");
     ut_end("nothing is left of the refused");
+}
+
+
+/* likewise, before most of those who wait for the opening have their turn */
+
+static void
+ut_refused_soon(void)
+{
+    ngx_uint_t  i, n, told;
+
+    ut_begin();
+    fake.queue_full = 1;
+    ut_ask_all();
+    ut_look();
+
+    /* open, push, and what is dropped */
+
+    for (i = 0; i < 3; i++) {
+        fake_execute();
+        fake_answer(NGX_OK);
+        (void) ut_turn();
+    }
+
+    told = ut_count(NGX_CHAT_RESULT_JOIN, 0);
+
+    ut_ok(told > 0 && told < UT_CLIENTS / 2 && ut_all_turns()
+          && ut_count(NGX_CHAT_RESULT_JOIN, 0) == UT_CLIENTS - 1
+          && fake.opened == 1,
+          "a refusal before they are told: all have joined nevertheless");
+
+    fake_loop_run(1000);
+    ut_redis();
+
+    n = 0;
+
+    for (i = 0; i < UT_CLIENTS; i++) {
+        n += (ut_clients[i].sub
+              && ut_read(&ut_clients[i]) == NGX_CHAT_ERROR);
+    }
+
+    ut_ok(n == UT_CLIENTS - 1, "and hear of it");
+    ut_end("nothing is left of them either");
 }
 
 
@@ -385,6 +440,55 @@ ut_late(void)
     ut_ok(ut_count(NGX_CHAT_RESULT_ERROR, NGX_CHAT_E_REDIS_DOWN)
           == UT_CLIENTS, "and all are told");
     ut_end("nothing is left of no reply");
+}
+
+
+static void
+ut_busy(ut_client_t *cl)
+{
+    fake_clock += NGX_CHAT_WAKES_TIME;
+}
+
+
+/* the same for one who cannot be told at once, since others have their turn */
+
+static void
+ut_late_busy(void)
+{
+    ngx_uint_t    i;
+    ut_client_t  *cl;
+
+    ut_begin();
+
+    for (i = 0; i < 20; i++) {
+        ut_ask(&ut_clients[i], 'b', NGX_CHAT_ASK_CACHED);
+    }
+
+    ut_redis();
+
+    for (i = 0; i < 20; i++) {
+        ut_clients[i].woken = ut_busy;
+    }
+
+    cl = &ut_clients[20];
+
+    ut_ask(cl, 'a', NGX_CHAT_ASK_CACHED);
+    fake_loop_run(999);
+
+    fake_write(FAKE_RESTART);
+
+    while (fake_deliver()) { /* void */ }
+
+    fake_loop_run(1);
+
+    ut_ok(cl->results == 0 && fake.calls == 0,
+          "no reply, and others have their turn: it is not waited for either");
+
+    (void) ut_all_turns();
+
+    ut_ok(cl->results == 1 && cl->result.error == NGX_CHAT_E_REDIS_DOWN,
+          "and this one is told, too");
+    ut_end("nothing is left of both");
 }
 
 
@@ -486,9 +590,11 @@ main(void)
     ut_miss();
     ut_opened_hit();
     ut_refused();
+    ut_refused_soon();
     ut_full();
     ut_lost();
     ut_late();
+    ut_late_busy();
     ut_leaving();
     ut_closing();
 
