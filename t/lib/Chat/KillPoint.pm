@@ -14,12 +14,12 @@ use warnings;
 use strict;
 
 use Chat::Nginx;
+use Chat::Preload;
 use Chat::Test qw(read_file test_dir);
 
 my $LAYOUT = 'L6 Q';
 my %WHERE = (before => 1, after => 2, receive => 3);
 my $number = 0;
-my $library;
 
 
 # { name => number } of all records as lane/ngx_chat_lane.h has them, and OFFER:
@@ -66,7 +66,7 @@ sub new {
 sub env {
     my ($self) = @_;
 
-    return { LD_PRELOAD => _libraries(), CHAT_KILL_POINT => $self->{file} };
+    return { LD_PRELOAD => preload('kill_point'), CHAT_KILL_POINT => $self->{file} };
 }
 
 
@@ -114,35 +114,6 @@ sub _write {
     syswrite($file, substr($all, 0, 4));
 
     return close($file);
-}
-
-
-# The sanitizers' library wants to be the first one; what it takes the place of
-# it calls in ours.
-
-sub _libraries {
-    my @libraries = _build();
-
-    if ($ENV{CHAT_NGINX}) {
-        my ($san) = `ldd $ENV{CHAT_NGINX}` =~ m!^\s*libasan\S* => (/\S+)!m;
-
-        unshift(@libraries, $san) if defined $san;
-    }
-
-    return join(' ', @libraries);
-}
-
-
-sub _build {
-    my $source = Chat::Nginx::root() . '/t/lib/kill_point.c';
-
-    return $library if defined $library;
-
-    $library = test_dir() . '/kill_point.so';
-    system('gcc', '-shared', '-fPIC', '-O1', '-o', $library, $source) == 0
-        or die "gcc failed\n";
-
-    return $library;
 }
 
 
