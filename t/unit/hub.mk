@@ -17,18 +17,17 @@ TESTS += $(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit $(BUILD)/ut_wakes \
 # how long a turn of the event loop takes is for the test to say
 HUB_LINK = $(CC) $(SANFLAGS) $(LDFLAGS) -Wl,--wrap=ngx_chat_metrics_clock
 
-$(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit $(BUILD)/ut_wakes \
-    $(BUILD)/ut_update: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
-    $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+$(BUILD)/ut_wakes: $(BUILD)/ut_wakes.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(HUB_LINK) -o $@ $^ $(LIBS)
 
-$(BUILD)/ut_results: $(BUILD)/ut_results.o $(BUILD)/ut_client.o $(HUB_OBJS) \
-    $(UT_OBJS) $(CODEC_OBJS)
+$(BUILD)/ut_hub $(BUILD)/ut_ask $(BUILD)/ut_hit $(BUILD)/ut_update \
+    $(BUILD)/ut_results: $(BUILD)/ut_%: $(BUILD)/ut_%.o $(BUILD)/ut_client.o \
+    $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(HUB_LINK) -o $@ $^ $(LIBS)
 
 $(BUILD)/ut_lead $(BUILD)/ut_lead_random $(BUILD)/ut_lead_faults \
     $(BUILD)/ut_lead_memory: $(BUILD)/ut_%: $(BUILD)/ut_%.o \
-    $(BUILD)/ut_leads.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
+    $(BUILD)/ut_leads.o $(BUILD)/ut_client.o $(HUB_OBJS) $(UT_OBJS) $(CODEC_OBJS)
 	$(HUB_LINK) -o $@ $^ $(LIBS)
 
 $(BUILD)/ngx_chat_%.o: $(HUB)/ngx_chat_%.c $(HEADERS) $(HUB_HEADERS) | $(BUILD)

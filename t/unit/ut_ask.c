@@ -4,8 +4,7 @@
  */
 
 
-#include "fake_store.h"
-#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+#include "ut_client.h"
 
 #include <stdio.h>
 
@@ -13,31 +12,10 @@
 #define UT_SEEDS  500
 
 
-typedef struct {
-    ngx_chat_ask_t        *ask;
-    ngx_msec_t             asked;
-    ngx_chat_sub_t        *sub;
-    ngx_chat_result_e      result;
-    ngx_chat_error_e       error;
-    ngx_uint_t             verdicts;
-    ngx_uint_t             frames;
-    ngx_uint_t             dropped;    /* an error says so */
-    ngx_uint_t             hasty;      /* takes what there is at once */
-    ngx_uint_t             completed;  /* times asked for the rest */
-    ngx_chat_question_t    rest;
-} ut_client_t;
-
-
 static void ut_begin(uint32_t seed);
 static void ut_end(void);
-static void ut_ask(ut_client_t *cl);
-static void ut_question(ut_client_t *cl, u_char key,
-    ngx_chat_ask_mode_e mode);
-static ngx_chat_question_t *ut_complete(void *data);
-static void ut_verdict(void *data, ngx_chat_result_t *v);
-static void ut_wake(void *data);
-static void ut_leave(ut_client_t *cl);
-static void ut_redis(void);
+static ngx_chat_question_t *ut_complete(ut_client_t *cl);
+static void ut_told(ut_client_t *cl);
 static void ut_bad(const char *what);
 static void ut_trap(void);
 static void ut_late(void);
@@ -48,17 +26,11 @@ static void ut_full_joined(void);
 static void ut_full_over(void);
 static void ut_unheard(void);
 static void ut_completed(void);
-static ngx_chat_status_e ut_last(ut_client_t *cl);
 
 
-static const ngx_chat_dialect_t  ut_dialect = {
-    0, fake_frame_len, fake_frame, fake_replay
-};
-
-static ngx_chat_hub_t      *ut_hub;
-static ngx_chat_hub_conf_t  ut_conf;
-static ngx_uint_t           ut_wrong;
-static ngx_uint_t           ut_incomplete;
+static ngx_uint_t    ut_wrong;
+static ngx_uint_t    ut_incomplete;
+static ut_client_t  *ut_hasty_one;     /* takes all there is at once */
 
 
 static void
@@ -73,136 +45,38 @@ ut_bad(const char *what)
 static void
 ut_begin(uint32_t seed)
 {
-    fake_loop_init();
-    fake_seed(seed);
+    ut_ops.complete = ut_complete;
+    ut_ops.told = ut_told;
 
-    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
-    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+    ut_hub_begin(seed);
 }
 
 
 static void
 ut_end(void)
 {
-    ngx_chat_hub_close(ut_hub);
-
-    if (fake.subs || fake.bad || fake_loop_next() != -1
-        || !ngx_queue_empty(&ngx_posted_events))
-    {
+    if (!ut_hub_end()) {
         ut_bad("something is left behind");
     }
-
-    fake_free();
-}
-
-
-static void
-ut_ask(ut_client_t *cl)
-{
-    ut_question(cl, 'a', NGX_CHAT_ASK_CACHED);
-}
-
-
-static void
-ut_question(ut_client_t *cl, u_char key, ngx_chat_ask_mode_e mode)
-{
-    ngx_chat_question_t  q;
-
-    memset(cl, 0, sizeof(ut_client_t));
-    memset(&q, 0, sizeof(ngx_chat_question_t));
-
-    memset(q.h, key, NGX_CHAT_HASH_LEN);
-    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
-
-    q.mode = mode;
-    q.ttl = 900000;
-    q.complete = ut_complete;
-    q.data = cl;
-    cl->asked = ngx_current_msec;
-    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
 }
 
 
 static ngx_chat_question_t *
-ut_complete(void *data)
+ut_complete(ut_client_t *cl)
 {
-    ut_client_t *cl = data;
-
-    cl->completed++;
-
-    ut_free(&cl->rest.messages);
-    cl->rest.messages = ut_str("messages");
-
     return ut_incomplete ? NULL : &cl->rest;
 }
 
 
 static void
-ut_verdict(void *data, ngx_chat_result_t *v)
+ut_told(ut_client_t *cl)
 {
-    ut_client_t *cl = data;
-
-    cl->ask = NULL;
-    cl->result = v->kind;
-    cl->error = v->error;
-    cl->verdicts++;
-
     if (ngx_current_msec - cl->asked > 1000) {
         ut_bad("a late result");
     }
 
-    if (v->kind == NGX_CHAT_RESULT_ERROR) {
-        ut_free(&cl->rest.messages);
-    }
-
-    if (v->channel && v->kind != NGX_CHAT_RESULT_ERROR) {
-        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
-
-        if (cl->hasty) {
-            (void) ut_last(cl);
-        }
-    }
-}
-
-
-static void
-ut_wake(void *data)
-{
-}
-
-
-static void
-ut_leave(ut_client_t *cl)
-{
-    if (cl->ask) {
-        ngx_chat_hub_forget(cl->ask);
-        cl->ask = NULL;
-    }
-
-    if (cl->sub) {
-        ngx_chat_hub_detach(cl->sub);
-        cl->sub = NULL;
-    }
-
-    ut_free(&cl->rest.messages);
-}
-
-
-/* Redis and its connections do all they have to do */
-
-static void
-ut_redis(void)
-{
-    ngx_uint_t  n;
-
-    /* a subscription is confirmed at some time */
-
-    for (n = 0; n < 16; n++) {
-        fake_loop_run(0);
-
-        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
-            fake_loop_run(0);
-        }
+    if (cl->sub && cl == ut_hasty_one) {
+        (void) ut_read(cl);
     }
 }
 
@@ -224,7 +98,7 @@ ut_trap(void)
     for (seed = 1; seed < UT_SEEDS; seed++) {
         ut_begin(seed);
 
-        ut_ask(&one);
+        ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
 
         for (n = fake_random(6); n; n--) {
             fake_execute();
@@ -255,12 +129,12 @@ ut_trap(void)
 
         fake.redis_down = 0;
 
-        if (fake_random(2) && one.verdicts && fake_traps()) {
-            ut_ask(&other);
+        if (fake_random(2) && one.results && fake_traps()) {
+            ut_ask(&other, 'a', NGX_CHAT_ASK_CACHED);
             ut_redis();
 
-            if (other.verdicts != 1
-                || other.result != NGX_CHAT_RESULT_MISS)
+            if (other.results != 1
+                || other.result.kind != NGX_CHAT_RESULT_MISS)
             {
                 ut_bad("the next one did not open another");
             }
@@ -287,27 +161,6 @@ ut_trap(void)
 }
 
 
-/* takes all there is: how it ended, or that it has not */
-
-static ngx_chat_status_e
-ut_last(ut_client_t *cl)
-{
-    ngx_chat_sse_event_t  frame;
-    ngx_chat_status_e     status;
-
-    status = NGX_CHAT_PROCESSING;
-
-    while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
-        status = frame.status;
-        cl->frames++;
-        cl->dropped = (frame.code.len == 7
-                       && memcmp(frame.code.data, "dropped", 7) == 0);
-    }
-
-    return status;
-}
-
-
 /* a client joins a generation that is cancelled before its first event */
 
 static void
@@ -322,9 +175,9 @@ ut_late(void)
     for (seed = 1; seed < UT_SEEDS; seed++) {
         ut_begin(seed);
 
-        ut_ask(&one);
+        ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
         ut_redis();
-        ut_ask(&other);
+        ut_ask(&other, 'a', NGX_CHAT_ASK_CACHED);
         ut_redis();
 
         if (seed % 2) {
@@ -337,9 +190,9 @@ ut_late(void)
 
         /* the opener gets the error, the joiner asks again */
 
-        wrong += (other.result != NGX_CHAT_RESULT_JOIN
-                  || ut_last(&one) != NGX_CHAT_ERROR
-                  || ut_last(&other) != NGX_CHAT_PROCESSING || other.frames);
+        wrong += (other.result.kind != NGX_CHAT_RESULT_JOIN
+                  || ut_read(&one) != NGX_CHAT_ERROR
+                  || ut_read(&other) != NGX_CHAT_PROCESSING || other.frames);
 
         if (seed % 5 == 0) {
             fake_loop_run(fake_random(2) * 1500);
@@ -364,7 +217,7 @@ ut_late(void)
             fake_write(FAKE_END);
             ut_redis();
 
-            wrong += ((seed % 3 == 0) != (ut_last(&other) == NGX_CHAT_ERROR
+            wrong += ((seed % 3 == 0) != (ut_read(&other) == NGX_CHAT_ERROR
                                           && other.frames == 1)
                       || fake.opened != 2);
         }
@@ -390,10 +243,10 @@ ut_hasty(void)
 
     ut_begin(1);
 
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ask(&other);
-    other.hasty = 1;
+    ut_ask(&other, 'a', NGX_CHAT_ASK_CACHED);
+    ut_hasty_one = &other;
 
     fake_write(FAKE_CANCEL);
 
@@ -403,16 +256,16 @@ ut_hasty(void)
 
     ut_redis();
 
-    wrong = (other.result != NGX_CHAT_RESULT_JOIN || other.frames);
+    wrong = (other.result.kind != NGX_CHAT_RESULT_JOIN || other.frames);
 
-    (void) ut_last(&other);
+    (void) ut_read(&other);
     ut_redis();
 
     fake_write(FAKE_RESTART);
     fake_write(FAKE_END);
     ut_redis();
 
-    wrong += (ut_last(&other) != NGX_CHAT_COMPLETED || fake.opened != 2);
+    wrong += (ut_read(&other) != NGX_CHAT_COMPLETED || fake.opened != 2);
 
     ut_leave(&one);
     ut_leave(&other);
@@ -435,14 +288,14 @@ ut_full(void)
 
     /* a generation runs, and an answer is cached */
 
-    ut_question(&one, 'a', NGX_CHAT_ASK_CACHED);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
     fake_write(FAKE_RESTART);
     fake_write(FAKE_END);
     ut_redis();
     ut_leave(&one);
 
-    ut_question(&one, 'b', NGX_CHAT_ASK_CACHED);
+    ut_ask(&one, 'b', NGX_CHAT_ASK_CACHED);
     ut_redis();
     fake_write(FAKE_RESTART);
     ut_leave(&one);
@@ -450,7 +303,7 @@ ut_full(void)
     fake.queue_full = 1;
     fake.subscribed = 0;
 
-    ut_question(&other, 'c', NGX_CHAT_ASK_CACHED);
+    ut_ask(&other, 'c', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_refused(&other) && fake.opened == 3 && fake.erased == 1
@@ -462,7 +315,7 @@ ut_full(void)
     calls = fake.sent;
 
     for (n = 0; n < 20; n++) {
-        ut_question(&other, 'c', NGX_CHAT_ASK_CACHED);
+        ut_ask(&other, 'c', NGX_CHAT_ASK_CACHED);
         ut_redis();
         wrong += !ut_refused(&other);
     }
@@ -473,7 +326,7 @@ ut_full(void)
     calls = fake.sent;
 
     for (n = 0; n < 20; n++) {
-        ut_question(&other, n % 3 + 'a', NGX_CHAT_ASK_REFRESH + n % 2);
+        ut_ask(&other, n % 3 + 'a', NGX_CHAT_ASK_REFRESH + n % 2);
         ut_redis();
         wrong += !ut_refused(&other);
     }
@@ -481,13 +334,13 @@ ut_full(void)
     ut_ok(wrong == 0 && fake.sent == calls,
           "a refresh is refused without a command");
 
-    ut_question(&one, 'a', NGX_CHAT_ASK_CACHED);
-    ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
+    ut_ask(&other, 'b', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
-    ut_ok(one.result == NGX_CHAT_RESULT_HIT && one.verdicts == 1,
+    ut_ok(one.result.kind == NGX_CHAT_RESULT_HIT && one.results == 1,
           "what is cached is a hit");
-    ut_ok(other.result == NGX_CHAT_RESULT_JOIN && other.sub
+    ut_ok(other.result.kind == NGX_CHAT_RESULT_JOIN && other.sub
           && fake.opened == 3,
           "what runs is joined");
 
@@ -501,9 +354,9 @@ ut_full(void)
 static ngx_uint_t
 ut_refused(ut_client_t *cl)
 {
-    return cl->verdicts == 1
-           && cl->result == NGX_CHAT_RESULT_ERROR
-           && cl->error == NGX_CHAT_E_QUEUE_FULL;
+    return cl->results == 1
+           && cl->result.kind == NGX_CHAT_RESULT_ERROR
+           && cl->result.error == NGX_CHAT_E_QUEUE_FULL;
 }
 
 
@@ -522,7 +375,7 @@ ut_full_joined(void)
         ut_begin(seed);
         fake.queue_full = 1;
 
-        ut_ask(&one);
+        ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
 
         /* the replies to the lookup and to open, and push is sent */
 
@@ -532,7 +385,7 @@ ut_full_joined(void)
             fake_loop_run(0);
         }
 
-        ut_ask(&other);
+        ut_ask(&other, 'a', NGX_CHAT_ASK_CACHED);
 
         if (seed % 2) {
             fake_cut_commands();
@@ -540,7 +393,7 @@ ut_full_joined(void)
         }
 
         fake_loop_run(0);
-        wrong += (other.result != NGX_CHAT_RESULT_JOIN || !other.sub);
+        wrong += (other.result.kind != NGX_CHAT_RESULT_JOIN || !other.sub);
 
         if (seed % 3 == 0) {
             ut_leave(&one);
@@ -550,7 +403,7 @@ ut_full_joined(void)
         fake_loop_run(1500);
         fake.redis_down = 0;
 
-        for (n = 0; n < 60 && ut_last(&other) == NGX_CHAT_PROCESSING; n++) {
+        for (n = 0; n < 60 && ut_read(&other) == NGX_CHAT_PROCESSING; n++) {
             ut_redis();
             fake_loop_run(n ? 1000 : 0);
         }
@@ -558,7 +411,8 @@ ut_full_joined(void)
         /* at once, and why, if nothing fails */
 
         wrong += (other.frames != 1
-                  || (seed % 2 == 0 && (n > 1 || !other.dropped)));
+                  || (seed % 2 == 0
+                      && (n > 1 || !ut_is(&other.code, "dropped"))));
 
         ut_leave(&one);
         ut_leave(&other);
@@ -582,46 +436,46 @@ ut_full_over(void)
     ut_begin(1);
     fake.queue_full = 1;
 
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     fake_loop_run(1000);
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_refused(&one) && fake.opened == 2, "it is tried again");
 
     fake_loop_run(1000);
-    ut_ask(&one);
-    ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
+    ut_ask(&other, 'b', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_refused(&one) && ut_refused(&other) && fake.opened == 3,
           "by one alone");
 
     fake.queue_full = 0;
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
     ut_ok(ut_refused(&one) && fake.opened == 3, "but not for a moment");
 
     /* an ask that fails leaves it to the next one to find out */
 
     fake_loop_run(1000);
-    ut_question(&one, 'a', NGX_CHAT_ASK_REFRESH);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_REFRESH);
     fake_cut_commands();
     fake_loop_run(0);
-    ut_ok(one.result == NGX_CHAT_RESULT_ERROR && !ut_refused(&one),
+    ut_ok(one.result.kind == NGX_CHAT_RESULT_ERROR && !ut_refused(&one),
           "one fails");
 
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
-    ut_ok(one.result == NGX_CHAT_RESULT_MISS && one.sub, "there is room");
+    ut_ok(one.result.kind == NGX_CHAT_RESULT_MISS && one.sub, "there is room");
 
-    ut_question(&other, 'b', NGX_CHAT_ASK_CACHED);
+    ut_ask(&other, 'b', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
-    ut_ok(other.result == NGX_CHAT_RESULT_MISS, "for all");
+    ut_ok(other.result.kind == NGX_CHAT_RESULT_MISS, "for all");
 
     ut_leave(&one);
     ut_leave(&other);
@@ -639,7 +493,7 @@ ut_unheard(void)
 
     ut_begin(1);
 
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     fake_execute();
     fake_answer(NGX_OK);
     fake_loop_run(0);
@@ -663,18 +517,18 @@ ut_completed(void)
     ut_begin(1);
     ut_incomplete = 1;
 
-    ut_ask(&one);
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ok(one.verdicts == 1 && one.error == NGX_CHAT_E_INTERNAL
+    ut_ok(one.results == 1 && one.result.error == NGX_CHAT_E_INTERNAL
           && fake.tasks == 0, "without the rest: an error, nothing is opened");
 
     ut_incomplete = 0;
-    ut_ask(&other);
+    ut_ask(&other, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ask(&third);
+    ut_ask(&third, 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ok(other.result == NGX_CHAT_RESULT_MISS && other.completed == 1
-          && third.result == NGX_CHAT_RESULT_JOIN && third.completed == 0,
+    ut_ok(other.result.kind == NGX_CHAT_RESULT_MISS && other.completed == 1
+          && third.result.kind == NGX_CHAT_RESULT_JOIN && third.completed == 0,
           "a miss needs it once, and a join does not");
 
     ut_leave(&other);

@@ -11,6 +11,8 @@ static const ngx_chat_dialect_t  ut_client_dialect = {
     0, fake_frame_len, fake_frame, fake_replay
 };
 
+ut_client_ops_t      ut_ops;
+ngx_uint_t           ut_odd;
 ngx_chat_hub_t      *ut_hub;
 ngx_chat_hub_conf_t  ut_conf;
 
@@ -20,6 +22,8 @@ ut_hub_begin(uint32_t seed)
 {
     fake_loop_init();
     fake_seed(seed);
+
+    ut_odd = 0;
 
     ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
     ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
@@ -33,7 +37,7 @@ ut_hub_end(void)
 
     ngx_chat_hub_close(ut_hub);
 
-    left = (fake.subs || fake.bad || fake_loop_next() != -1
+    left = (ut_odd || fake.subs || fake.bad || fake_loop_next() != -1
             || !ngx_queue_empty(&ngx_posted_events)
             || !ngx_queue_empty(&ngx_posted_next_events));
 
@@ -87,7 +91,7 @@ ut_question(ngx_chat_question_t *q, u_char h, u_char fp,
 void
 ut_ask_question(ut_client_t *cl, ngx_chat_question_t *q)
 {
-    memset(cl, 0, offsetof(ut_client_t, told));
+    memset(cl, 0, sizeof(ut_client_t));
 
     cl->asked = ngx_current_msec;
 
@@ -109,7 +113,7 @@ ut_client_complete(void *data)
         cl->rest.messages = ut_str("messages");
     }
 
-    return cl->complete ? cl->complete(cl) : &cl->rest;
+    return ut_ops.complete ? ut_ops.complete(cl) : &cl->rest;
 }
 
 
@@ -118,6 +122,10 @@ ut_client_result(void *data, ngx_chat_result_t *v)
 {
     ut_client_t *cl = data;
 
+    /* inside ask, after forget, or the second one */
+
+    ut_odd += (cl->ask == NULL);
+
     cl->ask = NULL;
     cl->result = *v;
     cl->results++;
@@ -125,14 +133,15 @@ ut_client_result(void *data, ngx_chat_result_t *v)
     if (v->kind == NGX_CHAT_RESULT_ERROR) {
         ut_free(&cl->rest.messages);
 
-    } else {
+    } else if (ut_ops.wants == NULL || ut_ops.wants(cl)) {
         cl->sub = ngx_chat_hub_attach(v->channel,
-                               cl->dialect ? cl->dialect : &ut_client_dialect,
+                               ut_ops.dialect ? ut_ops.dialect
+                                              : &ut_client_dialect,
                                ut_client_wake, cl);
     }
 
-    if (cl->told) {
-        cl->told(cl);
+    if (ut_ops.told) {
+        ut_ops.told(cl);
     }
 }
 
@@ -144,8 +153,8 @@ ut_client_wake(void *data)
 
     cl->wakes++;
 
-    if (cl->woken) {
-        cl->woken(cl);
+    if (ut_ops.woken) {
+        ut_ops.woken(cl);
     }
 }
 

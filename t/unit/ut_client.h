@@ -34,15 +34,23 @@ struct ut_client_s {
     u_char                   *first;      /* bytes of the first one */
     size_t                    len;
     u_char                    text[UT_TEXT];
+    ngx_uint_t                restarts;   /* for the test to count */
+    ngx_chat_status_e         status;     /* of the last one, likewise */
+};
 
-    /* of the test, kept by each ask; NULL: nothing more, the default */
+
+/* more that a test does; NULL: nothing, the default dialect */
+typedef struct {
+    ngx_uint_t              (*wants)(ut_client_t *cl);  /* 0: no channel */
     void                    (*told)(ut_client_t *cl);
     void                    (*woken)(ut_client_t *cl);
     ngx_chat_question_t    *(*complete)(ut_client_t *cl);
     const ngx_chat_dialect_t  *dialect;
-};
+} ut_client_ops_t;
 
 
+extern ut_client_ops_t       ut_ops;
+extern ngx_uint_t            ut_odd;   /* results that nobody waits for */
 extern ngx_chat_hub_t       *ut_hub;
 extern ngx_chat_hub_conf_t   ut_conf;
 

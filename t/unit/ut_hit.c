@@ -5,39 +5,16 @@
  */
 
 
-#include "fake_store.h"
-#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+#include "ut_client.h"
 #include "../../ngx_chat_module/hub/ngx_chat_purge.h"
 
 
 #define UT_CLIENTS  5
 
 
-typedef struct {
-    ngx_chat_ask_t        *ask;
-    ngx_chat_sub_t        *sub;
-    ngx_uint_t             verdicts;
-    ngx_chat_result_t      result;
-    u_char                *first;      /* bytes of the first piece */
-    ngx_uint_t             wakes;
-    ngx_uint_t             completed;  /* asked for the rest of the question */
-    ngx_chat_question_t    rest;
-    size_t                 len;
-    u_char                 text[4096];
-} ut_client_t;
-
-
 static void ut_begin(void);
 static void ut_end(const char *name);
-static void ut_ask(ut_client_t *cl, u_char h, u_char fp,
-    ngx_chat_ask_mode_e mode);
-static ngx_chat_question_t *ut_complete(void *data);
-static void ut_verdict(void *data, ngx_chat_result_t *v);
-static void ut_wake(void *data);
-static void ut_leave(ut_client_t *cl);
-static void ut_redis(void);
 static void ut_answer(u_char h);
-static ngx_chat_status_e ut_read(ut_client_t *cl);
 static ngx_uint_t ut_hits(ngx_uint_t from, ngx_uint_t n);
 
 static void ut_together(void);
@@ -62,19 +39,14 @@ static const ngx_chat_dialect_t  ut_dialect = {
     ngx_chat_hit_body_write
 };
 
-static ngx_chat_hub_t      *ut_hub;
-static ngx_chat_hub_conf_t  ut_conf;
-static ut_client_t          ut_client[UT_CLIENTS];
+static ut_client_t  ut_client[UT_CLIENTS];
 
 
 static void
 ut_begin(void)
 {
-    fake_loop_init();
-    fake_seed(1);
-
-    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
-    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+    ut_ops.dialect = &ut_dialect;
+    ut_hub_begin(1);
 }
 
 
@@ -88,103 +60,7 @@ ut_end(const char *name)
     }
 
     ut_redis();
-    ngx_chat_hub_close(ut_hub);
-
-    ut_ok(!fake.subs && !fake.bad && fake_loop_next() == -1
-          && ngx_queue_empty(&ngx_posted_events), name);
-
-    fake_free();
-}
-
-
-static void
-ut_ask(ut_client_t *cl, u_char h, u_char fp, ngx_chat_ask_mode_e mode)
-{
-    ngx_chat_question_t  q;
-
-    memset(cl, 0, sizeof(ut_client_t));
-    memset(&q, 0, sizeof(ngx_chat_question_t));
-
-    memset(q.h, h, NGX_CHAT_HASH_LEN);
-    memset(q.fp, fp, NGX_CHAT_FP_LEN);
-
-    q.mode = mode;
-    q.ttl = 900000;
-    q.complete = ut_complete;
-    q.data = cl;
-
-    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
-}
-
-
-static ngx_chat_question_t *
-ut_complete(void *data)
-{
-    ut_client_t *cl = data;
-
-    cl->completed++;
-
-    if (cl->rest.messages.data == NULL) {
-        cl->rest.messages = ut_str("messages");
-    }
-
-    return &cl->rest;
-}
-
-
-static void
-ut_verdict(void *data, ngx_chat_result_t *v)
-{
-    ut_client_t *cl = data;
-
-    cl->ask = NULL;
-    cl->result = *v;
-    cl->verdicts++;
-
-    if (v->kind != NGX_CHAT_RESULT_ERROR) {
-        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
-    }
-}
-
-
-static void
-ut_wake(void *data)
-{
-    ut_client_t *cl = data;
-
-    cl->wakes++;
-}
-
-
-static void
-ut_leave(ut_client_t *cl)
-{
-    if (cl->ask) {
-        ngx_chat_hub_forget(cl->ask);
-        cl->ask = NULL;
-    }
-
-    if (cl->sub) {
-        ngx_chat_hub_detach(cl->sub);
-        cl->sub = NULL;
-    }
-
-    ut_free(&cl->rest.messages);
-}
-
-
-static void
-ut_redis(void)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; n < 16; n++) {
-        fake_loop_run(0);
-
-        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
-            fake_loop_run(0);
-        }
-    }
+    ut_ok(ut_hub_end(), name);
 }
 
 
@@ -197,7 +73,7 @@ ut_answer(u_char h)
     static ut_client_t  cl;
 
     do {
-        ut_ask(&cl, h, 'f', NGX_CHAT_ASK_REFRESH);
+        ut_ask(&cl, h, NGX_CHAT_ASK_REFRESH);
         ut_redis();
 
         fake_write(FAKE_RESTART);
@@ -210,31 +86,6 @@ ut_answer(u_char h)
         ut_redis();
 
     } while (!answered);
-}
-
-
-/* all there is; what it has ended with, or processing */
-
-static ngx_chat_status_e
-ut_read(ut_client_t *cl)
-{
-    ngx_chat_sse_event_t  frame;
-    ngx_chat_status_e     status;
-
-    status = NGX_CHAT_PROCESSING;
-
-    while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
-
-        if (cl->len == 0) {
-            cl->first = frame.bytes.data;
-        }
-
-        memcpy(cl->text + cl->len, frame.bytes.data, frame.bytes.len);
-        cl->len += frame.bytes.len;
-        status = frame.status;
-    }
-
-    return status;
 }
 
 
@@ -251,7 +102,7 @@ ut_hits(ngx_uint_t from, ngx_uint_t n)
     for (i = from; i < from + n; i++) {
         cl = &ut_client[i];
 
-        if (cl->verdicts != 1 || cl->completed
+        if (cl->results != 1 || cl->completed
             || cl->result.kind != NGX_CHAT_RESULT_HIT
             || cl->wakes == 0 || ut_read(cl) != NGX_CHAT_COMPLETED
             || cl->first != one->first || cl->len != one->len
@@ -276,7 +127,7 @@ ut_together(void)
     sent = fake.sent;
 
     for (i = 0; i < UT_CLIENTS; i++) {
-        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_ask(&ut_client[i], 'a', NGX_CHAT_ASK_CACHED);
     }
 
     ut_redis();
@@ -299,7 +150,7 @@ ut_later(void)
     sent = fake.sent;
 
     for (i = 0; i < 3; i++) {
-        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_ask(&ut_client[i], 'a', NGX_CHAT_ASK_CACHED);
         ut_redis();
     }
 
@@ -308,7 +159,7 @@ ut_later(void)
     ut_answer('a');
 
     for (i = 3; i < UT_CLIENTS; i++) {
-        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_ask(&ut_client[i], 'a', NGX_CHAT_ASK_CACHED);
         ut_redis();
     }
 
@@ -327,7 +178,10 @@ ut_later(void)
 static void
 ut_apart(void)
 {
-    ngx_uint_t  sent;
+    ngx_uint_t           sent;
+    ngx_chat_question_t  other;
+
+    ut_question(&other, 'a', 'g', NGX_CHAT_ASK_CACHED);
 
     ut_begin();
     ut_answer('a');
@@ -335,11 +189,11 @@ ut_apart(void)
 
     sent = fake.sent;
 
-    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
-    ut_ask(&ut_client[1], 'b', 'f', NGX_CHAT_ASK_CACHED);
-    ut_ask(&ut_client[2], 'a', 'g', NGX_CHAT_ASK_CACHED);
-    ut_ask(&ut_client[3], 'a', 'f', NGX_CHAT_ASK_PRIVATE);
-    ut_ask(&ut_client[4], 'a', 'f', NGX_CHAT_ASK_REFRESH);
+    ut_ask(&ut_client[0], 'a', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[1], 'b', NGX_CHAT_ASK_CACHED);
+    ut_ask_question(&ut_client[2], &other);
+    ut_ask(&ut_client[3], 'a', NGX_CHAT_ASK_PRIVATE);
+    ut_ask(&ut_client[4], 'a', NGX_CHAT_ASK_REFRESH);
 
     ut_ok(fake.sent == sent + 5, "another key or provider is asked for apart");
 
@@ -365,7 +219,7 @@ ut_failure(void)
     ut_answer('a');
 
     for (i = 0; i < UT_CLIENTS; i++) {
-        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_ask(&ut_client[i], 'a', NGX_CHAT_ASK_CACHED);
     }
 
     fake_answer(NGX_ERROR);
@@ -374,14 +228,14 @@ ut_failure(void)
     ok = (fake.calls == 0);
 
     for (i = 0; i < UT_CLIENTS; i++) {
-        ok &= (ut_client[i].verdicts == 1
+        ok &= (ut_client[i].results == 1
                && ut_client[i].result.kind == NGX_CHAT_RESULT_ERROR
                && ut_client[i].result.error == NGX_CHAT_E_REDIS_DOWN);
     }
 
     ut_ok(ok, "a hit test that fails, fails for all");
 
-    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[0], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_hits(0, 1), "and the next one is another");
@@ -399,7 +253,7 @@ ut_leaving(void)
     ut_answer('a');
 
     for (i = 0; i < 4; i++) {
-        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_ask(&ut_client[i], 'a', NGX_CHAT_ASK_CACHED);
     }
 
     ut_leave(&ut_client[0]);
@@ -409,19 +263,19 @@ ut_leaving(void)
     ut_ok(ut_hits(1, 2), "some leave, and the others have the answer");
 
     ut_leave(&ut_client[1]);
-    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[0], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_hits(0, 1) && ut_client[0].first == ut_client[2].first,
           "one is enough to keep it");
 
-    ut_ask(&ut_client[3], 'a', 'f', NGX_CHAT_ASK_CACHED);
-    ut_ask(&ut_client[4], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[3], 'a', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[4], 'a', NGX_CHAT_ASK_CACHED);
     ut_leave(&ut_client[3]);
     ut_leave(&ut_client[4]);
     ut_redis();
 
-    ut_ok(ut_client[3].verdicts + ut_client[4].verdicts == 0,
+    ut_ok(ut_client[3].results + ut_client[4].results == 0,
           "all leave, and nothing is told");
 
     ut_end("nothing is left of them");
@@ -436,13 +290,13 @@ ut_closing(void)
     ut_begin();
     ut_answer('a');
 
-    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[0], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ask(&ut_client[1], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[1], 'a', NGX_CHAT_ASK_CACHED);
 
     ngx_chat_hub_close(ut_hub);
 
-    ut_ok(ut_hits(0, 1) && ut_client[1].verdicts == 0,
+    ut_ok(ut_hits(0, 1) && ut_client[1].results == 0,
           "an answer is read to its end without the hub");
 
     ut_leave(&ut_client[0]);
@@ -462,9 +316,9 @@ ut_again(void)
 
     ut_begin();
 
-    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[0], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ask(&ut_client[1], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[1], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
     fake_write(FAKE_CANCEL);
     ut_redis();
@@ -506,7 +360,7 @@ ut_failing(ngx_uint_t n)
     ut_answer('a');
 
     for (i = 0; i < 2; i++) {
-        ut_ask(&ut_client[i], 'a', 'f', NGX_CHAT_ASK_CACHED);
+        ut_ask(&ut_client[i], 'a', NGX_CHAT_ASK_CACHED);
     }
 
     fake_execute();
@@ -528,7 +382,7 @@ ut_failing(ngx_uint_t n)
     ok = 1;
 
     for (i = 0; i < 2; i++) {
-        ok &= (ut_client[i].verdicts == 1);
+        ok &= (ut_client[i].results == 1);
 
         if (ut_client[i].sub) {
             (void) ut_read(&ut_client[i]);
@@ -598,14 +452,14 @@ ut_purge(void)
     ut_ok(ut_purge_now() == NGX_DECLINED, "there is nothing to purge");
 
     ut_answer('a');
-    ut_ask(&ut_client[0], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[0], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_purge_now() == NGX_OK, "what is cached is purged");
     ut_ok(ut_purge_now() == NGX_DECLINED, "once");
     ut_ok(ut_hits(0, 1), "whoever reads it reads on");
 
-    ut_ask(&ut_client[1], 'a', 'f', NGX_CHAT_ASK_CACHED);
+    ut_ask(&ut_client[1], 'a', NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     ut_ok(ut_client[1].result.kind == NGX_CHAT_RESULT_MISS,

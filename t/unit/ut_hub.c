@@ -6,8 +6,7 @@
  */
 
 
-#include "fake_store.h"
-#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
+#include "ut_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,39 +16,35 @@
 #define UT_STEPS    4000
 
 
+/* a client, and the chunks that it has got */
 typedef struct {
+    ut_client_t            cl;
     ngx_uint_t             used;
-    ngx_uint_t             key;
     ngx_chat_ask_mode_e    mode;
-    ngx_chat_ask_t        *ask;
-    ngx_msec_t             asked;
-    ngx_chat_sub_t        *sub;
     ngx_uint_t             slow;       /* takes one frame at a time */
-    ngx_chat_question_t    rest;
 
     unsigned               serial;
     unsigned               attempt;
     unsigned               i;
     size_t                 len;
     char                   text[65536];
-} ut_client_t;
+} ut_reader_t;
 
 
 static size_t ut_len(ngx_chat_event_t *ev);
 static u_char *ut_write(u_char *p, ngx_chat_event_t *ev);
-static void ut_ask(ut_client_t *cl);
-static ngx_chat_question_t *ut_complete(void *data);
-static void ut_verdict(void *data, ngx_chat_result_t *v);
-static void ut_wake(void *data);
-static void ut_take(ut_client_t *cl);
-static void ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame);
-static void ut_leave(ut_client_t *cl);
+static void ut_begin_asking(ut_reader_t *rd);
+static ngx_uint_t ut_wants(ut_client_t *cl);
+static void ut_told(ut_client_t *cl);
+static void ut_woken(ut_client_t *cl);
+static void ut_take(ut_reader_t *rd);
+static void ut_frame(ut_reader_t *rd, ngx_chat_sse_event_t *frame);
+static void ut_go(ut_reader_t *rd);
 static void ut_bad(const char *what);
 static void ut_step(ngx_uint_t faults);
 static void ut_fault(void);
 static void ut_settle(void);
 static void ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close);
-static void ut_redis(void);
 static void ut_lost(fake_write_e what, ngx_uint_t restarts);
 
 
@@ -58,16 +53,14 @@ static const ngx_chat_dialect_t  ut_dialects[] = {
     { 1, ut_len, ut_write, fake_replay }
 };
 
-static ngx_chat_hub_t      *ut_hub;
-static ngx_chat_hub_conf_t  ut_conf;
-static ut_client_t          ut_clients[UT_CLIENTS];
-static ngx_uint_t           ut_tell_faults;
-static ngx_uint_t           ut_wrong;
-static ngx_uint_t           ut_completed;
-static ngx_uint_t           ut_errors;
-static ngx_uint_t           ut_restarts;
-static ngx_uint_t           ut_hits;
-static ngx_uint_t           ut_joined;
+static ut_reader_t  ut_readers[UT_CLIENTS];
+static ngx_uint_t   ut_tell_faults;
+static ngx_uint_t   ut_wrong;
+static ngx_uint_t   ut_completed;
+static ngx_uint_t   ut_errors;
+static ngx_uint_t   ut_restarts;
+static ngx_uint_t   ut_hits;
+static ngx_uint_t   ut_joined;
 
 
 static void
@@ -98,71 +91,50 @@ ut_write(u_char *p, ngx_chat_event_t *ev)
 
 
 static void
-ut_ask(ut_client_t *cl)
+ut_begin_asking(ut_reader_t *rd)
 {
-    ngx_chat_question_t  q;
+    u_char  key;
 
-    ut_free(&cl->rest.messages);
+    key = 'a' + fake_random(FAKE_KEYS);
 
-    memset(cl, 0, sizeof(ut_client_t));
-    memset(&q, 0, sizeof(ngx_chat_question_t));
+    memset(rd, 0, sizeof(ut_reader_t));
 
-    cl->used = 1;
-    cl->key = fake_random(FAKE_KEYS);
-    cl->mode = fake_random(4) ? NGX_CHAT_ASK_CACHED : 1 + fake_random(2);
-    cl->slow = (fake_random(4) == 0);
-    cl->asked = ngx_current_msec;
+    rd->used = 1;
+    rd->mode = fake_random(4) ? NGX_CHAT_ASK_CACHED : 1 + fake_random(2);
+    rd->slow = (fake_random(4) == 0);
 
-    memset(q.h, 'a' + cl->key, NGX_CHAT_HASH_LEN);
-    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
+    ut_ask(&rd->cl, key, rd->mode);
 
-    q.mode = cl->mode;
-    q.ttl = 900000;
-    q.complete = ut_complete;
-    q.data = cl;
-
-    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
-
-    if (cl->ask == NULL) {
-        cl->used = 0;
+    if (rd->cl.ask == NULL) {
+        rd->used = 0;
     }
 }
 
 
-static ngx_chat_question_t *
-ut_complete(void *data)
+static ngx_uint_t
+ut_wants(ut_client_t *cl)
 {
-    ut_client_t *cl = data;
+    ut_ops.dialect = &ut_dialects[fake_random(2)];
 
-    ut_free(&cl->rest.messages);
-    cl->rest.messages = ut_str("messages");
-
-    return &cl->rest;
+    return fake_random(20) != 0;
 }
 
 
 static void
-ut_verdict(void *data, ngx_chat_result_t *v)
+ut_told(ut_client_t *cl)
 {
-    ut_client_t *cl = data;
-
-    if (cl->ask == NULL) {
-        ut_bad("a result inside ask, after forget, or the second one");
-        return;
-    }
-
-    cl->ask = NULL;
+    ut_reader_t  *rd = (ut_reader_t *) cl;
 
     if (ngx_current_msec - cl->asked > 1000) {
         ut_bad("a late result");
     }
 
-    switch (v->kind) {
+    switch (cl->result.kind) {
 
     case NGX_CHAT_RESULT_HIT:
         ut_hits++;
 
-        if (cl->mode != NGX_CHAT_ASK_CACHED) {
+        if (rd->mode != NGX_CHAT_ASK_CACHED) {
             ut_bad("a hit that was not wanted");
         }
 
@@ -170,13 +142,12 @@ ut_verdict(void *data, ngx_chat_result_t *v)
 
     case NGX_CHAT_RESULT_ERROR:
         ut_errors++;
-        cl->used = 0;
-        return;
+        break;
 
     case NGX_CHAT_RESULT_JOIN:
         ut_joined++;
 
-        if (cl->mode != NGX_CHAT_ASK_CACHED) {
+        if (rd->mode != NGX_CHAT_ASK_CACHED) {
             ut_bad("a join that was not wanted");
         }
 
@@ -186,54 +157,48 @@ ut_verdict(void *data, ngx_chat_result_t *v)
         break;
     }
 
-    if (fake_random(20) == 0) {
-        cl->used = 0;
-        return;
-    }
-
-    cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialects[fake_random(2)],
-                                  ut_wake, cl);
     if (cl->sub == NULL) {
-        cl->used = 0;
+        ut_go(rd);
     }
 }
 
 
 static void
-ut_wake(void *data)
+ut_woken(ut_client_t *cl)
 {
-    ngx_uint_t  i;
+    ngx_uint_t    i;
+    ut_reader_t  *rd = (ut_reader_t *) cl;
 
     if (fake_random(200) == 0) {
         i = fake_random(UT_CLIENTS);
 
-        if (&ut_clients[i] != data) {
-            ut_leave(&ut_clients[i]);
+        if (&ut_readers[i] != rd) {
+            ut_go(&ut_readers[i]);
         }
     }
 
     if (fake_random(400) == 0) {
-        ut_leave(data);
+        ut_go(rd);
         return;
     }
 
-    ut_take(data);
+    ut_take(rd);
 }
 
 
 static void
-ut_take(ut_client_t *cl)
+ut_take(ut_reader_t *rd)
 {
     ngx_int_t             rc;
     ngx_chat_sse_event_t  frame;
 
     for ( ;; ) {
 
-        if (cl->sub == NULL) {
+        if (rd->cl.sub == NULL) {
             return;
         }
 
-        rc = ngx_chat_hub_next(cl->sub, &frame);
+        rc = ngx_chat_hub_next(rd->cl.sub, &frame);
 
         if (rc == NGX_AGAIN) {
             return;
@@ -245,13 +210,13 @@ ut_take(ut_client_t *cl)
                 ut_bad("done before the terminal frame");
             }
 
-            ut_leave(cl);
+            ut_go(rd);
             return;
         }
 
-        ut_frame(cl, &frame);
+        ut_frame(rd, &frame);
 
-        if (cl->slow && fake_random(2)) {
+        if (rd->slow && fake_random(2)) {
             return;
         }
     }
@@ -259,7 +224,7 @@ ut_take(ut_client_t *cl)
 
 
 static void
-ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame)
+ut_frame(ut_reader_t *rd, ngx_chat_sse_event_t *frame)
 {
     char                  chunk[40];
     unsigned              serial, attempt, i;
@@ -269,8 +234,8 @@ ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame)
 
     case NGX_CHAT_PROCESSING:
         ut_restarts++;
-        cl->len = 0;
-        cl->i = 0;
+        rd->len = 0;
+        rd->i = 0;
         return;
 
     case NGX_CHAT_STREAMING:
@@ -282,26 +247,26 @@ ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame)
             return;
         }
 
-        if ((cl->serial && serial != cl->serial) || i != cl->i
-            || (i > 0 && attempt != cl->attempt))
+        if ((rd->serial && serial != rd->serial) || i != rd->i
+            || (i > 0 && attempt != rd->attempt))
         {
             ut_bad("a chunk out of order");
         }
 
-        cl->serial = serial;
-        cl->attempt = attempt;
-        cl->i = i + 1;
+        rd->serial = serial;
+        rd->attempt = attempt;
+        rd->i = i + 1;
 
-        memcpy(cl->text + cl->len, chunk, frame->bytes.len - 1);
-        cl->len += frame->bytes.len - 1;
+        memcpy(rd->text + rd->len, chunk, frame->bytes.len - 1);
+        rd->len += frame->bytes.len - 1;
         return;
 
     case NGX_CHAT_COMPLETED:
         ut_completed++;
 
-        if (frame->bytes.len - 1 != cl->len
-            || memcmp(frame->bytes.data + 1, cl->text, cl->len) != 0
-            || cl->len == 0)
+        if (frame->bytes.len - 1 != rd->len
+            || memcmp(frame->bytes.data + 1, rd->text, rd->len) != 0
+            || rd->len == 0)
         {
             ut_bad("completed with another text");
         }
@@ -323,33 +288,20 @@ ut_frame(ut_client_t *cl, ngx_chat_sse_event_t *frame)
         break;
     }
 
-    if (ngx_chat_hub_next(cl->sub, &none) != NGX_DONE) {
+    if (ngx_chat_hub_next(rd->cl.sub, &none) != NGX_DONE) {
         ut_bad("a frame after the terminal one");
     }
 
-    ngx_chat_hub_detach(cl->sub);
-
-    cl->sub = NULL;
-    cl->used = 0;
+    ut_go(rd);
 }
 
 
 static void
-ut_leave(ut_client_t *cl)
+ut_go(ut_reader_t *rd)
 {
-    if (cl->ask) {
-        ngx_chat_hub_forget(cl->ask);
-        cl->ask = NULL;
-    }
+    ut_leave(&rd->cl);
 
-    if (cl->sub) {
-        ngx_chat_hub_detach(cl->sub);
-        cl->sub = NULL;
-    }
-
-    ut_free(&cl->rest.messages);
-
-    cl->used = 0;
+    rd->used = 0;
 }
 
 
@@ -357,9 +309,9 @@ static void
 ut_step(ngx_uint_t faults)
 {
     ngx_uint_t    ms;
-    ut_client_t  *cl;
+    ut_reader_t  *rd;
 
-    cl = &ut_clients[fake_random(UT_CLIENTS)];
+    rd = &ut_readers[fake_random(UT_CLIENTS)];
 
     switch (fake_random(12)) {
 
@@ -385,18 +337,18 @@ ut_step(ngx_uint_t faults)
         break;
 
     case 9:
-        if (!cl->used) {
-            ut_ask(cl);
+        if (!rd->used) {
+            ut_begin_asking(rd);
 
         } else if (fake_random(10) == 0) {
-            ut_leave(cl);
+            ut_go(rd);
         }
 
         break;
 
     case 10:
-        if (cl->sub && cl->slow) {
-            ut_take(cl);
+        if (rd->cl.sub && rd->slow) {
+            ut_take(rd);
         }
 
         break;
@@ -504,8 +456,8 @@ ut_settle(void)
         used = 0;
 
         for (i = 0; i < UT_CLIENTS; i++) {
-            used += ut_clients[i].used;
-            ut_take(&ut_clients[i]);
+            used += ut_readers[i].used;
+            ut_take(&ut_readers[i]);
         }
 
         if (used == 0 && fake_loop_next() == -1) {
@@ -517,9 +469,9 @@ ut_settle(void)
 
     for (i = 0; i < UT_CLIENTS; i++) {
 
-        if (ut_clients[i].used) {
+        if (ut_readers[i].used) {
             ut_bad("a client without a terminal event");
-            ut_leave(&ut_clients[i]);
+            ut_go(&ut_readers[i]);
         }
     }
 
@@ -535,13 +487,8 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
     ngx_uint_t            n;
     ngx_chat_hub_state_t  state;
 
-    fake_loop_init();
-    fake_seed(seed);
-
     ut_tell_faults = faults;
-    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
-
-    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+    ut_hub_begin(seed);
 
     for (n = 0; n < UT_STEPS; n++) {
         ut_step(faults);
@@ -564,7 +511,7 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
     ngx_chat_hub_close(ut_hub);
 
     for (n = 0; n < UT_CLIENTS; n++) {
-        ut_leave(&ut_clients[n]);
+        ut_go(&ut_readers[n]);
     }
 
     if (fake.subs || fake_loop_next() != -1
@@ -577,22 +524,15 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
         ut_bad("something published was missed");
     }
 
+    if (ut_odd) {
+        ut_bad("a result inside ask, after forget, or the second one");
+    }
+
     if (fake.bad) {
         ut_bad("the interface of the store is not kept");
     }
 
     fake_free();
-}
-
-
-/* Redis and its connections do all they have to do */
-
-static void
-ut_redis(void)
-{
-    while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
-        fake_loop_run(0);
-    }
 }
 
 
@@ -603,17 +543,14 @@ ut_lost(fake_write_e what, ngx_uint_t restarts)
 {
     uint32_t      seed;
     ngx_uint_t    before;
-    ut_client_t  *cl;
+    ut_reader_t  *rd;
 
-    cl = &ut_clients[0];
+    rd = &ut_readers[0];
 
     for (seed = 1; seed < 200; seed++) {
-        fake_loop_init();
-        fake_seed(seed);
+        ut_hub_begin(seed);
 
-        ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
-
-        ut_ask(cl);
+        ut_begin_asking(rd);
         ut_redis();
 
         fake_write(FAKE_RESTART);
@@ -621,7 +558,7 @@ ut_lost(fake_write_e what, ngx_uint_t restarts)
 
         before = ut_restarts;
 
-        if (cl->sub && cl->i) {
+        if (rd->cl.sub && rd->i) {
             fake_cut_pubsub();
             fake_write(what);
             fake_write(FAKE_END);
@@ -630,12 +567,12 @@ ut_lost(fake_write_e what, ngx_uint_t restarts)
             fake_loop_run(6000);
             ut_redis();
 
-            if (!cl->used && ut_restarts - before > restarts) {
+            if (!rd->used && ut_restarts - before > restarts) {
                 ut_bad("a restart that was not needed");
             }
         }
 
-        ut_leave(cl);
+        ut_go(rd);
         ut_redis();
 
         ngx_chat_hub_close(ut_hub);
@@ -648,6 +585,10 @@ int
 main(int argc, char **argv)
 {
     uint32_t  seed, from, to;
+
+    ut_ops.wants = ut_wants;
+    ut_ops.told = ut_told;
+    ut_ops.woken = ut_woken;
 
     from = (argc > 1) ? atoi(argv[1]) : 1;
     to = (argc > 1) ? from : 200;

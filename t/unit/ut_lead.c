@@ -39,7 +39,7 @@ ut_plain(void)
 
     st = fake_lane_stream();
 
-    ut_ok(cl.result == NGX_CHAT_RESULT_MISS && ut_maker.channel
+    ut_ok(cl.result.kind == NGX_CHAT_RESULT_MISS && ut_maker.channel
           && ngx_chat_hub_get_kind(ut_maker.channel) == NGX_CHAT_CHANNEL_LED,
           "a miss is led");
     ut_ok(fake.tasks == 0 && fake.subscribed == 0,
@@ -108,7 +108,7 @@ ut_completed(ut_client_t *cl)
 {
     fake_stream_t  *st;
 
-    ut_ask(cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(cl, NGX_CHAT_ASK_CACHED);
     ut_redis();
 
     st = fake_lane_stream();
@@ -136,7 +136,7 @@ ut_held(void)
     fake_loop_run(99);
     ut_ok(cl.status == NGX_CHAT_STREAMING, "completed is held");
 
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&other, NGX_CHAT_ASK_CACHED);
     fake_loop_run(0);
     ut_ok(other.results == 0,
           "asked while it is held: Redis may have the answer");
@@ -146,7 +146,7 @@ ut_held(void)
 
     ut_redis();
 
-    ut_ok(other.result == NGX_CHAT_RESULT_JOIN
+    ut_ok(other.result.kind == NGX_CHAT_RESULT_JOIN
           && other.status == NGX_CHAT_COMPLETED && fake.opened == 1,
           "asked again before it is written: the same answer");
 
@@ -316,7 +316,7 @@ ut_late(void)
     ut_begin(1);
     ut_queue_timeout(4000);
     fake_lane_up(0);
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
     ut_redis();
     fake_loop_run(999);
     ut_ok(fake.tasks == 0, "a short queue timeout: not yet");
@@ -545,9 +545,9 @@ ut_fallback(void)
     ut_client_t  cl, other;
 
     ut_begin(1);
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ok(cl.result == NGX_CHAT_RESULT_MISS && fake.tasks == 1
+    ut_ok(cl.result.kind == NGX_CHAT_RESULT_MISS && fake.tasks == 1
           && ut_maker.prepared == 0,
           "without a lane it goes through the queue");
     ut_leave(&cl);
@@ -556,9 +556,9 @@ ut_fallback(void)
     ut_begin(1);
     fake_lane_up(0);
     ut_maker.declines = 1;
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
     ut_redis();
-    ut_ok(cl.result == NGX_CHAT_RESULT_MISS && fake.tasks == 1
+    ut_ok(cl.result.kind == NGX_CHAT_RESULT_MISS && fake.tasks == 1
           && ut_maker.discarded == 1 && fake_lanes.n == 0,
           "a maker that cannot begin: the queue");
     ut_leave(&cl);
@@ -566,12 +566,12 @@ ut_fallback(void)
 
     ut_begin(1);
     fake_lane_up(0);
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&other, NGX_CHAT_ASK_CACHED);
     fake_loop_run(0);
     ut_redis();
-    ut_ok(cl.result == NGX_CHAT_RESULT_MISS
-          && other.result == NGX_CHAT_RESULT_JOIN
+    ut_ok(cl.result.kind == NGX_CHAT_RESULT_MISS
+          && other.result.kind == NGX_CHAT_RESULT_JOIN
           && fake.opened == 1 && fake.sent == 2 && ut_maker.prepared == 1,
           "two who ask at once: one asks Redis");
     ut_leave(&cl);
@@ -580,7 +580,7 @@ ut_fallback(void)
 
     ut_begin(1);
     fake_lane_up(0);
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
 
     while (ut_maker.prepared == 0) {
         fake_execute();

@@ -21,7 +21,7 @@ ut_handed_over(void)
     ut_leave(&one);
     ut_redis();
 
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&other, NGX_CHAT_ASK_CACHED);
     ut_redis();
     ut_ok(fake.subs == 1, "handed over and left: who asks next is fed");
 
@@ -42,7 +42,7 @@ ut_handed_over(void)
     ut_redis();
     ut_leave(&one);
 
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&other, NGX_CHAT_ASK_CACHED);
     fake_loop_run(0);
     fake_lane_answer(fake_lane_stream(), NGX_CHAT_LANE_NOT_KEPT,
                      "handed over", 11);
@@ -88,7 +88,7 @@ ut_idle_lane(void)
     ut_ok(st->idle == 1, "nobody listens: the filler is asked");
 
     fake_lane_end(0);
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&other, NGX_CHAT_ASK_CACHED);
     ut_redis();
     fake_lane_up(1);
     fake_loop_run(0);
@@ -108,7 +108,7 @@ ut_idle_lane(void)
     ut_chunk("x");
     ut_redis();
     ut_leave(&one);
-    ut_ask(&other, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&other, NGX_CHAT_ASK_CACHED);
     ut_ok(ngx_chat_hub_has_subscribers(ut_maker.channel),
           "who is about to be told listens already");
 
@@ -152,12 +152,12 @@ ut_full_queue(void)
 
     ut_begin(1);
     fake.queue_full = 1;
-    ut_ask(&one, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&one, NGX_CHAT_ASK_CACHED);
     ut_redis();
     ut_leave(&one);
 
     for (n = 0; n < 50; n++) {
-        ut_ask(&cl[n], NGX_CHAT_ASK_CACHED);
+        ut_ask_maker(&cl[n], NGX_CHAT_ASK_CACHED);
     }
 
     for (rounds = 0; rounds < 4; rounds++) {
@@ -190,7 +190,7 @@ ut_counted(void)
     ut_begin(1);
     ut_limit();
     fake_lane_up(0);
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
     ut_redis();
     ut_ok(fake.counted == 1 && fake.tasks == 0 && ut_maker.channel,
           "under a limit: counted, and led");
@@ -204,10 +204,10 @@ ut_counted(void)
     ut_limit();
     fake_lane_up(0);
     ut_maker.declines = 1;
-    ut_ask(&cl, NGX_CHAT_ASK_CACHED);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_CACHED);
     ut_redis();
     ut_ok(fake.counted == 1 && fake.tasks == 1
-          && cl.result == NGX_CHAT_RESULT_MISS,
+          && cl.result.kind == NGX_CHAT_RESULT_MISS,
           "under a limit: counted, not led, and queued");
 
     ut_leave(&cl);

@@ -62,7 +62,7 @@ ut_count(size_t least, size_t most, ngx_uint_t n, const char *name)
     /* the lane takes no text */
 
     fake_lanes.room = 1;
-    ut_ask(&cl, NGX_CHAT_ASK_REFRESH);
+    ut_ask_maker(&cl, NGX_CHAT_ASK_REFRESH);
     ut_redis();
     fake_lanes.room = 0;
 
@@ -123,7 +123,7 @@ ut_bound(ngx_uint_t look, ngx_uint_t most, const char *name)
         cl = &clients[n];
 
         fake_lanes.room = 1;
-        ut_ask(cl, NGX_CHAT_ASK_REFRESH);
+        ut_ask_maker(cl, NGX_CHAT_ASK_REFRESH);
         ut_redis();
 
         if (fake.tasks) {
@@ -148,7 +148,7 @@ ut_bound(ngx_uint_t look, ngx_uint_t most, const char *name)
 
     fake_lane_answer(&fake_lanes.streams[0], NGX_CHAT_LANE_NOT_KEPT, "x", 1);
     ngx_chat_lead_fail(leads[0], NGX_CHAT_E_INTERNAL);
-    ut_ask(&clients[0], NGX_CHAT_ASK_REFRESH);
+    ut_ask_maker(&clients[0], NGX_CHAT_ASK_REFRESH);
     ut_redis();
     ut_leave(&clients[0]);
 

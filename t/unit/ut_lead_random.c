@@ -47,7 +47,8 @@ ut_seed(uint32_t seed)
     ut_begin(seed);
     fake_lane_up(fake_random(2));
 
-    ut_ask(&cl, fake_random(4) ? NGX_CHAT_ASK_CACHED : NGX_CHAT_ASK_REFRESH);
+    ut_ask_maker(&cl, fake_random(4) ? NGX_CHAT_ASK_CACHED
+                                     : NGX_CHAT_ASK_REFRESH);
     ut_redis();
 
     for (n = 0; n < 60; n++) {

@@ -2,7 +2,8 @@
 #include "ut_leads.h"
 
 
-static ngx_chat_question_t *ut_rest(void *data);
+static void ut_woken(ut_client_t *cl);
+static ngx_chat_question_t *ut_rest(ut_client_t *cl);
 static size_t ut_len(ngx_chat_event_t *ev);
 static u_char *ut_write(u_char *p, ngx_chat_event_t *ev);
 static void *ut_prepare(void *data);
@@ -24,13 +25,11 @@ static const ngx_chat_maker_t  ut_makers = {
 
 static const ngx_chat_source_t  ut_source = { ut_abandoned, ut_stop, NULL };
 
-static const ngx_chat_lead_ops_t  ut_ops = { ut_stopped, ut_cancelled };
+static const ngx_chat_lead_ops_t  ut_lead_ops = { ut_stopped, ut_cancelled };
 
-static ngx_chat_hub_t      *ut_hub;
-static ngx_chat_hub_conf_t  ut_conf;
-static ngx_uint_t           ut_interval;
-ut_maker_t                  ut_maker;
-ngx_uint_t                  ut_wrong;
+static ngx_uint_t  ut_interval;
+ut_maker_t         ut_maker;
+ngx_uint_t         ut_wrong;
 
 
 void
@@ -77,7 +76,8 @@ ut_start(void *maker, ngx_chat_lead_t *lead)
     }
 
     ut_maker.lead = lead;
-    ut_maker.channel = ngx_chat_lead_feed(lead, &ut_source, &ut_ops, maker);
+    ut_maker.channel = ngx_chat_lead_feed(lead, &ut_source, &ut_lead_ops,
+                                          maker);
 
     return NGX_OK;
 }
@@ -194,19 +194,20 @@ ut_complete(void)
 void
 ut_begin(uint32_t seed)
 {
-    fake_loop_init();
-    fake_seed(seed);
     fake_lanes_init();
 
     memset(&ut_maker, 0, sizeof(ut_maker_t));
 
-    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
+    ut_ops.woken = ut_woken;
+    ut_ops.complete = ut_rest;
+    ut_ops.dialect = &ut_dialect;
+
     ut_conf.queue_limit = 1000;
     ut_conf.fillers = FAKE_LANES;
     ut_conf.memory = 256 * 1024 * 1024;
     ut_interval = 0;
 
-    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+    ut_hub_begin(seed);
 }
 
 
@@ -227,40 +228,18 @@ ut_limit(void)
 void
 ut_end(void)
 {
-    ngx_chat_hub_close(ut_hub);
-
-    if (fake.subs || fake.bad || fake_lanes.bad || fake_loop_next() != -1
+    if (!ut_hub_end() || fake_lanes.bad
         || fake_lanes.taken[0] || fake_lanes.taken[1]
-        || ut_maker.channel
-        || !ngx_queue_empty(&ngx_posted_events))
+        || ut_maker.channel)
     {
         ut_bad("something is left behind");
-    }
-
-    fake_free();
-}
-
-
-void
-ut_redis(void)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; n < 16; n++) {
-        fake_loop_run(0);
-
-        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
-            fake_loop_run(0);
-        }
     }
 }
 
 
 static void
-ut_wake(void *data)
+ut_woken(ut_client_t *cl)
 {
-    ut_client_t *cl = data;
-
     ngx_chat_sse_event_t  frame;
 
     while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
@@ -283,72 +262,26 @@ ut_wake(void *data)
 }
 
 
-static void
-ut_result(void *data, ngx_chat_result_t *v)
-{
-    ut_client_t *cl = data;
-
-    cl->ask = NULL;
-    cl->result = v->kind;
-    cl->results++;
-
-    if (v->channel && v->kind != NGX_CHAT_RESULT_ERROR) {
-        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
-    }
-}
-
-
 void
-ut_ask(ut_client_t *cl, ngx_chat_ask_mode_e mode)
+ut_ask_maker(ut_client_t *cl, ngx_chat_ask_mode_e mode)
 {
     ngx_chat_question_t  q;
 
-    memset(cl, 0, sizeof(ut_client_t));
-    memset(&q, 0, sizeof(ngx_chat_question_t));
+    ut_question(&q, 'a', 'f', mode);
 
-    memset(q.h, 'a', NGX_CHAT_HASH_LEN);
-    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
-
-    q.mode = mode;
-    q.ttl = 900000;
     q.max_answer = UT_TEXT;
-    q.complete = ut_rest;
     q.maker = &ut_makers;
-    q.data = cl;
 
-    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_result, cl);
+    ut_ask_question(cl, &q);
 }
 
 
 static ngx_chat_question_t *
-ut_rest(void *data)
+ut_rest(ut_client_t *cl)
 {
-    ut_client_t *cl = data;
-
     cl->rest.limit.interval = ut_interval;
 
-    if (cl->rest.messages.data == NULL) {
-        cl->rest.messages = ut_str("messages");
-    }
-
     return &cl->rest;
-}
-
-
-void
-ut_leave(ut_client_t *cl)
-{
-    if (cl->ask) {
-        ngx_chat_hub_forget(cl->ask);
-        cl->ask = NULL;
-    }
-
-    if (cl->sub) {
-        ngx_chat_hub_detach(cl->sub);
-        cl->sub = NULL;
-    }
-
-    ut_free(&cl->rest.messages);
 }
 
 
@@ -359,6 +292,6 @@ ut_lead(ut_client_t *cl, ngx_chat_ask_mode_e mode)
 {
     ut_begin(1);
     fake_lane_up(0);
-    ut_ask(cl, mode);
+    ut_ask_maker(cl, mode);
     ut_redis();
 }

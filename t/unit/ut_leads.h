@@ -9,27 +9,10 @@
 #define _UT_LEADS_H_INCLUDED_
 
 
-#include "fake_store.h"
+#include "ut_client.h"
 #include "fake_lanes.h"
-#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
 
 #include <stdio.h>
-
-
-#define UT_TEXT  4096
-
-
-typedef struct {
-    ngx_chat_ask_t        *ask;
-    ngx_chat_sub_t        *sub;
-    ngx_chat_result_e      result;
-    ngx_uint_t             results;
-    u_char                 text[UT_TEXT];
-    size_t                 len;
-    ngx_uint_t             restarts;
-    ngx_chat_status_e      status;     /* of the last frame */
-    ngx_chat_question_t    rest;
-} ut_client_t;
 
 
 /* the provider's side */
@@ -57,12 +40,8 @@ void ut_limit(void);                   /* questions are counted */
 void ut_end(void);                     /* with nothing left behind */
 
 /* a question, and one of which a generation is led already */
-void ut_ask(ut_client_t *cl, ngx_chat_ask_mode_e mode);
+void ut_ask_maker(ut_client_t *cl, ngx_chat_ask_mode_e mode);
 void ut_lead(ut_client_t *cl, ngx_chat_ask_mode_e mode);
-void ut_leave(ut_client_t *cl);
-
-/* Redis does all it has to do */
-void ut_redis(void);
 
 /* the maker says so, unless it is through */
 void ut_chunk(const char *text);

@@ -74,14 +74,11 @@ ut_complete(ut_client_t *cl)
 static void
 ut_begin(void)
 {
-    ngx_uint_t  i;
-
     ut_clients = calloc(UT_CLIENTS, sizeof(ut_client_t));
 
-    for (i = 0; i < UT_CLIENTS; i++) {
-        ut_clients[i].told = ut_told;
-        ut_clients[i].complete = ut_complete;
-    }
+    ut_ops.told = ut_told;
+    ut_ops.woken = NULL;
+    ut_ops.complete = ut_complete;
 
     ut_leave_next = 0;
     ut_hub_begin(1);
@@ -466,9 +463,7 @@ ut_late_busy(void)
 
     ut_redis();
 
-    for (i = 0; i < 20; i++) {
-        ut_clients[i].woken = ut_busy;
-    }
+    ut_ops.woken = ut_busy;
 
     cl = &ut_clients[20];
 

@@ -5,37 +5,16 @@
  */
 
 
-#include "fake_store.h"
-#include "../../ngx_chat_module/hub/ngx_chat_ask.h"
-
-#include <stdio.h>
+#include "ut_client.h"
 
 
 #define UT_SEEDS  500
 #define UT_STALE  60000
 
 
-typedef struct {
-    ngx_chat_ask_t        *ask;
-    ngx_chat_sub_t        *sub;
-    ngx_chat_result_e      result;
-    int64_t                ttl;
-    ngx_uint_t             verdicts;
-    ngx_uint_t             completed;  /* times asked for the rest */
-    ngx_chat_question_t    rest;
-} ut_client_t;
-
-
 static void ut_begin(uint32_t seed);
 static void ut_end(void);
-static void ut_ask(ut_client_t *cl);
 static void ut_ask_stale(ut_client_t *cl, ngx_msec_t stale);
-static ngx_chat_question_t *ut_complete(void *data);
-static void ut_verdict(void *data, ngx_chat_result_t *v);
-static void ut_wake(void *data);
-static void ut_leave(ut_client_t *cl);
-static ngx_chat_status_e ut_last(ut_client_t *cl);
-static void ut_redis(void);
 static void ut_cache(void);
 static void ut_stale(void);
 static void ut_stale_joined(void);
@@ -44,43 +23,21 @@ static void ut_stale_closed(void);
 static void ut_left(void);
 
 
-static const ngx_chat_dialect_t  ut_dialect = {
-    0, fake_frame_len, fake_frame, fake_replay
-};
-
-static ngx_chat_hub_t      *ut_hub;
-static ngx_chat_hub_conf_t  ut_conf;
-static ngx_uint_t           ut_wrong;
+static ngx_uint_t  ut_wrong;
 
 
 static void
 ut_begin(uint32_t seed)
 {
-    fake_loop_init();
-    fake_seed(seed);
-
     ut_conf.queue_limit = 10;
-    ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
-    ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
+    ut_hub_begin(seed);
 }
 
 
 static void
 ut_end(void)
 {
-    ngx_chat_hub_close(ut_hub);
-
-    ut_wrong += (fake.subs || fake.bad || fake_loop_next() != -1
-                 || !ngx_queue_empty(&ngx_posted_events));
-
-    fake_free();
-}
-
-
-static void
-ut_ask(ut_client_t *cl)
-{
-    ut_ask_stale(cl, UT_STALE);
+    ut_wrong += !ut_hub_end();
 }
 
 
@@ -89,110 +46,11 @@ ut_ask_stale(ut_client_t *cl, ngx_msec_t stale)
 {
     ngx_chat_question_t  q;
 
-    memset(cl, 0, sizeof(ut_client_t));
-    memset(&q, 0, sizeof(ngx_chat_question_t));
+    ut_question(&q, 'a', 'f', NGX_CHAT_ASK_CACHED);
 
-    memset(q.h, 'a', NGX_CHAT_HASH_LEN);
-    memset(q.fp, 'f', NGX_CHAT_FP_LEN);
-
-    q.mode = NGX_CHAT_ASK_CACHED;
-    q.ttl = 900000;
     q.stale = stale;
-    q.complete = ut_complete;
-    q.data = cl;
 
-    cl->ask = ngx_chat_hub_ask(ut_hub, &q, ut_verdict, cl);
-}
-
-
-static ngx_chat_question_t *
-ut_complete(void *data)
-{
-    ut_client_t *cl = data;
-
-    cl->completed++;
-
-    if (cl->rest.messages.data == NULL) {
-        cl->rest.messages = ut_str("messages");
-    }
-
-    return &cl->rest;
-}
-
-
-static void
-ut_verdict(void *data, ngx_chat_result_t *v)
-{
-    ut_client_t *cl = data;
-
-    cl->ask = NULL;
-    cl->result = v->kind;
-    cl->ttl = v->ttl;
-    cl->verdicts++;
-
-    if (v->channel && v->kind != NGX_CHAT_RESULT_ERROR) {
-        cl->sub = ngx_chat_hub_attach(v->channel, &ut_dialect, ut_wake, cl);
-    }
-}
-
-
-static void
-ut_wake(void *data)
-{
-}
-
-
-static void
-ut_leave(ut_client_t *cl)
-{
-    if (cl->ask) {
-        ngx_chat_hub_forget(cl->ask);
-        cl->ask = NULL;
-    }
-
-    if (cl->sub) {
-        ngx_chat_hub_detach(cl->sub);
-        cl->sub = NULL;
-    }
-
-    ut_free(&cl->rest.messages);
-}
-
-
-/* takes all there is: how it ended, or that it has not */
-
-static ngx_chat_status_e
-ut_last(ut_client_t *cl)
-{
-    ngx_chat_sse_event_t  frame;
-    ngx_chat_status_e     status;
-
-    status = NGX_CHAT_PROCESSING;
-
-    while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
-        status = frame.status;
-    }
-
-    return status;
-}
-
-
-/* Redis does all it has to do */
-
-static void
-ut_redis(void)
-{
-    ngx_uint_t  n;
-
-    /* a subscription is confirmed at some time */
-
-    for (n = 0; n < 16; n++) {
-        fake_loop_run(0);
-
-        while (fake_execute() || fake_answer(NGX_OK) || fake_deliver()) {
-            fake_loop_run(0);
-        }
-    }
+    ut_ask_question(cl, &q);
 }
 
 
@@ -204,16 +62,16 @@ ut_cache(void)
     ut_client_t  one;
 
     do {
-        ut_ask(&one);
+        ut_ask_stale(&one, UT_STALE);
         ut_redis();
         fake_write(FAKE_RESTART);
         fake_write(FAKE_END);
         ut_redis();
         ut_leave(&one);
-        ut_ask(&one);
+        ut_ask_stale(&one, UT_STALE);
         ut_redis();
         ut_leave(&one);
-    } while (one.result != NGX_CHAT_RESULT_HIT);
+    } while (one.result.kind != NGX_CHAT_RESULT_HIT);
 }
 
 
@@ -231,16 +89,16 @@ ut_stale(void)
     fake.ttl = -UT_STALE;
     tasks = fake.tasks;
 
-    ut_ask(&one);
-    ut_ask(&other);
+    ut_ask_stale(&one, UT_STALE);
+    ut_ask_stale(&other, UT_STALE);
     ut_redis();
-    ut_ask(&third);
+    ut_ask_stale(&third, UT_STALE);
     ut_redis();
 
-    ut_ok(one.result == NGX_CHAT_RESULT_HIT && one.ttl == -UT_STALE
-          && other.result == NGX_CHAT_RESULT_HIT
-          && third.result == NGX_CHAT_RESULT_HIT
-          && ut_last(&one) == NGX_CHAT_COMPLETED,
+    ut_ok(one.result.kind == NGX_CHAT_RESULT_HIT && one.result.ttl == -UT_STALE
+          && other.result.kind == NGX_CHAT_RESULT_HIT
+          && third.result.kind == NGX_CHAT_RESULT_HIT
+          && ut_read(&one) == NGX_CHAT_COMPLETED,
           "stale: all get it at once");
     ut_ok(fake.tasks == tasks + 1 && fake.updates == 1
           && one.completed + other.completed + third.completed == 1,
@@ -254,13 +112,13 @@ ut_stale(void)
 
     fake.updating = 1;
     fake_loop_run(900);
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
     ut_redis();
     ut_leave(&one);
     updates = fake.updates;
 
     fake_loop_run(200);
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
     ut_redis();
     ut_ok(updates == 1 && fake.updates == 2 && fake.tasks == tasks + 1,
           "stale: asked again after a second alone");
@@ -270,9 +128,9 @@ ut_stale(void)
 
     fake.ttl = -UT_STALE - 1;
     fake_loop_run(1100);
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
     ut_redis();
-    ut_ok(one.result == NGX_CHAT_RESULT_JOIN && fake.updates == 2
+    ut_ok(one.result.kind == NGX_CHAT_RESULT_JOIN && fake.updates == 2
           && fake.tasks == tasks + 1,
           "stale: too old, and its update is joined");
     ut_leave(&one);
@@ -297,32 +155,33 @@ ut_stale_joined(void)
     fake.ttl = -1000;
     tasks = fake.tasks;
 
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
     ut_redis();
     ut_ask_stale(&none, 0);
     ut_redis();
 
-    ut_ok(one.result == NGX_CHAT_RESULT_HIT
-          && none.result == NGX_CHAT_RESULT_JOIN && fake.tasks == tasks + 1,
+    ut_ok(one.result.kind == NGX_CHAT_RESULT_HIT
+          && none.result.kind == NGX_CHAT_RESULT_JOIN
+          && fake.tasks == tasks + 1,
           "an update: joined by who may not have the stale answer");
 
-    ut_ask(&later);
+    ut_ask_stale(&later, UT_STALE);
     ut_redis();
-    ut_ok(later.result == NGX_CHAT_RESULT_HIT && later.ttl == -1000,
+    ut_ok(later.result.kind == NGX_CHAT_RESULT_HIT && later.result.ttl == -1000,
           "an update: who may have the stale answer gets that, at once");
 
     sent = fake.sent;
     ut_ask_stale(&same, 0);
     fake_loop_run(0);
-    ut_ok(same.result == NGX_CHAT_RESULT_JOIN && fake.sent == sent,
+    ut_ok(same.result.kind == NGX_CHAT_RESULT_JOIN && fake.sent == sent,
           "an update: joined once more, which costs Redis nothing");
 
     fake_write(FAKE_RESTART);
     fake_write(FAKE_END);
     ut_redis();
-    end = ut_last(&none);
+    end = ut_read(&none);
     ut_ok((end == NGX_CHAT_COMPLETED || end == NGX_CHAT_ERROR)
-          && ut_last(&same) == end && fake.tasks == tasks + 1,
+          && ut_read(&same) == end && fake.tasks == tasks + 1,
           "an update: its end is that of all who have joined");
 
     ut_leave(&one);
@@ -338,10 +197,10 @@ ut_stale_joined(void)
     ut_ask_stale(&none, 0);
     ut_redis();
     sent = fake.sent;
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
     fake_loop_run(0);
-    ut_ok(none.result == NGX_CHAT_RESULT_MISS
-          && one.result == NGX_CHAT_RESULT_JOIN && fake.sent == sent,
+    ut_ok(none.result.kind == NGX_CHAT_RESULT_MISS
+          && one.result.kind == NGX_CHAT_RESULT_JOIN && fake.sent == sent,
           "a miss beside nothing: joined without a look into Redis");
 
     fake_write(FAKE_RESTART);
@@ -375,7 +234,7 @@ ut_stale_faults(void)
         fake.queue_full = (seed % 2);
         fake.erased = 0;
 
-        ut_ask(&one);
+        ut_ask_stale(&one, UT_STALE);
 
         for (n = 2 + fake_random(6); n; n--) {
             fake_execute();
@@ -387,7 +246,7 @@ ut_stale_faults(void)
             fake_loop_run(0);
         }
 
-        wrong += (one.result != NGX_CHAT_RESULT_HIT || one.verdicts != 1);
+        wrong += (one.result.kind != NGX_CHAT_RESULT_HIT || one.results != 1);
 
         if (fake_random(2)) {
             fake_cut_commands();
@@ -436,7 +295,7 @@ ut_stale_closed(void)
         fake.ttl = -1;
         fake.queue_full = (seed % 3 == 0);
 
-        ut_ask(&one);
+        ut_ask_stale(&one, UT_STALE);
 
         for (n = fake_random(16); n; n--) {
             fake_execute();
@@ -462,7 +321,7 @@ ut_left(void)
     ut_client_t  one;
 
     ut_begin(1);
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
 
     for (n = 0; n < 16 && fake.opened == 0; n++) {
         fake_execute();
