@@ -7,7 +7,7 @@ TESTS += $(BUILD)/ut_metrics $(BUILD)/ut_scoreboard $(BUILD)/ut_tier
 
 
 $(BUILD)/ut_metrics: $(BUILD)/ut_metrics.o $(BUILD)/ngx_chat_metrics_zone.o \
-                     $(BUILD)/ngx_chat_zone.o $(UT_OBJS)
+                     $(BUILD)/ngx_chat_zone.o $(BUILD)/ut_zone.o $(UT_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
 $(BUILD)/ut_scoreboard: $(BUILD)/ut_scoreboard.o \
@@ -19,7 +19,7 @@ $(BUILD)/ut_tier: $(BUILD)/ut_tier.o $(BUILD)/ngx_chat_tier.o \
                   $(BUILD)/ngx_chat_tier_memory.o \
                   $(BUILD)/ngx_chat_tier_write.o \
                   $(BUILD)/ngx_chat_zone.o $(BUILD)/ngx_chat_siphash.o \
-                  $(UT_OBJS)
+                  $(BUILD)/ut_zone.o $(UT_OBJS)
 	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ -lcrypto -lpthread
 
 $(BUILD)/ngx_chat_%.o: $(SHM)/ngx_chat_%.c $(HEADERS) | $(BUILD)

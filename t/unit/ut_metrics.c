@@ -7,7 +7,7 @@
 
 #include "../../ngx_chat_module/shm/ngx_chat_metrics_zone.h"
 
-#include "ut.h"
+#include "ut_zone.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -39,60 +39,12 @@ static ngx_uint_t ut_look(ut_looks_t *looks, uint64_t *begun);
 static void ut_names(void);
 
 
-ngx_pid_t              ngx_pid;
-ngx_uint_t             ngx_pagesize = 4096;
-volatile ngx_time_t   *ngx_cached_time;
+volatile ngx_time_t  *ngx_cached_time;
 
-static ngx_time_t      ut_time = { .sec = 1000 };
-static ngx_shm_zone_t  ut_shm;
-static ngx_slab_pool_t  *ut_slab;
-static u_char         *ut_free_memory;
+static ngx_time_t  ut_time = { .sec = 1000 };
 
-static ngx_pool_t                *ut_mem;
 static ngx_chat_metrics_zone_t   *ut_mz;
 static ngx_chat_metrics_block_t   ut_sum;
-
-
-ngx_shm_zone_t *
-ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
-{
-    ut_shm.shm.size = size;
-
-    return &ut_shm;
-}
-
-
-void *
-ngx_slab_alloc(ngx_slab_pool_t *pool, size_t size)
-{
-    u_char  *p;
-
-    p = ut_free_memory;
-    size = ngx_align(size, 4096);
-
-    if (p + size > ut_shm.shm.addr + ut_shm.shm.size) {
-        return NULL;
-    }
-
-    ut_free_memory += size;
-
-    return p;
-}
-
-
-void *
-ngx_slab_calloc(ngx_slab_pool_t *pool, size_t size)
-{
-    void  *p;
-
-    p = ngx_slab_alloc(pool, size);
-
-    if (p) {
-        ngx_memzero(p, size);
-    }
-
-    return p;
-}
 
 
 static ngx_str_t
@@ -107,36 +59,19 @@ ut_name(const char *s)
 }
 
 
-/* as nginx does it at a start, in memory that is not clear */
-
 static ngx_chat_metrics_zone_t *
 ut_tier(void)
 {
     ngx_conf_t                cf;
     ngx_chat_metrics_zone_t  *mz;
 
-    ngx_memzero(&cf, sizeof(ngx_conf_t));
-
-    ut_mem = ut_pool();
-    cf.pool = ut_mem;
+    ut_zone_conf(&cf);
 
     if (ngx_chat_metrics_zone_add(&cf, NULL, &mz) != NGX_OK) {
         return NULL;
     }
 
-    ut_shm.shm.addr = mmap(NULL, ut_shm.shm.size, PROT_READ|PROT_WRITE,
-                           MAP_ANON|MAP_SHARED, -1, 0);
-
-    if (ut_shm.shm.addr == MAP_FAILED) {
-        return NULL;
-    }
-
-    ngx_memset(ut_shm.shm.addr, 0xa5, ut_shm.shm.size);
-
-    ut_slab = (ngx_slab_pool_t *) ut_shm.shm.addr;
-    ut_free_memory = ut_shm.shm.addr + 4096;
-
-    if (ut_shm.init(&ut_shm, NULL) != NGX_OK) {
+    if (ut_zone_start() != NGX_OK) {
         return NULL;
     }
 
@@ -535,7 +470,7 @@ main(void)
         ut_names();
     }
 
-    ngx_destroy_pool(ut_mem);
+    ut_zone_end();
 
     return ut_done();
 }

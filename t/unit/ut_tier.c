@@ -7,11 +7,10 @@
 
 #include "../../ngx_chat_module/shm/ngx_chat_tier_private.h"
 
-#include "ut.h"
+#include "ut_zone.h"
 
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,59 +38,12 @@ static void ut_small(void);
 static void ut_killed(void);
 
 
-ngx_pid_t            ngx_pid;
-ngx_uint_t           ngx_pagesize = 4096;
 volatile ngx_msec_t  ngx_current_msec = 1000;
 
-static ngx_shm_zone_t   ut_shm;
-static u_char          *ut_free_memory;
-static ngx_pool_t      *ut_mem;
-static u_char           ut_h[NGX_CHAT_HASH_LEN];
+static u_char  ut_h[NGX_CHAT_HASH_LEN];
 
 
-ngx_shm_zone_t *
-ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
-{
-    ut_shm.shm.size = size;
-
-    return &ut_shm;
-}
-
-
-void *
-ngx_slab_alloc(ngx_slab_pool_t *pool, size_t size)
-{
-    u_char  *p;
-
-    p = ut_free_memory;
-    size = ngx_align(size, 4096);
-
-    if (p + size > ut_shm.shm.addr + ut_shm.shm.size) {
-        return NULL;
-    }
-
-    ut_free_memory += size;
-
-    return p;
-}
-
-
-void *
-ngx_slab_calloc(ngx_slab_pool_t *pool, size_t size)
-{
-    void  *p;
-
-    p = ngx_slab_alloc(pool, size);
-
-    if (p) {
-        ngx_memzero(p, size);
-    }
-
-    return p;
-}
-
-
-/* as nginx does it at a start, in memory that is not clear; with a slot */
+/* a zone as at a start, with a slot */
 
 static ngx_chat_tier_t *
 ut_tier(size_t size)
@@ -101,11 +53,9 @@ ut_tier(size_t size)
     ngx_conf_t        cf;
     ngx_chat_tier_t  *tier;
 
-    ngx_memzero(&cf, sizeof(ngx_conf_t));
     ngx_memset(realm, 'r', sizeof(realm));
 
-    ut_mem = ut_pool();
-    cf.pool = ut_mem;
+    ut_zone_conf(&cf);
     name = ut_str("chat");
 
     if (ngx_chat_tier_add(&cf, &name, size, realm, NULL, &tier) != NGX_OK) {
@@ -114,14 +64,7 @@ ut_tier(size_t size)
 
     ut_free(&name);
 
-    ut_shm.shm.addr = mmap(NULL, ut_shm.shm.size, PROT_READ|PROT_WRITE,
-                           MAP_ANON|MAP_SHARED, -1, 0);
-
-    ngx_memset(ut_shm.shm.addr, 0xa5, ut_shm.shm.size);
-
-    ut_free_memory = ut_shm.shm.addr + 4096;
-
-    if (ut_shm.init(&ut_shm, NULL) != NGX_OK) {
+    if (ut_zone_start() != NGX_OK) {
         return NULL;
     }
 
@@ -137,8 +80,7 @@ static void
 ut_tier_free(ngx_chat_tier_t *tier)
 {
     ngx_chat_tier_release(tier);
-    (void) munmap(ut_shm.shm.addr, ut_shm.shm.size);
-    ngx_destroy_pool(ut_mem);
+    ut_zone_end();
 }
 
 
