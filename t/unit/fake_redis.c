@@ -98,6 +98,7 @@ fake_execute(void)
         }
 
         call->rc = fake.queue_full ? NGX_DECLINED : NGX_OK;
+        fake.refused += fake.queue_full;
 
         if (call->rc == NGX_OK) {
             fake.tasks++;
@@ -267,7 +268,7 @@ fake_check(ngx_chat_call_t *call)
         return;
 
     } else if (g->own == 'q' && call->arg) {
-        code = "dropped";
+        code = call->arg == NGX_CHAT_E_CANCELLED ? "cancelled" : "dropped";
 
     } else if (g->own == 'r' && g->dead
                && ngx_current_msec > g->since + 20000)

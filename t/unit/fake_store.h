@@ -29,6 +29,7 @@ typedef struct {
     ngx_uint_t       updating;     /* stale ones: no more of that */
     ngx_uint_t       updates;      /* asked for */
     ngx_uint_t       tasks;        /* pushed */
+    ngx_uint_t       refused;      /* as the queue is full */
     ngx_uint_t       counted;      /* under a limit, without a task */
     u_char           last[NGX_CHAT_ID_LEN];  /* of the limit */
     ngx_uint_t       opened;

@@ -18,6 +18,7 @@ static void ut_ask_stale(ut_client_t *cl, ngx_msec_t stale);
 static void ut_cache(void);
 static void ut_stale(void);
 static void ut_stale_joined(void);
+static void ut_stale_dropped(void);
 static void ut_stale_faults(void);
 static void ut_stale_closed(void);
 static void ut_left(void);
@@ -213,6 +214,67 @@ ut_stale_joined(void)
 }
 
 
+/* an update that gets no task is dropped: who has joined it asks again */
+
+static void
+ut_stale_dropped(void)
+{
+    ngx_uint_t   n, opened, refused;
+    ut_client_t  one, none;
+
+    ut_begin(1);
+    ut_cache();
+
+    fake.ttl = -1000;
+    fake.queue_full = 1;
+    opened = fake.opened;
+    refused = fake.refused;
+
+    ut_ask(&one);
+
+    for (n = 0; n < 64 && fake.opened == opened; n++) {
+        fake_execute();
+
+        if (fake.opened == opened) {
+            fake_answer(NGX_OK);
+        }
+
+        fake_loop_run(0);
+    }
+
+    ut_ask_stale(&none, 0);
+
+    for (n = 0; n < 64 && fake.refused == refused; n++) {
+        fake_answer(NGX_OK);
+        fake_loop_run(0);
+        fake_execute();
+    }
+
+    fake.queue_full = 0;
+    ut_redis();
+
+    n = ut_last(&none);
+    ut_redis();
+
+    ut_ok(n == NGX_CHAT_PROCESSING
+          && none.result == NGX_CHAT_RESULT_JOIN
+          && fake.opened == opened + 2
+          && fake_traps() == 0,
+          "an update without a task: whoever has joined it has another one");
+
+    fake_write(FAKE_RESTART);
+    fake_write(FAKE_END);
+    ut_redis();
+    ut_ok(ut_last(&none) >= NGX_CHAT_COMPLETED && none.verdicts == 1,
+          "an update without a task: and gets to its end");
+
+    ut_leave(&one);
+    ut_leave(&none);
+    fake_loop_run(2000);
+    ut_end();
+}
+
+
 /* a generation that gets no task is dropped, whatever fails */
 
 static void
@@ -353,6 +415,7 @@ main(void)
 {
     ut_stale();
     ut_stale_joined();
+    ut_stale_dropped();
     ut_stale_faults();
     ut_stale_closed();
     ut_left();
