@@ -22,11 +22,13 @@ my $FEWER = $ASAN ? 20 : 1;
 
 my $GROWTH = 512;
 
+my $PLACES = 200;
+
 my $redis = start_redis();
 my $provider = start_quick(free_port());
 my $nginx = start_nginx(redis => $redis, provider => $provider, workers => 1,
     provider_lines => 'keepalive 200;',
-    http => "chat_fill concurrency=200;\n    keepalive_requests 1000000;",
+    http => "chat_fill concurrency=$PLACES;\n    keepalive_requests 1000000;",
     lead => 'off', server => 'location = /led { chat; chat_lead on;'
         . ' add_header X-Source $chat_source; }'
         . ' location = /hits { chat; }');
@@ -76,9 +78,21 @@ EOT
 }
 
 
-# What a fifth of them needs is enough for all.  Each fifth has connections of
-# its own, since nginx keeps a little for each request of a pipeline.  Those to
-# the provider are kept, one for each call at once, and a spare one.
+# does it grow from part to part?
+
+sub grows {
+    my (@kb) = @_;
+
+    return $kb[-1] - $kb[0] > $GROWTH && $kb[-1] - $kb[-2] > $GROWTH / 4;
+}
+
+
+# What a fifth of them needs is enough for all.  On a loaded machine more waits
+# to be written in a later fifth than in the first, and malloc keeps what that
+# took: as much again shows whether there is an end to it.  Each part has
+# connections of its own, since nginx keeps a little for each request of a
+# pipeline.  Those to the provider are kept, one for each call at once, and a
+# spare one.
 
 sub slope_ok {
     my ($name, $count, $connections, $depth, $path, $question) = @_;
@@ -87,10 +101,17 @@ sub slope_ok {
     my (%seen, @at);
 
     $count /= 5 * $FEWER;
-    $most[1] += $connections if $path ne '/hits';
+    $most[1] += $path eq '/led' ? $PLACES : $connections
+        if $path ne '/hits';
     $most[0] += $connections + 1 if $path eq '/led';
 
-    foreach my $part (0 .. 4) {
+    foreach my $part (0 .. 9) {
+        last if $part > 4 && ($ASAN || !grep {
+            my $i = $_;
+
+            grows(map { $_->[$i]{rss} } @at)
+        } 0 .. $#pids);
+
         my $seen = load($nginx, count => $count, connections => $connections,
             depth => $depth, path => $path,
             question => sub { $question->($part * $count + $_[0]) });
@@ -103,7 +124,7 @@ sub slope_ok {
         push(@at, resources());
     }
 
-    is_deeply(\%seen, { completed => 5 * $count }, "$name: all are answered")
+    is_deeply(\%seen, { completed => @at * $count }, "$name: all are answered")
         or diag(explain(\%seen));
     note(sprintf('%s: %.1f s', $name, $seconds));
 
@@ -114,8 +135,7 @@ sub slope_ok {
 
         note("$name: $who: @rss kB, @fds descriptors");
 
-        cmp_ok($rss[-1] - $rss[0], '<=', $GROWTH, "$name: memory of $who")
-            if !$ASAN;
+        ok(!grows(@rss), "$name: memory of $who") if !$ASAN;
 
         cmp_ok($fds[-1], '<=', $most[$i], "$name: descriptors of $who");
     }
@@ -190,7 +210,7 @@ slope_ok('queued misses', 10000, 100, 1, '/chat',
 all_at_once(100, '/led', 0);
 slope_ok('led misses', 10000, 100, 1, '/led', sub { "Who leads $_[0]?" });
 
-wait_for { $redis->tasks == 0 } 5, 'the last task';
+wait_for { $redis->tasks == 0 } $LEFT, 'the last task';
 is_deeply(kept(), $before, 'at the end: Redis keeps nothing more for ever');
 is_deeply([ $nginx->worker_pids, $nginx->filler_pids ], \@pids,
           'at the end: the processes are the same');
