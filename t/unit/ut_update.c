@@ -230,7 +230,7 @@ ut_stale_dropped(void)
     opened = fake.opened;
     refused = fake.refused;
 
-    ut_ask(&one);
+    ut_ask_stale(&one, UT_STALE);
 
     for (n = 0; n < 64 && fake.opened == opened; n++) {
         fake_execute();
@@ -253,11 +253,11 @@ ut_stale_dropped(void)
     fake.queue_full = 0;
     ut_redis();
 
-    n = ut_last(&none);
+    n = ut_read(&none);
     ut_redis();
 
     ut_ok(n == NGX_CHAT_PROCESSING
-          && none.result == NGX_CHAT_RESULT_JOIN
+          && none.result.kind == NGX_CHAT_RESULT_JOIN
           && fake.opened == opened + 2
           && fake_traps() == 0,
           "an update without a task: whoever has joined it has another one");
@@ -265,7 +265,7 @@ ut_stale_dropped(void)
     fake_write(FAKE_RESTART);
     fake_write(FAKE_END);
     ut_redis();
-    ut_ok(ut_last(&none) >= NGX_CHAT_COMPLETED && none.verdicts == 1,
+    ut_ok(ut_read(&none) >= NGX_CHAT_COMPLETED && none.results == 1,
           "an update without a task: and gets to its end");
 
     ut_leave(&one);
