@@ -249,9 +249,16 @@ ngx_chat_hub_stow_direct(ngx_chat_channel_t *ch, ngx_str_t *usage)
         return;
     }
 
-    /* with Redis the answer would have to be there, too, for other hosts */
+    /*
+     * With Redis the answer would have to be there, too, for other hosts.  It
+     * is not, so it must go when Redis is back: all goes before a worker covers
+     * again, unless some worker has covered all the time.
+     */
 
-    if (ch->hub->conf->redis && !ngx_chat_store_is_down(&ch->hub->store)) {
+    if (ch->hub->conf->redis
+        && (!ngx_chat_store_is_down(&ch->hub->store)
+            || ngx_chat_tier_is_covered(ch->hub->conf->zone)))
+    {
         return;
     }
 

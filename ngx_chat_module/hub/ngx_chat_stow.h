@@ -32,8 +32,8 @@ void ngx_chat_hub_stow(ngx_chat_channel_t *ch,
 
 /*
  * The answer of a new generation goes into the zone once it is cached, or, of
- * one that was made without Redis, when stow_direct says so, if it is still to
- * be had by nobody else then; ttl in ms, key is copied.
+ * one that was made without Redis, when stow_direct says so, if no worker of
+ * this instance hears of Redis then; ttl in ms, key is copied.
  */
 void ngx_chat_hub_stow_later(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect, ngx_chat_tier_key_t *key,

@@ -28,6 +28,7 @@ struct ngx_chat_pubsub_s {
     unsigned                      alive:1;      /* anything since then */
     unsigned                      refused:1;    /* on this connection */
     unsigned                      refusal_logged:1;       /* of a refusal */
+    unsigned                      replica_logged:1;
 };
 
 
@@ -48,6 +49,7 @@ struct ngx_chat_pubsub_sub_s {
 
 static void ngx_chat_pubsub_state_handler(void *data, ngx_uint_t up);
 static void ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps);
+static ngx_uint_t ngx_chat_pubsub_may_track(ngx_chat_pubsub_t *ps);
 static void ngx_chat_pubsub_stop(ngx_chat_pubsub_t *ps);
 static void ngx_chat_pubsub_timer_handler(ngx_event_t *ev);
 static void ngx_chat_pubsub_push_handler(void *data, ngx_chat_reply_t *reply);
@@ -259,7 +261,7 @@ ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps)
 
     /* a command of its own and the first, so that a refusal is its */
 
-    if (ps->redis->tracked) {
+    if (ngx_chat_pubsub_may_track(ps)) {
         ps->asked = 1;
         argv[1] = ngx_chat_pubsub_invalidate;
 
@@ -292,6 +294,36 @@ ngx_chat_pubsub_start(ngx_chat_pubsub_t *ps)
             return;
         }
     }
+}
+
+
+/* a server that does not tell: what was known before may have changed */
+
+static ngx_uint_t
+ngx_chat_pubsub_may_track(ngx_chat_pubsub_t *ps)
+{
+    ngx_uint_t  level;
+
+    if (ps->tracking == NULL) {
+        return 0;
+    }
+
+    if (ps->redis->tracked && !ps->redis->replica) {
+        return 1;
+    }
+
+    if (ps->redis->tracked) {
+        level = ps->replica_logged ? NGX_LOG_INFO : NGX_LOG_WARN;
+        ps->replica_logged = 1;
+
+        ngx_log_error(level, ps->log, 0,
+                      "chat redis %V, pubsub: a replica, which may tell of "
+                      "changes too late", &ps->redis->conf->name);
+    }
+
+    ps->tracking->changed(ps->tracking_data, NULL);
+
+    return 0;
 }
 
 
@@ -477,6 +509,8 @@ ngx_chat_pubsub_log_refusal(ngx_chat_pubsub_t *ps, ngx_str_t *text)
                       "\"%V\"", &ps->redis->conf->name, &ps->redis->errmsg);
 
         ps->redis->errmsg.len = 0;
+
+        ps->tracking->changed(ps->tracking_data, NULL);
 
         return;
     }

@@ -36,7 +36,10 @@ typedef struct {
     void           (*covered)(void *data);
     void           (*lost)(void *data);
 
-    /* key is valid during the call; NULL: all there are */
+    /*
+     * key is valid during the call; NULL: all there are, also while not covered
+     * when a server lives that will not tell, or is a replica, and may be late
+     */
     void           (*changed)(void *data, ngx_str_t *key);
 } ngx_chat_pubsub_tracking_t;
 

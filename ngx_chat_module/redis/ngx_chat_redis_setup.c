@@ -43,6 +43,7 @@ ngx_chat_redis_setup_init(ngx_chat_redis_t *rd)
     rd->policy.len = 0;
     rd->partial = 0;
     rd->single_master = 0;
+    rd->replica = 0;
     rd->tracked = 0;
 
     if (rd->conf->password.len) {

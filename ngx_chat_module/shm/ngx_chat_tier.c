@@ -19,8 +19,6 @@ typedef struct {
 
 static ngx_int_t ngx_chat_tier_init_handler(ngx_shm_zone_t *shm, void *data);
 static ngx_int_t ngx_chat_tier_init(ngx_shm_zone_t *shm, void *shared);
-static ngx_atomic_uint_t ngx_chat_tier_word(ngx_chat_tier_t *tier);
-static ngx_uint_t ngx_chat_tier_is_covered(ngx_chat_tier_t *tier);
 static void ngx_chat_tier_set(ngx_atomic_t *word, ngx_atomic_uint_t n);
 static ngx_uint_t ngx_chat_tier_is_same(ngx_chat_tier_t *tier, uint32_t n,
     ngx_chat_tier_key_t *key, uint64_t hash);
@@ -118,46 +116,24 @@ ngx_chat_tier_init(ngx_shm_zone_t *shm, void *shared)
 }
 
 
+/* if the lock is not to be had now, the slot is taken when it is */
+
 void
 ngx_chat_tier_take(ngx_chat_tier_t *tier)
 {
-    ngx_uint_t               i;
-    ngx_atomic_uint_t        used;
-    ngx_chat_tier_slot_t    *slot;
-    ngx_chat_tier_shared_t  *shared;
+    tier->wanted = 1;
 
-    shared = tier->shared;
-
-    if (ngx_chat_tier_lock(tier) != NGX_OK) {
-        return;
+    if (ngx_chat_tier_lock(tier) == NGX_OK) {
+        ngx_chat_tier_unlock(tier);
     }
-
-    for (i = 0; i < NGX_CHAT_TIER_WORKERS; i++) {
-        slot = &shared->slots[i];
-
-        if (ngx_chat_zone_lock(&slot->alive) != NGX_OK) {
-            continue;
-        }
-
-        slot->covers = 0;
-        ngx_chat_tier_slot_clear(shared, slot);
-
-        do {
-            used = shared->used;
-        } while (used < i + 1
-                 && !ngx_atomic_cmp_set(&shared->used, used, i + 1));
-
-        tier->slot = slot;
-        break;
-    }
-
-    ngx_chat_tier_unlock(tier);
 }
 
 
 void
 ngx_chat_tier_release(ngx_chat_tier_t *tier)
 {
+    tier->wanted = 0;
+
     if (tier->slot == NULL) {
         return;
     }
@@ -186,9 +162,9 @@ ngx_chat_tier_cover(ngx_chat_tier_t *tier)
         ngx_chat_tier_set(&shared->mended, losses);
     }
 
-    if (tier->slot) {
-        tier->slot->covers = ngx_chat_tier_word(tier);
-    }
+    tier->covers = 1;
+
+    ngx_chat_tier_slot_tell(tier);
 }
 
 
@@ -199,44 +175,32 @@ ngx_chat_tier_uncover(ngx_chat_tier_t *tier, ngx_uint_t lost)
         (void) ngx_atomic_fetch_add(&tier->shared->losses, 1);
     }
 
-    if (tier->slot) {
-        tier->slot->covers = 0;
-    }
+    tier->covers = 0;
+
+    ngx_chat_tier_slot_tell(tier);
 }
 
 
-static ngx_atomic_uint_t
-ngx_chat_tier_word(ngx_chat_tier_t *tier)
-{
-    ngx_atomic_uint_t  word;
-
-    ngx_memcpy(&word, tier->realm, sizeof(ngx_atomic_uint_t));
-
-    return word;
-}
-
-
-static ngx_uint_t
+ngx_uint_t
 ngx_chat_tier_is_covered(ngx_chat_tier_t *tier)
 {
     ngx_uint_t             i;
+    ngx_atomic_uint_t      word;
     ngx_chat_tier_slot_t  *slot;
+
+    ngx_memcpy(&word, tier->realm, sizeof(ngx_atomic_uint_t));
 
     for (i = 0; i < tier->shared->used; i++) {
         slot = &tier->shared->slots[i];
 
-        if (slot == tier->slot || slot->covers != ngx_chat_tier_word(tier)) {
-            continue;
-        }
-
-        if (ngx_chat_zone_lock(&slot->alive) != NGX_OK) {
+        if (slot->covers == word
+            && !ngx_chat_zone_is_dead(&slot->alive, slot->pid))
+        {
             return 1;
         }
-
-        (void) pthread_mutex_unlock(&slot->alive);
     }
 
-    return 0;
+    return tier->covers;
 }
 
 

@@ -96,8 +96,9 @@ ngx_int_t ngx_chat_tier_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     u_char *realm, void *tag, ngx_chat_tier_t **tier);
 
 /*
- * A worker's slot, from init_process to exit_process.  Without a free one the
- * worker has copies of short answers alone, and lists none.
+ * A worker's slot, from init_process to exit_process, or a bit later if others
+ * have the lock.  Without a free one the worker has copies of short answers
+ * alone, and lists none.
  */
 void ngx_chat_tier_take(ngx_chat_tier_t *tier);
 void ngx_chat_tier_release(ngx_chat_tier_t *tier);
@@ -108,6 +109,9 @@ void ngx_chat_tier_release(ngx_chat_tier_t *tier);
  */
 void ngx_chat_tier_cover(ngx_chat_tier_t *tier);
 void ngx_chat_tier_uncover(ngx_chat_tier_t *tier, ngx_uint_t lost);
+
+/* does any worker cover now, this one or another? */
+ngx_uint_t ngx_chat_tier_is_covered(ngx_chat_tier_t *tier);
 
 /* before an answer is read; numbers are never 0 */
 ngx_atomic_uint_t ngx_chat_tier_ticket(ngx_chat_tier_t *tier);

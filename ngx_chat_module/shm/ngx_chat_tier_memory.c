@@ -15,7 +15,10 @@
 static void ngx_chat_tier_memory_repair(ngx_chat_tier_shared_t *shared);
 static void ngx_chat_tier_memory_keep(ngx_chat_tier_shared_t *shared,
     uint32_t n);
+static void ngx_chat_tier_memory_take(ngx_chat_tier_t *tier);
 static ngx_uint_t ngx_chat_tier_memory_reap(ngx_chat_tier_shared_t *shared);
+static void ngx_chat_tier_memory_clear(ngx_chat_tier_shared_t *shared,
+    ngx_chat_tier_slot_t *slot);
 static void ngx_chat_tier_memory_sweep(ngx_chat_tier_t *tier);
 static void ngx_chat_tier_memory_give_back(ngx_chat_tier_shared_t *shared,
     uint32_t *place);
@@ -103,6 +106,10 @@ ngx_chat_tier_lock(ngx_chat_tier_t *tier)
 
         if (rc == 0) {
 
+            if (tier->wanted) {
+                ngx_chat_tier_memory_take(tier);
+            }
+
             if (tier->pending) {
                 ngx_chat_tier_memory_sweep(tier);
             }
@@ -140,6 +147,57 @@ u_char *
 ngx_chat_tier_block(ngx_chat_tier_shared_t *shared, uint32_t n)
 {
     return shared->blocks + (size_t) n * NGX_CHAT_TIER_BLOCK;
+}
+
+
+static void
+ngx_chat_tier_memory_take(ngx_chat_tier_t *tier)
+{
+    ngx_uint_t               i;
+    ngx_atomic_uint_t        used;
+    ngx_chat_tier_slot_t    *slot;
+    ngx_chat_tier_shared_t  *shared;
+
+    shared = tier->shared;
+
+    tier->wanted = 0;
+
+    for (i = 0; i < NGX_CHAT_TIER_WORKERS; i++) {
+        slot = &shared->slots[i];
+
+        if (ngx_chat_zone_lock(&slot->alive) != NGX_OK) {
+            continue;
+        }
+
+        slot->covers = 0;
+        slot->pid = (ngx_atomic_uint_t) ngx_pid;
+        ngx_chat_tier_memory_clear(shared, slot);
+
+        do {
+            used = shared->used;
+        } while (used < i + 1
+                 && !ngx_atomic_cmp_set(&shared->used, used, i + 1));
+
+        tier->slot = slot;
+        ngx_chat_tier_slot_tell(tier);
+
+        return;
+    }
+}
+
+
+void
+ngx_chat_tier_slot_tell(ngx_chat_tier_t *tier)
+{
+    ngx_atomic_uint_t  word;
+
+    if (tier->slot == NULL) {
+        return;
+    }
+
+    ngx_memcpy(&word, tier->realm, sizeof(ngx_atomic_uint_t));
+
+    tier->slot->covers = tier->covers ? word : 0;
 }
 
 
@@ -196,12 +254,14 @@ ngx_chat_tier_memory_repair(ngx_chat_tier_shared_t *shared)
 
 /*
  * A worker that has just died may still seem to live: its last entry may lack
- * a step, so the chain is what counts.
+ * a step, so the chain is what counts.  Of a worker that writes meanwhile, and
+ * reads these without the lock, they become what they were.
  */
 
 static void
 ngx_chat_tier_memory_keep(ngx_chat_tier_shared_t *shared, uint32_t n)
 {
+    uint32_t                last, nblocks;
     ngx_chat_tier_entry_t  *e;
 
     e = ngx_chat_tier_entry(shared, n);
@@ -212,22 +272,25 @@ ngx_chat_tier_memory_keep(ngx_chat_tier_shared_t *shared, uint32_t n)
     }
 
     e->refs = 1;
-    e->nblocks = 0;
 
     if (e->state == NGX_CHAT_TIER_LISTED) {
         e->state = NGX_CHAT_TIER_DROPPED;
     }
 
+    nblocks = 0;
+
     do {
         shared->kept[n] = 1;
-        e->nblocks++;
-        e->last = n;
+        nblocks++;
+        last = n;
 
         n = shared->next[n];
 
     } while (n && n < shared->nblocks && !shared->kept[n]);
 
-    shared->next[e->last] = 0;
+    e->nblocks = nblocks;
+    e->last = last;
+    shared->next[last] = 0;
 }
 
 
@@ -279,7 +342,7 @@ ngx_chat_tier_memory_reap(ngx_chat_tier_shared_t *shared)
         slot = &shared->slots[i];
 
         if (ngx_chat_zone_lock(&slot->alive) == NGX_OK) {
-            ngx_chat_tier_slot_clear(shared, slot);
+            ngx_chat_tier_memory_clear(shared, slot);
             (void) pthread_mutex_unlock(&slot->alive);
         }
     }
@@ -288,8 +351,10 @@ ngx_chat_tier_memory_reap(ngx_chat_tier_shared_t *shared)
 }
 
 
-void
-ngx_chat_tier_slot_clear(ngx_chat_tier_shared_t *shared,
+/* takes back what the worker that had the slot refers to */
+
+static void
+ngx_chat_tier_memory_clear(ngx_chat_tier_shared_t *shared,
     ngx_chat_tier_slot_t *slot)
 {
     ngx_uint_t  i;

@@ -68,6 +68,7 @@ typedef struct {
 
 typedef struct {
     pthread_mutex_t        alive;      /* held as long as the worker lives */
+    ngx_atomic_t           pid;
     ngx_atomic_t           covers;     /* word of a realm; 0: it does not */
     uint32_t               entries[NGX_CHAT_TIER_REFS];
 } ngx_chat_tier_slot_t;
@@ -113,6 +114,8 @@ struct ngx_chat_tier_s {
     ngx_chat_tier_slot_t  *slot;       /* NULL: none */
     u_char                 realm[NGX_CHAT_TIER_REALM];
     size_t                 size;
+    ngx_uint_t             wanted;     /* a slot is, when the lock is had */
+    ngx_uint_t             covers;     /* the worker does */
     ngx_uint_t             pending;    /* references are to be given back */
     ngx_chat_tier_ref_t    refs[NGX_CHAT_TIER_REFS];
 };
@@ -124,7 +127,10 @@ struct ngx_chat_tier_s {
 ngx_int_t ngx_chat_tier_memory_init(ngx_shm_zone_t *shm,
     ngx_chat_tier_shared_t *shared, u_char *p, size_t size);
 
-/* NGX_OK, NGX_DECLINED: others have it for too long */
+/*
+ * NGX_OK, NGX_DECLINED: others have it for too long.  What had to wait for it
+ * is done first.
+ */
 ngx_int_t ngx_chat_tier_lock(ngx_chat_tier_t *tier);
 void ngx_chat_tier_unlock(ngx_chat_tier_t *tier);
 
@@ -142,9 +148,8 @@ uint32_t ngx_chat_tier_alloc(ngx_chat_tier_shared_t *shared, ngx_uint_t n,
 /* of an entry that nobody refers to, and that is not listed */
 void ngx_chat_tier_free(ngx_chat_tier_shared_t *shared, uint32_t n);
 
-/* takes back what the worker that had the slot refers to */
-void ngx_chat_tier_slot_clear(ngx_chat_tier_shared_t *shared,
-    ngx_chat_tier_slot_t *slot);
+/* says in the worker's slot whether it covers */
+void ngx_chat_tier_slot_tell(ngx_chat_tier_t *tier);
 
 void ngx_chat_tier_link(ngx_chat_tier_shared_t *shared, uint32_t n);
 void ngx_chat_tier_touch(ngx_chat_tier_shared_t *shared, uint32_t n);

@@ -17,6 +17,13 @@ ngx_chat_tier_uncover(ngx_chat_tier_t *tier, ngx_uint_t lost)
 }
 
 
+ngx_uint_t
+ngx_chat_tier_is_covered(ngx_chat_tier_t *tier)
+{
+    return 0;
+}
+
+
 ngx_atomic_uint_t
 ngx_chat_tier_ticket(ngx_chat_tier_t *tier)
 {
