@@ -223,6 +223,72 @@ ok(!is_zoned(question($alone, 'Who fails? {{finish=length}}')),
    'chat_redis off: what is cut off is not stored');
 $alone->stop;
 
+# the default, also in a single process: what must not be stored is not
+
+foreach my $master (1, 0) {
+    my $name = $master ? 'by default' : 'by default, a single process';
+
+    $alone = start(redis => 'off', zone => '', workers => 1,
+                   master => $master, servers => <<'EOT');
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /         { chat_health full; }
+        location = /chat     { chat; }
+        location = /another  { chat; }
+        location = /off      { chat; chat_cache off; }
+        location = /tenant   { chat; chat_cache_scope $http_x_tenant; }
+        location = /purge    { chat_purge; }
+    }
+EOT
+
+    cmp_ok(zone_state($alone)->{size}, '>', 32 * 1000 * 1000,
+           "$name: a zone");
+
+    foreach my $path ('/off', '/tenant') {
+        question($alone, 'Who is private?', path => $path) foreach 1 .. 2;
+    }
+
+    is(zone_state($alone)->{answers}, 0, "$name: private ones are not stored");
+
+    my $tenant = { headers => { 'X-Tenant' => 'a' }, path => '/tenant' };
+
+    $q = question($alone, 'Who is private?', %$tenant);
+    like(status_of($q), qr/detail=direct$/, "$name: a tenant's is a new one");
+    wait_for { zone_state($alone)->{answers} == 1 } 5, 'the answer';
+    stream_ok(question($alone, 'Who is private?', %$tenant),
+              "$name: a tenant's is stored", cache => $ZONED,
+              text => $q->{text});
+
+    $q = question($alone, 'Who shares?');
+    zoned($alone, 'Who shares?');
+    stream_ok(question($alone, 'Who shares?', path => '/another'),
+              "$name: another location has it", cache => $ZONED,
+              text => $q->{text});
+
+    my $new = question($alone, 'Who shares?', use_cache => 0);
+
+    isnt($new->{text}, $q->{text}, "$name: use_cache false");
+    ok(wait_for(sub { question($alone, 'Who shares?')->{text}
+                      eq $new->{text} }, 5), "$name: and that takes its place");
+
+    # those who join and those who leave
+
+    my @all = ask($alone, map { { question => 'Who joins? {{gap=20}}',
+                                  hangup_after => $_ } } undef, 1, undef, 2);
+
+    is((grep { ($_->{text} // '') eq $all[0]{text} } @all[0, 2]) + 0, 2,
+       "$name: one for all");
+    is(zoned($alone, 'Who joins? {{gap=20}}')->{text}, $all[0]{text},
+       "$name: which is stored");
+
+    question($alone, "Who fails? {{$_}}")
+        foreach 'finish=length', 'fault=eof;at=1', 'status=401';
+    is(zone_state($alone)->{answers}, 3, "$name: no failure is stored");
+
+    $alone->stop;
+}
+
 # workers are killed while they send from the zone
 
 $nginx = start(workers => 2, listen => 'sndbuf=16k');
