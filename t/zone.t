@@ -90,6 +90,31 @@ sub hits {
 }
 
 
+# a family of the zone's metrics, or a sample of it
+
+sub number {
+    my ($name) = @_;
+    my ($n) = get($nginx, '/metrics')->{body} =~ /^chat_zone_\Q$name\E (\d+)$/m;
+
+    return $n;
+}
+
+
+# all that was ever stored is there, or has gone for one reason
+
+sub adds_up {
+    my ($name) = @_;
+    my $n = number('answers');
+
+    $n += number("dropped_total{reason=\"$_\"}")
+        foreach 'room', 'changed', 'expired', 'lost';
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is(number('stored_total'), $n, $name);
+}
+
+
 sub zone_state { return parse_json(get($nginx, '/')->{body})->{zone} }
 
 
@@ -156,6 +181,13 @@ like($nginx->access_log, qr{^/chat HIT hit redis completed 5 }m,
      'variables: Redis');
 cmp_ok(hits('zone'), '>', 20, 'metrics: the zone');
 cmp_ok(hits('redis'), '>', 0, 'metrics: Redis');
+
+is(number('answers'), 1, 'metrics: an answer in the zone');
+is(number('used_bytes'), zone_state()->{used}, 'metrics: memory that is used');
+is(number('size_bytes'), zone_state()->{size}, 'metrics: all of it');
+cmp_ok(number('dropped_total{reason="changed"}'), '>=', 1,
+       'metrics: one before has changed');
+adds_up('metrics: all that was stored');
 
 is(status_of(zoned('What is Perl?')) && question('What is Perl?', '/silent')
    ->{headers}{'cache-status'}, undef, 'chat_cache_status off: no header');
@@ -269,8 +301,19 @@ foreach my $name (sort keys %changes) {
 
 question('What is short?', '/short');
 zoned('What is short?', '/short') foreach 1;
+# Redis may tell of it first
+
+sub ended {
+    return number('dropped_total{reason="expired"}')
+        + number('dropped_total{reason="changed"}');
+}
+
+my $ended = ended();
+
 ok(wait_for(sub { status_of(question('What is short?', '/short'))
                   =~ /fwd=miss/ }, 3), 'the time is over');
+is(ended(), $ended + 1, 'metrics: one that is gone');
+adds_up('metrics: all that was stored by now');
 
 # what is stale is not in the zone, what replaces it is
 
@@ -360,18 +403,23 @@ foreach (1 .. 3) {
 }
 
 zoned('What is Perl?');
-question("How small is $_?") foreach 1 .. 30;
-ok(is_zoned(zoned("How small is 30?")), 'too small: the latest are there');
+question("How small is $_?") foreach 1 .. 80;
+ok(is_zoned(zoned("How small is 80?")), 'too small: the latest are there');
 
 my $state = zone_state();
 
 cmp_ok($state->{used}, '<=', $state->{size}, 'too small: no more than there is');
 cmp_ok($state->{answers}, '>=', 5, 'too small: some are there');
+cmp_ok(number('refused_total'), '>=', 3, 'metrics: long ones are refused');
+cmp_ok(number('dropped_total{reason="room"}'), '>=', 5,
+       'metrics: others have gone for those');
+adds_up('metrics: all that was stored there');
 
 # off
 
 reload(zone => 'off');
 is(zone_state()->{state}, 'off', 'off: health');
+is(number('size_bytes') . number('stored_total'), '00', 'off: metrics');
 question('What is Perl?');
 ok(!is_zoned(question('What is Perl?')), 'off: no hit');
 

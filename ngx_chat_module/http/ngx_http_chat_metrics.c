@@ -2,6 +2,7 @@
 #include "ngx_http_chat_metrics.h"
 #include "ngx_http_chat_metrics_text.h"
 #include "ngx_http_chat_page.h"
+#include "provider/ngx_http_chat_worker.h"
 
 
 /* of the page: what it has in any case, and for each provider */
@@ -26,6 +27,15 @@ typedef struct {
 } ngx_http_chat_metrics_item_t;
 
 
+typedef enum {
+    NGX_HTTP_CHAT_METRICS_ZONE_SIZE = 0,
+    NGX_HTTP_CHAT_METRICS_ZONE_USED,
+    NGX_HTTP_CHAT_METRICS_ZONE_ANSWERS,
+
+    NGX_HTTP_CHAT_METRICS_ZONE_GAUGES
+} ngx_http_chat_metrics_zone_e;
+
+
 typedef void (*ngx_http_chat_metrics_provider_pt)(
     ngx_http_chat_metrics_text_t *t, ngx_str_t *name,
     ngx_chat_metrics_block_t *sum, ngx_uint_t i);
@@ -38,6 +48,7 @@ static void ngx_http_chat_metrics_write(ngx_http_chat_metrics_text_t *t,
 static void ngx_http_chat_metrics_write_items(ngx_http_chat_metrics_text_t *t,
     ngx_http_chat_metrics_item_t *item, const char *type,
     ngx_atomic_t *values);
+static void ngx_http_chat_metrics_write_zone(ngx_http_chat_metrics_text_t *t);
 static void ngx_http_chat_metrics_write_requests(
     ngx_http_chat_metrics_text_t *t, ngx_chat_metrics_counters_t *c);
 static void ngx_http_chat_metrics_write_generations(
@@ -168,6 +179,43 @@ static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_gauges[] = {
 };
 
 
+static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_zone_gauges[] = {
+
+    { NGX_HTTP_CHAT_METRICS_ZONE_SIZE, "chat_zone_size_bytes", NULL,
+      ngx_null_string, "Memory for answers in chat_zone." },
+
+    { NGX_HTTP_CHAT_METRICS_ZONE_USED, "chat_zone_used_bytes", NULL,
+      ngx_null_string, "Of this memory, what answers have." },
+
+    { NGX_HTTP_CHAT_METRICS_ZONE_ANSWERS, "chat_zone_answers", NULL,
+      ngx_null_string, "Answers there, valid or not." },
+
+    { 0, NULL, NULL, ngx_null_string, NULL }
+};
+
+
+static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_zone_counts[] = {
+
+    { NGX_CHAT_TIER_STORED, "chat_zone_stored_total", NULL, ngx_null_string,
+      "Answers that chat_zone has taken." },
+
+    { NGX_CHAT_TIER_NO_ROOM, "chat_zone_dropped_total", "reason",
+      ngx_string("room"), "Of these, those that are gone." },
+
+    { NGX_CHAT_TIER_CHANGED, NULL, "reason", ngx_string("changed"), NULL },
+    { NGX_CHAT_TIER_EXPIRED, NULL, "reason", ngx_string("expired"), NULL },
+    { NGX_CHAT_TIER_LOST, NULL, "reason", ngx_string("lost"), NULL },
+
+    { NGX_CHAT_TIER_REFUSED, "chat_zone_refused_total", NULL, ngx_null_string,
+      "Answers that chat_zone did not take, for want of room." },
+
+    { NGX_CHAT_TIER_BUSY, "chat_zone_busy_total", NULL, ngx_null_string,
+      "Times that other processes had the lock of chat_zone for too long." },
+
+    { 0, NULL, NULL, ngx_null_string, NULL }
+};
+
+
 static const char  *ngx_http_chat_metrics_events[NGX_CHAT_GENERATIONS][2] = {
 
     [NGX_CHAT_GENERATION_STARTED] = { "chat_generations_started_total",
@@ -292,6 +340,8 @@ ngx_http_chat_metrics_write(ngx_http_chat_metrics_text_t *t,
     ngx_http_chat_metrics_write_times(t, &sum->counters);
     ngx_http_chat_metrics_write_providers(t, zone, sum);
 
+    ngx_http_chat_metrics_write_zone(t);
+
     ngx_http_chat_metrics_write_items(t, ngx_http_chat_metrics_gauges,
                                       "gauge", sum->gauges.values);
 
@@ -323,6 +373,32 @@ ngx_http_chat_metrics_write_items(ngx_http_chat_metrics_text_t *t,
         ngx_http_chat_metrics_text_sample(t, &label, item->label ? 1 : 0,
                                           values[item->index], 0);
     }
+}
+
+
+/* of a zone that is off: zeros */
+
+static void
+ngx_http_chat_metrics_write_zone(ngx_http_chat_metrics_text_t *t)
+{
+    ngx_atomic_t           gauges[NGX_HTTP_CHAT_METRICS_ZONE_GAUGES];
+    ngx_chat_tier_state_t  state;
+
+    ngx_memzero(&state, sizeof(ngx_chat_tier_state_t));
+
+    if (ngx_http_chat_worker_zone) {
+        ngx_chat_tier_get_state(ngx_http_chat_worker_zone, &state);
+    }
+
+    gauges[NGX_HTTP_CHAT_METRICS_ZONE_SIZE] = state.size;
+    gauges[NGX_HTTP_CHAT_METRICS_ZONE_USED] = state.used;
+    gauges[NGX_HTTP_CHAT_METRICS_ZONE_ANSWERS] = state.entries;
+
+    ngx_http_chat_metrics_write_items(t, ngx_http_chat_metrics_zone_gauges,
+                                      "gauge", gauges);
+
+    ngx_http_chat_metrics_write_items(t, ngx_http_chat_metrics_zone_counts,
+                                      "counter", state.counts);
 }
 
 

@@ -423,17 +423,6 @@ ngx_chat_tier_run(ngx_chat_tier_shared_t *shared,
 }
 
 
-ngx_uint_t
-ngx_chat_tier_is_valid(ngx_chat_tier_shared_t *shared,
-    ngx_chat_tier_entry_t *e)
-{
-    return shared->all < e->ticket
-           && shared->marks[e->mark] < e->ticket
-           && (!e->expires
-               || (ngx_msec_int_t) (e->end - ngx_current_msec) > 0);
-}
-
-
 ngx_int_t
 ngx_chat_tier_find(ngx_chat_tier_t *tier, ngx_chat_tier_key_t *key,
     ngx_pool_t *pool, ngx_chat_tier_answer_t *answer,
@@ -470,7 +459,7 @@ ngx_chat_tier_find(ngx_chat_tier_t *tier, ngx_chat_tier_key_t *key,
             rc = ngx_chat_tier_get(tier, n, pool, answer, hit);
 
         } else {
-            ngx_chat_tier_drop(shared, n);
+            ngx_chat_tier_drop(shared, n, NGX_CHAT_TIER_CHANGED);
         }
     }
 
@@ -592,9 +581,14 @@ ngx_chat_tier_leave(ngx_chat_tier_hit_t *hit)
 void
 ngx_chat_tier_get_state(ngx_chat_tier_t *tier, ngx_chat_tier_state_t *state)
 {
+    ngx_uint_t               i;
     ngx_chat_tier_shared_t  *shared;
 
     shared = tier->shared;
+
+    for (i = 0; i < NGX_CHAT_TIER_COUNTS; i++) {
+        state->counts[i] = shared->counts[i];
+    }
 
     state->entries = shared->nentries;
     state->size = (shared->nblocks - 1) * NGX_CHAT_TIER_BLOCK;

@@ -80,10 +80,27 @@ typedef struct {
 } ngx_chat_tier_writer_t;
 
 
+typedef enum {
+    NGX_CHAT_TIER_STORED = 0,
+
+    /* gone since; what was stored is here, or in the entries */
+    NGX_CHAT_TIER_NO_ROOM,         /* for another one */
+    NGX_CHAT_TIER_CHANGED,
+    NGX_CHAT_TIER_EXPIRED,
+    NGX_CHAT_TIER_LOST,            /* with a worker that died in the lock */
+
+    NGX_CHAT_TIER_REFUSED,         /* for want of room, or of the lock */
+    NGX_CHAT_TIER_BUSY,            /* times that the lock was not to be had */
+
+    NGX_CHAT_TIER_COUNTS
+} ngx_chat_tier_count_e;
+
+
 typedef struct {
     ngx_uint_t             entries;
     size_t                 size;       /* of all memory for entries */
     size_t                 used;
+    ngx_atomic_t           counts[NGX_CHAT_TIER_COUNTS];
 } ngx_chat_tier_state_t;
 
 

@@ -22,6 +22,8 @@ static void ngx_chat_tier_memory_clear(ngx_chat_tier_shared_t *shared,
 static void ngx_chat_tier_memory_sweep(ngx_chat_tier_t *tier);
 static void ngx_chat_tier_memory_give_back(ngx_chat_tier_shared_t *shared,
     uint32_t *place);
+static ngx_uint_t ngx_chat_tier_memory_is_changed(
+    ngx_chat_tier_shared_t *shared, ngx_chat_tier_entry_t *e);
 static void ngx_chat_tier_memory_unlink(ngx_chat_tier_shared_t *shared,
     uint32_t n);
 
@@ -125,6 +127,8 @@ ngx_chat_tier_lock(ngx_chat_tier_t *tier)
         }
     }
 
+    ngx_chat_tier_count(tier->shared, NGX_CHAT_TIER_BUSY);
+
     return NGX_DECLINED;
 }
 
@@ -217,6 +221,9 @@ ngx_chat_tier_memory_repair(ngx_chat_tier_shared_t *shared)
     ngx_memzero(shared->buckets, shared->nbuckets * sizeof(uint32_t));
     ngx_memzero(shared->kept, shared->nblocks);
 
+    (void) ngx_atomic_fetch_add(&shared->counts[NGX_CHAT_TIER_LOST],
+                                shared->nentries);
+
     shared->newest = 0;
     shared->oldest = 0;
     shared->nentries = 0;
@@ -304,7 +311,7 @@ ngx_chat_tier_alloc(ngx_chat_tier_shared_t *shared, ngx_uint_t n,
     while (shared->nfree < n) {
 
         if (shared->oldest) {
-            ngx_chat_tier_drop(shared, shared->oldest);
+            ngx_chat_tier_drop(shared, shared->oldest, NGX_CHAT_TIER_NO_ROOM);
             continue;
         }
 
@@ -471,11 +478,21 @@ ngx_chat_tier_touch(ngx_chat_tier_shared_t *shared, uint32_t n)
 
 
 void
-ngx_chat_tier_drop(ngx_chat_tier_shared_t *shared, uint32_t n)
+ngx_chat_tier_drop(ngx_chat_tier_shared_t *shared, uint32_t n,
+    ngx_chat_tier_count_e why)
 {
     ngx_chat_tier_entry_t  *e;
 
     e = ngx_chat_tier_entry(shared, n);
+
+    if (ngx_chat_tier_memory_is_changed(shared, e)) {
+        why = NGX_CHAT_TIER_CHANGED;
+
+    } else if (!ngx_chat_tier_is_valid(shared, e)) {
+        why = NGX_CHAT_TIER_EXPIRED;
+    }
+
+    ngx_chat_tier_count(shared, why);
 
     ngx_chat_tier_memory_unlink(shared, n);
 
@@ -484,6 +501,32 @@ ngx_chat_tier_drop(ngx_chat_tier_shared_t *shared, uint32_t n)
     if (e->refs == 0) {
         ngx_chat_tier_free(shared, n);
     }
+}
+
+
+static ngx_uint_t
+ngx_chat_tier_memory_is_changed(ngx_chat_tier_shared_t *shared,
+    ngx_chat_tier_entry_t *e)
+{
+    return shared->all >= e->ticket || shared->marks[e->mark] >= e->ticket;
+}
+
+
+ngx_uint_t
+ngx_chat_tier_is_valid(ngx_chat_tier_shared_t *shared,
+    ngx_chat_tier_entry_t *e)
+{
+    return !ngx_chat_tier_memory_is_changed(shared, e)
+           && (!e->expires
+               || (ngx_msec_int_t) (e->end - ngx_current_msec) > 0);
+}
+
+
+void
+ngx_chat_tier_count(ngx_chat_tier_shared_t *shared,
+    ngx_chat_tier_count_e count)
+{
+    (void) ngx_atomic_fetch_add(&shared->counts[count], 1);
 }
 
 

@@ -83,6 +83,7 @@ typedef struct {
     ngx_atomic_t           losses;     /* workers that lost sight of changes */
     ngx_atomic_t           mended;     /* of these, as of the last drop */
     ngx_atomic_t           used;       /* slots, from the first */
+    ngx_atomic_t           counts[NGX_CHAT_TIER_COUNTS];
 
     ngx_uint_t             nblocks;    /* with the one that is none */
     ngx_uint_t             nbuckets;   /* a power of two, as nmarks */
@@ -154,8 +155,19 @@ void ngx_chat_tier_slot_tell(ngx_chat_tier_t *tier);
 void ngx_chat_tier_link(ngx_chat_tier_shared_t *shared, uint32_t n);
 void ngx_chat_tier_touch(ngx_chat_tier_shared_t *shared, uint32_t n);
 
-/* out of the lists; the memory goes with the last reference */
-void ngx_chat_tier_drop(ngx_chat_tier_shared_t *shared, uint32_t n);
+/*
+ * Out of the lists; the memory goes with the last reference.  why: as what it
+ * is counted if it is valid.
+ */
+void ngx_chat_tier_drop(ngx_chat_tier_shared_t *shared, uint32_t n,
+    ngx_chat_tier_count_e why);
+
+/* has neither its end come nor a change since its ticket was taken? */
+ngx_uint_t ngx_chat_tier_is_valid(ngx_chat_tier_shared_t *shared,
+    ngx_chat_tier_entry_t *e);
+
+void ngx_chat_tier_count(ngx_chat_tier_shared_t *shared,
+    ngx_chat_tier_count_e count);
 
 /* the worker refers to it once more; NGX_DECLINED: to too many already */
 ngx_int_t ngx_chat_tier_ref(ngx_chat_tier_t *tier, uint32_t n);
@@ -170,10 +182,6 @@ void ngx_chat_tier_unref(ngx_chat_tier_t *tier, uint32_t n);
 uint32_t ngx_chat_tier_search(ngx_chat_tier_t *tier, ngx_chat_tier_key_t *key,
     uint64_t hash);
 uint64_t ngx_chat_tier_hash(ngx_chat_tier_t *tier, ngx_chat_tier_key_t *key);
-
-/* has neither its end come nor a change since its ticket was taken? */
-ngx_uint_t ngx_chat_tier_is_valid(ngx_chat_tier_shared_t *shared,
-    ngx_chat_tier_entry_t *e);
 
 ngx_uint_t ngx_chat_tier_mark(ngx_chat_tier_t *tier, u_char *h);
 

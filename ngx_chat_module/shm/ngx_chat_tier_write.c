@@ -30,17 +30,15 @@ ngx_chat_tier_write_begin(ngx_chat_tier_writer_t *w, ngx_chat_tier_t *tier,
     w->ticket = ticket;
     w->entry = 0;
 
+    hash = ngx_chat_tier_hash(tier, key);
+
     /* in vain, and others would have to go for it */
 
     if (size / NGX_CHAT_TIER_BLOCK
-        >= tier->shared->nblocks / NGX_CHAT_TIER_PART)
+        >= tier->shared->nblocks / NGX_CHAT_TIER_PART
+        || ngx_chat_tier_lock(tier) != NGX_OK)
     {
-        return NGX_DECLINED;
-    }
-
-    hash = ngx_chat_tier_hash(tier, key);
-
-    if (ngx_chat_tier_lock(tier) != NGX_OK) {
+        ngx_chat_tier_count(tier->shared, NGX_CHAT_TIER_REFUSED);
         return NGX_DECLINED;
     }
 
@@ -55,6 +53,10 @@ ngx_chat_tier_write_begin(ngx_chat_tier_writer_t *w, ngx_chat_tier_t *tier,
 
     } else {
         rc = ngx_chat_tier_write_create(w, key, hash, answer);
+
+        if (rc != NGX_OK) {
+            ngx_chat_tier_count(tier->shared, NGX_CHAT_TIER_REFUSED);
+        }
     }
 
     ngx_chat_tier_unlock(tier);
@@ -159,6 +161,7 @@ ngx_chat_tier_write(ngx_chat_tier_writer_t *w, u_char *p, size_t len)
     block = e->last;
 
     if (len > room && ngx_chat_tier_write_grow(w, len - room) != NGX_OK) {
+        ngx_chat_tier_count(shared, NGX_CHAT_TIER_REFUSED);
         return NGX_DECLINED;
     }
 
@@ -234,6 +237,7 @@ ngx_chat_tier_write_end(ngx_chat_tier_writer_t *w, ngx_chat_tier_key_t *key,
     e = ngx_chat_tier_entry(shared, w->entry);
 
     if (ngx_chat_tier_lock(w->tier) != NGX_OK) {
+        ngx_chat_tier_count(shared, NGX_CHAT_TIER_REFUSED);
         ngx_chat_tier_write_abort(w);
         return NGX_DECLINED;
     }
@@ -246,11 +250,12 @@ ngx_chat_tier_write_end(ngx_chat_tier_writer_t *w, ngx_chat_tier_key_t *key,
         && ngx_chat_tier_is_valid(shared, e))
     {
         if (n) {
-            ngx_chat_tier_drop(shared, n);
+            ngx_chat_tier_drop(shared, n, NGX_CHAT_TIER_CHANGED);
         }
 
         e->chunks = chunks;
         ngx_chat_tier_link(shared, w->entry);
+        ngx_chat_tier_count(shared, NGX_CHAT_TIER_STORED);
 
         rc = NGX_OK;
     }

@@ -12,6 +12,7 @@
 
 
 static ngx_uint_t ut_count(ngx_chat_tier_t *tier);
+static ngx_uint_t ut_adds_up(ngx_chat_tier_t *tier);
 static void ut_found(void);
 static void ut_changes(void);
 static void ut_coverage(void);
@@ -54,12 +55,31 @@ ut_count(ngx_chat_tier_t *tier)
 }
 
 
+/* all that was ever stored is there, or has gone for one reason */
+
+static ngx_uint_t
+ut_adds_up(ngx_chat_tier_t *tier)
+{
+    ngx_chat_tier_state_t  state;
+
+    ngx_chat_tier_get_state(tier, &state);
+
+    return state.counts[NGX_CHAT_TIER_STORED]
+           == state.entries
+              + state.counts[NGX_CHAT_TIER_NO_ROOM]
+              + state.counts[NGX_CHAT_TIER_CHANGED]
+              + state.counts[NGX_CHAT_TIER_EXPIRED]
+              + state.counts[NGX_CHAT_TIER_LOST];
+}
+
+
 static void
 ut_found(void)
 {
-    ngx_uint_t            n;
-    ngx_chat_tier_t      *tier;
-    ngx_chat_tier_key_t   key;
+    ngx_uint_t              n;
+    ngx_chat_tier_t        *tier;
+    ngx_chat_tier_key_t     key;
+    ngx_chat_tier_state_t   state;
 
     tier = ut_tier(2 * 1024 * 1024);
 
@@ -106,6 +126,11 @@ ut_found(void)
     ngx_current_msec += 1;
     ut_ok(!ut_has(tier, 3), "and not longer");
 
+    ngx_chat_tier_get_state(tier, &state);
+    ut_ok(state.entries == UT_KEYS - 1
+          && state.counts[NGX_CHAT_TIER_STORED] == UT_KEYS
+          && state.counts[NGX_CHAT_TIER_EXPIRED] == 1, "and counted");
+
     ut_ok(ut_write(tier, 4, ngx_chat_tier_ticket(tier), UT_NO_TTL) == NGX_OK,
           "in place of one whose time is over, for ever");
 
@@ -113,6 +138,7 @@ ut_found(void)
     ut_ok(ut_has(tier, 4), "for ever");
 
     ut_ok(ut_count(tier) == tier->shared->nblocks - 1, "no block is lost");
+    ut_ok(ut_adds_up(tier), "and no answer");
 
     ut_tier_free(tier);
 }
@@ -127,6 +153,7 @@ ut_changes(void)
     ngx_atomic_uint_t        ticket, later;
     ngx_chat_tier_t         *tier;
     ngx_chat_tier_hit_t      hit;
+    ngx_chat_tier_state_t    state;
     ngx_chat_tier_answer_t   answer;
 
     tier = ut_tier(1024 * 1024);
@@ -187,6 +214,11 @@ ut_changes(void)
     (void) ut_write(tier, 9, ngx_chat_tier_ticket(tier), 1000);
     ut_ok(ngx_chat_tier_purge(tier, h) == NGX_OK && !ut_has(tier, 9),
           "purge: an answer");
+
+    ngx_chat_tier_get_state(tier, &state);
+    ut_ok(state.entries == 0 && ut_adds_up(tier)
+          && state.counts[NGX_CHAT_TIER_CHANGED]
+             == state.counts[NGX_CHAT_TIER_STORED], "all have changed");
 
     ngx_destroy_pool(pool);
     ut_tier_free(tier);
@@ -280,8 +312,9 @@ ut_coverage(void)
 static void
 ut_small(void)
 {
-    ngx_uint_t        n;
-    ngx_chat_tier_t  *tier;
+    ngx_uint_t              n, refused;
+    ngx_chat_tier_t        *tier;
+    ngx_chat_tier_state_t   state;
 
     tier = ut_tier(NGX_CHAT_TIER_MIN);
 
@@ -289,8 +322,16 @@ ut_small(void)
         (void) ut_write(tier, n, ngx_chat_tier_ticket(tier), UT_NO_TTL);
     }
 
+    ngx_chat_tier_get_state(tier, &state);
+    refused = state.counts[NGX_CHAT_TIER_REFUSED];
+
     ut_ok(ut_write(tier, 27, ngx_chat_tier_ticket(tier), UT_NO_TTL) != NGX_OK,
           "an answer that is too long is not taken");
+
+    ngx_chat_tier_get_state(tier, &state);
+    ut_ok(state.counts[NGX_CHAT_TIER_REFUSED] == refused + 1
+          && state.counts[NGX_CHAT_TIER_NO_ROOM] > 0, "and counted");
+    ut_ok(ut_adds_up(tier), "and no answer is lost");
 
     ut_ok(ut_write(tier, 0, ngx_chat_tier_ticket(tier), UT_NO_TTL) == NGX_OK
           && ut_has(tier, 0), "a short one is, in place of others");

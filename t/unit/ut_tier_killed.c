@@ -143,7 +143,8 @@ ut_killed(void)
     (void) ngx_chat_tier_lock(tier);
 
     while (tier->shared->oldest) {
-        ngx_chat_tier_drop(tier->shared, tier->shared->oldest);
+        ngx_chat_tier_drop(tier->shared, tier->shared->oldest,
+                           NGX_CHAT_TIER_NO_ROOM);
     }
 
     repairs = ngx_chat_tier_alloc(tier->shared, tier->shared->nblocks - 1,
@@ -184,7 +185,9 @@ ut_busy(void)
     ngx_chat_tier_take(tier);
     ngx_chat_tier_cover(tier);
 
-    ut_ok(ut_write(tier, 1, ngx_chat_tier_ticket(tier), UT_NO_TTL) != NGX_OK,
+    ut_ok(ut_write(tier, 1, ngx_chat_tier_ticket(tier), UT_NO_TTL) != NGX_OK
+          && tier->shared->counts[NGX_CHAT_TIER_BUSY] == 2
+          && tier->shared->counts[NGX_CHAT_TIER_REFUSED] == 1,
           "the lock is not to be had");
 
     kill(pid, SIGKILL);
