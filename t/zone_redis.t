@@ -144,6 +144,55 @@ is(zoned($nginx, 'Who changes?')->{text}, $third->{text},
    'no Redis again: a hit');
 $nginx->stop;
 
+# SWAPDB, of which Redis tells nobody, but it counts it
+
+foreach my $info ('+info', '-info') {
+    $redis = start_redis(config =>
+        [ "user default on nopass ~* &* +\@all $info" ]);
+    $nginx = start(redis => $redis);
+
+    ok(health_is($nginx, 'zone', 'on'), "$info: the zone is on");
+
+    $first = question($nginx, 'Who swaps?');
+    is(zoned($nginx, 'Who swaps?')->{text}, $first->{text}, "$info: a hit");
+
+    last if $info eq '-info';
+
+    $redis->cmd('SWAPDB', 0, 1);
+    wait_for { !is_zoned($q = question($nginx, 'Who swaps?')) } 8, 'the news';
+    stream_ok($q, 'swapped: another database', cache => qr/fwd=miss$/);
+    isnt(zoned($nginx, 'Who swaps?')->{text}, $first->{text},
+         'swapped: a hit from there');
+
+    my @old = $nginx->worker_pids;
+
+    $nginx->reload;
+    wait_for { !grep { -d "/proc/$_" } @old } 10, 'the former worker to go';
+    health_is($nginx, 'zone', 'on');
+    ok(is_zoned(question($nginx, 'Who swaps?')), 'swapped: kept by a reload');
+
+    $redis->cmd('SWAPDB', 0, 1);
+    wait_for { !is_zoned($q = question($nginx, 'Who swaps?')) } 8, 'the news';
+    stream_ok($q, 'swapped back: the first database', cache => qr/; hit/,
+              text => $first->{text});
+
+    # hits cost nothing more
+
+    my ($before) = $redis->cmd('INFO', 'commandstats')
+        =~ /^cmdstat_info:calls=(\d+)/m;
+
+    question($nginx, 'Who swaps?') foreach 1 .. 200;
+
+    my ($after) = $redis->cmd('INFO', 'commandstats')
+        =~ /^cmdstat_info:calls=(\d+)/m;
+
+    cmp_ok($after - $before, '<=', 4, 'swapped: hits do not ask for the count');
+    $nginx->stop;
+    $redis->stop;
+}
+
+$nginx->stop;
+
 # News of a replica come late, or not at all: it does not count.
 
 $redis = start_redis();

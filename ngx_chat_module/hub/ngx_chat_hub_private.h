@@ -23,6 +23,7 @@
 
 
 typedef struct ngx_chat_leads_s  ngx_chat_leads_t;
+typedef struct ngx_chat_swaps_s  ngx_chat_swaps_t;
 
 
 /* a name over its limit, as its last question was told */
@@ -59,6 +60,7 @@ struct ngx_chat_hub_s {
     ngx_uint_t             nupdates;
     ngx_queue_t            stows;      /* answers on their way to the zone */
     ngx_uint_t             covered;    /* changes in Redis are heard of */
+    ngx_chat_swaps_t      *swaps;      /* NULL: nobody looks for these */
     ngx_chat_leads_t      *leads;      /* NULL: nothing is led */
     ngx_rbtree_t           openings;   /* generations being opened, by key */
     ngx_rbtree_node_t      openings_sentinel;

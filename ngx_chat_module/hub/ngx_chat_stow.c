@@ -1,6 +1,7 @@
 
 #include "ngx_chat_stow_private.h"
 #include "ngx_chat_hit.h"
+#include "ngx_chat_swaps.h"
 #include "../codec/ngx_chat_str.h"
 
 
@@ -65,7 +66,11 @@ ngx_chat_stows_start(ngx_chat_hub_t *hub)
 {
     ngx_queue_init(&hub->stows);
 
-    if (hub->conf->zone && hub->conf->redis) {
+    /* without the memory to look for swaps, changes are not heard of either */
+
+    if (hub->conf->zone && hub->conf->redis
+        && ngx_chat_swaps_create(hub) == NGX_OK)
+    {
         ngx_chat_store_watch(&hub->store, &ngx_chat_stows_news, hub);
     }
 }
@@ -76,6 +81,8 @@ ngx_chat_stows_close(ngx_chat_hub_t *hub)
 {
     ngx_queue_t      *q;
     ngx_chat_stow_t  *stow;
+
+    ngx_chat_swaps_close(hub);
 
     while (!ngx_queue_empty(&hub->stows)) {
         q = ngx_queue_head(&hub->stows);
@@ -94,6 +101,8 @@ ngx_chat_stows_covered_handler(void *data)
     ngx_chat_tier_cover(hub->conf->zone);
 
     hub->covered = 1;
+
+    ngx_chat_swaps_start(hub);
 }
 
 
@@ -103,6 +112,8 @@ ngx_chat_stows_lost_handler(void *data)
     ngx_chat_hub_t *hub = data;
 
     hub->covered = 0;
+
+    ngx_chat_swaps_stop(hub);
 
     /* a worker that is to exit has closed the connection itself */
 

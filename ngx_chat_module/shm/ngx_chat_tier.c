@@ -226,6 +226,16 @@ ngx_chat_tier_change_all(ngx_chat_tier_t *tier)
 }
 
 
+void
+ngx_chat_tier_swapped(ngx_chat_tier_t *tier, ngx_uint_t n)
+{
+    if (tier->shared->swaps != n) {
+        ngx_chat_tier_change_all(tier);
+        tier->shared->swaps = n;
+    }
+}
+
+
 /* numbers only grow, whoever comes first */
 
 static void

@@ -137,6 +137,9 @@ ngx_atomic_uint_t ngx_chat_tier_ticket(ngx_chat_tier_t *tier);
 void ngx_chat_tier_change(ngx_chat_tier_t *tier, u_char *h);
 void ngx_chat_tier_change_all(ngx_chat_tier_t *tier);
 
+/* so often were all answers swapped for others, as Redis counts it */
+void ngx_chat_tier_swapped(ngx_chat_tier_t *tier, ngx_uint_t n);
+
 /* NGX_OK: there was an entry of this h; NGX_DECLINED: none was seen */
 ngx_int_t ngx_chat_tier_purge(ngx_chat_tier_t *tier, u_char *h);
 

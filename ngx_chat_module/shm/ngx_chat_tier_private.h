@@ -82,6 +82,7 @@ typedef struct {
     ngx_atomic_t           all;        /* last change of all */
     ngx_atomic_t           losses;     /* workers that lost sight of changes */
     ngx_atomic_t           mended;     /* of these, as of the last drop */
+    ngx_atomic_t           swaps;      /* as counted last, by any worker */
     ngx_atomic_t           used;       /* slots, from the first */
     ngx_atomic_t           counts[NGX_CHAT_TIER_COUNTS];
 

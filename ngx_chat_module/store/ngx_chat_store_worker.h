@@ -179,6 +179,16 @@ ngx_chat_call_t *ngx_chat_store_purge(ngx_chat_store_t *st, u_char *h,
 
 
 /*
+ * How often databases were swapped, as Redis has counted since its start, or
+ * since somebody had it count anew.  NGX_DECLINED: it will not say.
+ */
+typedef void (*ngx_chat_swaps_pt)(void *data, ngx_int_t rc, ngx_uint_t n);
+
+ngx_chat_call_t *ngx_chat_store_count_swaps(ngx_chat_store_t *st,
+    ngx_chat_swaps_pt handler, void *data);
+
+
+/*
  * Asks for what a question asks for, leaving nothing behind, so that
  * ngx_chat_store_get_refusal() tells how it is now: after a refusal at most
  * once a second, else where nothing was asked for 5 s.  Returns at once.

@@ -338,6 +338,16 @@ ngx_chat_store_peek(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
 }
 
 
+ngx_chat_call_t *
+ngx_chat_store_count_swaps(ngx_chat_store_t *st, ngx_chat_swaps_pt handler,
+    void *data)
+{
+    fake.bad++;
+
+    return NULL;
+}
+
+
 ngx_chat_pubsub_sub_t *
 ngx_chat_store_subscribe(ngx_chat_store_t *st, ngx_chat_gen_t *gen,
     const ngx_chat_pubsub_ops_t *ops, void *data)

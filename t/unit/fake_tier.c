@@ -43,6 +43,12 @@ ngx_chat_tier_change_all(ngx_chat_tier_t *tier)
 }
 
 
+void
+ngx_chat_tier_swapped(ngx_chat_tier_t *tier, ngx_uint_t n)
+{
+}
+
+
 ngx_int_t
 ngx_chat_tier_purge(ngx_chat_tier_t *tier, u_char *h)
 {
