@@ -31,7 +31,7 @@ static const ngx_chat_redis_handlers_t  ngx_chat_redis_handlers = {
 
 ngx_chat_redis_t *
 ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf, const char *role,
-    const ngx_chat_sentinel_ops_t *sentinel, ngx_log_t *log)
+    const ngx_chat_redis_sentinel_ops_t *sentinel, ngx_log_t *log)
 {
     ngx_chat_redis_t  *rd;
 

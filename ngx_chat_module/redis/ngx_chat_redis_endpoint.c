@@ -7,11 +7,11 @@
 
 
 static void ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
-    ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved);
+    ngx_chat_redis_sentinel_addr_t *sa, ngx_uint_t moved);
 static ngx_int_t ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
-    ngx_chat_sentinel_addr_t *sa);
+    ngx_chat_redis_sentinel_addr_t *sa);
 static void ngx_chat_redis_endpoint_master_moved(ngx_chat_redis_t *rd,
-    ngx_chat_sentinel_addr_t *sa);
+    ngx_chat_redis_sentinel_addr_t *sa);
 static ngx_int_t ngx_chat_redis_endpoint_start_round(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_endpoint_find_host(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_endpoint_skip_host(ngx_chat_redis_t *rd);
@@ -65,7 +65,7 @@ ngx_chat_redis_endpoint_close(ngx_chat_redis_t *rd)
 
 static void
 ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
-    ngx_chat_sentinel_addr_t *sa, ngx_uint_t moved)
+    ngx_chat_redis_sentinel_addr_t *sa, ngx_uint_t moved)
 {
     ngx_chat_redis_t *rd = data;
 
@@ -114,7 +114,7 @@ ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
 
 static ngx_int_t
 ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
-    ngx_chat_sentinel_addr_t *sa)
+    ngx_chat_redis_sentinel_addr_t *sa)
 {
     size_t                      len;
     ngx_str_t                  *name, *text;
@@ -159,7 +159,7 @@ ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
 
 static void
 ngx_chat_redis_endpoint_master_moved(ngx_chat_redis_t *rd,
-    ngx_chat_sentinel_addr_t *sa)
+    ngx_chat_redis_sentinel_addr_t *sa)
 {
     ngx_str_t  *master;
 

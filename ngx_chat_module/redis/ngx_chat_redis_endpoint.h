@@ -46,10 +46,10 @@ typedef struct {
     in_port_t                  port;     /* for what it finds */
     ngx_int_t                  rc;       /* of one that ended at once */
 
-    ngx_chat_sentinel_t       *sentinel;
-    ngx_chat_member_t          member;   /* of those who follow it */
-    ngx_str_t                  master;   /* "host:port", as Sentinel says */
-    ngx_chat_redis_host_t      master_host;     /* and the host of that */
+    ngx_chat_redis_sentinel_t  *sentinel;
+    ngx_chat_redis_member_t     member;       /* of those who follow it */
+    ngx_str_t                   master;       /* "host:port" from Sentinel */
+    ngx_chat_redis_host_t       master_host;  /* and the host of that */
 
     /* a group's own get, free and data, and whom it is to leave out next */
     ngx_peer_connection_t      peer;

@@ -69,8 +69,8 @@ struct ngx_chat_redis_s {
     const char                *role;
     ngx_log_t                 *log;
 
-    const ngx_chat_redis_handlers_t  *handlers;
-    const ngx_chat_sentinel_ops_t    *sentinel;  /* NULL: of a Sentinel */
+    const ngx_chat_redis_handlers_t      *handlers;
+    const ngx_chat_redis_sentinel_ops_t  *sentinel;  /* NULL: of a Sentinel */
 
     ngx_peer_connection_t      peer;
     ngx_chat_redis_endpoint_t  endpoint;
@@ -145,7 +145,7 @@ struct ngx_chat_redis_s {
 
 /* sentinel: of those that know the master; NULL: no memory */
 ngx_chat_redis_t *ngx_chat_redis_create(ngx_chat_redis_conf_t *rcf,
-    const char *role, const ngx_chat_sentinel_ops_t *sentinel,
+    const char *role, const ngx_chat_redis_sentinel_ops_t *sentinel,
     ngx_log_t *log);
 
 /*
@@ -165,7 +165,7 @@ void ngx_chat_redis_set_push_handler(ngx_chat_redis_t *rd,
 
 /* ngx_chat_redis_pubsub.c: sentinel as that of ngx_chat_redis_create() */
 ngx_chat_pubsub_t *ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
-    const ngx_chat_sentinel_ops_t *sentinel, ngx_log_t *log);
+    const ngx_chat_redis_sentinel_ops_t *sentinel, ngx_log_t *log);
 
 
 /* ngx_chat_redis_cmd.c */

@@ -74,7 +74,7 @@ static ngx_str_t  ngx_chat_pubsub_invalidate =
 
 ngx_chat_pubsub_t *
 ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
-    const ngx_chat_sentinel_ops_t *sentinel, ngx_log_t *log)
+    const ngx_chat_redis_sentinel_ops_t *sentinel, ngx_log_t *log)
 {
     ngx_chat_pubsub_t  *ps;
 

@@ -2,11 +2,11 @@
 #include "ngx_chat_redis_url.h"
 
 
-#define NGX_CHAT_REDIS_PORT        6379
-#define NGX_CHAT_SENTINEL_PORT     26379
-#define NGX_CHAT_REDIS_DB_DIGITS   9
+#define NGX_CHAT_REDIS_PORT           6379
+#define NGX_CHAT_REDIS_SENTINEL_PORT  26379
+#define NGX_CHAT_REDIS_DB_DIGITS      9
 
-#define NGX_CHAT_SENTINEL_ARGS                                                \
+#define NGX_CHAT_REDIS_SENTINEL_ARGS                                          \
     "only \"sentinel_username\" and \"sentinel_password\" are known as "       \
     "parameters of a \"redis+sentinel://\" URL"
 
@@ -299,7 +299,7 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     }
 
     if (ngx_strlchr(p, last, '?') || ngx_strlchr(p, last, '#')) {
-        return ngx_chat_redis_url_fail(ru, NGX_CHAT_SENTINEL_ARGS);
+        return ngx_chat_redis_url_fail(ru, NGX_CHAT_REDIS_SENTINEL_ARGS);
     }
 
     slash = ngx_strlchr(p, last, '/');
@@ -310,8 +310,8 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
                          "\"redis+sentinel://\" URL");
     }
 
-    if (ngx_chat_redis_hosts(ru->pool, rcf, p, slash, NGX_CHAT_SENTINEL_PORT,
-                             &ru->err)
+    if (ngx_chat_redis_hosts(ru->pool, rcf, p, slash,
+                             NGX_CHAT_REDIS_SENTINEL_PORT, &ru->err)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -375,7 +375,7 @@ ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
             value = &ru->conf->sentinel->password;
 
         } else {
-            return ngx_chat_redis_url_fail(ru, NGX_CHAT_SENTINEL_ARGS);
+            return ngx_chat_redis_url_fail(ru, NGX_CHAT_REDIS_SENTINEL_ARGS);
         }
 
         if (ngx_chat_redis_decode(ru->pool, p + len, end, value, &ru->err)
