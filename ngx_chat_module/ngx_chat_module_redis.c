@@ -171,7 +171,7 @@ ngx_chat_module_redis_init_broker(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
-        if (rc == NGX_OK && !ngx_chat_redis_is_url(&url)) {
+        if (rc == NGX_OK && !ngx_chat_redis_url_has_scheme(&url)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "chat broker is the Redis of \"chat_redis\": "
                           "CELERY_BROKER_URL names none and is ignored");
@@ -203,7 +203,7 @@ ngx_chat_module_redis_init_broker(ngx_conf_t *cf,
     /* another database of the same server has the same password */
 
     if (chmcf->broker->password.len == 0
-        && ngx_chat_redis_same_server(chmcf->broker, chmcf->redis))
+        && ngx_chat_redis_conf_is_same_server(chmcf->broker, chmcf->redis))
     {
         chmcf->broker->user = chmcf->redis->user;
         chmcf->broker->password = chmcf->redis->password;
@@ -233,7 +233,7 @@ ngx_chat_module_redis_init_tls(ngx_conf_t *cf, ngx_http_chat_main_conf_t *chmcf)
     }
 
     if (redis->tls && redis->args == NULL && broker->args == NULL) {
-        ngx_chat_redis_conf_tls(broker, redis->ssl, &chmcf->redis_ssl);
+        ngx_chat_redis_conf_set_tls(broker, redis->ssl, &chmcf->redis_ssl);
         return NGX_OK;
     }
 
@@ -273,7 +273,7 @@ ngx_chat_module_redis_create_tls(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    ngx_chat_redis_conf_tls(rcf, ssl, &tls);
+    ngx_chat_redis_conf_set_tls(rcf, ssl, &tls);
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, cf->log, 0,
                    "chat redis: TLS is set up, verify:%i own certificate:%d",
@@ -334,8 +334,8 @@ ngx_chat_module_redis_parse_url(ngx_conf_t *cf, ngx_str_t *url, ngx_uint_t env,
 
     err = "no memory";
 
-    rc = env ? ngx_chat_redis_parse_env(cf->pool, url, rcf, &err)
-             : ngx_chat_redis_parse_url(cf->pool, url, rcf, &err);
+    rc = env ? ngx_chat_redis_url_parse_env(cf->pool, url, rcf, &err)
+             : ngx_chat_redis_url_parse(cf->pool, url, rcf, &err);
 
     if (rc != NGX_OK) {
 

@@ -24,7 +24,7 @@ static const ngx_chat_redis_handlers_t  ngx_chat_redis_handlers = {
     ngx_chat_redis_disconnect,
     ngx_chat_redis_moved_handler,
     ngx_chat_redis_stop_handler,
-    ngx_chat_redis_cmd_reply,
+    ngx_chat_redis_cmd_process_reply,
     ngx_chat_redis_cmd_set_timer
 };
 
@@ -235,7 +235,7 @@ ngx_chat_redis_up_handler(ngx_chat_redis_t *rd)
                    "chat redis %V, %s: up, failures logged:%xi",
                    &rd->conf->name, rd->role, rd->logged);
 
-    ngx_chat_redis_endpoint_upstream_up(rd);
+    ngx_chat_redis_endpoint_upstream_release(rd);
     ngx_chat_redis_cmd_extend_deadlines(rd);
 
     ngx_del_timer(&rd->timer);

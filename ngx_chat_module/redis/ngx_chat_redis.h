@@ -98,7 +98,7 @@ ngx_chat_redis_cmd_t *ngx_chat_redis_command(ngx_chat_redis_t *rd,
 void ngx_chat_redis_forget_parent(void);
 
 /* the callback will not fire; the command may still be carried out */
-void ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd);
+void ngx_chat_redis_cmd_cancel(ngx_chat_redis_cmd_t *cmd);
 
 
 #endif /* _NGX_CHAT_REDIS_H_INCLUDED_ */

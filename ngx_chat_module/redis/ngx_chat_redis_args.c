@@ -3,72 +3,73 @@
 #include "../codec/ngx_chat_str.h"
 
 
-#define NGX_CHAT_REDIS_ARG_NAME   40    /* of what is told of as ignored */
-#define NGX_CHAT_REDIS_DB_DIGITS  9
+#define NGX_CHAT_REDIS_ARGS_MAX_NAME  40    /* of one that is ignored */
+#define NGX_CHAT_REDIS_DB_DIGITS      9
 
 
-typedef struct ngx_chat_redis_arg_s  ngx_chat_redis_arg_t;
+typedef struct ngx_chat_redis_args_param_s  ngx_chat_redis_args_param_t;
 
-struct ngx_chat_redis_arg_s {
+struct ngx_chat_redis_args_param_s {
     ngx_str_t                 name;
 
     /* NGX_DECLINED: without effect */
     ngx_int_t               (*set)(ngx_chat_redis_conf_t *rcf,
-                                   ngx_chat_redis_arg_t *arg,
+                                   ngx_chat_redis_args_param_t *arg,
                                    ngx_str_t *value, char **err);
     size_t                    offset;
 };
 
 
-static size_t ngx_chat_redis_arg_named(u_char *p, u_char *last);
-static ngx_int_t ngx_chat_redis_arg(ngx_pool_t *pool,
+static size_t ngx_chat_redis_args_get_name_len(u_char *p, u_char *last);
+static ngx_int_t ngx_chat_redis_args_parse_param(ngx_pool_t *pool,
     ngx_chat_redis_conf_t *rcf, u_char *p, u_char *last, char **err);
-static ngx_chat_redis_arg_t *ngx_chat_redis_arg_find(u_char *p,
+static ngx_chat_redis_args_param_t *ngx_chat_redis_args_get_param(u_char *p,
     u_char *last);
-static ngx_int_t ngx_chat_redis_arg_ignore(ngx_pool_t *pool,
+static ngx_int_t ngx_chat_redis_args_ignore(ngx_pool_t *pool,
     ngx_chat_redis_conf_t *rcf, u_char *p, u_char *last);
 
-static ngx_int_t ngx_chat_redis_arg_verify(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err);
-static ngx_int_t ngx_chat_redis_arg_name(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err);
-static ngx_int_t ngx_chat_redis_arg_file(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err);
-static ngx_int_t ngx_chat_redis_arg_db(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err);
-static ngx_int_t ngx_chat_redis_arg_text(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err);
-static ngx_int_t ngx_chat_redis_arg_sentinel(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err);
-static ngx_uint_t ngx_chat_redis_arg_is(ngx_str_t *value, const char **words);
+static ngx_int_t ngx_chat_redis_args_set_verify(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err);
+static ngx_int_t ngx_chat_redis_args_set_any_name(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err);
+static ngx_int_t ngx_chat_redis_args_set_file(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err);
+static ngx_int_t ngx_chat_redis_args_set_db(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err);
+static ngx_int_t ngx_chat_redis_args_set_text(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err);
+static ngx_int_t ngx_chat_redis_args_set_sentinel(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err);
+static ngx_uint_t ngx_chat_redis_args_is_among(ngx_str_t *value,
+    const char **words);
 
 
-static ngx_chat_redis_arg_t  ngx_chat_redis_known_args[] = {
+static ngx_chat_redis_args_param_t  ngx_chat_redis_args_known[] = {
 
-    { ngx_string("ssl_cert_reqs"), ngx_chat_redis_arg_verify, 0 },
-    { ngx_string("ssl_check_hostname"), ngx_chat_redis_arg_name, 0 },
+    { ngx_string("ssl_cert_reqs"), ngx_chat_redis_args_set_verify, 0 },
+    { ngx_string("ssl_check_hostname"), ngx_chat_redis_args_set_any_name, 0 },
 
-    { ngx_string("ssl_ca_certs"), ngx_chat_redis_arg_file,
+    { ngx_string("ssl_ca_certs"), ngx_chat_redis_args_set_file,
       offsetof(ngx_chat_tls_t, trusted_certificate) },
 
-    { ngx_string("ssl_certfile"), ngx_chat_redis_arg_file,
+    { ngx_string("ssl_certfile"), ngx_chat_redis_args_set_file,
       offsetof(ngx_chat_tls_t, certificate) },
 
-    { ngx_string("ssl_keyfile"), ngx_chat_redis_arg_file,
+    { ngx_string("ssl_keyfile"), ngx_chat_redis_args_set_file,
       offsetof(ngx_chat_tls_t, certificate_key) },
 
-    { ngx_string("db"), ngx_chat_redis_arg_db, 0 },
+    { ngx_string("db"), ngx_chat_redis_args_set_db, 0 },
 
-    { ngx_string("username"), ngx_chat_redis_arg_text,
+    { ngx_string("username"), ngx_chat_redis_args_set_text,
       offsetof(ngx_chat_redis_conf_t, user) },
 
-    { ngx_string("password"), ngx_chat_redis_arg_text,
+    { ngx_string("password"), ngx_chat_redis_args_set_text,
       offsetof(ngx_chat_redis_conf_t, password) },
 
-    { ngx_string("sentinel_username"), ngx_chat_redis_arg_sentinel,
+    { ngx_string("sentinel_username"), ngx_chat_redis_args_set_sentinel,
       offsetof(ngx_chat_redis_conf_t, user) },
 
-    { ngx_string("sentinel_password"), ngx_chat_redis_arg_sentinel,
+    { ngx_string("sentinel_password"), ngx_chat_redis_args_set_sentinel,
       offsetof(ngx_chat_redis_conf_t, password) },
 
     { ngx_null_string, NULL, 0 }
@@ -77,19 +78,19 @@ static ngx_chat_redis_arg_t  ngx_chat_redis_known_args[] = {
 
 /* to a client "optional" is the same, as no server goes without one */
 
-static const char  *ngx_chat_redis_arg_required[] = {
+static const char  *ngx_chat_redis_args_required[] = {
     "required", "CERT_REQUIRED", "optional", "CERT_OPTIONAL", NULL
 };
 
-static const char  *ngx_chat_redis_arg_none[] = {
+static const char  *ngx_chat_redis_args_none[] = {
     "none", "CERT_NONE", NULL
 };
 
-static const char  *ngx_chat_redis_arg_true[] = {
+static const char  *ngx_chat_redis_args_true[] = {
     "true", "t", "1", "yes", "y", NULL
 };
 
-static const char  *ngx_chat_redis_arg_false[] = {
+static const char  *ngx_chat_redis_args_false[] = {
     "false", "f", "0", "no", "n", NULL
 };
 
@@ -102,7 +103,7 @@ ngx_chat_redis_args_find(u_char *p, u_char *last)
     for ( /* void */ ; p < last; p++) {
 
         if (*p == '?'
-            && (ngx_chat_redis_arg_named(p + 1, last)
+            && (ngx_chat_redis_args_get_name_len(p + 1, last)
                 || ngx_strlchr(p, last, '@') == NULL))
         {
             return p;
@@ -116,7 +117,7 @@ ngx_chat_redis_args_find(u_char *p, u_char *last)
 /* the length of what looks like the name of a parameter, 0: nothing does */
 
 static size_t
-ngx_chat_redis_arg_named(u_char *p, u_char *last)
+ngx_chat_redis_args_get_name_len(u_char *p, u_char *last)
 {
     u_char  *start;
 
@@ -166,7 +167,8 @@ ngx_chat_redis_args_parse(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
         }
 
         if (end > p
-            && ngx_chat_redis_arg(pool, rcf, p, end, err) != NGX_OK)
+            && ngx_chat_redis_args_parse_param(pool, rcf, p, end, err)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -177,17 +179,17 @@ ngx_chat_redis_args_parse(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_arg(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
-    u_char *last, char **err)
+ngx_chat_redis_args_parse_param(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+    u_char *p, u_char *last, char **err)
 {
-    ngx_int_t              rc;
-    ngx_str_t              value;
-    ngx_chat_redis_arg_t  *arg;
+    ngx_int_t                     rc;
+    ngx_str_t                     value;
+    ngx_chat_redis_args_param_t  *arg;
 
-    arg = ngx_chat_redis_arg_find(p, last);
+    arg = ngx_chat_redis_args_get_param(p, last);
 
     if (arg == NULL) {
-        return ngx_chat_redis_arg_ignore(pool, rcf, p, last);
+        return ngx_chat_redis_args_ignore(pool, rcf, p, last);
     }
 
     if (ngx_chat_redis_decode(pool, p + arg->name.len + 1, last, &value,
@@ -200,19 +202,19 @@ ngx_chat_redis_arg(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
     rc = arg->set(rcf, arg, &value, err);
 
     if (rc == NGX_DECLINED) {
-        return ngx_chat_redis_arg_ignore(pool, rcf, p, last);
+        return ngx_chat_redis_args_ignore(pool, rcf, p, last);
     }
 
     return rc;
 }
 
 
-static ngx_chat_redis_arg_t *
-ngx_chat_redis_arg_find(u_char *p, u_char *last)
+static ngx_chat_redis_args_param_t *
+ngx_chat_redis_args_get_param(u_char *p, u_char *last)
 {
-    ngx_chat_redis_arg_t  *arg;
+    ngx_chat_redis_args_param_t  *arg;
 
-    for (arg = ngx_chat_redis_known_args; arg->name.len; arg++) {
+    for (arg = ngx_chat_redis_args_known; arg->name.len; arg++) {
 
         if ((size_t) (last - p) > arg->name.len
             && p[arg->name.len] == '='
@@ -226,10 +228,10 @@ ngx_chat_redis_arg_find(u_char *p, u_char *last)
 }
 
 
-/* without its value, and only what looks like a name, to be told of */
+/* noted for the log without its value, and only what looks like a name */
 
 static ngx_int_t
-ngx_chat_redis_arg_ignore(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+ngx_chat_redis_args_ignore(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
     u_char *p, u_char *last)
 {
     size_t      len;
@@ -240,9 +242,9 @@ ngx_chat_redis_arg_ignore(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
         return NGX_ERROR;
     }
 
-    len = ngx_chat_redis_arg_named(p, last);
+    len = ngx_chat_redis_args_get_name_len(p, last);
 
-    if (len == 0 || len > NGX_CHAT_REDIS_ARG_NAME) {
+    if (len == 0 || len > NGX_CHAT_REDIS_ARGS_MAX_NAME) {
         ngx_str_set(name, "?");
         return NGX_OK;
     }
@@ -255,17 +257,17 @@ ngx_chat_redis_arg_ignore(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_arg_verify(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err)
+ngx_chat_redis_args_set_verify(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err)
 {
     if (!rcf->tls) {
         return NGX_DECLINED;
     }
 
-    if (ngx_chat_redis_arg_is(value, ngx_chat_redis_arg_required)) {
+    if (ngx_chat_redis_args_is_among(value, ngx_chat_redis_args_required)) {
         rcf->args->tls.verify = 1;
 
-    } else if (ngx_chat_redis_arg_is(value, ngx_chat_redis_arg_none)) {
+    } else if (ngx_chat_redis_args_is_among(value, ngx_chat_redis_args_none)) {
         rcf->args->tls.verify = 0;
 
     } else {
@@ -277,17 +279,17 @@ ngx_chat_redis_arg_verify(ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_arg_name(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err)
+ngx_chat_redis_args_set_any_name(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err)
 {
     if (!rcf->tls) {
         return NGX_DECLINED;
     }
 
-    if (ngx_chat_redis_arg_is(value, ngx_chat_redis_arg_true)) {
+    if (ngx_chat_redis_args_is_among(value, ngx_chat_redis_args_true)) {
         rcf->args->tls.any_name = 0;
 
-    } else if (ngx_chat_redis_arg_is(value, ngx_chat_redis_arg_false)) {
+    } else if (ngx_chat_redis_args_is_among(value, ngx_chat_redis_args_false)) {
         rcf->args->tls.any_name = 1;
 
     } else {
@@ -299,8 +301,8 @@ ngx_chat_redis_arg_name(ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_arg_file(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err)
+ngx_chat_redis_args_set_file(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err)
 {
     if (!rcf->tls || value->len == 0) {
         return NGX_DECLINED;
@@ -313,8 +315,8 @@ ngx_chat_redis_arg_file(ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_arg_db(ngx_chat_redis_conf_t *rcf, ngx_chat_redis_arg_t *arg,
-    ngx_str_t *value, char **err)
+ngx_chat_redis_args_set_db(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err)
 {
     ngx_int_t  n;
 
@@ -336,8 +338,8 @@ ngx_chat_redis_arg_db(ngx_chat_redis_conf_t *rcf, ngx_chat_redis_arg_t *arg,
 /* user and password in front of the host are read later, and replace these */
 
 static ngx_int_t
-ngx_chat_redis_arg_text(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err)
+ngx_chat_redis_args_set_text(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err)
 {
     *(ngx_str_t *) ((char *) rcf + arg->offset) = *value;
 
@@ -346,19 +348,19 @@ ngx_chat_redis_arg_text(ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_arg_sentinel(ngx_chat_redis_conf_t *rcf,
-    ngx_chat_redis_arg_t *arg, ngx_str_t *value, char **err)
+ngx_chat_redis_args_set_sentinel(ngx_chat_redis_conf_t *rcf,
+    ngx_chat_redis_args_param_t *arg, ngx_str_t *value, char **err)
 {
     if (rcf->sentinel == NULL) {
         return NGX_DECLINED;
     }
 
-    return ngx_chat_redis_arg_text(rcf->sentinel, arg, value, err);
+    return ngx_chat_redis_args_set_text(rcf->sentinel, arg, value, err);
 }
 
 
 static ngx_uint_t
-ngx_chat_redis_arg_is(ngx_str_t *value, const char **words)
+ngx_chat_redis_args_is_among(ngx_str_t *value, const char **words)
 {
     for ( /* void */ ; *words; words++) {
 

@@ -20,11 +20,11 @@ ngx_chat_redis_cluster_is_enabled(ngx_chat_redis_t *rd, ngx_str_t *info)
 {
     ngx_str_t  value;
 
-    rd->replica = ngx_chat_redis_cluster_info_value(info, "role:",
-                                                    &value) == NGX_OK
+    rd->replica = ngx_chat_redis_cluster_get_value(info, "role:",
+                                                   &value) == NGX_OK
                   && ngx_chat_redis_starts_with(&value, "slave");
 
-    return ngx_chat_redis_cluster_info_value(info, "cluster_enabled:", &value)
+    return ngx_chat_redis_cluster_get_value(info, "cluster_enabled:", &value)
            == NGX_OK
            && ngx_chat_redis_starts_with(&value, "1");
 }
@@ -67,7 +67,7 @@ ngx_chat_redis_cluster_get_number(ngx_str_t *info, const char *name)
     ngx_int_t  n;
     ngx_str_t  value;
 
-    if (ngx_chat_redis_cluster_info_value(info, name, &value) != NGX_OK) {
+    if (ngx_chat_redis_cluster_get_value(info, name, &value) != NGX_OK) {
         return 0;
     }
 
@@ -110,7 +110,7 @@ ngx_chat_redis_cluster_log(ngx_chat_redis_t *rd, ngx_uint_t masters,
 
 
 ngx_int_t
-ngx_chat_redis_cluster_info_value(ngx_str_t *info, const char *name,
+ngx_chat_redis_cluster_get_value(ngx_str_t *info, const char *name,
     ngx_str_t *value)
 {
     u_char     *p, *end, *last;

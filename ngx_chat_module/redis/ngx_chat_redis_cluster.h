@@ -22,7 +22,7 @@ ngx_uint_t ngx_chat_redis_cluster_is_enabled(ngx_chat_redis_t *rd,
 void ngx_chat_redis_cluster_reply_handler(void *data, ngx_chat_reply_t *reply);
 
 /* the value of a line of INFO; NGX_OK, NGX_DECLINED: there is none */
-ngx_int_t ngx_chat_redis_cluster_info_value(ngx_str_t *info, const char *name,
+ngx_int_t ngx_chat_redis_cluster_get_value(ngx_str_t *info, const char *name,
     ngx_str_t *value);
 
 

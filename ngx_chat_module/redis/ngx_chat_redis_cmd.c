@@ -98,7 +98,7 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
 
 
 void
-ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
+ngx_chat_redis_cmd_cancel(ngx_chat_redis_cmd_t *cmd)
 {
     /* the place in line stays, as the reply will come */
     cmd->handler = NULL;
@@ -232,7 +232,7 @@ ngx_chat_redis_cmd_extend_deadlines(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+ngx_chat_redis_cmd_process_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
     ngx_queue_t           *q;
     ngx_chat_redis_cmd_t  *cmd;

@@ -6,22 +6,22 @@
 #define NGX_CHAT_REDIS_PORT_CHARS  6     /* ":65535" */
 
 
-static ngx_int_t ngx_chat_redis_conf_split(ngx_chat_redis_host_t *host,
+static ngx_int_t ngx_chat_redis_conf_parse_host(ngx_chat_redis_host_t *host,
     u_char *p, u_char *last, char **err);
-static ngx_int_t ngx_chat_redis_conf_bare(ngx_pool_t *pool,
+static ngx_int_t ngx_chat_redis_conf_set_name(ngx_pool_t *pool,
     ngx_chat_redis_host_t *host);
-static ngx_int_t ngx_chat_redis_conf_address(ngx_pool_t *pool,
+static ngx_int_t ngx_chat_redis_conf_parse_addr(ngx_pool_t *pool,
     ngx_chat_redis_host_t *host, ngx_str_t *text, char **err);
-static ngx_int_t ngx_chat_redis_conf_host(ngx_pool_t *pool,
+static ngx_int_t ngx_chat_redis_conf_resolve_host(ngx_pool_t *pool,
     ngx_chat_redis_host_t *host, char **err);
-static ngx_uint_t ngx_chat_redis_conf_same_hosts(ngx_chat_redis_conf_t *a,
+static ngx_uint_t ngx_chat_redis_conf_has_same_hosts(ngx_chat_redis_conf_t *a,
     ngx_chat_redis_conf_t *b);
-static ngx_uint_t ngx_chat_redis_conf_same(ngx_str_t *a, ngx_str_t *b);
+static ngx_uint_t ngx_chat_redis_conf_is_same_str(ngx_str_t *a, ngx_str_t *b);
 
 
 ngx_int_t
-ngx_chat_redis_hosts(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
-    u_char *last, in_port_t port, char **err)
+ngx_chat_redis_conf_parse_hosts(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+    u_char *p, u_char *last, in_port_t port, char **err)
 {
     u_char                 *end;
     ngx_str_t               text;
@@ -58,7 +58,7 @@ ngx_chat_redis_hosts(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
 
         host->port = port;
 
-        if (ngx_chat_redis_conf_split(host, p, end, err) != NGX_OK) {
+        if (ngx_chat_redis_conf_parse_host(host, p, end, err) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -76,8 +76,8 @@ ngx_chat_redis_hosts(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
                                (ngx_uint_t) host->port)
                    - text.data;
 
-        if (ngx_chat_redis_conf_address(pool, host, &text, err) != NGX_OK
-            || ngx_chat_redis_conf_bare(pool, host) != NGX_OK)
+        if (ngx_chat_redis_conf_parse_addr(pool, host, &text, err) != NGX_OK
+            || ngx_chat_redis_conf_set_name(pool, host) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -88,7 +88,7 @@ ngx_chat_redis_hosts(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf, u_char *p,
 
 
 static ngx_int_t
-ngx_chat_redis_conf_split(ngx_chat_redis_host_t *host, u_char *p,
+ngx_chat_redis_conf_parse_host(ngx_chat_redis_host_t *host, u_char *p,
     u_char *last, char **err)
 {
     u_char     *end;
@@ -149,7 +149,7 @@ ngx_chat_redis_conf_split(ngx_chat_redis_host_t *host, u_char *p,
 /* the name alone, for resolvers and certificates */
 
 static ngx_int_t
-ngx_chat_redis_conf_bare(ngx_pool_t *pool, ngx_chat_redis_host_t *host)
+ngx_chat_redis_conf_set_name(ngx_pool_t *pool, ngx_chat_redis_host_t *host)
 {
     u_char  *p;
 
@@ -173,7 +173,7 @@ ngx_chat_redis_conf_bare(ngx_pool_t *pool, ngx_chat_redis_host_t *host)
 
 
 ngx_int_t
-ngx_chat_redis_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
+ngx_chat_redis_conf_set_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
     ngx_str_t *path, char **err)
 {
     ngx_chat_redis_host_t  *host;
@@ -188,14 +188,14 @@ ngx_chat_redis_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
     rcf->hosts = host;
     rcf->nhosts = 1;
 
-    return ngx_chat_redis_conf_address(pool, host, path, err);
+    return ngx_chat_redis_conf_parse_addr(pool, host, path, err);
 }
 
 
 /* an address is parsed here, a name stays a name */
 
 static ngx_int_t
-ngx_chat_redis_conf_address(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
+ngx_chat_redis_conf_parse_addr(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
     ngx_str_t *text, char **err)
 {
     ngx_url_t  u;
@@ -251,7 +251,8 @@ ngx_chat_redis_conf_init(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
         }
 
         if (rcf->hosts[i].addrs == NULL
-            && ngx_chat_redis_conf_host(pool, &rcf->hosts[i], err) != NGX_OK)
+            && ngx_chat_redis_conf_resolve_host(pool, &rcf->hosts[i], err)
+               != NGX_OK)
         {
             *name = rcf->hosts[i].name;
             return NGX_ERROR;
@@ -263,7 +264,7 @@ ngx_chat_redis_conf_init(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
 
 
 static ngx_int_t
-ngx_chat_redis_conf_host(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
+ngx_chat_redis_conf_resolve_host(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
     char **err)
 {
     ngx_url_t  u;
@@ -285,7 +286,7 @@ ngx_chat_redis_conf_host(ngx_pool_t *pool, ngx_chat_redis_host_t *host,
 
 
 void
-ngx_chat_redis_conf_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
+ngx_chat_redis_conf_set_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
     ngx_chat_tls_t *tls)
 {
     rcf->ssl = ssl;
@@ -293,13 +294,14 @@ ngx_chat_redis_conf_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
     rcf->tls_any_name = tls->any_name;
 
     if (rcf->sentinel) {
-        ngx_chat_redis_conf_tls(rcf->sentinel, ssl, tls);
+        ngx_chat_redis_conf_set_tls(rcf->sentinel, ssl, tls);
     }
 }
 
 
 ngx_uint_t
-ngx_chat_redis_same_server(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
+ngx_chat_redis_conf_is_same_server(ngx_chat_redis_conf_t *a,
+    ngx_chat_redis_conf_t *b)
 {
     if (a->tls != b->tls || (a->group == NULL) != (b->group == NULL)) {
         return 0;
@@ -307,21 +309,21 @@ ngx_chat_redis_same_server(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
 
     if (a->sentinel || b->sentinel) {
         return a->sentinel && b->sentinel
-               && ngx_chat_redis_conf_same(&a->sentinel->master,
-                                           &b->sentinel->master)
-               && ngx_chat_redis_conf_same_hosts(a->sentinel, b->sentinel);
+               && ngx_chat_redis_conf_is_same_str(&a->sentinel->master,
+                                                  &b->sentinel->master)
+               && ngx_chat_redis_conf_has_same_hosts(a->sentinel, b->sentinel);
     }
 
     if (a->group) {
-        return ngx_chat_redis_conf_same(&a->host, &b->host);
+        return ngx_chat_redis_conf_is_same_str(&a->host, &b->host);
     }
 
-    return ngx_chat_redis_conf_same_hosts(a, b);
+    return ngx_chat_redis_conf_has_same_hosts(a, b);
 }
 
 
 static ngx_uint_t
-ngx_chat_redis_conf_same_hosts(ngx_chat_redis_conf_t *a,
+ngx_chat_redis_conf_has_same_hosts(ngx_chat_redis_conf_t *a,
     ngx_chat_redis_conf_t *b)
 {
     ngx_uint_t              i, n;
@@ -335,7 +337,7 @@ ngx_chat_redis_conf_same_hosts(ngx_chat_redis_conf_t *a,
         one = &a->hosts[n];
         two = &b->hosts[n];
 
-        if (ngx_chat_redis_conf_same(&one->url, &two->url)) {
+        if (ngx_chat_redis_conf_is_same_str(&one->url, &two->url)) {
             continue;
         }
 
@@ -363,17 +365,17 @@ ngx_chat_redis_conf_same_hosts(ngx_chat_redis_conf_t *a,
 
 
 ngx_uint_t
-ngx_chat_redis_conf_equal(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
+ngx_chat_redis_conf_is_equal(ngx_chat_redis_conf_t *a, ngx_chat_redis_conf_t *b)
 {
     return a->db == b->db
            && a->ssl == b->ssl
-           && ngx_chat_redis_conf_same(&a->user, &b->user)
-           && ngx_chat_redis_same_server(a, b);
+           && ngx_chat_redis_conf_is_same_str(&a->user, &b->user)
+           && ngx_chat_redis_conf_is_same_server(a, b);
 }
 
 
 static ngx_uint_t
-ngx_chat_redis_conf_same(ngx_str_t *a, ngx_str_t *b)
+ngx_chat_redis_conf_is_same_str(ngx_str_t *a, ngx_str_t *b)
 {
     return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
 }

@@ -13,18 +13,18 @@
 static void ngx_chat_redis_conn_found_handler(ngx_chat_redis_t *rd,
     ngx_int_t rc);
 static ngx_int_t ngx_chat_redis_conn_connect(ngx_chat_redis_t *rd);
-static void ngx_chat_redis_conn_connected(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_conn_finish_connect(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_conn_set_state(ngx_chat_redis_t *rd,
     ngx_chat_redis_state_e state);
-static void ngx_chat_redis_conn_setup_start(ngx_chat_redis_t *rd);
-static ngx_int_t ngx_chat_redis_conn_test(ngx_connection_t *c,
+static void ngx_chat_redis_conn_start_setup(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_conn_test_connect(ngx_connection_t *c,
     ngx_err_t *err);
 static void ngx_chat_redis_conn_fail(ngx_chat_redis_t *rd, const char *why);
 static void ngx_chat_redis_conn_read_handler(ngx_event_t *rev);
 static void ngx_chat_redis_conn_write_handler(ngx_event_t *wev);
 static ngx_int_t ngx_chat_redis_conn_parse(ngx_chat_redis_t *rd, u_char *p,
     size_t len);
-static void ngx_chat_redis_conn_setup_reply(ngx_chat_redis_t *rd,
+static void ngx_chat_redis_conn_process_setup(ngx_chat_redis_t *rd,
     ngx_chat_reply_t *reply);
 static void ngx_chat_redis_conn_compact(ngx_chat_redis_t *rd);
 
@@ -135,7 +135,7 @@ ngx_chat_redis_conn_found_handler(ngx_chat_redis_t *rd, ngx_int_t rc)
     ngx_add_timer(&rd->timer, NGX_CHAT_REDIS_CONNECT_TIMEOUT);
 
     if (rc == NGX_OK) {
-        ngx_chat_redis_conn_connected(rd);
+        ngx_chat_redis_conn_finish_connect(rd);
     }
 }
 
@@ -222,7 +222,7 @@ void
 ngx_chat_redis_conn_close(ngx_chat_redis_t *rd, ngx_uint_t again)
 {
     if (rd->peer.connection) {
-        ngx_chat_redis_tls_end(rd->peer.connection);
+        ngx_chat_redis_tls_shutdown(rd->peer.connection);
         ngx_close_connection(rd->peer.connection);
         rd->peer.connection = NULL;
     }
@@ -247,14 +247,14 @@ ngx_chat_redis_conn_close(ngx_chat_redis_t *rd, ngx_uint_t again)
 
 
 static void
-ngx_chat_redis_conn_connected(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_finish_connect(ngx_chat_redis_t *rd)
 {
     ngx_err_t          err;
     ngx_connection_t  *c;
 
     c = rd->peer.connection;
 
-    if (ngx_chat_redis_conn_test(c, &err) != NGX_OK) {
+    if (ngx_chat_redis_conn_test_connect(c, &err) != NGX_OK) {
         rd->handlers->lost(rd, NGX_CHAT_REDIS_UNREACHED, err,
                            "connect() failed");
         return;
@@ -267,13 +267,13 @@ ngx_chat_redis_conn_connected(ngx_chat_redis_t *rd)
     }
 
     if (rd->conf->tls) {
-        rd->secured = ngx_chat_redis_conn_setup_start;
+        rd->secured = ngx_chat_redis_conn_start_setup;
         ngx_chat_redis_conn_set_state(rd, NGX_CHAT_REDIS_HANDSHAKE);
         ngx_chat_redis_tls_start(rd);
         return;
     }
 
-    ngx_chat_redis_conn_setup_start(rd);
+    ngx_chat_redis_conn_start_setup(rd);
 }
 
 
@@ -300,7 +300,7 @@ ngx_chat_redis_conn_set_state(ngx_chat_redis_t *rd,
 
 
 static void
-ngx_chat_redis_conn_setup_start(ngx_chat_redis_t *rd)
+ngx_chat_redis_conn_start_setup(ngx_chat_redis_t *rd)
 {
     ngx_connection_t  *c;
 
@@ -333,7 +333,7 @@ ngx_chat_redis_conn_setup_start(ngx_chat_redis_t *rd)
 
 
 static ngx_int_t
-ngx_chat_redis_conn_test(ngx_connection_t *c, ngx_err_t *err)
+ngx_chat_redis_conn_test_connect(ngx_connection_t *c, ngx_err_t *err)
 {
     int        value;
     socklen_t  len;
@@ -385,7 +385,7 @@ ngx_chat_redis_conn_read_handler(ngx_event_t *rev)
     }
 
     if (rd->state == NGX_CHAT_REDIS_CONNECT) {
-        ngx_chat_redis_conn_connected(rd);
+        ngx_chat_redis_conn_finish_connect(rd);
         return;
     }
 
@@ -410,7 +410,7 @@ ngx_chat_redis_conn_write_handler(ngx_event_t *wev)
     }
 
     if (rd->state == NGX_CHAT_REDIS_CONNECT) {
-        ngx_chat_redis_conn_connected(rd);
+        ngx_chat_redis_conn_finish_connect(rd);
         return;
     }
 
@@ -495,7 +495,7 @@ ngx_chat_redis_conn_parse(ngx_chat_redis_t *rd, u_char *p, size_t len)
         }
 
         if (rd->state == NGX_CHAT_REDIS_SETUP) {
-            ngx_chat_redis_conn_setup_reply(rd, reply);
+            ngx_chat_redis_conn_process_setup(rd, reply);
 
         } else {
             rd->handlers->reply(rd, reply);
@@ -518,11 +518,11 @@ broken:
 
 
 static void
-ngx_chat_redis_conn_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
+ngx_chat_redis_conn_process_setup(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply)
 {
     ngx_chat_redis_fault_t  fault;
 
-    switch (ngx_chat_redis_setup_reply(rd, reply, &fault)) {
+    switch (ngx_chat_redis_setup_process_reply(rd, reply, &fault)) {
 
     case NGX_OK:
         rd->handlers->up(rd);

@@ -41,8 +41,8 @@ void ngx_chat_redis_conn_write(ngx_chat_redis_t *rd);
 /* the handshake; leads to rd->secured(), or the connection is lost */
 void ngx_chat_redis_tls_start(ngx_chat_redis_t *rd);
 
-/* says goodbye without waiting; the connection is to be closed then */
-void ngx_chat_redis_tls_end(ngx_connection_t *c);
+/* sends close_notify without waiting; the connection is to be closed then */
+void ngx_chat_redis_tls_shutdown(ngx_connection_t *c);
 
 
 /* ngx_chat_redis_setup.c */
@@ -55,7 +55,7 @@ ngx_int_t ngx_chat_redis_setup_init(ngx_chat_redis_t *rd);
  * NGX_AGAIN  more replies are to come; there may be more to send
  * NGX_ERROR  fault says why it cannot be used
  */
-ngx_int_t ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd,
+ngx_int_t ngx_chat_redis_setup_process_reply(ngx_chat_redis_t *rd,
     ngx_chat_reply_t *reply, ngx_chat_redis_fault_t *fault);
 
 

@@ -10,7 +10,7 @@ static void ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
     ngx_chat_redis_sentinel_addr_t *sa, ngx_uint_t moved);
 static ngx_int_t ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
     ngx_chat_redis_sentinel_addr_t *sa);
-static void ngx_chat_redis_endpoint_master_moved(ngx_chat_redis_t *rd,
+static void ngx_chat_redis_endpoint_follow_master(ngx_chat_redis_t *rd,
     ngx_chat_redis_sentinel_addr_t *sa);
 static ngx_int_t ngx_chat_redis_endpoint_start_round(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_endpoint_find_host(ngx_chat_redis_t *rd);
@@ -72,7 +72,7 @@ ngx_chat_redis_endpoint_sentinel_handler(void *data, ngx_int_t rc,
     ngx_chat_redis_endpoint_t  *ep;
 
     if (moved) {
-        ngx_chat_redis_endpoint_master_moved(rd, sa);
+        ngx_chat_redis_endpoint_follow_master(rd, sa);
         return;
     }
 
@@ -158,7 +158,7 @@ ngx_chat_redis_endpoint_set_master(ngx_chat_redis_t *rd,
 
 
 static void
-ngx_chat_redis_endpoint_master_moved(ngx_chat_redis_t *rd,
+ngx_chat_redis_endpoint_follow_master(ngx_chat_redis_t *rd,
     ngx_chat_redis_sentinel_addr_t *sa)
 {
     ngx_str_t  *master;

@@ -93,8 +93,8 @@ void ngx_chat_redis_endpoint_report_stale(ngx_chat_redis_t *rd);
 /* has the round anything left to try? */
 ngx_uint_t ngx_chat_redis_endpoint_has_next(ngx_chat_redis_t *rd);
 
-/* the connection is up */
-void ngx_chat_redis_endpoint_upstream_up(ngx_chat_redis_t *rd);
+/* the connection is up: the peer is given back to the upstream, if any */
+void ngx_chat_redis_endpoint_upstream_release(ngx_chat_redis_t *rd);
 
 /*
  * The connection, or the attempt, that rd->peer was used for has ended, or the

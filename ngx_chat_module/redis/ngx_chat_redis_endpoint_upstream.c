@@ -91,7 +91,7 @@ ngx_chat_redis_endpoint_upstream_free(ngx_peer_connection_t *pc, void *data,
  */
 
 void
-ngx_chat_redis_endpoint_upstream_up(ngx_chat_redis_t *rd)
+ngx_chat_redis_endpoint_upstream_release(ngx_chat_redis_t *rd)
 {
     ngx_addr_t              addr, *copy;
     ngx_connection_t       *c;

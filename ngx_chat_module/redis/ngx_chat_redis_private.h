@@ -174,7 +174,8 @@ ngx_chat_pubsub_t *ngx_chat_pubsub_create(ngx_chat_redis_conf_t *rcf,
 ngx_int_t ngx_chat_redis_cmd_send(ngx_chat_redis_t *rd, ngx_str_t *argv,
     ngx_uint_t argc);
 
-void ngx_chat_redis_cmd_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply);
+void ngx_chat_redis_cmd_process_reply(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply);
 
 /* the timer for the command that is first now, and its handler */
 void ngx_chat_redis_cmd_set_timer(ngx_chat_redis_t *rd);

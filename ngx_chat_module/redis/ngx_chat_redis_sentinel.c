@@ -226,7 +226,7 @@ ngx_chat_redis_sentinel_free(ngx_chat_redis_sentinel_t *s)
     ngx_queue_remove(&s->queue);
 
     if (s->cmd) {
-        ngx_chat_redis_cancel(s->cmd);
+        ngx_chat_redis_cmd_cancel(s->cmd);
         s->cmd = NULL;
     }
 
@@ -258,7 +258,7 @@ ngx_chat_redis_sentinel_is_same(ngx_chat_redis_conf_t *a,
     ngx_chat_redis_conf_t *b)
 {
     return a == b
-           || (ngx_chat_redis_conf_equal(a, b)
+           || (ngx_chat_redis_conf_is_equal(a, b)
                && a->name.len == b->name.len
                && ngx_memcmp(a->name.data, b->name.data, a->name.len) == 0
                && a->password.len == b->password.len

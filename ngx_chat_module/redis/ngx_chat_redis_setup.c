@@ -182,8 +182,8 @@ ngx_chat_redis_setup_add(ngx_chat_redis_t *rd, ngx_chat_redis_step_e step,
 
 
 ngx_int_t
-ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply,
-    ngx_chat_redis_fault_t *fault)
+ngx_chat_redis_setup_process_reply(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply, ngx_chat_redis_fault_t *fault)
 {
     ngx_str_t              s;
     ngx_chat_redis_step_e  step;
@@ -405,8 +405,8 @@ ngx_chat_redis_setup_read_info(ngx_chat_redis_t *rd, ngx_str_t *info)
 {
     ngx_str_t  value;
 
-    if (ngx_chat_redis_cluster_info_value(info, "maxmemory_policy:",
-                                          &value) == NGX_OK
+    if (ngx_chat_redis_cluster_get_value(info, "maxmemory_policy:",
+                                         &value) == NGX_OK
         && value.len <= NGX_CHAT_REDIS_MAX_POLICY)
     {
         ngx_memcpy(rd->policy.data, value.data, value.len);

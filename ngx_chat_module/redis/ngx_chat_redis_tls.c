@@ -8,12 +8,12 @@
 
 static ngx_int_t ngx_chat_redis_tls_load(ngx_conf_t *cf, ngx_ssl_t *ssl,
     ngx_chat_tls_t *tls);
-static ngx_int_t ngx_chat_redis_tls_certificate(ngx_conf_t *cf,
+static ngx_int_t ngx_chat_redis_tls_load_certificate(ngx_conf_t *cf,
     ngx_ssl_t *ssl, ngx_chat_tls_t *tls);
 static int ngx_chat_redis_tls_cert_handler(SSL *ssl, void *data);
-static ngx_int_t ngx_chat_redis_tls_open(ngx_chat_redis_t *rd);
+static ngx_int_t ngx_chat_redis_tls_create_connection(ngx_chat_redis_t *rd);
 static ngx_int_t ngx_chat_redis_tls_set_name(ngx_chat_redis_t *rd, SSL *ssl);
-static void ngx_chat_redis_tls_handler(ngx_connection_t *c);
+static void ngx_chat_redis_tls_handshake_handler(ngx_connection_t *c);
 static void ngx_chat_redis_tls_fail(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_tls_log_handler(ngx_log_t *log, ngx_uint_t level,
     u_char *buf, size_t len);
@@ -102,12 +102,12 @@ ngx_chat_redis_tls_load(ngx_conf_t *cf, ngx_ssl_t *ssl, ngx_chat_tls_t *tls)
         return NGX_OK;
     }
 
-    return ngx_chat_redis_tls_certificate(cf, ssl, tls);
+    return ngx_chat_redis_tls_load_certificate(cf, ssl, tls);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_tls_certificate(ngx_conf_t *cf, ngx_ssl_t *ssl,
+ngx_chat_redis_tls_load_certificate(ngx_conf_t *cf, ngx_ssl_t *ssl,
     ngx_chat_tls_t *tls)
 {
     ngx_str_t    *empty;
@@ -168,7 +168,7 @@ ngx_chat_redis_tls_start(ngx_chat_redis_t *rd)
 
     rd->cert_requested = 0;
 
-    if (ngx_chat_redis_tls_open(rd) != NGX_OK) {
+    if (ngx_chat_redis_tls_create_connection(rd) != NGX_OK) {
         rd->handlers->lost(rd, NGX_CHAT_REDIS_NO_MEMORY, 0, "no memory");
         return;
     }
@@ -176,16 +176,16 @@ ngx_chat_redis_tls_start(ngx_chat_redis_t *rd)
     c = rd->peer.connection;
 
     if (ngx_ssl_handshake(c) == NGX_AGAIN) {
-        c->ssl->handler = ngx_chat_redis_tls_handler;
+        c->ssl->handler = ngx_chat_redis_tls_handshake_handler;
         return;
     }
 
-    ngx_chat_redis_tls_handler(c);
+    ngx_chat_redis_tls_handshake_handler(c);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_tls_open(ngx_chat_redis_t *rd)
+ngx_chat_redis_tls_create_connection(ngx_chat_redis_t *rd)
 {
     ngx_log_t         *log;
     ngx_connection_t  *c;
@@ -263,7 +263,7 @@ ngx_chat_redis_tls_set_name(ngx_chat_redis_t *rd, SSL *ssl)
 
 
 static void
-ngx_chat_redis_tls_handler(ngx_connection_t *c)
+ngx_chat_redis_tls_handshake_handler(ngx_connection_t *c)
 {
     ngx_chat_redis_t  *rd;
 
@@ -325,7 +325,7 @@ ngx_chat_redis_tls_fail(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_tls_end(ngx_connection_t *c)
+ngx_chat_redis_tls_shutdown(ngx_connection_t *c)
 {
     if (c->ssl) {
         c->ssl->no_wait_shutdown = 1;

@@ -23,51 +23,52 @@ typedef struct {
 } ngx_chat_redis_url_t;
 
 
-static ngx_int_t ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
+static ngx_int_t ngx_chat_redis_url_parse_as(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, ngx_uint_t env, char **err);
-static u_char *ngx_chat_redis_url_cut(ngx_chat_redis_url_t *ru, u_char *p,
+static u_char *ngx_chat_redis_url_cut_args(ngx_chat_redis_url_t *ru, u_char *p,
     u_char *last);
 static ngx_int_t ngx_chat_redis_url_read_args(ngx_chat_redis_url_t *ru);
-static ngx_int_t ngx_chat_redis_url_here(ngx_chat_redis_url_t *ru,
+static ngx_int_t ngx_chat_redis_url_add_host(ngx_chat_redis_url_t *ru,
     u_char **pos, u_char **last);
-static ngx_int_t ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p,
-    u_char *last);
-static ngx_int_t ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru,
+static ngx_int_t ngx_chat_redis_url_parse_tcp(ngx_chat_redis_url_t *ru,
     u_char *p, u_char *last);
-static ngx_int_t ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p,
-    u_char *last);
-static ngx_int_t ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p,
-    u_char *last);
-static ngx_int_t ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru,
+static ngx_int_t ngx_chat_redis_url_parse_sentinel(ngx_chat_redis_url_t *ru,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_chat_redis_url_parse_args(ngx_chat_redis_url_t *ru,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_chat_redis_url_parse_unix(ngx_chat_redis_url_t *ru,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_chat_redis_url_parse_user(ngx_chat_redis_url_t *ru,
     u_char **pos, u_char *last);
-static ngx_int_t ngx_chat_redis_url_db(ngx_chat_redis_url_t *ru, u_char *p,
-    u_char *last);
-static ngx_int_t ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
+static ngx_int_t ngx_chat_redis_url_parse_db(ngx_chat_redis_url_t *ru,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_chat_redis_url_join_hosts(ngx_chat_redis_url_t *ru,
     ngx_chat_redis_conf_t *rcf, ngx_str_t *text);
-static ngx_int_t ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru,
+static ngx_int_t ngx_chat_redis_url_set_name(ngx_chat_redis_url_t *ru,
     ngx_str_t *text, const char *separator);
 static ngx_int_t ngx_chat_redis_url_fail(ngx_chat_redis_url_t *ru, char *err);
-static u_char *ngx_chat_redis_url_skip(ngx_str_t *url, const char *scheme);
+static u_char *ngx_chat_redis_url_skip_scheme(ngx_str_t *url,
+    const char *scheme);
 
 
 ngx_int_t
-ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
+ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err)
 {
-    return ngx_chat_redis_url_parse(pool, url, rcf, 0, err);
+    return ngx_chat_redis_url_parse_as(pool, url, rcf, 0, err);
 }
 
 
 ngx_int_t
-ngx_chat_redis_parse_env(ngx_pool_t *pool, ngx_str_t *url,
+ngx_chat_redis_url_parse_env(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err)
 {
-    return ngx_chat_redis_url_parse(pool, url, rcf, 1, err);
+    return ngx_chat_redis_url_parse_as(pool, url, rcf, 1, err);
 }
 
 
 static ngx_int_t
-ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
+ngx_chat_redis_url_parse_as(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, ngx_uint_t env, char **err)
 {
     u_char                *p, *last;
@@ -91,33 +92,33 @@ ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
         }
     }
 
-    p = ngx_chat_redis_url_skip(url, "redis://");
+    p = ngx_chat_redis_url_skip_scheme(url, "redis://");
 
     if (p == NULL) {
-        p = ngx_chat_redis_url_skip(url, "rediss://");
+        p = ngx_chat_redis_url_skip_scheme(url, "rediss://");
         rcf->tls = (p != NULL);
     }
 
     if (p) {
-        last = ngx_chat_redis_url_cut(&ru, p, last);
-        rc = ngx_chat_redis_url_tcp(&ru, p, last);
+        last = ngx_chat_redis_url_cut_args(&ru, p, last);
+        rc = ngx_chat_redis_url_parse_tcp(&ru, p, last);
         goto done;
     }
 
-    p = ngx_chat_redis_url_skip(url, "redis+sentinel://");
+    p = ngx_chat_redis_url_skip_scheme(url, "redis+sentinel://");
 
     if (p == NULL) {
-        p = ngx_chat_redis_url_skip(url, "rediss+sentinel://");
+        p = ngx_chat_redis_url_skip_scheme(url, "rediss+sentinel://");
         rcf->tls = (p != NULL);
     }
 
     if (p) {
-        last = ngx_chat_redis_url_cut(&ru, p, last);
-        rc = ngx_chat_redis_url_sentinel(&ru, p, last);
+        last = ngx_chat_redis_url_cut_args(&ru, p, last);
+        rc = ngx_chat_redis_url_parse_sentinel(&ru, p, last);
 
-    } else if ((p = ngx_chat_redis_url_skip(url, "unix:")) != NULL) {
-        last = ngx_chat_redis_url_cut(&ru, p, last);
-        rc = ngx_chat_redis_url_unix(&ru, p, last);
+    } else if ((p = ngx_chat_redis_url_skip_scheme(url, "unix:")) != NULL) {
+        last = ngx_chat_redis_url_cut_args(&ru, p, last);
+        rc = ngx_chat_redis_url_parse_unix(&ru, p, last);
 
     } else {
         rc = ngx_chat_redis_url_fail(&ru,
@@ -138,20 +139,20 @@ done:
 
 
 ngx_uint_t
-ngx_chat_redis_is_url(ngx_str_t *url)
+ngx_chat_redis_url_has_scheme(ngx_str_t *url)
 {
-    return ngx_chat_redis_url_skip(url, "redis://")
-           || ngx_chat_redis_url_skip(url, "rediss://")
-           || ngx_chat_redis_url_skip(url, "redis+sentinel://")
-           || ngx_chat_redis_url_skip(url, "rediss+sentinel://")
-           || ngx_chat_redis_url_skip(url, "unix:");
+    return ngx_chat_redis_url_skip_scheme(url, "redis://")
+           || ngx_chat_redis_url_skip_scheme(url, "rediss://")
+           || ngx_chat_redis_url_skip_scheme(url, "redis+sentinel://")
+           || ngx_chat_redis_url_skip_scheme(url, "rediss+sentinel://")
+           || ngx_chat_redis_url_skip_scheme(url, "unix:");
 }
 
 
 /* where the URL ends and its parameters begin, which are kept for later */
 
 static u_char *
-ngx_chat_redis_url_cut(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_cut_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     u_char  *args;
 
@@ -186,7 +187,8 @@ ngx_chat_redis_url_read_args(ngx_chat_redis_url_t *ru)
 /* without a host it is this one */
 
 static ngx_int_t
-ngx_chat_redis_url_here(ngx_chat_redis_url_t *ru, u_char **pos, u_char **last)
+ngx_chat_redis_url_add_host(ngx_chat_redis_url_t *ru, u_char **pos,
+    u_char **last)
 {
     size_t   len;
     u_char  *p;
@@ -211,7 +213,7 @@ ngx_chat_redis_url_here(ngx_chat_redis_url_t *ru, u_char **pos, u_char **last)
 
 
 static ngx_int_t
-ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_parse_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     u_char                 *slash;
     ngx_chat_redis_conf_t  *rcf;
@@ -219,7 +221,7 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     rcf = ru->conf;
 
     if (ngx_chat_redis_url_read_args(ru) != NGX_OK
-        || ngx_chat_redis_url_user(ru, &p, last) != NGX_OK)
+        || ngx_chat_redis_url_parse_user(ru, &p, last) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -232,7 +234,7 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     slash = ngx_strlchr(p, last, '/');
 
     if (slash && slash + 1 < last
-        && ngx_chat_redis_url_db(ru, slash + 1, last) != NGX_OK)
+        && ngx_chat_redis_url_parse_db(ru, slash + 1, last) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -246,9 +248,9 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
                          "several hosts are for \"redis+sentinel://\" URLs");
     }
 
-    if (ngx_chat_redis_url_here(ru, &p, &last) != NGX_OK
-        || ngx_chat_redis_hosts(ru->pool, rcf, p, last, NGX_CHAT_REDIS_PORT,
-                                &ru->err)
+    if (ngx_chat_redis_url_add_host(ru, &p, &last) != NGX_OK
+        || ngx_chat_redis_conf_parse_hosts(ru->pool, rcf, p, last,
+                                           NGX_CHAT_REDIS_PORT, &ru->err)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -256,14 +258,15 @@ ngx_chat_redis_url_tcp(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     rcf->host = rcf->hosts->name;
 
-    return ngx_chat_redis_url_name(ru, &rcf->hosts->url, "/");
+    return ngx_chat_redis_url_set_name(ru, &rcf->hosts->url, "/");
 }
 
 
 /* [user[:password]@]host[:port][,host[:port]...]/master[/db][?parameters] */
 
 static ngx_int_t
-ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_parse_sentinel(ngx_chat_redis_url_t *ru, u_char *p,
+    u_char *last)
 {
     u_char                 *args, *slash, *end;
     ngx_str_t               text;
@@ -286,7 +289,7 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     args = ngx_strlcasestrn(p, last, (u_char *) "?sentinel_",
                             sizeof("?sentinel_") - 2);
 
-    if (args && ngx_chat_redis_url_args(ru, args + 1, last) != NGX_OK) {
+    if (args && ngx_chat_redis_url_parse_args(ru, args + 1, last) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -294,7 +297,7 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
         last = args;
     }
 
-    if (ngx_chat_redis_url_user(ru, &p, last) != NGX_OK) {
+    if (ngx_chat_redis_url_parse_user(ru, &p, last) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -310,8 +313,8 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
                          "\"redis+sentinel://\" URL");
     }
 
-    if (ngx_chat_redis_hosts(ru->pool, rcf, p, slash,
-                             NGX_CHAT_REDIS_SENTINEL_PORT, &ru->err)
+    if (ngx_chat_redis_conf_parse_hosts(ru->pool, rcf, p, slash,
+                                        NGX_CHAT_REDIS_SENTINEL_PORT, &ru->err)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -320,7 +323,7 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     end = ngx_strlchr(slash + 1, last, '/');
 
     if (end && end + 1 < last
-        && ngx_chat_redis_url_db(ru, end + 1, last) != NGX_OK)
+        && ngx_chat_redis_url_parse_db(ru, end + 1, last) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -332,7 +335,7 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     rcf->master.data = slash + 1;
     rcf->master.len = end - slash - 1;
 
-    if (ngx_chat_redis_url_joined(ru, rcf, &text) != NGX_OK) {
+    if (ngx_chat_redis_url_join_hosts(ru, rcf, &text) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -342,12 +345,12 @@ ngx_chat_redis_url_sentinel(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     rcf->master.data = text.data + text.len - rcf->master.len;
 
-    return ngx_chat_redis_url_name(ru, &text, "/");
+    return ngx_chat_redis_url_set_name(ru, &text, "/");
 }
 
 
 static ngx_int_t
-ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_parse_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     size_t      len;
     u_char     *end;
@@ -390,7 +393,7 @@ ngx_chat_redis_url_args(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
 
 static ngx_int_t
-ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_parse_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     u_char     *args;
     ngx_str_t   text;
@@ -402,7 +405,9 @@ ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
     if (ru->env && last - p > 2 && p[0] == '/' && p[1] == '/') {
         p += 2;
 
-        if (*p != '/' && ngx_chat_redis_url_user(ru, &p, last) != NGX_OK) {
+        if (*p != '/'
+            && ngx_chat_redis_url_parse_user(ru, &p, last) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -418,7 +423,7 @@ ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
                          "only \"?db=number\" may follow the path of a socket");
         }
 
-        if (ngx_chat_redis_url_db(ru, args + sizeof("?db=") - 1, last)
+        if (ngx_chat_redis_url_parse_db(ru, args + sizeof("?db=") - 1, last)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -442,18 +447,21 @@ ngx_chat_redis_url_unix(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 
     ngx_sprintf(text.data, "unix:%*s%Z", (size_t) (last - p), p);
 
-    if (ngx_chat_redis_socket(ru->pool, ru->conf, &text, &ru->err) != NGX_OK) {
+    if (ngx_chat_redis_conf_set_socket(ru->pool, ru->conf, &text, &ru->err)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     ru->conf->host = text;
 
-    return ngx_chat_redis_url_name(ru, &text, "?db=");
+    return ngx_chat_redis_url_set_name(ru, &text, "?db=");
 }
 
 
 static ngx_int_t
-ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
+ngx_chat_redis_url_parse_user(ngx_chat_redis_url_t *ru, u_char **pos,
+    u_char *last)
 {
     u_char  *p, *at, *colon;
 
@@ -493,7 +501,7 @@ ngx_chat_redis_url_user(ngx_chat_redis_url_t *ru, u_char **pos, u_char *last)
 
 
 static ngx_int_t
-ngx_chat_redis_url_db(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
+ngx_chat_redis_url_parse_db(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 {
     ngx_int_t  n;
 
@@ -518,7 +526,7 @@ ngx_chat_redis_url_db(ngx_chat_redis_url_t *ru, u_char *p, u_char *last)
 /* "host:port,host:port/master" */
 
 static ngx_int_t
-ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
+ngx_chat_redis_url_join_hosts(ngx_chat_redis_url_t *ru,
     ngx_chat_redis_conf_t *rcf, ngx_str_t *text)
 {
     size_t       len;
@@ -556,7 +564,7 @@ ngx_chat_redis_url_joined(ngx_chat_redis_url_t *ru,
 
 
 static ngx_int_t
-ngx_chat_redis_url_name(ngx_chat_redis_url_t *ru, ngx_str_t *text,
+ngx_chat_redis_url_set_name(ngx_chat_redis_url_t *ru, ngx_str_t *text,
     const char *separator)
 {
     u_char     *p;
@@ -590,7 +598,7 @@ ngx_chat_redis_url_fail(ngx_chat_redis_url_t *ru, char *err)
 
 
 static u_char *
-ngx_chat_redis_url_skip(ngx_str_t *url, const char *scheme)
+ngx_chat_redis_url_skip_scheme(ngx_str_t *url, const char *scheme)
 {
     size_t  len;
 

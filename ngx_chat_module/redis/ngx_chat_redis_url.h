@@ -78,7 +78,7 @@ struct ngx_chat_redis_conf_s {
  *
  * NGX_ERROR: *err says why, in static text.
  */
-ngx_int_t ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
+ngx_int_t ngx_chat_redis_url_parse(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err);
 
 /*
@@ -86,12 +86,12 @@ ngx_int_t ngx_chat_redis_parse_url(ngx_pool_t *pool, ngx_str_t *url,
  * for a socket, no host for this one, and parameters of theirs, which are
  * mapped, or ignored.
  */
-ngx_int_t ngx_chat_redis_parse_env(ngx_pool_t *pool, ngx_str_t *url,
+ngx_int_t ngx_chat_redis_url_parse_env(ngx_pool_t *pool, ngx_str_t *url,
     ngx_chat_redis_conf_t *rcf, char **err);
 
 
 /* does the text begin as one of these URLs? */
-ngx_uint_t ngx_chat_redis_is_url(ngx_str_t *url);
+ngx_uint_t ngx_chat_redis_url_has_scheme(ngx_str_t *url);
 
 
 /* ngx_chat_redis_decode.c: "%" and two digits; NGX_ERROR: *err says why */
@@ -119,10 +119,11 @@ ngx_int_t ngx_chat_redis_args_parse(ngx_pool_t *pool,
  * For the parser: host[:port][,host[:port]...], or the one socket, text with a
  * zero behind.  NGX_ERROR: *err says why; "no memory" is there already.
  */
-ngx_int_t ngx_chat_redis_hosts(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
-    u_char *p, u_char *last, in_port_t port, char **err);
-ngx_int_t ngx_chat_redis_socket(ngx_pool_t *pool, ngx_chat_redis_conf_t *rcf,
-    ngx_str_t *path, char **err);
+ngx_int_t ngx_chat_redis_conf_parse_hosts(ngx_pool_t *pool,
+    ngx_chat_redis_conf_t *rcf, u_char *p, u_char *last, in_port_t port,
+    char **err);
+ngx_int_t ngx_chat_redis_conf_set_socket(ngx_pool_t *pool,
+    ngx_chat_redis_conf_t *rcf, ngx_str_t *path, char **err);
 
 /*
  * Once all is known: names belong to group (of the one host; may be NULL), or
@@ -136,15 +137,15 @@ ngx_int_t ngx_chat_redis_conf_init(ngx_pool_t *pool,
     ngx_str_t *name);
 
 /* for those with TLS, and their Sentinels */
-void ngx_chat_redis_conf_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
+void ngx_chat_redis_conf_set_tls(ngx_chat_redis_conf_t *rcf, ngx_ssl_t *ssl,
     ngx_chat_tls_t *tls);
 
 /* the same server, in whatever database and as whom; both are set up */
-ngx_uint_t ngx_chat_redis_same_server(ngx_chat_redis_conf_t *a,
+ngx_uint_t ngx_chat_redis_conf_is_same_server(ngx_chat_redis_conf_t *a,
     ngx_chat_redis_conf_t *b);
 
 /* the same server, database and user: one connection does for both */
-ngx_uint_t ngx_chat_redis_conf_equal(ngx_chat_redis_conf_t *a,
+ngx_uint_t ngx_chat_redis_conf_is_equal(ngx_chat_redis_conf_t *a,
     ngx_chat_redis_conf_t *b);
 
 

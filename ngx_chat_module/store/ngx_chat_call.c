@@ -283,7 +283,7 @@ ngx_chat_call_transmit(ngx_chat_call_t *call)
     }
 
     if (call->pipelined_cmd) {
-        ngx_chat_redis_cancel(call->pipelined_cmd);
+        ngx_chat_redis_cmd_cancel(call->pipelined_cmd);
         call->pipelined_cmd = NULL;
     }
 
@@ -488,12 +488,12 @@ ngx_chat_call_cancel_commands(ngx_chat_call_t *call)
     }
 
     if (call->pipelined_cmd) {
-        ngx_chat_redis_cancel(call->pipelined_cmd);
+        ngx_chat_redis_cmd_cancel(call->pipelined_cmd);
         call->pipelined_cmd = NULL;
     }
 
     if (call->cmd) {
-        ngx_chat_redis_cancel(call->cmd);
+        ngx_chat_redis_cmd_cancel(call->cmd);
         call->cmd = NULL;
     }
 }

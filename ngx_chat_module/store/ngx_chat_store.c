@@ -32,7 +32,7 @@ ngx_chat_store_init(ngx_chat_store_t *st, ngx_chat_redis_conf_t *redis,
         goto failed;
     }
 
-    if (ngx_chat_redis_conf_equal(redis, broker)) {
+    if (ngx_chat_redis_conf_is_equal(redis, broker)) {
         st->broker = st->redis;
 
     } else {

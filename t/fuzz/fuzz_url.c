@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     url.len = size;
     url.data = (u_char *) data;
 
-    if (ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK) {
+    if (ngx_chat_redis_url_parse(pool, &url, &rcf, &err) == NGX_OK) {
         fuzz_must(rcf.db <= 999999999, "a Redis");
         fuzz_must(rcf.user.len + rcf.password.len < size, "a slice");
 
@@ -93,7 +93,7 @@ fuzz_again(ngx_chat_redis_conf_t *rcf, ngx_pool_t *pool)
     p = ngx_cpymem(p, rcf->name.data, rcf->name.len);
     url.len = p - url.data;
 
-    fuzz_must(ngx_chat_redis_parse_url(pool, &url, &again, &err) == NGX_OK
+    fuzz_must(ngx_chat_redis_url_parse(pool, &url, &again, &err) == NGX_OK
               && again.db == rcf->db && ut_same(&again.name, &rcf->name),
               "the same from the name");
     fuzz_must(again.user.len == 0 && again.password.len == 0, "no password");
@@ -103,5 +103,5 @@ fuzz_again(ngx_chat_redis_conf_t *rcf, ngx_pool_t *pool)
 
     again.user = rcf->user;
     again.tls = rcf->tls;
-    fuzz_must(ngx_chat_redis_conf_equal(rcf, &again), "the same server");
+    fuzz_must(ngx_chat_redis_conf_is_equal(rcf, &again), "the same server");
 }

@@ -24,7 +24,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     url.len = size;
     url.data = (u_char *) data;
 
-    if (ngx_chat_redis_parse_env(pool, &url, &rcf, &err) == NGX_OK) {
+    if (ngx_chat_redis_url_parse_env(pool, &url, &rcf, &err) == NGX_OK) {
         fuzz_must(rcf.db <= 999999999, "a Redis");
         fuzz_must(rcf.sentinel ? rcf.sentinel->nhosts : rcf.nhosts == 1,
                   "hosts");

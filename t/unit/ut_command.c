@@ -65,7 +65,7 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
 
 
 void
-ngx_chat_redis_cancel(ngx_chat_redis_cmd_t *cmd)
+ngx_chat_redis_cmd_cancel(ngx_chat_redis_cmd_t *cmd)
 {
     ut_command_handler = NULL;
 }

@@ -90,8 +90,8 @@ ngx_chat_redis_setup_init(ngx_chat_redis_t *rd)
 
 
 ngx_int_t
-ngx_chat_redis_setup_reply(ngx_chat_redis_t *rd, ngx_chat_reply_t *reply,
-    ngx_chat_redis_fault_t *fault)
+ngx_chat_redis_setup_process_reply(ngx_chat_redis_t *rd,
+    ngx_chat_reply_t *reply, ngx_chat_redis_fault_t *fault)
 {
     return NGX_OK;
 }
@@ -104,7 +104,7 @@ ngx_chat_redis_tls_start(ngx_chat_redis_t *rd)
 
 
 void
-ngx_chat_redis_tls_end(ngx_connection_t *c)
+ngx_chat_redis_tls_shutdown(ngx_connection_t *c)
 {
 }
 

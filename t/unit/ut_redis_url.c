@@ -401,7 +401,7 @@ ut_good(const ut_good_t *t)
     url = ut_str(t->url);
     err = NULL;
 
-    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK
+    ok = ngx_chat_redis_url_parse(pool, &url, &rcf, &err) == NGX_OK
          && strcmp(ut_address, t->address) == 0
          && ut_is(&rcf.name, t->name)
          && ut_is(&rcf.user, t->user)
@@ -432,7 +432,7 @@ ut_sentinel(const ut_sentinel_t *t)
     url = ut_str(t->url);
     err = NULL;
 
-    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK;
+    ok = ngx_chat_redis_url_parse(pool, &url, &rcf, &err) == NGX_OK;
 
     /* nothing may point into the URL */
 
@@ -474,7 +474,7 @@ ut_env(const ut_env_t *t)
     url = ut_str(t->url);
     err = NULL;
 
-    ok = ngx_chat_redis_parse_env(pool, &url, &rcf, &err) == NGX_OK
+    ok = ngx_chat_redis_url_parse_env(pool, &url, &rcf, &err) == NGX_OK
          && ut_is(&rcf.name, t->name)
          && ut_is(&rcf.user, t->user)
          && ut_is(&rcf.password, t->password)
@@ -524,8 +524,8 @@ ut_bad(const ut_bad_t *t, ngx_uint_t env)
     url = ut_str(t->url);
     err = NULL;
 
-    rc = env ? ngx_chat_redis_parse_env(pool, &url, &rcf, &err)
-             : ngx_chat_redis_parse_url(pool, &url, &rcf, &err);
+    rc = env ? ngx_chat_redis_url_parse_env(pool, &url, &rcf, &err)
+             : ngx_chat_redis_url_parse(pool, &url, &rcf, &err);
 
     ok = rc == NGX_ERROR && err && strstr(err, t->err);
 
@@ -549,8 +549,8 @@ ut_equal(const char *a, const char *b)
     one = ut_str(a);
     two = ut_str(b);
 
-    if (ngx_chat_redis_parse_url(pool, &one, &first, &err) != NGX_OK
-        || ngx_chat_redis_parse_url(pool, &two, &second, &err) != NGX_OK
+    if (ngx_chat_redis_url_parse(pool, &one, &first, &err) != NGX_OK
+        || ngx_chat_redis_url_parse(pool, &two, &second, &err) != NGX_OK
         || ngx_chat_redis_conf_init(pool, &first, NULL, NULL, 0, &err, &name)
            != NGX_OK
         || ngx_chat_redis_conf_init(pool, &second, NULL, NULL, 0, &err, &name)
@@ -559,9 +559,9 @@ ut_equal(const char *a, const char *b)
         abort();
     }
 
-    ok = ngx_chat_redis_conf_equal(&first, &second);
+    ok = ngx_chat_redis_conf_is_equal(&first, &second);
 
-    if (ok != ngx_chat_redis_conf_equal(&second, &first)) {
+    if (ok != ngx_chat_redis_conf_is_equal(&second, &first)) {
         abort();
     }
 
@@ -585,7 +585,7 @@ ut_unknown(const char *text)
     pool = ut_pool();
     url = ut_str(text);
 
-    ok = ngx_chat_redis_parse_url(pool, &url, &rcf, &err) == NGX_OK
+    ok = ngx_chat_redis_url_parse(pool, &url, &rcf, &err) == NGX_OK
          && ngx_chat_redis_conf_init(pool, &rcf, NULL, NULL, 0, &err, &name)
             == NGX_ERROR
          && strcmp(err, "host not found") == 0
@@ -615,8 +615,8 @@ ut_no_memory(const char *text, ngx_uint_t env)
 
         ut_fail_alloc = i;
 
-        rc = env ? ngx_chat_redis_parse_env(pool, &url, &rcf, &err)
-                 : ngx_chat_redis_parse_url(pool, &url, &rcf, &err);
+        rc = env ? ngx_chat_redis_url_parse_env(pool, &url, &rcf, &err)
+                 : ngx_chat_redis_url_parse(pool, &url, &rcf, &err);
 
         ut_free(&url);
         ngx_destroy_pool(pool);
