@@ -427,8 +427,10 @@ ngx_chat_redis_reset(ngx_chat_redis_t *rd, ngx_chat_redis_state_e state)
     }
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
-                   "chat redis %V, %s: state %d to %d",
-                   &rd->conf->name, rd->role, (int) rd->state, (int) state);
+                   "chat redis %V, %s: state %s to %s",
+                   &rd->conf->name, rd->role,
+                   ngx_chat_redis_get_state_name(rd->state),
+                   ngx_chat_redis_get_state_name(state));
 
     ngx_chat_redis_conn_close(rd, state == NGX_CHAT_REDIS_WAIT);
     ngx_chat_redis_endpoint_end_round(rd);

@@ -82,8 +82,9 @@ ngx_chat_redis_command(ngx_chat_redis_t *rd, ngx_str_t *argv, ngx_uint_t argc,
     ngx_queue_insert_tail(&rd->cmds, &cmd->queue);
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
-                   "chat redis %s: command \"%V\", bytes:%uz, state %d",
-                   rd->role, &argv[0], cmd->len, (int) rd->state);
+                   "chat redis %s: command \"%V\", bytes:%uz, state %s",
+                   rd->role, &argv[0], cmd->len,
+                   ngx_chat_redis_get_state_name(rd->state));
 
     if (first) {
         ngx_chat_redis_cmd_set_timer(rd);

@@ -286,8 +286,8 @@ ngx_chat_redis_conn_set_state(ngx_chat_redis_t *rd,
     rd->state = state;
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, rd->log, 0,
-                   "chat redis %s: state %d",
-                   rd->role, (int) state);
+                   "chat redis %s: state %s",
+                   rd->role, ngx_chat_redis_get_state_name(state));
 
     /* a timer that is set would be kept if it ends about as late */
 

@@ -193,8 +193,9 @@ ngx_chat_redis_setup_process_reply(ngx_chat_redis_t *rd,
     step = rd->steps[rd->step++];
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, rd->log, 0,
-                   "chat redis %s: setup reply %ui of %ui, step %d",
-                   rd->role, rd->step, rd->nsteps, (int) step);
+                   "chat redis %s: setup reply %ui of %ui, to %s",
+                   rd->role, rd->step, rd->nsteps,
+                   ngx_chat_redis_get_step_name(step));
 
     if (ngx_chat_reply_error(reply, &s) == NGX_OK) {
 
@@ -288,34 +289,7 @@ static void
 ngx_chat_redis_setup_log_refusal(ngx_chat_redis_t *rd,
     ngx_chat_redis_step_e step)
 {
-    ngx_uint_t   level;
-    const char  *command;
-
-    switch (step) {
-
-    case NGX_CHAT_REDIS_INFO:
-        command = "INFO";
-        break;
-
-    case NGX_CHAT_REDIS_ROLE:
-        command = "ROLE";
-        break;
-
-    case NGX_CHAT_REDIS_CLUSTER:
-        command = "CLUSTER INFO";
-        break;
-
-    case NGX_CHAT_REDIS_ID:
-        command = "CLIENT ID";
-        break;
-
-    case NGX_CHAT_REDIS_TRACKING:
-        command = "CLIENT TRACKING";
-        break;
-
-    default: /* NGX_CHAT_REDIS_SETNAME */
-        command = "CLIENT SETNAME";
-    }
+    ngx_uint_t  level;
 
     level = ngx_chat_redis_setup_logged ? NGX_LOG_INFO : NGX_LOG_WARN;
 
@@ -323,7 +297,8 @@ ngx_chat_redis_setup_log_refusal(ngx_chat_redis_t *rd,
 
     ngx_log_error(level, rd->log, 0,
                   "chat redis %V, %s: %s was refused: \"%V\"",
-                  &rd->conf->name, rd->role, command, &rd->errmsg);
+                  &rd->conf->name, rd->role,
+                  ngx_chat_redis_get_step_name(step), &rd->errmsg);
 }
 
 

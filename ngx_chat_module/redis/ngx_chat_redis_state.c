@@ -5,6 +5,44 @@
 static void ngx_chat_redis_free(ngx_chat_redis_t *rd);
 
 
+static const char  *ngx_chat_redis_state_names[] = {
+    "WAIT",
+    "RESOLVE",
+    "CONNECT",
+    "HANDSHAKE",
+    "SETUP",
+    "UP",
+    "CLOSED"
+};
+
+
+static const char  *ngx_chat_redis_state_steps[] = {
+    "AUTH",
+    "ROLE",
+    "SENTINEL get-master-addr-by-name",
+    "SELECT",
+    "CLIENT SETNAME",
+    "CLIENT ID",
+    "CLIENT TRACKING",
+    "INFO",
+    "CLUSTER INFO"
+};
+
+
+const char *
+ngx_chat_redis_get_state_name(ngx_chat_redis_state_e state)
+{
+    return ngx_chat_redis_state_names[state];
+}
+
+
+const char *
+ngx_chat_redis_get_step_name(ngx_chat_redis_step_e step)
+{
+    return ngx_chat_redis_state_steps[step];
+}
+
+
 ngx_uint_t
 ngx_chat_redis_is_up(ngx_chat_redis_t *rd)
 {

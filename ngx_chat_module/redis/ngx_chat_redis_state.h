@@ -46,4 +46,11 @@ typedef enum {
 } ngx_chat_redis_step_e;
 
 
+/* for the log */
+const char *ngx_chat_redis_get_state_name(ngx_chat_redis_state_e state);
+
+/* the command of a step, for the log */
+const char *ngx_chat_redis_get_step_name(ngx_chat_redis_step_e step);
+
+
 #endif /* _NGX_CHAT_REDIS_STATE_H_INCLUDED_ */

@@ -82,6 +82,13 @@ ngx_chat_redis_leave(ngx_chat_redis_t *rd)
 }
 
 
+const char *
+ngx_chat_redis_get_state_name(ngx_chat_redis_state_e state)
+{
+    return "";
+}
+
+
 ngx_int_t
 ngx_chat_redis_setup_init(ngx_chat_redis_t *rd)
 {
