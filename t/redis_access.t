@@ -75,7 +75,7 @@ sub clean {
         next if $queues{$key} && $cache == $broker;
 
         push(@odd, $key) if $key !~ /^(?:chat:stream:[0-9a-f]{64}$
-            |\{chat:stream:[0-9a-f]{64}\}:1:(?:live|gen):)/x;
+            |\{chat:stream:[0-9a-f]{64}\}:1:(?:live|gen|update):)/x;
     }
 
     is_deeply(\@odd, [], "$name: no other keys");
