@@ -18,7 +18,7 @@ static ngx_int_t ngx_http_chat_events_take_zone(ngx_http_request_t *r,
 static void ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
     ngx_chat_sse_event_t *event);
 static ngx_int_t ngx_http_chat_events_fail(ngx_http_request_t *r,
-    ngx_http_chat_ctx_t *ctx, ngx_chain_t **ll);
+    ngx_http_chat_ctx_t *ctx, ngx_chain_t **ll, ngx_str_t *code);
 
 
 const ngx_chat_dialect_t  ngx_http_chat_events_dialect = {
@@ -122,6 +122,12 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return ngx_http_chat_events_take_zone(r, ctx);
     }
 
+    /* a filter may have buffers of its own around our bytes */
+
+    if (!r->connection->buffered) {
+        ngx_chat_hub_sent(ctx->sub);
+    }
+
     if (ngx_http_chat_events_announce(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -142,7 +148,8 @@ ngx_http_chat_events_take(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         }
 
         if (rc != NGX_OK) {
-            return ngx_http_chat_events_fail(r, ctx, ll);
+            return ngx_http_chat_events_fail(r, ctx, ll,
+                                          rc == NGX_ABORT ? &event.code : NULL);
         }
 
         if (cl && cl->buf->last == event.bytes.data) {
@@ -345,14 +352,15 @@ ngx_http_chat_events_count(ngx_http_chat_ctx_t *ctx,
 
 
 /*
- * The channel has nothing more to give: the stream still ends with an event.
+ * The channel has nothing more to give, for want of memory unless there is
+ * another code for it: the stream still ends with an event.
  * A long hit may have been cut within an event; an empty line ends that one,
  * and is nothing elsewhere.
  */
 
 static ngx_int_t
 ngx_http_chat_events_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
-    ngx_chain_t **ll)
+    ngx_chain_t **ll, ngx_str_t *code)
 {
     ngx_chain_t          *cl;
     ngx_chat_event_t      ev;
@@ -363,7 +371,8 @@ ngx_http_chat_events_fail(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
                   "an error event ends it",
                   (size_t) NGX_CHAT_ID_LEN, ctx->id);
 
-    ngx_chat_error_event(&ev, NGX_CHAT_E_INTERNAL);
+    ngx_chat_error_event(&ev, code ? ngx_chat_error_find(code)
+                                   : NGX_CHAT_E_INTERNAL);
 
     event.status = ev.status;
     event.code = ev.code;

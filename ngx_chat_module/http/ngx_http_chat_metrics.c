@@ -148,6 +148,13 @@ static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_counts[] = {
     { NGX_CHAT_COUNT_FILLS_NOT_WRITTEN, NULL, "outcome",
       ngx_string("not_written"), NULL },
 
+    { NGX_CHAT_COUNT_EVICTIONS, "chat_hub_evictions_total", NULL,
+      ngx_null_string,
+      "Answers that workers dropped since they held too much." },
+
+    { NGX_CHAT_COUNT_REFILLS, "chat_hub_refills_total", NULL, ngx_null_string,
+      "Dropped answers that were read from Redis again for slow readers." },
+
     { 0, NULL, NULL, ngx_null_string, NULL }
 };
 
@@ -171,6 +178,9 @@ static ngx_http_chat_metrics_item_t  ngx_http_chat_metrics_gauges[] = {
 
     { NGX_CHAT_GAUGE_FILLERS, "chat_fillers", NULL, ngx_null_string,
       "Fillers that live." },
+
+    { NGX_CHAT_GAUGE_HUB_MEMORY, "chat_hub_memory_bytes", NULL,
+      ngx_null_string, "Memory that workers have for answers." },
 
     { NGX_CHAT_GAUGE_QUEUED, "chat_queue_length", NULL, ngx_null_string,
       "Questions that wait for a filler, when last counted." },

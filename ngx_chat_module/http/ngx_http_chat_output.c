@@ -397,7 +397,8 @@ ngx_http_chat_output_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
     /* a piece of a hit may end within an event */
 
     if (!ctx->has_result || ctx->busy || r->connection->buffered
-        || r->connection->write->posted)
+        || r->connection->write->posted
+        || (ctx->sub && ngx_chat_hub_is_within(ctx->sub)))
     {
         return chlcf->heartbeat;
     }

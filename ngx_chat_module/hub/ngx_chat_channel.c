@@ -1,10 +1,9 @@
 
 #include "ngx_chat_channel.h"
-#include "../codec/ngx_chat_error.h"
+#include "ngx_chat_contents.h"
 #include "../codec/ngx_chat_str.h"
 
 
-#define NGX_CHAT_CHANNEL_POOL    1536
 #define NGX_CHAT_CHANNEL_HASHED  16      /* digits of h */
 
 /*
@@ -63,30 +62,25 @@ ngx_chat_channel_find_by_key(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 ngx_chat_channel_t *
 ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
 {
-    ngx_pool_t          *pool;
     ngx_chat_channel_t  *ch;
 
-    pool = ngx_create_pool(NGX_CHAT_CHANNEL_POOL, hub->log);
-    if (pool == NULL) {
-        return NULL;
-    }
-
-    ch = ngx_pcalloc(pool, sizeof(ngx_chat_channel_t));
+    ch = ngx_calloc(sizeof(ngx_chat_channel_t), hub->log);
     if (ch == NULL) {
-        ngx_destroy_pool(pool);
         return NULL;
     }
-
-    ch->memory = NGX_CHAT_CHANNEL_POOL;
-    ch->room = NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_t)
-               - sizeof(ngx_chat_channel_t);
-
-    hub->memory += ch->memory;
 
     ch->gen = *gen;
     ch->hub = hub;
-    ch->pool = pool;
+    ch->log = hub->log;
     ch->holds = 1;
+
+    if (ngx_chat_contents_create(ch) != NGX_OK) {
+        ngx_free(ch);
+        return NULL;
+    }
+
+    ch->own = sizeof(ngx_chat_channel_t);
+    ngx_chat_contents_count(hub, ch->own);
 
     ngx_chat_wakes_init(&ch->wakes);
     ngx_queue_insert_tail(&hub->all, &ch->queue);
@@ -94,74 +88,6 @@ ngx_chat_channel_alloc(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen)
     ngx_chat_channel_set_node(&ch->by_key, ch->key, gen->h, gen->fp);
 
     return ch;
-}
-
-
-void *
-ngx_chat_channel_palloc(ngx_chat_channel_t *ch, size_t size)
-{
-    void  *p;
-
-    p = ngx_palloc(ch->pool, size);
-
-    if (p) {
-        ngx_chat_channel_count(ch, size);
-    }
-
-    return p;
-}
-
-
-ngx_int_t
-ngx_chat_channel_copy(ngx_chat_channel_t *ch, ngx_str_t *s)
-{
-    u_char  *p;
-
-    p = ngx_chat_channel_palloc(ch, s->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (s->len) {
-        ngx_memcpy(p, s->data, s->len);
-    }
-
-    s->data = p;
-
-    return NGX_OK;
-}
-
-
-/*
- * As a pool does it: pieces of blocks, or on its own what is larger than one.
- * A pool may find room in an earlier block, and has less then.
- */
-
-void
-ngx_chat_channel_count(ngx_chat_channel_t *ch, size_t size)
-{
-    size_t  more;
-
-    size = ngx_align(size, NGX_ALIGNMENT);
-
-    if (size <= ch->room) {
-        ch->room -= size;
-        return;
-    }
-
-    if (size > NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_t)) {
-        more = size + sizeof(ngx_pool_large_t);
-
-    } else {
-        more = NGX_CHAT_CHANNEL_POOL;
-        ch->room = NGX_CHAT_CHANNEL_POOL - sizeof(ngx_pool_data_t) - size;
-    }
-
-    ch->memory += more;
-
-    if (ch->hub) {
-        ch->hub->memory += more;
-    }
 }
 
 
@@ -270,14 +196,38 @@ ngx_chat_channel_free(ngx_chat_channel_t *ch)
         return;
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ch->log, 0,
                    "chat channel %*s is free",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id);
 
+    ngx_chat_contents_drop(ch);
     ngx_chat_channel_close(ch);
 
-    ngx_chat_reply_free(ch->reply);
-    ngx_destroy_pool(ch->pool);
+    if (ch->origin.provider.data) {
+        ngx_free(ch->origin.provider.data);
+    }
+
+    ngx_free(ch);
+}
+
+
+void
+ngx_chat_channel_finish(ngx_chat_channel_t *ch)
+{
+    ngx_queue_insert_tail(&ch->hub->finished, &ch->finished);
+    ch->is_finished = 1;
+
+    ngx_chat_contents_count(ch->hub, 0);
+}
+
+
+void
+ngx_chat_channel_keep(ngx_chat_channel_t *ch)
+{
+    if (ch->is_finished) {
+        ngx_queue_remove(&ch->finished);
+        ch->is_finished = 0;
+    }
 }
 
 
@@ -315,10 +265,11 @@ ngx_chat_channel_close(ngx_chat_channel_t *ch)
 
     ngx_chat_channel_hide(ch);
     ngx_chat_channel_hide_id(ch);
+    ngx_chat_channel_keep(ch);
 
     ngx_queue_remove(&ch->queue);
 
-    ch->hub->memory -= ch->memory;
+    ngx_chat_contents_count(ch->hub, - (ngx_int_t) ch->own);
     ch->hub = NULL;
 }
 
@@ -397,6 +348,15 @@ ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch)
 
 
 ngx_uint_t
+ngx_chat_channel_is_answer(ngx_chat_channel_t *ch, ngx_chat_answer_t *a)
+{
+    return a->gen.len == NGX_CHAT_ID_LEN
+           && ngx_memcmp(a->gen.data, ch->gen.id, NGX_CHAT_ID_LEN) == 0
+           && a->text.len == ch->length;
+}
+
+
+ngx_uint_t
 ngx_chat_channel_is_lost(ngx_chat_channel_t *ch)
 {
     return ch->feeder && ch->source->lost && ch->source->lost(ch->feeder);
@@ -407,15 +367,29 @@ void
 ngx_chat_channel_set_origin(ngx_chat_channel_t *ch, ngx_chat_origin_t *origin)
 {
     u_char  *p;
-    size_t   provider, model;
+    size_t   provider, model, own;
 
     provider = ngx_min(origin->provider.len, NGX_CHAT_CHANNEL_ORIGIN);
     model = ngx_min(origin->model.len, NGX_CHAT_CHANNEL_ORIGIN);
 
-    p = ngx_chat_channel_palloc(ch, provider + model + 1);
+    p = ngx_alloc(provider + model + 1, ch->log);
     if (p == NULL) {
         return;
     }
+
+    /* before the completed event nobody was told of another one */
+
+    if (ch->origin.provider.data) {
+        ngx_free(ch->origin.provider.data);
+    }
+
+    own = sizeof(ngx_chat_channel_t) + provider + model + 1;
+
+    if (ch->hub) {
+        ngx_chat_contents_count(ch->hub, (ngx_int_t) (own - ch->own));
+    }
+
+    ch->own = own;
 
     ch->origin.provider.len = provider;
     ch->origin.provider.data = p;
@@ -443,7 +417,7 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
         return NGX_OK;
     }
 
-    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ch->log, 0,
                    "chat channel %*s: event of status %ui, bytes:%uz",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id,
                    (ngx_uint_t) ev->status, ev->text.len);
@@ -453,7 +427,7 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
     e = ngx_chat_channel_entry(ch, ev);
 
     if (e == NULL) {
-        ngx_log_error(NGX_LOG_ERR, ch->pool->log, 0,
+        ngx_log_error(NGX_LOG_ERR, ch->log, 0,
                       "chat generation %*s does not fit in memory",
                       (size_t) NGX_CHAT_ID_LEN, ch->gen.id);
 
@@ -476,6 +450,7 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
 
     case NGX_CHAT_PROCESSING:
         ch->base = e;
+        ch->restarts++;
         ch->length = 0;
         break;
 
@@ -490,6 +465,14 @@ ngx_chat_channel_append(ngx_chat_channel_t *ch, ngx_chat_event_t *ev)
 
         if (ch->lead == NULL) {
             ngx_chat_channel_hide_id(ch);
+        }
+
+        /* if it was cached, or is not yet, is found out later */
+
+        if (ch->hub && e->event.status == NGX_CHAT_COMPLETED
+            && ch->kind != NGX_CHAT_CHANNEL_DIRECT)
+        {
+            ngx_chat_channel_finish(ch);
         }
     }
 

@@ -15,6 +15,7 @@
 
 #include "ngx_chat_hub_private.h"
 #include "../codec/ngx_chat_answer.h"
+#include "../codec/ngx_chat_error.h"
 
 
 #define NGX_CHAT_CHANNEL_KEY  (NGX_CHAT_HASH_LEN + NGX_CHAT_FP_LEN)
@@ -22,10 +23,13 @@
 typedef struct ngx_chat_entry_s   ngx_chat_entry_t;
 typedef struct ngx_chat_hit_s     ngx_chat_hit_t;
 typedef struct ngx_chat_stow_s    ngx_chat_stow_t;
+typedef struct ngx_chat_sheet_s   ngx_chat_sheet_t;
+typedef struct ngx_chat_refill_s  ngx_chat_refill_t;
 
 
-/* memory for frames to come */
+/* room for frames to come */
 typedef struct {
+    ngx_chat_sheet_t      *sheet;
     u_char                *pos;
     u_char                *end;
     size_t                 size;       /* of it, and all before */
@@ -36,21 +40,9 @@ struct ngx_chat_entry_s {
     ngx_chat_entry_t      *next;
     ngx_chat_event_t       event;
     ngx_uint_t             chunks;     /* number that end here */
+    ngx_uint_t             within;     /* an event goes on behind it */
     ngx_str_t              frame[NGX_CHAT_DIALECTS];  /* data NULL: not yet */
-};
-
-
-struct ngx_chat_sub_s {
-    ngx_chat_wake_t        wake;       /* of channel->wakes */
-    ngx_chat_channel_t    *channel;
-    ngx_chat_entry_t     **next;       /* the link to the next entry */
-    ngx_chat_ask_t        *ask;        /* to be asked again, until it is fed */
-
-    const ngx_chat_dialect_t  *dialect;
-    ngx_uint_t             reasks;     /* times asked again */
-
-    unsigned               reasking:1;  /* ask is under way again */
-    unsigned               done:1;     /* the terminal entry was taken */
+    ngx_chat_sheet_t      *sheet[NGX_CHAT_DIALECTS];
 };
 
 
@@ -62,16 +54,25 @@ struct ngx_chat_channel_s {
 
     ngx_chat_gen_t         gen;
     ngx_chat_hub_t        *hub;        /* NULL: closed */
-    ngx_pool_t            *pool;
+    ngx_log_t             *log;
     ngx_uint_t             holds;
+
+    ngx_pool_t            *pool;       /* of contents; NULL: dropped */
+    ngx_chat_sheet_t      *sheets;
+    ngx_uint_t             fills;      /* times that there were others */
+    ngx_uint_t             pins;       /* other readers of them */
+    ngx_queue_t            finished;   /* in hub->finished, with is_finished */
+    ngx_chat_refill_t     *refill;     /* under way; NULL: none */
+    ngx_chat_error_e       lost;       /* why there will be none */
 
     ngx_chat_entry_t      *first;
     ngx_chat_entry_t      *last;
     ngx_chat_entry_t      *base;       /* last "processing", NULL: implied */
+    ngx_uint_t             restarts;   /* number of these */
     size_t                 length;     /* of the text since base */
     size_t                 size;       /* of all entries with their texts */
-    size_t                 memory;     /* of the pool, as it is allocated; a
-                                          part of that of the hub */
+    size_t                 own;        /* memory of itself */
+    size_t                 memory;     /* of the pool, as it is allocated */
     size_t                 room;       /* in the pool's block */
     ngx_str_t              text;       /* whole answer, once completed */
     ngx_chat_origin_t      origin;     /* likewise */
@@ -83,7 +84,7 @@ struct ngx_chat_channel_s {
     ngx_chat_stow_t       *stow;       /* into the zone; NULL: not to go */
 
     ngx_chat_wakes_t       wakes;      /* of subscribers, and of asks */
-    ngx_chat_channel_kind_e  kind;   /* of source, even if ended */
+    ngx_chat_channel_kind_e  kind;     /* of source, even if ended */
     const ngx_chat_source_t  *source;
     void                  *feeder;     /* NULL: not fed (any more) */
     ngx_uint_t             idle_holds;  /* of feeder and lead: these do not
@@ -97,16 +98,10 @@ struct ngx_chat_channel_s {
     unsigned               outdates:1;  /* a stale answer: some have that */
     unsigned               cached:1;   /* in hits */
     unsigned               ended:1;    /* has its terminal event */
+    unsigned               is_finished:1;  /* and could be read again */
+    unsigned               stored:1;   /* seen in Redis */
 };
 
-
-/*
- * From the channel's pool, and counted, in no time; what others have taken
- * from it is to be counted.  Of copy s becomes one; NULL, NGX_ERROR: no memory.
- */
-void *ngx_chat_channel_palloc(ngx_chat_channel_t *ch, size_t size);
-ngx_int_t ngx_chat_channel_copy(ngx_chat_channel_t *ch, ngx_str_t *s);
-void ngx_chat_channel_count(ngx_chat_channel_t *ch, size_t size);
 
 /* by id, or the joinable one by h and fp; NULL: none */
 ngx_chat_channel_t *ngx_chat_channel_find_by_id(ngx_chat_hub_t *hub,
@@ -160,6 +155,14 @@ void ngx_chat_channel_drop_lead(ngx_chat_channel_t *ch);
 void ngx_chat_channel_hide(ngx_chat_channel_t *ch);
 void ngx_chat_channel_hide_id(ngx_chat_channel_t *ch);
 void ngx_chat_channel_close(ngx_chat_channel_t *ch);
+
+/* the contents may be dropped, after those of older channels; or may not */
+void ngx_chat_channel_finish(ngx_chat_channel_t *ch);
+void ngx_chat_channel_keep(ngx_chat_channel_t *ch);
+
+/* is that what the completed channel has come to? */
+ngx_uint_t ngx_chat_channel_is_answer(ngx_chat_channel_t *ch,
+    ngx_chat_answer_t *a);
 
 /* is the channel fed by a source that is lost? */
 ngx_uint_t ngx_chat_channel_is_lost(ngx_chat_channel_t *ch);

@@ -80,7 +80,7 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
 {
     ngx_chat_follow_t  *f;
 
-    f = ngx_calloc(sizeof(ngx_chat_follow_t), ch->pool->log);
+    f = ngx_calloc(sizeof(ngx_chat_follow_t), ch->log);
     if (f == NULL) {
         return NGX_ERROR;
     }
@@ -97,7 +97,7 @@ ngx_chat_follow_start(ngx_chat_channel_t *ch)
 
     f->timer.handler = ngx_chat_follow_timer_handler;
     f->timer.data = f;
-    f->timer.log = ch->pool->log;
+    f->timer.log = ch->log;
 
     f->sub = ngx_chat_store_subscribe(&ch->hub->store, &ch->gen,
                                       &ngx_chat_follow_ops, f);

@@ -1,5 +1,6 @@
 
 #include "ngx_chat_frames.h"
+#include "ngx_chat_contents.h"
 
 
 /* each room is as large as all before it, within these */
@@ -8,18 +9,20 @@
 
 
 static u_char *ngx_chat_frames_alloc(ngx_chat_channel_t *ch,
-    ngx_chat_frames_t *frames, size_t len);
+    ngx_chat_frames_t *frames, size_t len, ngx_chat_sheet_t **sheet);
 
 
 ngx_int_t
 ngx_chat_frames_render(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect, ngx_chat_entry_t *e)
 {
-    size_t      len;
-    u_char     *p;
-    ngx_str_t  *frame;
+    size_t       len;
+    u_char      *p;
+    ngx_str_t   *frame;
+    ngx_uint_t   i;
 
-    frame = &e->frame[dialect->index];
+    i = dialect->index;
+    frame = &e->frame[i];
 
     if (frame->data) {
         return NGX_OK;
@@ -32,7 +35,7 @@ ngx_chat_frames_render(ngx_chat_channel_t *ch,
         return NGX_OK;
     }
 
-    p = ngx_chat_frames_alloc(ch, &ch->frames[dialect->index], len);
+    p = ngx_chat_frames_alloc(ch, &ch->frames[i], len, &e->sheet[i]);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -46,13 +49,15 @@ ngx_chat_frames_render(ngx_chat_channel_t *ch,
 
 static u_char *
 ngx_chat_frames_alloc(ngx_chat_channel_t *ch, ngx_chat_frames_t *frames,
-    size_t len)
+    size_t len, ngx_chat_sheet_t **sheet)
 {
     size_t   size;
     u_char  *p;
 
     if (len > NGX_CHAT_FRAMES_MAX / 4) {
-        return ngx_chat_channel_palloc(ch, len);
+        *sheet = ngx_chat_sheet_create(ch, len);
+
+        return *sheet ? ngx_chat_sheet_room(*sheet) : NULL;
     }
 
     if ((size_t) (frames->end - frames->pos) < len) {
@@ -61,15 +66,18 @@ ngx_chat_frames_alloc(ngx_chat_channel_t *ch, ngx_chat_frames_t *frames,
         size = ngx_min(size, NGX_CHAT_FRAMES_MAX);
         size = ngx_max(size, len);
 
-        p = ngx_chat_channel_palloc(ch, size);
-        if (p == NULL) {
+        *sheet = ngx_chat_sheet_create(ch, size);
+        if (*sheet == NULL) {
             return NULL;
         }
 
-        frames->pos = p;
-        frames->end = p + size;
+        frames->sheet = *sheet;
+        frames->pos = ngx_chat_sheet_room(*sheet);
+        frames->end = frames->pos + size;
         frames->size += size;
     }
+
+    *sheet = frames->sheet;
 
     p = frames->pos;
     frames->pos += len;

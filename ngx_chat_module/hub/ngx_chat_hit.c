@@ -1,5 +1,6 @@
 
 #include "ngx_chat_hit.h"
+#include "ngx_chat_contents.h"
 
 
 #define NGX_CHAT_HIT_PIECE  16384
@@ -8,12 +9,21 @@
 
 typedef struct {
     ngx_chat_hit_body_t    body;
+    size_t                 len;        /* of all pieces */
     ngx_chat_entry_t      *first;
     ngx_chat_entry_t     **last;       /* NULL: nobody has read it */
 } ngx_chat_hit_rendering_t;
 
 
+/* entry must be first */
+typedef struct {
+    ngx_chat_entry_t       entry;
+    ngx_chat_hit_body_t    body;       /* as it begins */
+} ngx_chat_hit_piece_t;
+
+
 struct ngx_chat_hit_s {
+    ngx_chat_entry_t          restart;
     ngx_chat_answer_t         answer;
     ngx_chat_hit_rendering_t  renderings[NGX_CHAT_DIALECTS];
 };
@@ -30,6 +40,8 @@ static ngx_chat_hit_t *ngx_chat_hit_copy(ngx_chat_answer_t *answer,
     ngx_chat_channel_t *ch);
 static ngx_int_t ngx_chat_hit_take_text(ngx_chat_answer_t *answer,
     ngx_chat_channel_t *ch);
+static ngx_int_t ngx_chat_hit_set_bytes(ngx_chat_channel_t *ch,
+    const ngx_chat_dialect_t *dialect, ngx_chat_entry_t *e, u_char *bytes);
 
 
 ngx_chat_channel_t *
@@ -127,9 +139,41 @@ ngx_chat_hit_create(ngx_chat_hub_t *hub, ngx_chat_gen_t *gen,
     ngx_chat_channel_set_origin(ch, &origin);
     ngx_chat_usage_read(&ch->usage, &answer->usage);
 
+    ch->kind = NGX_CHAT_CHANNEL_HIT;
+    ch->length = answer->text.len;
     ch->ended = 1;
+    ch->stored = 1;
+
+    ngx_chat_channel_finish(ch);
 
     return ch;
+}
+
+
+ngx_int_t
+ngx_chat_hit_refill(ngx_chat_channel_t *ch, ngx_chat_answer_t *answer)
+{
+    if (ngx_chat_contents_create(ch) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ch->hit = ngx_chat_hit_copy(answer, ch);
+
+    if (ch->hit == NULL) {
+        ngx_chat_contents_drop(ch);
+        return NGX_ERROR;
+    }
+
+    ngx_chat_channel_finish(ch);
+
+    return NGX_OK;
+}
+
+
+ngx_chat_entry_t *
+ngx_chat_hit_get_restart(ngx_chat_channel_t *ch)
+{
+    return &ch->hit->restart;
 }
 
 
@@ -212,13 +256,13 @@ ngx_chat_hit_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
 
 
 ngx_int_t
-ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
+ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
+    size_t passed)
 {
     u_char                    *p, buf[NGX_CHAT_HIT_PIECE];
-    ngx_str_t                 *frame;
     ngx_chat_hit_rendering_t  *rendering;
     ngx_chat_entry_t          *e;
-    ngx_chat_hit_body_t        before;
+    ngx_chat_hit_piece_t      *piece;
 
     rendering = &ch->hit->renderings[dialect->index];
 
@@ -226,31 +270,81 @@ ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
         return NGX_OK;
     }
 
-    before = rendering->body;
+    piece = ngx_chat_channel_palloc(ch, sizeof(ngx_chat_hit_piece_t));
+    if (piece == NULL) {
+        return NGX_ERROR;
+    }
+
+    piece->body = rendering->body;
 
     p = dialect->render_hit(&rendering->body, buf, buf + NGX_CHAT_HIT_PIECE);
 
-    e = ngx_chat_channel_palloc(ch, sizeof(ngx_chat_entry_t) + (p - buf));
-    if (e == NULL) {
-        rendering->body = before;
-        return NGX_ERROR;
-    }
+    e = &piece->entry;
 
     ngx_memzero(e, sizeof(ngx_chat_entry_t));
 
     e->event.status = rendering->body.done ? NGX_CHAT_COMPLETED
                                         : NGX_CHAT_STREAMING;
     e->event.code = ch->hit->answer.finish;
-    e->chunks = rendering->body.chunks - before.chunks;
+    e->chunks = rendering->body.chunks - piece->body.chunks;
+    e->within = (rendering->body.part < rendering->body.nparts);
+    e->frame[dialect->index].len = p - buf;
 
-    frame = &e->frame[dialect->index];
+    if (rendering->len + (p - buf) > passed
+        && ngx_chat_hit_set_bytes(ch, dialect, e, buf) != NGX_OK)
+    {
+        rendering->body = piece->body;
+        return NGX_ERROR;
+    }
 
-    frame->len = p - buf;
-    frame->data = (u_char *) e + sizeof(ngx_chat_entry_t);
-    ngx_memcpy(frame->data, buf, frame->len);
+    rendering->len += p - buf;
 
     *rendering->last = e;
     rendering->last = &e->next;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_chat_hit_render_again(ngx_chat_channel_t *ch,
+    const ngx_chat_dialect_t *dialect, ngx_chat_entry_t *e)
+{
+    u_char                buf[NGX_CHAT_HIT_PIECE];
+    ngx_chat_hit_body_t   body;
+
+    if (e->frame[dialect->index].data) {
+        return NGX_OK;
+    }
+
+    body = ((ngx_chat_hit_piece_t *) e)->body;
+
+    (void) dialect->render_hit(&body, buf, buf + NGX_CHAT_HIT_PIECE);
+
+    return ngx_chat_hit_set_bytes(ch, dialect, e, buf);
+}
+
+
+/* the frame has its length */
+
+static ngx_int_t
+ngx_chat_hit_set_bytes(ngx_chat_channel_t *ch,
+    const ngx_chat_dialect_t *dialect, ngx_chat_entry_t *e, u_char *bytes)
+{
+    ngx_str_t         *frame;
+    ngx_chat_sheet_t  *sheet;
+
+    frame = &e->frame[dialect->index];
+
+    sheet = ngx_chat_sheet_create(ch, frame->len);
+    if (sheet == NULL) {
+        return NGX_ERROR;
+    }
+
+    e->sheet[dialect->index] = sheet;
+
+    frame->data = ngx_chat_sheet_room(sheet);
+    ngx_memcpy(frame->data, bytes, frame->len);
 
     return NGX_OK;
 }

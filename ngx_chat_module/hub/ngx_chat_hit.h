@@ -30,11 +30,26 @@ ngx_chat_entry_t **ngx_chat_hit_start(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect);
 
 /*
- * The next piece, behind those that are there, unless it was the last one;
+ * The next piece, behind those that are there, unless it was the last one; its
+ * bytes are not kept if the rendering is not longer than passed with it.
  * NGX_OK, NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chat_hit_render(ngx_chat_channel_t *ch,
-    const ngx_chat_dialect_t *dialect);
+    const ngx_chat_dialect_t *dialect, size_t passed);
+
+/* the bytes of a piece that were not kept, unless they are there */
+ngx_int_t ngx_chat_hit_render_again(ngx_chat_channel_t *ch,
+    const ngx_chat_dialect_t *dialect, ngx_chat_entry_t *e);
+
+/*
+ * The answer was read again: it is the channel's contents from now on.
+ * NGX_OK, NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_chat_hit_refill(ngx_chat_channel_t *ch,
+    ngx_chat_answer_t *answer);
+
+/* a "processing" for whom the events that made the answer came to that */
+ngx_chat_entry_t *ngx_chat_hit_get_restart(ngx_chat_channel_t *ch);
 
 
 #endif /* _NGX_CHAT_HIT_H_INCLUDED_ */

@@ -2,27 +2,15 @@
 #include "ngx_chat_hub.h"
 #include "ngx_chat_ask.h"
 #include "ngx_chat_channel.h"
-#include "ngx_chat_follow.h"
-#include "ngx_chat_frames.h"
-#include "ngx_chat_hit.h"
+#include "ngx_chat_evict.h"
 #include "ngx_chat_lead_private.h"
 #include "ngx_chat_purge.h"
+#include "ngx_chat_refill.h"
 #include "ngx_chat_rollback.h"
 #include "ngx_chat_stow_private.h"
 #include "ngx_chat_update.h"
 #include "../codec/ngx_chat_error.h"
 #include "../codec/ngx_chat_key.h"
-
-
-/* how often a subscriber asks again: as often as it may join in vain */
-#define NGX_CHAT_HUB_AGAIN  8
-
-
-static ngx_chat_entry_t **ngx_chat_hub_start(ngx_chat_channel_t *ch,
-    const ngx_chat_dialect_t *dialect);
-static ngx_uint_t ngx_chat_hub_again(ngx_chat_sub_t *sub);
-static void ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v);
-static void ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch);
 
 
 ngx_chat_hub_t *
@@ -60,6 +48,9 @@ ngx_chat_hub_create(ngx_chat_hub_conf_t *hcf, ngx_log_t *log)
     ngx_queue_init(&hub->rollbacks);
     ngx_queue_init(&hub->purges);
     ngx_queue_init(&hub->all_updates);
+    ngx_queue_init(&hub->refills);
+
+    ngx_chat_evict_init(hub);
 
     if (hcf->redis
         && ngx_chat_store_init(&hub->store, hcf->redis, hcf->broker, 1, log)
@@ -99,6 +90,7 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
     ngx_chat_rollback_close(hub);
     ngx_chat_hub_close_purges(hub);
     ngx_chat_stows_close(hub);
+    ngx_chat_refills_close(hub);
 
     if (hub->leads) {
         ngx_chat_leads_close(hub);
@@ -120,6 +112,8 @@ ngx_chat_hub_close(ngx_chat_hub_t *hub)
 
         ngx_chat_channel_release(ch);
     }
+
+    ngx_chat_evict_close(hub);
 
     if (hub->conf->redis) {
         ngx_chat_store_close(&hub->store);
@@ -223,7 +217,7 @@ ngx_chat_hub_end(ngx_chat_channel_t *ch)
 ngx_chat_channel_kind_e
 ngx_chat_hub_get_kind(ngx_chat_channel_t *ch)
 {
-    return ch->hit ? NGX_CHAT_CHANNEL_HIT : ch->kind;
+    return ch->kind;
 }
 
 
@@ -245,224 +239,6 @@ ngx_chat_hub_find(ngx_chat_hub_t *hub, u_char *h, u_char *fp)
 }
 
 
-ngx_chat_sub_t *
-ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
-    ngx_chat_wake_pt wake, void *data)
-{
-    ngx_chat_sub_t  *sub;
-
-    /* not in the channel's pool, as it may see many come and go */
-
-    sub = ngx_calloc(sizeof(ngx_chat_sub_t), ch->pool->log);
-    if (sub == NULL) {
-        return NULL;
-    }
-
-    sub->channel = ch;
-    sub->next = ngx_chat_hub_start(ch, dialect);
-    sub->dialect = dialect;
-    sub->wake.handler = wake;
-    sub->wake.data = data;
-
-    if (ch->hub) {
-        sub->ask = ngx_chat_ask_keep(ch->hub);
-    }
-
-    ngx_chat_channel_hold(ch);
-
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ch->pool->log, 0,
-                   "chat channel %*s has one more subscriber, holds:%ui",
-                   (size_t) NGX_CHAT_ID_LEN, ch->gen.id, ch->holds);
-
-    /* entries may be there already, and the id may be news */
-
-    ngx_chat_wakes_add(&ch->wakes, &sub->wake);
-
-    return sub;
-}
-
-
-static ngx_chat_entry_t **
-ngx_chat_hub_start(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect)
-{
-    if (ch->hit) {
-        return ngx_chat_hit_start(ch, dialect);
-    }
-
-    return ch->base ? &ch->base->next : &ch->first;
-}
-
-
-void
-ngx_chat_hub_detach(ngx_chat_sub_t *sub)
-{
-    ngx_chat_channel_t  *ch;
-
-    ch = sub->channel;
-
-    ngx_chat_wakes_remove(&sub->wake);
-
-    if (sub->ask) {
-        ngx_chat_hub_forget(sub->ask);
-    }
-
-    ngx_free(sub);
-
-    ngx_chat_channel_release(ch);
-}
-
-
-ngx_int_t
-ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame)
-{
-    ngx_str_t         *bytes;
-    ngx_chat_entry_t  *e;
-
-    while (!sub->done) {
-
-        if (*sub->next == NULL && sub->channel->hit
-            && ngx_chat_hit_render(sub->channel, sub->dialect) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        e = *sub->next;
-
-        if (e == NULL || sub->reasking) {
-            return NGX_AGAIN;
-        }
-
-        if (sub->ask) {
-
-            if (ngx_chat_hub_again(sub)) {
-                return NGX_AGAIN;
-            }
-
-            ngx_chat_hub_forget(sub->ask);
-            sub->ask = NULL;
-        }
-
-        if (ngx_chat_frames_render(sub->channel, sub->dialect, e) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        bytes = &e->frame[sub->dialect->index];
-
-        sub->next = &e->next;
-
-        if (e->event.status == NGX_CHAT_COMPLETED
-            || e->event.status == NGX_CHAT_ERROR)
-        {
-            sub->done = 1;
-        }
-
-        if (bytes->len == 0) {
-            continue;
-        }
-
-        frame->bytes = *bytes;
-        frame->status = e->event.status;
-        frame->chunks = e->chunks;
-        frame->code = e->event.code;
-        frame->origin = (e->event.status == NGX_CHAT_COMPLETED)
-                       ? &sub->channel->origin : NULL;
-
-        return NGX_OK;
-    }
-
-    return NGX_DONE;
-}
-
-
-ngx_uint_t
-ngx_chat_hub_is_lost(ngx_chat_sub_t *sub)
-{
-    return ngx_chat_channel_is_lost(sub->channel);
-}
-
-
-/*
- * A subscriber that joined a generation as it was cancelled, since nobody had
- * listened or its opener was over a limit, and has seen nothing of it yet, asks
- * again, maybe to join another opener's in vain.
- */
-
-static ngx_uint_t
-ngx_chat_hub_again(ngx_chat_sub_t *sub)
-{
-    ngx_str_t           *code;
-    ngx_chat_event_t    *ev;
-    ngx_chat_channel_t  *ch;
-
-    ch = sub->channel;
-    ev = &ch->last->event;
-
-    if (ch->hub == NULL || ev->status != NGX_CHAT_ERROR) {
-        return 0;
-    }
-
-    code = ngx_chat_error_code(NGX_CHAT_E_CANCELLED);
-
-    if (ev->code.len != code->len
-        || ngx_memcmp(ev->code.data, code->data, code->len) != 0)
-    {
-        return 0;
-    }
-
-    /* inside the handler that attached it: to be woken is posted already */
-
-    if (ch->hub->reporting == sub->ask) {
-        return 1;
-    }
-
-    sub->reasking = 1;
-    sub->reasks++;
-
-    ngx_chat_ask_restart(ch->hub, sub->ask, ngx_chat_hub_again_handler, sub);
-
-    return 1;
-}
-
-
-static void
-ngx_chat_hub_again_handler(void *data, ngx_chat_result_t *v)
-{
-    ngx_chat_sub_t *sub = data;
-
-    sub->ask = NULL;
-    sub->reasking = 0;
-
-    /* after an error the client is told what became of the first one */
-
-    if (v->kind != NGX_CHAT_RESULT_ERROR) {
-        ngx_chat_hub_move(sub, v->channel);
-
-        if (sub->reasks < NGX_CHAT_HUB_AGAIN && v->channel->hub) {
-            sub->ask = ngx_chat_ask_keep(v->channel->hub);
-        }
-    }
-
-    ngx_chat_wakes_add(&sub->channel->wakes, &sub->wake);
-}
-
-
-static void
-ngx_chat_hub_move(ngx_chat_sub_t *sub, ngx_chat_channel_t *ch)
-{
-    ngx_chat_channel_t  *old;
-
-    old = sub->channel;
-
-    ngx_chat_wakes_remove(&sub->wake);
-    ngx_chat_channel_hold(ch);
-
-    sub->channel = ch;
-    sub->next = ngx_chat_hub_start(ch, sub->dialect);
-
-    ngx_chat_channel_release(old);
-}
-
-
 u_char *
 ngx_chat_hub_get_id(ngx_chat_channel_t *ch)
 {
@@ -481,11 +257,4 @@ ngx_chat_usage_t *
 ngx_chat_hub_get_usage(ngx_chat_channel_t *ch)
 {
     return &ch->usage;
-}
-
-
-ngx_chat_channel_t *
-ngx_chat_hub_get_channel(ngx_chat_sub_t *sub)
-{
-    return sub->channel;
 }

@@ -5,6 +5,8 @@
  * is sent to clients, are rendered once per dialect by a callback from above
  * and shared by all subscribers, each at its own position, so that a slow one
  * falls behind alone and an answer's memory does not grow with its readers.
+ * Beyond a bound the oldest answers that Redis has, too, are dropped, and read
+ * again for those who are behind.
  *
  * A channel is held by its source while it is fed, by every subscriber, and
  * by an ask under way; with the last of them its memory goes.  The hub's own
@@ -17,50 +19,8 @@
 #define _NGX_CHAT_HUB_H_INCLUDED_
 
 
-#include "../ngx_chat.h"
-#include "../codec/ngx_chat_hit_body.h"
+#include "ngx_chat_sub.h"
 #include "../codec/ngx_chat_usage.h"
-
-
-#define NGX_CHAT_DIALECTS  2
-
-
-typedef struct ngx_chat_sub_s  ngx_chat_sub_t;
-
-
-/*
- * How events become bytes.  len() is that of the frame of ev, which write()
- * puts at p; an empty frame is skipped.  A completed event has the whole answer
- * as text.  render_hit() writes on at p, to last at most, what rp replays,
- * counts the chunks, and says when it is done.  Both return where they end.
- */
-typedef struct {
-    ngx_uint_t             index;  /* below NGX_CHAT_DIALECTS */
-    size_t               (*len)(ngx_chat_event_t *ev);
-    u_char              *(*write)(u_char *p, ngx_chat_event_t *ev);
-    u_char              *(*render_hit)(ngx_chat_hit_body_t *rp, u_char *p,
-                                   u_char *last);
-} ngx_chat_dialect_t;
-
-
-/*
- * A frame, or of a cached answer a piece of its frames, which may begin and
- * end within one; status is that of the last one.
- */
-typedef struct {
-    ngx_str_t              bytes;  /* as long as the subscription lasts */
-    ngx_chat_status_e      status;
-    ngx_uint_t             chunks;  /* number that end in it */
-    ngx_str_t              code;   /* error: the code; completed: the reason */
-    ngx_chat_origin_t     *origin;  /* completed: as long as bytes; else NULL */
-} ngx_chat_sse_event_t;
-
-
-/*
- * Called through a posted event, never from inside another floor's call; with
- * very many subscribers some are called in the next turns of the event loop.
- */
-typedef void (*ngx_chat_wake_pt)(void *data);
 
 
 typedef struct {
@@ -70,7 +30,8 @@ typedef struct {
     ngx_uint_t             queue_limit;
     ngx_msec_t             queue_timeout;
     ngx_uint_t             fillers;    /* of this instance; 0: none is led */
-    size_t                 memory;     /* of channels; beyond it none is led */
+    size_t                 memory;     /* of channels; beyond it none is led,
+                                          and finished ones lose contents */
 } ngx_chat_hub_conf_t;
 
 
@@ -160,28 +121,6 @@ ngx_chat_channel_t *ngx_chat_hub_find(ngx_chat_hub_t *hub, u_char *h,
     u_char *fp);
 
 
-/*
- * Starts at the first chunk since the last "processing"; wake() follows
- * whenever there is something to take, also for what is there already.
- * NULL: no memory.
- */
-ngx_chat_sub_t *ngx_chat_hub_attach(ngx_chat_channel_t *ch,
-    const ngx_chat_dialect_t *dialect, ngx_chat_wake_pt wake, void *data);
-
-/* frames stay valid until then; callable at any time, also inside wake() */
-void ngx_chat_hub_detach(ngx_chat_sub_t *sub);
-
-/*
- * NGX_OK     the next frame
- * NGX_AGAIN  none now; wake() will tell
- * NGX_DONE   the terminal frame was taken
- * NGX_ERROR  no memory
- */
-ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame);
-
-/* is the subscriber's source lost sight of?  It may come back */
-ngx_uint_t ngx_chat_hub_is_lost(ngx_chat_sub_t *sub);
-
 /* the generation's id, NGX_CHAT_ID_LEN */
 u_char *ngx_chat_hub_get_id(ngx_chat_channel_t *ch);
 
@@ -190,9 +129,6 @@ ngx_chat_origin_t *ngx_chat_hub_get_origin(ngx_chat_channel_t *ch);
 
 /* the tokens of a cached answer, as far as they are known */
 ngx_chat_usage_t *ngx_chat_hub_get_usage(ngx_chat_channel_t *ch);
-
-/* the channel of sub; another one if the first was cancelled without events */
-ngx_chat_channel_t *ngx_chat_hub_get_channel(ngx_chat_sub_t *sub);
 
 
 #endif /* _NGX_CHAT_HUB_H_INCLUDED_ */

@@ -46,7 +46,14 @@ struct ngx_chat_hub_s {
     ngx_rbtree_t           tests;      /* hit tests under way, likewise */
     ngx_rbtree_node_t      tests_sentinel;
     ngx_uint_t             channels;   /* number being fed */
-    size_t                 memory;     /* of all channels and leads */
+    size_t                 memory;     /* of all channels, leads and sheets */
+    time_t                 full_logged;  /* when that was last too much */
+    ngx_event_t            evict;
+    ngx_queue_t            finished;   /* channels, the oldest first */
+    ngx_chat_call_t       *lookup;     /* does Redis have that one, too? */
+    ngx_chat_channel_t    *looked_up;
+    ngx_queue_t            refills;
+    ngx_uint_t             nrefills;   /* number that are read or used */
     ngx_queue_t            all;        /* channels, for closing */
     ngx_queue_t            asks;
     ngx_chat_wakes_t       refused;    /* of asks, without a channel */

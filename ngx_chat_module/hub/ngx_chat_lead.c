@@ -1,5 +1,6 @@
 
 #include "ngx_chat_lead_private.h"
+#include "ngx_chat_contents.h"
 #include "ngx_chat_follow.h"
 #include "ngx_chat_rollback.h"
 #include "ngx_chat_stow_private.h"
@@ -42,7 +43,7 @@ ngx_chat_lead_create(ngx_chat_channel_t *ch, ngx_chat_task_t *task,
 {
     ngx_chat_lead_t  *lead;
 
-    lead = ngx_calloc(sizeof(ngx_chat_lead_t), ch->pool->log);
+    lead = ngx_calloc(sizeof(ngx_chat_lead_t), ch->log);
     if (lead == NULL) {
         return NULL;
     }
@@ -61,18 +62,18 @@ ngx_chat_lead_create(ngx_chat_channel_t *ch, ngx_chat_task_t *task,
 
     lead->gather.handler = ngx_chat_lead_gather_handler;
     lead->gather.data = lead;
-    lead->gather.log = ch->pool->log;
+    lead->gather.log = ch->log;
 
     ngx_chat_lead_push_init(lead);
 
     lead->over.handler = ngx_chat_lead_over_handler;
     lead->over.data = lead;
-    lead->over.log = ch->pool->log;
+    lead->over.log = ch->log;
 
     ngx_chat_channel_set_lead(ch, ngx_chat_lead_appended_handler, lead);
 
     ngx_queue_insert_tail(&lead->leads->all, &lead->queue);
-    lead->leads->hub->memory += sizeof(ngx_chat_lead_t);
+    ngx_chat_contents_count(lead->leads->hub, sizeof(ngx_chat_lead_t));
     lead->leads->n++;
 
     return lead;
@@ -563,7 +564,8 @@ ngx_chat_lead_stop(ngx_chat_lead_t *lead)
 
     ngx_chat_lead_free_fields(lead);
 
-    lead->leads->hub->memory -= sizeof(ngx_chat_lead_t);
+    ngx_chat_contents_count(lead->leads->hub,
+                            - (ngx_int_t) sizeof(ngx_chat_lead_t));
     lead->leads->n--;
 }
 

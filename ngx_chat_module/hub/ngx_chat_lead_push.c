@@ -17,7 +17,7 @@ ngx_chat_lead_push_init(ngx_chat_lead_t *lead)
 {
     lead->late.handler = ngx_chat_lead_push_late_handler;
     lead->late.data = lead;
-    lead->late.log = lead->channel->pool->log;
+    lead->late.log = lead->channel->log;
 }
 
 

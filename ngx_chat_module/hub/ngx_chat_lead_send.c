@@ -1,5 +1,6 @@
 
 #include "ngx_chat_lead_private.h"
+#include "ngx_chat_contents.h"
 #include "../shm/ngx_chat_metrics.h"
 
 

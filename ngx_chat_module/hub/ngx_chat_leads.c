@@ -2,6 +2,10 @@
 #include "ngx_chat_lead_private.h"
 
 
+/* s between messages of one kind */
+#define NGX_CHAT_LEADS_LOG  60
+
+
 static ngx_chat_lead_t *ngx_chat_leads_find(ngx_chat_leads_t *leads,
     uint32_t stream);
 static void ngx_chat_leads_send_handler(ngx_event_t *ev);
@@ -92,8 +96,24 @@ ngx_chat_leads_may(ngx_chat_hub_t *hub)
 
     leads = hub->leads;
 
-    return leads && hub->memory < hub->conf->memory
-           && ngx_chat_lane_set_is_up(leads->lanes);
+    if (leads == NULL || !ngx_chat_lane_set_is_up(leads->lanes)) {
+        return 0;
+    }
+
+    if (hub->memory < hub->conf->memory) {
+        return 1;
+    }
+
+    if (ngx_time() - hub->full_logged >= NGX_CHAT_LEADS_LOG) {
+        hub->full_logged = ngx_time();
+
+        ngx_log_error(NGX_LOG_WARN, hub->log, 0,
+                      "chat answers in memory have reached "
+                      "\"chat_hub_memory\", with %uz bytes: "
+                      "questions go through the queue", hub->memory);
+    }
+
+    return 0;
 }
 
 

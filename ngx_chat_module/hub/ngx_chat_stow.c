@@ -1,5 +1,6 @@
 
 #include "ngx_chat_stow_private.h"
+#include "ngx_chat_contents.h"
 #include "ngx_chat_hit.h"
 #include "ngx_chat_swaps.h"
 #include "../codec/ngx_chat_str.h"
@@ -216,7 +217,7 @@ ngx_chat_stow_create(ngx_chat_channel_t *ch,
 {
     ngx_chat_stow_t  *stow;
 
-    if (ch->stow) {
+    if (ch->stow || ch->pool == NULL) {
         return ch->stow;
     }
 
@@ -400,6 +401,7 @@ static void
 ngx_chat_stow_hold(ngx_chat_stow_t *stow)
 {
     ngx_chat_channel_hold(stow->channel);
+    stow->channel->pins++;
 
     ngx_queue_insert_tail(&stow->hub->stows, &stow->queue);
     stow->busy = 1;
@@ -424,6 +426,7 @@ ngx_chat_stow_release(ngx_chat_stow_t *stow)
 
     ngx_chat_tier_write_abort(&stow->writer);
 
+    stow->channel->pins--;
     ngx_chat_channel_release(stow->channel);
 }
 

@@ -1,13 +1,11 @@
 
 /*
- * Numbers that a process counts for the metrics page, and that all processes
- * of an instance share: the verbs to count with.  Which slot is what is fixed
- * here; names and words for the operator are the page's.
+ * Numbers that a process counts for the metrics page: the verbs to count with.
+ * Which slot is what is fixed here; names and words are the page's.
  *
  * Each process has a block in a shared zone (see ngx_chat_metrics_zone.h) that
- * nobody else writes: to count is to add to a word, without a lock.  Words are
- * written whole, and readers add up what they see.  A process without a block
- * counts into one that nobody reads; so the verbs can be called at any time.
+ * nobody else writes: words, without a lock, which readers add up.  A process
+ * without a block counts into one that nobody reads.
  *
  * Times are in microseconds, costs in billionths of whatever "cost" is in.
  */
@@ -52,6 +50,8 @@ typedef enum {
     NGX_CHAT_COUNT_FILLS_WRITTEN,
     NGX_CHAT_COUNT_FILLS_CANCELLED,
     NGX_CHAT_COUNT_FILLS_NOT_WRITTEN,
+    NGX_CHAT_COUNT_EVICTIONS,
+    NGX_CHAT_COUNT_REFILLS,
 
     NGX_CHAT_COUNTS
 } ngx_chat_metrics_count_e;
@@ -98,6 +98,7 @@ typedef enum {
     NGX_CHAT_GAUGE_REDIS_DOWN,     /* connections known to be down */
     NGX_CHAT_GAUGE_LANES,
     NGX_CHAT_GAUGE_FILLERS,
+    NGX_CHAT_GAUGE_HUB_MEMORY,     /* bytes */
 
     /* all fillers see the same: readers take the highest */
     NGX_CHAT_GAUGE_QUEUED,
@@ -177,11 +178,10 @@ void ngx_chat_metrics_count_tokens(ngx_str_t *provider, ngx_uint_t saved,
 
 void ngx_chat_metrics_observe(ngx_chat_metrics_time_e time, uint64_t us);
 
-/* a gauge of this process moves by n, or is n */
+/* a gauge of this process */
 void ngx_chat_metrics_move(ngx_chat_metrics_gauge_e gauge, ngx_int_t n);
 void ngx_chat_metrics_set(ngx_chat_metrics_gauge_e gauge, ngx_uint_t n);
 
-/* 0: it is not down */
 void ngx_chat_metrics_set_down(ngx_str_t *provider, time_t until);
 
 /* a clock in us for times that are too short for nginx' own */
@@ -192,7 +192,7 @@ uint64_t ngx_chat_metrics_get_bound(ngx_chat_metrics_time_e time, ngx_uint_t i);
 /* the HTTP status of a slot; 0: none; 1: any other */
 ngx_uint_t ngx_chat_metrics_get_status(ngx_uint_t i);
 
-/* for the zone: where the verbs count from now on; NULL: for nobody */
+/* where the verbs count from now on; NULL: for nobody */
 void ngx_chat_metrics_use(ngx_chat_metrics_block_t *block,
     ngx_chat_metrics_names_t *names);
 

@@ -26,6 +26,7 @@ ut_hub_begin(uint32_t seed)
     ut_odd = 0;
 
     ut_conf.queue_timeout = FAKE_QUEUE_TIMEOUT;
+    ut_conf.memory = 256 * 1024 * 1024;
     ut_hub = ngx_chat_hub_create(&ut_conf, ngx_cycle->log);
 }
 
@@ -194,6 +195,8 @@ ut_read(ut_client_t *cl)
             memcpy(cl->text + cl->len, frame.bytes.data, frame.bytes.len);
             cl->len += frame.bytes.len;
         }
+
+        ngx_chat_hub_sent(cl->sub);
 
         cl->frames++;
         cl->code = frame.code;

@@ -7,6 +7,7 @@
 
 
 #include "ut_client.h"
+#include "../../ngx_chat_module/shm/ngx_chat_metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,6 +197,10 @@ ut_take(ut_reader_t *rd)
 
         if (rd->cl.sub == NULL) {
             return;
+        }
+
+        if (!rd->slow || fake_random(2)) {
+            ngx_chat_hub_sent(rd->cl.sub);
         }
 
         rc = ngx_chat_hub_next(rd->cl.sub, &frame);
@@ -490,6 +495,10 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
     ut_tell_faults = faults;
     ut_hub_begin(seed);
 
+    /* without any memory answers are dropped as soon as they may be */
+
+    ut_conf.memory = (faults && seed % 2) ? 0 : 256 * 1024 * 1024;
+
     for (n = 0; n < UT_STEPS; n++) {
         ut_step(faults);
     }
@@ -584,7 +593,13 @@ ut_lost(fake_write_e what, ngx_uint_t restarts)
 int
 main(int argc, char **argv)
 {
-    uint32_t  seed, from, to;
+    uint32_t                         seed, from, to;
+    ngx_atomic_t                    *counts;
+    static ngx_chat_metrics_block_t  block;
+    static ngx_chat_metrics_names_t  names;
+
+    ngx_chat_metrics_use(&block, &names);
+    counts = block.counters.counts;
 
     ut_ops.wants = ut_wants;
     ut_ops.told = ut_told;
@@ -613,6 +628,9 @@ main(int argc, char **argv)
     ut_ok(ut_wrong == 0, "everything fails: in order, ended, nothing left");
     ut_ok(ut_errors > 100 && ut_restarts > 100,
           "there were errors and restarts");
+    ut_ok(counts[NGX_CHAT_COUNT_EVICTIONS] > 100
+          && counts[NGX_CHAT_COUNT_REFILLS] > 100,
+          "answers were dropped, and read again");
 
     for (seed = from; seed <= to; seed++) {
         ut_round(seed, 1, 1);

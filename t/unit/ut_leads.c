@@ -243,6 +243,8 @@ ut_woken(ut_client_t *cl)
     ngx_chat_sse_event_t  frame;
 
     while (ngx_chat_hub_next(cl->sub, &frame) == NGX_OK) {
+        ngx_chat_hub_sent(cl->sub);
+
         cl->status = frame.status;
 
         if (frame.status == NGX_CHAT_PROCESSING) {
