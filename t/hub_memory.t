@@ -45,4 +45,10 @@ is($answer->{headers}{'x-source'}, 'led', 'the large one: led');
 wait_for { source_of('behind it, ' . rand()) eq 'led' } 5,
     'a question to be led again';
 
+my @warnings = $nginx->error_log =~ /\[warn\] .* chat\ answers\ in\ memory\ have
+    \ reached\ "chat_hub_memory",\ with\ (\d+)\ bytes: /gx;
+
+is(scalar(@warnings), 1, 'a warning, once a minute');
+cmp_ok($warnings[0], '>=', 1024 * 1024, 'with what is held');
+
 done();
