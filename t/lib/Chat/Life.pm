@@ -211,8 +211,7 @@ sub filler {
     my ($nginx) = @_;
     my @pids;
 
-    wait_for { (@pids = $nginx->filler_pids) == 1 } 40
-        or die "not one filler: @pids\n";
+    wait_for { (@pids = $nginx->filler_pids) == 1 } 10, 'one filler';
 
     return $pids[0];
 }
