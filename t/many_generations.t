@@ -8,6 +8,7 @@ use strict;
 
 use lib 't/lib';
 use Chat::Test;
+use Chat::Led;
 use Chat::Life;
 
 use Time::HiRes qw(sleep time);
@@ -23,7 +24,7 @@ my $AHEAD = 50;
 
 my $KEEPALIVE = 256;
 
-my %provider = (chunks => 6, gap => 600, together => $COUNT);
+my %provider = (chunks => 6, gap => 600);
 
 my $provider = start_provider(%provider);
 
@@ -71,20 +72,23 @@ sub settled {
 
 sub run_all {
     my ($name, $lead, $wanted, $close, $redis, $broker) = @_;
-    my $nginx = start_nginx(redis => $redis, provider => $provider,
+    my $nginx = led_nginx(redis => $redis, provider => $provider,
         provider_lines => 'first_token_timeout 2m; total_timeout 5m;',
         workers => 1, lead => $lead, $broker ? (broker => $broker) : (),
+        ready => $lead eq 'on',
         http => 'chat_fill concurrency=2000;', location => 'chat_cache_ttl 5m;');
 
     # a first answer, so that all is there that is made once
 
-    my $one = "$name? {{chunks=10;gap=0;together=0}}";
+    my $one = "$name? {{chunks=10;gap=0}}";
 
     stream_ok(scalar ask($nginx, { question => $one }),
               "$name: a first answer");
     settled($nginx, $close);
+    provider_set($provider, together => $COUNT);
 
     my $idle = resources($nginx);
+    my $cached = @{ $redis->cmd('KEYS', 'chat:stream:*') };
     my ($most, $at_work, $begun, $seen) = (0, 0, 0, 0);
 
     # each answer begins a little later than the one before
@@ -121,12 +125,13 @@ sub run_all {
     is($stats->{max_active}, $COUNT, "$name: all at once");
     is(scalar(grep { $stats->{questions}{key_of($_->{question})} != 1 } @asks),
        0, "$name: one call each");
-    is(scalar(@{ $redis->cmd('KEYS', 'chat:stream:*') }), $COUNT + 1,
+    is(scalar(@{ $redis->cmd('KEYS', 'chat:stream:*') }), $cached + $COUNT,
        "$name: all cached");
 
     # descriptors are given back, but for connections kept for the next calls
 
     settled($nginx, $close);
+    provider_set($provider, together => 0);
 
     my $after = resources($nginx);
 
@@ -144,7 +149,7 @@ sub run_all {
         my $open = provider_stats($provider)->{open};
 
         ask($nginx, map {
-            { question => "$name again $_? {{together=0;first=100;gap=1}}" }
+            { question => "$name again $_? {{first=100;gap=1}}" }
         } 1 .. 50);
         cmp_ok(provider_stats($provider)->{open}, '<=', $open,
                "$name: connections are used again");

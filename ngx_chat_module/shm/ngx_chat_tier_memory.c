@@ -112,7 +112,7 @@ ngx_chat_tier_lock(ngx_chat_tier_t *tier)
                 ngx_chat_tier_memory_take(tier);
             }
 
-            if (tier->pending) {
+            if (tier->pending && tier->slot) {
                 ngx_chat_tier_memory_sweep(tier);
             }
 
@@ -372,7 +372,7 @@ ngx_chat_tier_memory_clear(ngx_chat_tier_shared_t *shared,
 }
 
 
-/* of those who could not have the lock, or did not need it */
+/* of those who could not have the lock */
 
 static void
 ngx_chat_tier_memory_sweep(ngx_chat_tier_t *tier)
@@ -617,8 +617,16 @@ ngx_chat_tier_unref(ngx_chat_tier_t *tier, uint32_t n)
 
         if (ref->entry == n) {
 
-            if (--ref->n == 0) {
-                tier->pending = 1;
+            if (--ref->n) {
+                return;
+            }
+
+            /* at once: a worker that is idle then would keep the memory */
+
+            tier->pending = 1;
+
+            if (tier->slot && ngx_chat_tier_lock(tier) == NGX_OK) {
+                ngx_chat_tier_unlock(tier);
             }
 
             return;

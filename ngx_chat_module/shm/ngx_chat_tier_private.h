@@ -173,7 +173,7 @@ void ngx_chat_tier_count(ngx_chat_tier_shared_t *shared,
 /* the worker refers to it once more; NGX_DECLINED: to too many already */
 ngx_int_t ngx_chat_tier_ref(ngx_chat_tier_t *tier, uint32_t n);
 
-/* once less; without the lock, which need not be free */
+/* once less; without having the lock, which need not be free */
 void ngx_chat_tier_unref(ngx_chat_tier_t *tier, uint32_t n);
 
 

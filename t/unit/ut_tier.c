@@ -207,6 +207,9 @@ ut_changes(void)
     ngx_chat_tier_leave(&hit);
     ngx_chat_tier_leave(&hit);
 
+    ut_ok(tier->shared->nfree == tier->shared->nblocks - 1,
+          "free at once, also if the worker does nothing more");
+
     ut_ok(ut_count(tier) == tier->shared->nblocks - 1
           && tier->shared->nfree > before, "and is free then");
 

@@ -52,8 +52,8 @@ sub leads {
     my (@nginx) = @_;
 
     wait_for {
-        my $waiting = grep { ref($_->{redis}) && left_over($_->{redis}, 0) }
-            @nginx;
+        my $waiting = grep { ref && left_over($_, 0) }
+            map { ($_->{redis}, $_->{broker}) } @nginx;
 
         !$waiting && !grep { !_leads($_) } @nginx;
     } 20, 'workers to lead' or die "not all workers lead\n";

@@ -211,7 +211,8 @@ sub filler {
     my ($nginx) = @_;
     my @pids;
 
-    wait_for { (@pids = $nginx->filler_pids) == 1 } 10, 'one filler';
+    wait_for { (@pids = $nginx->filler_pids) == 1 } 40
+        or die "not one filler: @pids\n";
 
     return $pids[0];
 }
