@@ -33,6 +33,11 @@ my $nginx = start_nginx(redis => $redis, provider => $provider,
             chat_heartbeat 200ms;
         }
 
+        location = /restless {
+            chat;
+            chat_heartbeat 1ms;
+        }
+
         location = /gzip {
             chat;
             gzip on;
@@ -187,6 +192,28 @@ is(scalar(() = $miss->{body} =~ /^: keep-alive\n\n/mg), $miss->{comments},
    'heartbeats: in their form');
 $hit = ask($nginx, { question => $question, path => '/heartbeat' });
 is($hit->{comments}, 0, 'heartbeats: none in a hit');
+
+# pieces of a long hit end anywhere
+
+{
+    my %long = (chunks => 50, bytes => 3000, gap => 0);
+    my @asks = map { { question => "How long is $_? {{"
+                           . join(';', map { "$_=$long{$_}" } keys %long)
+                           . '}}', path => '/restless' } } 1 .. 60;
+
+    ask($nginx, @asks);
+    wait_for { !@{ $redis->cmd('KEYS', '*:live:*') } } 10, 'the last answer';
+
+    my @hits = ask($nginx, @asks);
+
+    my @wrong = grep { length } map {
+        join(', ', Chat::Check::faults($hits[$_], cache => qr/; hit/,
+             text => text_of($asks[$_]{question})))
+    } 0 .. $#asks;
+
+    is(scalar(@wrong), 0, 'heartbeats: none within an event of a hit')
+        or diag(substr($wrong[0], 0, 200));
+}
 
 # gzip
 
