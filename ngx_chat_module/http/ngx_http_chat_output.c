@@ -21,6 +21,7 @@ static void ngx_http_chat_output_switch(ngx_http_request_t *r,
 static ngx_int_t ngx_http_chat_output_send(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_output_wait(ngx_http_request_t *r);
+static void ngx_http_chat_output_free_ssl_buffer(ngx_connection_t *c);
 static void ngx_http_chat_output_heartbeat_handler(ngx_event_t *ev);
 static ngx_msec_t ngx_http_chat_output_heartbeat(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
@@ -330,6 +331,8 @@ ngx_http_chat_output_wait(ngx_http_request_t *r)
     ngx_event_t               *wev;
     ngx_http_core_loc_conf_t  *core;
 
+    ngx_http_chat_output_free_ssl_buffer(r->connection);
+
     wev = r->connection->write;
     core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -351,6 +354,28 @@ ngx_http_chat_output_wait(ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * nginx keeps the buffer, of ssl_buffer_size, until the next request.  A stream
+ * waits for its provider most of the time: each write makes one instead.
+ */
+
+static void
+ngx_http_chat_output_free_ssl_buffer(ngx_connection_t *c)
+{
+    ngx_buf_t  *b;
+
+    if (c->ssl == NULL) {
+        return;
+    }
+
+    b = c->ssl->buf;
+
+    if (b && b->pos == b->last) {
+        ngx_ssl_free_buffer(c);
+    }
 }
 
 
