@@ -53,6 +53,7 @@ ngx_chat_hub_ask(ngx_chat_hub_t *hub, ngx_chat_question_t *question,
     ask->ident = -1;
     ask->handler = handler;
     ask->data = data;
+    ask->question = question;
     ask->mode = question->mode;
 
     ngx_memcpy(task->gen.h, question->h, NGX_CHAT_HASH_LEN);
@@ -123,8 +124,8 @@ ngx_chat_ask_start(ngx_chat_ask_t *ask)
 }
 
 
-ngx_chat_ask_t *
-ngx_chat_ask_keep(ngx_chat_hub_t *hub)
+ngx_chat_question_t *
+ngx_chat_ask_joined(ngx_chat_hub_t *hub)
 {
     ngx_chat_ask_t  *ask;
 
@@ -134,24 +135,7 @@ ngx_chat_ask_keep(ngx_chat_hub_t *hub)
         return NULL;
     }
 
-    ask->kept = 1;
-
-    return ask;
-}
-
-
-void
-ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
-    ngx_chat_result_pt handler, void *data)
-{
-    ask->hub = hub;
-    ask->handler = handler;
-    ask->data = data;
-    ask->kept = 0;
-
-    ngx_memzero(&ask->result, sizeof(ngx_chat_result_t));
-
-    ngx_chat_ask_start(ask);
+    return ask->question;
 }
 
 

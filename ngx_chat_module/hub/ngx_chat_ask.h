@@ -28,10 +28,10 @@ typedef struct ngx_chat_question_s  ngx_chat_question_t;
 
 
 /*
- * Copied by ngx_chat_hub_ask(), but for strings: these last as long as the
- * asker is there.  complete(), unless it is NULL, is called before a generation
- * is opened, for what a hit can do without: messages, trace and limit.  It
- * returns a question with these; NULL: no memory.
+ * A question lasts, with its strings, as long as the asker is there, for whom
+ * it may be asked again.  complete(), unless it is NULL, is called before a
+ * generation is opened, for what a hit can do without: messages, trace and
+ * limit.  It returns a question with these; NULL: no memory.
  */
 struct ngx_chat_question_s {
     u_char                 h[NGX_CHAT_HASH_LEN];
@@ -93,15 +93,8 @@ ngx_chat_ask_t *ngx_chat_hub_ask(ngx_chat_hub_t *hub,
  */
 void ngx_chat_hub_forget(ngx_chat_ask_t *ask);
 
-/*
- * Inside the handler: keeps the ask of one who joined, to be asked again or
- * forgotten later.  NULL: it is none.
- */
-ngx_chat_ask_t *ngx_chat_ask_keep(ngx_chat_hub_t *hub);
-
-/* as if it was asked now, by the same asker */
-void ngx_chat_ask_restart(ngx_chat_hub_t *hub, ngx_chat_ask_t *ask,
-    ngx_chat_result_pt handler, void *data);
+/* inside the handler: the question of one who joins; NULL: it is none */
+ngx_chat_question_t *ngx_chat_ask_joined(ngx_chat_hub_t *hub);
 
 /* for ngx_chat_hub_close(): no handler fires any more */
 void ngx_chat_hub_close_asks(ngx_chat_hub_t *hub);

@@ -44,6 +44,7 @@ struct ngx_chat_ask_s {
     void                   *asker;     /* data of both; NULL: it has left */
     void                   *maker;     /* prepared, not begun */
 
+    ngx_chat_question_t    *question;  /* while the asker is there */
     ngx_chat_ask_mode_e     mode;
     ngx_chat_task_t         task;
     u_char                 *strings;   /* of task; NULL: it is not complete */
@@ -53,7 +54,6 @@ struct ngx_chat_ask_s {
     unsigned                committed:1;   /* goes on without its asker */
     unsigned                probe:1;   /* of a queue that was full */
     unsigned                opened:1;  /* perhaps, and has no task yet */
-    unsigned                kept:1;    /* by a subscriber that has joined */
     unsigned                outdates:1;   /* a stale answer, too old for it */
 };
 

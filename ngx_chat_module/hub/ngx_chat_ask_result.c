@@ -109,12 +109,6 @@ ngx_chat_ask_wake_handler(void *data)
     ngx_chat_ask_t *ask = data;
 
     ngx_chat_ask_call_handler(ask);
-
-    if (ask->kept) {
-        ngx_chat_ask_stop(ask);
-        return;
-    }
-
     ngx_chat_ask_free(ask);
 }
 
@@ -175,14 +169,6 @@ ngx_chat_hub_forget(ngx_chat_ask_t *ask)
 {
     if (ask->hub == NULL) {
         ngx_chat_ask_destroy(ask);
-        return;
-    }
-
-    if (ask->handler == NULL) {
-
-        /* inside the handler */
-
-        ask->kept = 0;
         return;
     }
 

@@ -46,7 +46,7 @@ ngx_chat_hub_attach(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     ngx_chat_sub_start(sub, ch);
 
     if (ch->hub) {
-        sub->ask = ngx_chat_ask_keep(ch->hub);
+        sub->question = ngx_chat_ask_joined(ch->hub);
     }
 
     ngx_chat_channel_hold(ch);
@@ -141,7 +141,7 @@ ngx_chat_sub_find(ngx_chat_sub_t *sub, ngx_chat_entry_t **entry)
 
     ch = sub->channel;
 
-    if (sub->reasking || sub->nsheets >= ngx_chat_sub_max_sheets(ch)) {
+    if (sub->ask || sub->nsheets >= ngx_chat_sub_max_sheets(ch)) {
         return NGX_AGAIN;
     }
 
@@ -165,14 +165,13 @@ ngx_chat_sub_find(ngx_chat_sub_t *sub, ngx_chat_entry_t **entry)
         return NGX_AGAIN;
     }
 
-    if (sub->ask) {
+    if (sub->question) {
 
         if (ngx_chat_sub_again(sub)) {
             return NGX_AGAIN;
         }
 
-        ngx_chat_hub_forget(sub->ask);
-        sub->ask = NULL;
+        sub->question = NULL;
     }
 
     /* of another attempt than the cached one, the subscriber had a part */
@@ -342,16 +341,13 @@ ngx_chat_sub_again(ngx_chat_sub_t *sub)
         return 0;
     }
 
-    /* inside the handler that attached it: to be woken is posted already */
-
-    if (ch->hub->reporting == sub->ask) {
-        return 1;
+    sub->ask = ngx_chat_hub_ask(ch->hub, sub->question,
+                                ngx_chat_sub_again_handler, sub);
+    if (sub->ask == NULL) {
+        return 0;
     }
 
-    sub->reasking = 1;
     sub->reasks++;
-
-    ngx_chat_ask_restart(ch->hub, sub->ask, ngx_chat_sub_again_handler, sub);
 
     return 1;
 }
@@ -363,7 +359,7 @@ ngx_chat_sub_again_handler(void *data, ngx_chat_result_t *v)
     ngx_chat_sub_t *sub = data;
 
     sub->ask = NULL;
-    sub->reasking = 0;
+    sub->question = NULL;
 
     /* after an error the client is told what became of the first one */
 
@@ -371,7 +367,7 @@ ngx_chat_sub_again_handler(void *data, ngx_chat_result_t *v)
         ngx_chat_sub_move(sub, v->channel);
 
         if (sub->reasks < NGX_CHAT_SUB_AGAIN && v->channel->hub) {
-            sub->ask = ngx_chat_ask_keep(v->channel->hub);
+            sub->question = ngx_chat_ask_joined(v->channel->hub);
         }
     }
 

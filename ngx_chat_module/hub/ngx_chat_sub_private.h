@@ -26,7 +26,8 @@ struct ngx_chat_sub_s {
     ngx_chat_entry_t     **next;       /* the link to the next entry, in the
                                           contents of that fill */
     ngx_uint_t             fill;
-    ngx_chat_ask_t        *ask;        /* to be asked again, until it is fed */
+    ngx_chat_question_t   *question;   /* to be asked again, until it is fed */
+    ngx_chat_ask_t        *ask;        /* until that is answered */
 
     const ngx_chat_dialect_t  *dialect;
     ngx_uint_t             reasks;     /* times asked again */
@@ -43,7 +44,6 @@ struct ngx_chat_sub_s {
     ngx_uint_t             nsheets;
     ngx_chat_sheet_t      *sheets[NGX_CHAT_SUB_SHEETS];
 
-    unsigned               reasking:1;  /* ask is under way again */
     unsigned               within:1;   /* the last piece ends within an event */
     unsigned               done:1;     /* the terminal entry was taken */
 };

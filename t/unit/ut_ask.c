@@ -5,11 +5,14 @@
 
 
 #include "ut_client.h"
+#include "../../ngx_chat_module/hub/ngx_chat_sub_private.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 
-#define UT_SEEDS  500
+#define UT_SEEDS    500
+#define UT_READERS  32
 
 
 static void ut_begin(uint32_t seed);
@@ -20,6 +23,7 @@ static void ut_bad(const char *what);
 static void ut_trap(void);
 static void ut_late(void);
 static void ut_hasty(void);
+static void ut_small(void);
 static void ut_full(void);
 static ngx_uint_t ut_refused(ut_client_t *cl);
 static void ut_full_joined(void);
@@ -272,7 +276,52 @@ ut_hasty(void)
     ut_redis();
     ut_end();
 
-    ut_ok(wrong == 0 && ut_wrong == 0, "not while it is told of the first one");
+    ut_ok(wrong == 0 && ut_wrong == 0, "also while told of the first one");
+}
+
+
+/* an ask, which is large, is gone when its asker reads */
+
+static void
+ut_small(void)
+{
+    size_t       before, grown;
+    ngx_uint_t   i, wrong;
+    ut_client_t  one, others[UT_READERS];
+
+    ut_begin(3);
+
+    ut_ask(&one, 'a', NGX_CHAT_ASK_CACHED);
+    ut_redis();
+
+    before = mallinfo2().uordblks;
+    wrong = 0;
+
+    for (i = 0; i < UT_READERS; i++) {
+        ut_ask(&others[i], 'a', NGX_CHAT_ASK_CACHED);
+        ut_redis();
+
+        wrong += (others[i].result.kind != NGX_CHAT_RESULT_JOIN
+                  || others[i].sub == NULL);
+    }
+
+    /* malloc() of the sanitizers tells nothing */
+
+    grown = (mallinfo2().uordblks - before) / UT_READERS;
+
+    ut_ok(wrong == 0 && grown <= 2 * sizeof(ngx_chat_sub_t),
+          "a reader costs what its subscription does");
+
+    fake_write(FAKE_END);
+    ut_redis();
+
+    for (i = 0; i < UT_READERS; i++) {
+        ut_leave(&others[i]);
+    }
+
+    ut_leave(&one);
+    ut_redis();
+    ut_end();
 }
 
 
@@ -543,6 +592,7 @@ main(void)
     ut_trap();
     ut_late();
     ut_hasty();
+    ut_small();
     ut_full();
     ut_full_joined();
     ut_full_over();

@@ -96,10 +96,11 @@ ut_ask_question(ut_client_t *cl, ngx_chat_question_t *q)
 
     cl->asked = ngx_current_msec;
 
-    q->complete = ut_client_complete;
-    q->data = cl;
+    cl->question = *q;
+    cl->question.complete = ut_client_complete;
+    cl->question.data = cl;
 
-    cl->ask = ngx_chat_hub_ask(ut_hub, q, ut_client_result, cl);
+    cl->ask = ngx_chat_hub_ask(ut_hub, &cl->question, ut_client_result, cl);
 }
 
 

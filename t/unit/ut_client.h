@@ -26,6 +26,7 @@ struct ut_client_s {
     ngx_chat_result_t         result;
     ngx_uint_t                wakes;
     ngx_uint_t                completed;  /* times asked for the rest */
+    ngx_chat_question_t       question;
     ngx_chat_question_t       rest;
 
     /* frames that were read */
