@@ -5,7 +5,8 @@
 /*
  * ms that a completed event waits for the answer to be in the cache, where
  * whoever has seen it looks next.  If many wait, or it took longer the last
- * time, as where Redis is far away, the end is not to be late for that; a long
+ * time, as where Redis is far away, or this worker has lost its connection,
+ * and the filler maybe as well, the end is not to be late for that; a long
  * text takes longer.  An error waits since the same question, asked again,
  * would join what has failed, and an answer that replaces a cached one since
  * that would be found.
@@ -65,14 +66,16 @@ ngx_chat_lead_hold(ngx_chat_lead_t *lead)
 static ngx_msec_t
 ngx_chat_lead_hold_time(ngx_chat_lead_t *lead)
 {
-    ngx_msec_t  ms;
+    ngx_msec_t         ms;
+    ngx_chat_store_t  *store;
+
+    store = &lead->leads->hub->store;
 
     if (lead->replace) {
         return lead->error ? 0 : NGX_CHAT_LEAD_REPLACE;
     }
 
-    if (lead->slot == NULL || ngx_chat_store_is_down(&lead->leads->hub->store))
-    {
+    if (lead->slot == NULL || ngx_chat_store_is_down(store)) {
         return 0;
     }
 
@@ -84,7 +87,10 @@ ngx_chat_lead_hold_time(ngx_chat_lead_t *lead)
         return 0;
     }
 
-    if (lead->leads->late || lead->leads->waiting >= NGX_CHAT_LEAD_HOLD_FEW) {
+    if (lead->leads->late
+        || lead->leads->waiting >= NGX_CHAT_LEAD_HOLD_FEW
+        || !ngx_chat_store_is_up(store))
+    {
         ms = NGX_CHAT_LEAD_HOLD_LESS;
 
     } else {

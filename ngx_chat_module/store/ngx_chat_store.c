@@ -186,6 +186,13 @@ ngx_chat_store_get_state(ngx_chat_store_t *st, ngx_chat_store_state_t *state)
 
 
 ngx_uint_t
+ngx_chat_store_is_up(ngx_chat_store_t *st)
+{
+    return ngx_chat_redis_is_up(st->redis);
+}
+
+
+ngx_uint_t
 ngx_chat_store_is_down(ngx_chat_store_t *st)
 {
     return ngx_chat_redis_is_down(st->redis);

@@ -148,7 +148,8 @@ typedef struct {
 void ngx_chat_store_get_state(ngx_chat_store_t *st,
     ngx_chat_store_state_t *state);
 
-/* as ngx_chat_redis_is_down() of the connection for generations */
+/* as those of the connection for generations: a lost one may be neither */
+ngx_uint_t ngx_chat_store_is_up(ngx_chat_store_t *st);
 ngx_uint_t ngx_chat_store_is_down(ngx_chat_store_t *st);
 
 /*

@@ -70,6 +70,13 @@ ngx_chat_store_get_state(ngx_chat_store_t *st, ngx_chat_store_state_t *state)
 
 
 ngx_uint_t
+ngx_chat_store_is_up(ngx_chat_store_t *st)
+{
+    return !fake.redis_down && !fake.redis_lost;
+}
+
+
+ngx_uint_t
 ngx_chat_store_is_down(ngx_chat_store_t *st)
 {
     return fake.redis_down;

@@ -23,6 +23,7 @@
 
 typedef struct {
     ngx_uint_t       redis_down;   /* commands are refused */
+    ngx_uint_t       redis_lost;   /* but not known to be down */
     ngx_uint_t       pubsub_down;
     ngx_uint_t       queue_full;
     int64_t          ttl;          /* of answers; negative: stale */

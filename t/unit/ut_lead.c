@@ -216,6 +216,34 @@ ut_held(void)
 }
 
 
+/* no other connection has been tried yet */
+
+static void
+ut_held_lost(void)
+{
+    ut_client_t     cl;
+    fake_stream_t  *st;
+
+    ut_lead(&cl, NGX_CHAT_ASK_CACHED);
+    st = fake_lane_stream();
+
+    ut_chunk("x");
+    fake_lane_answer(st, NGX_CHAT_LANE_KEPT, "", 0);
+
+    fake.redis_lost = 1;
+
+    ut_complete();
+    fake_loop_run(24);
+    ut_ok(cl.status == NGX_CHAT_STREAMING, "connection lost: held");
+
+    fake_loop_run(1);
+    ut_ok(cl.status == NGX_CHAT_COMPLETED, "connection lost: held for 25 ms");
+
+    ut_written(st, &cl);
+    ut_end();
+}
+
+
 static void
 ut_lanes(void)
 {
@@ -601,6 +629,7 @@ main(void)
 {
     ut_plain();
     ut_held();
+    ut_held_lost();
     ut_lanes();
     ut_late();
     ut_idle();
