@@ -12,6 +12,9 @@ use Chat::Test;
 
 use POSIX ();
 
+use lib 'scripts/lib/bench';
+use Bench::Kill;
+
 my $root = Chat::Nginx::root();
 my $out = test_dir() . '/out';
 my $tmp = test_dir() . '/tmp';
@@ -132,6 +135,14 @@ is_deeply([ grep { !($_->{nginx} && $_->{nginx} > 0) }
 is_deeply([ map { $_->{lost} + $_->{errors} ? 1 : 0 }
             @{ $json{kill}{rows} } ], [ 0, 0, 0, 1, 0 ],
           'kill: all answers have an end but those of a killed worker');
+is_deeply([ grep { !$_->{end} || !($_->{lost} || $_->{pause}) }
+            @{ $json{kill}{rows} } ], [],
+          'kill: pauses between chunks, and the wait for the end');
+is_deeply([ Bench::Kill::waits(3e6, map { [ $_->[0] * 1e6, $_->[1] ] }
+                               [ 1, 'chunk' ], [ 2, 'chunk' ], [ 22, 'chunk' ],
+                               [ 52, 'processing' ], [ 53, 'chunk' ],
+                               [ 153, 'completed' ]) ],
+          [ [ 20, 30, 1 ], [ 100 ] ], 'kill: which is which');
 
 # targets
 

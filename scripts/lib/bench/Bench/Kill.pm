@@ -39,7 +39,8 @@ sub run {
                           [ kills => 'kills' ],
                           [ next50 => 'next event: p50, ms' ],
                           [ next99 => 'p99, ms' ], [ nextmax => 'max, ms' ],
-                          [ pause => 'longest pause, ms' ],
+                          [ pause => 'longest pause between chunks, ms' ],
+                          [ end => 'longest wait for the end, ms' ],
                           [ restarts => 'second "processing"' ],
                           [ lost => 'without an end' ],
                           [ errors => 'error events' ],
@@ -153,7 +154,8 @@ sub seen {
         push(@{ $events{$client} }, [ $time, $kind ]);
     }
 
-    my %seen = (restarts => $result->{restarts}, next => [], pauses => []);
+    my %seen = (restarts => $result->{restarts}, next => [], pauses => [],
+                ends => []);
     my %faults = %{ $result->{faults} };
 
     $seen{errors} = delete($faults{'error event'}) // 0;
@@ -171,25 +173,34 @@ sub seen {
         next unless $next && $before;
 
         push(@{ $seen{next} }, ($next->[0] - $at) / 1e6);
-        push(@{ $seen{pauses} }, max(pauses($at, @$list)));
+
+        my ($pauses, $ends) = waits($at, @$list);
+
+        push(@{ $seen{pauses} }, @$pauses);
+        push(@{ $seen{ends} }, @$ends);
     }
 
     return \%seen;
 }
 
 
-# ms between events, from the last one before the kill on
+# ms between events, from the last one before the kill on: until a chunk, or
+# another start, and until the end
 
-sub pauses {
+sub waits {
     my ($at, @events) = @_;
-    my @pauses;
+    my (@pauses, @ends);
 
     foreach my $i (1 .. $#events) {
-        push(@pauses, ($events[$i][0] - $events[$i - 1][0]) / 1e6)
-            if $events[$i][0] > $at;
+        my ($time, $kind) = @{ $events[$i] };
+
+        next if $time <= $at;
+
+        push(@{ $kind =~ /^(?:chunk|processing)$/ ? \@pauses : \@ends },
+             ($time - $events[$i - 1][0]) / 1e6);
     }
 
-    return @pauses;
+    return (\@pauses, \@ends);
 }
 
 
@@ -204,6 +215,7 @@ sub row {
              next50 => median(@next), next99 => $next[$#next * 0.99],
              nextmax => $next[-1],
              pause => max(map { @{ $_->{pauses} } } @seen),
+             end => max(map { @{ $_->{ends} } } @seen),
              map { $_ => $sum->($_) } qw(restarts lost errors wrong) };
 }
 

@@ -70,8 +70,10 @@ my @TARGETS = (
       sub { ratio(@_, 'ngx_chat', 'proxy_pass', 'all') } ],
 
     map { my $who = $_;
-          ([ kill => "$who killed: longest pause", 'ms', '<= 50',
-             sub { value(@_, $who, 'pause') } ],
+          ([ kill => "$who killed: longest pause between chunks", 'ms',
+             '<= 50', sub { value(@_, $who, 'pause') } ],
+           [ kill => "$who killed: longest wait for the end", 'ms', '<= 50',
+             sub { value(@_, $who, 'end') } ],
            [ kill => "$who killed: a second \"processing\"", 'times', '<= 0',
              sub { value(@_, $who, 'restarts') } ],
            [ kill => "$who killed: answers without an end, or in an error",
