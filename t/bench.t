@@ -29,7 +29,8 @@ my %rows = (
     hot => [ qw(provider nginx_return nginx_static proxy_pass),
              'lua_shm', 'zone' ],
     miss => [ qw(provider proxy_pass ngx_chat queued lua_shm) ],
-    fanout => [ 'ngx_chat', 'proxy_pass', 'ngx_chat, most', 'three hosts' ],
+    fanout => [ 'ngx_chat', 'proxy_pass', 'nginx_return, most',
+                'ngx_chat, most', 'three hosts' ],
     memory => [ qw(proxy_pass ngx_chat queued) ],
     kill => [ qw(nothing filler Redis worker worker) ],
 );
@@ -129,6 +130,12 @@ my %json = map { $_ => eval { parse_json(read_file("$out/$_.json")) } || {} }
 
 is_deeply([ map { $_->{calls} } grep { $_->{who} =~ /chat|three/ }
             @{ $json{fanout}{rows} } ], [ 1, 1, 1 ], 'fanout: one call each');
+
+my ($bare, $most) = grep { $_->{who} =~ /, most$/ } @{ $json{fanout}{rows} };
+
+ok($bare->{memory} > 0
+   && abs($most->{memory} - $bare->{memory} - $most->{added}) < 0.001,
+   'fanout: how much more than nginx itself');
 is_deeply([ grep { !($_->{nginx} && $_->{nginx} > 0) }
             grep { $_->{who} ne 'provider' } @{ $json{hit}{rows} } ], [],
           'hit: CPU of each');

@@ -36,7 +36,7 @@ sub run {
     my @rows = map { row($_, $results{$_->{who}}, $readers, $ideal) }
                $chat, $proxy;
 
-    push(@rows, many($site), hosts($site));
+    push(@rows, many($site, bare($site)), hosts($site));
 
     return { title => 'fanout: one question at once by so many;'
                  . ' proxy_pass has a call for each',
@@ -48,6 +48,7 @@ sub run {
                           [ cpu => 'CPU, s' ], [ nginx => 'nginx' ],
                           [ redis => 'Redis' ],
                           [ memory => 'KiB of the worker for each' ],
+                          [ added => 'more than nginx_return, KiB' ],
                           [ wrong => 'wrong' ] ],
              rows => \@rows,
              plots => [ [ 'CPU of nginx and Redis, s', 'cpu' ],
@@ -104,27 +105,81 @@ sub row {
 }
 
 
-# Ten thousand readers of one worker: what each costs, while all of them read.
+# Ten thousand readers of one worker: what each costs, while all of them read,
+# and how much of that is more than a response of nginx itself takes.
 
 sub many {
-    my ($site) = @_;
-    my $readers = $site->size(10000, 100);
+    my ($site, $bare) = @_;
     my %pace = $site->{quick} ? %QUICK : (first => 4000, gap => 60);
 
     $site->shape(stamp => 1, %pace);
 
     my ($target, $nginx) = $site->new_chat('ngx_chat');
-    my ($worker) = $nginx->worker_pids;
 
     # what the first readers make it allocate for good is not theirs
 
     load($site, $target, 'warming up', '-q', $site->fresh, '-k', 1, '-c', 8);
     $site->ask_provider('reset');
 
+    my ($result, $memory) = held($site, $target, $nginx, '-q', $site->fresh,
+                                 '-k', 1);
+
+    called($site, $target, 1, $result);
+
+    my $row = row($target, [ $result ], $result->{requests}, undef);
+
+    $site->end($nginx);
+
+    return ($bare, { %$row, who => 'ngx_chat, most', memory => $memory,
+                     added => $memory - $bare->{memory} });
+}
+
+
+# As many responses of nginx itself, with the same settings, which take as long:
+# sent slowly, out of its configuration.
+
+sub bare {
+    my ($site) = @_;
+    my $text = 'x' x 700;
+    my $rate = $site->size(100, 300);
+    my $expected = $site->subdir('expected');
+
+    Bench::Site::write_file($expected, $text);
+
+    my $nginx = $site->nginx(<<"EOT");
+        default_type text/event-stream;
+        location = /fast { return 200 $text; }
+        location = /slow { limit_rate $rate; return 200 $text; }
+EOT
+
+    my ($warm, $target) = map {
+        my $target = $site->target('nginx_return', 'raw', $nginx, $_,
+                                   nginx => [ $nginx->pids ]);
+
+        $target->{expected} = $expected;
+        $target;
+    } '/fast', '/slow';
+
+    load($site, $warm, 'warming up', '-c', 8);
+
+    my ($result, $memory) = held($site, $target, $nginx);
+
+    $site->end($nginx);
+
+    return { who => 'nginx_return, most', readers => $result->{requests},
+             memory => $memory, wrong => $result->{wrong} };
+}
+
+
+# (the result, KiB that the worker has grown by for each)
+
+sub held {
+    my ($site, $target, $nginx, @ask) = @_;
+    my $readers = $site->size(10000, 100);
+    my ($worker) = $nginx->worker_pids;
     my $before = pss_of($worker);
-    my $run = load_start($site, $target, "$readers readers", '-q',
-                         $site->fresh, '-k', 1, '-c', $readers, '-n', $readers,
-                         '-r', $site->size(2, 0.1));
+    my $run = load_start($site, $target, "$readers readers", @ask, '-c',
+                         $readers, '-n', $readers, '-r', $site->size(2, 0.1));
     my @seen;
 
     while (kill(0, $run->{pid})
@@ -135,13 +190,7 @@ sub many {
         sleep(0.2);
     }
 
-    my ($result) = called($site, $target, 1, load_end($site, $run));
-    my $row = row($target, [ $result ], $readers, undef);
-
-    $site->end($nginx);
-
-    return { %$row, who => 'ngx_chat, most',
-             memory => (max(@seen) - $before) / $readers };
+    return (load_end($site, $run), (max(@seen) - $before) / $readers);
 }
 
 

@@ -11,7 +11,8 @@ use Bench::Report;
 
 
 # Each target: its section, what is measured, the unit, the limit ("<=" or
-# ">=" and a number), and how the figure comes out of the section's result.
+# ">=" and a number), how the figure comes out of the section's result, and
+# maybe another figure that says more about it, and its unit.
 
 my @TARGETS = (
     [ hot => 'CPU of nginx', 'x nginx_return', '<= 2',
@@ -60,7 +61,8 @@ my @TARGETS = (
     [ fanout => 'CPU of nginx and Redis, 2,000 readers', 'x proxy_pass',
       '<= 1', sub { ratio(@_, 'ngx_chat', 'proxy_pass', 'cpu') } ],
     [ fanout => '10,000 readers of one worker', 'KiB each', '<= 6',
-      sub { value(@_, 'ngx_chat, most', 'memory') } ],
+      sub { value(@_, 'ngx_chat, most', 'memory') },
+      sub { value(@_, 'ngx_chat, most', 'added') }, 'more than nginx_return' ],
     [ fanout => '10,000 readers of one worker', 'calls', '<= 1',
       sub { value(@_, 'ngx_chat, most', 'calls') } ],
     [ fanout => '300 askers on three instances', 'calls', '<= 1',
@@ -91,7 +93,7 @@ sub verdicts {
     my @verdicts;
 
     foreach my $target (@TARGETS) {
-        my ($section, $what, $unit, $limit, $code) = @$target;
+        my ($section, $what, $unit, $limit, $code, $more, $of) = @$target;
         my $result = $results->{$section};
         my %verdict = (section => $section, what => $what, unit => $unit,
                        limit => $limit);
@@ -108,6 +110,7 @@ sub verdicts {
         if (defined $verdict{value}) {
             my ($sign, $bound) = split(' ', $limit);
 
+            $verdict{more} = figure($more->($result)) . " $of" if $more;
             $verdict{met} = ($sign eq '<=' ? $verdict{value} <= $bound
                              : $verdict{value} >= $bound) ? 1 : 0;
         }
@@ -124,6 +127,7 @@ sub line {
     my $found = defined $verdict->{value}
         ? figure($verdict->{value}) . ($verdict->{unit} ne ''
                                        ? " $verdict->{unit}" : '')
+        . ($verdict->{more} ? ", $verdict->{more}" : '')
         : $verdict->{why};
 
     my $word = !defined $verdict->{met} ? 'not measured'
