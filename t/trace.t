@@ -76,11 +76,7 @@ sub sent {
 }
 
 
-# a led generation needs a filler's lane
-
-wait_for {
-    call('/led', '')->{headers}{'x-source'} eq 'led';
-} 10, 'a lane';
+lanes_up($nginx);
 
 
 # each path, and after failures

@@ -518,6 +518,8 @@ ngx_chat_lane_take_record(ngx_chat_lane_t *lane,
         return NGX_OK;
     }
 
+    ngx_log_error(NGX_LOG_INFO, lane->log, 0, "chat lane is up");
+
     lane->up = 1;
 
     if (!lane->full) {

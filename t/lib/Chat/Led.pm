@@ -20,7 +20,7 @@ use Time::HiRes qw(time);
 use Chat::Life;
 use Chat::Test;
 
-our @EXPORT = qw(led_nginx leads way_to ask_around witness begun ends_of
+our @EXPORT = qw(led_nginx lanes_up leads way_to ask_around witness begun ends_of
     pause_of $PAUSE seamless_ok writers_of cached_as left_over nothing_left);
 
 # s: a pause that nobody notices, and that is no machine's
@@ -44,12 +44,27 @@ sub led_nginx {
 }
 
 
-# Waits until all workers of these instances lead what is asked there.  Nothing
-# waits in the queue then: that would make others wait there, too, for as long
-# as a filler remembers it.
+# Waits until each worker has a lane: what is asked before waits in the queue, and
+# makes others wait there, too, for as long as a filler remembers it.
+
+sub lanes_up {
+    my ($nginx) = @_;
+
+    wait_for {
+        my %state = $nginx->error_log =~ / (\d+)#\d+: chat lane is (\w+)/g;
+
+        !grep { ($state{$_} // '') ne 'up' } $nginx->worker_pids;
+    } 20 or die "a worker has no lane\n";
+}
+
+
+# Waits until all workers of these instances lead what is asked there, and
+# nothing waits in the queue.
 
 sub leads {
     my (@nginx) = @_;
+
+    lanes_up($_) foreach @nginx;
 
     wait_for {
         my $waiting = grep { ref && left_over($_, 0) }
