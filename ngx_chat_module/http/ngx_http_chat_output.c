@@ -139,11 +139,9 @@ ngx_http_chat_output_begin(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
         return;
     }
 
-    /* all of a hit is there, and a piece of it may end within an event */
+    /* no channel wakes the reader of a long answer in the zone */
 
-    if ((ctx->zoned || ctx->kind == NGX_CHAT_CHANNEL_HIT)
-        && ctx->busy == NULL && !c->buffered && !c->write->posted)
-    {
+    if (ctx->zoned && ctx->busy == NULL && !c->buffered && !c->write->posted) {
         ngx_post_event(c->write, &ngx_posted_next_events);
     }
 
