@@ -216,6 +216,7 @@ my %whole = map { $_ => ask_hit($maker, { question => $_ })->{body} }
     @questions;
 
 is(scalar(grep { /"completed"/ } values %whole), 24, 'hits: all are whole');
+$maker->stop;
 ask_hit($nginx, { question => $questions[0] });
 nothing_held_ok('a hit');
 
@@ -231,7 +232,8 @@ foreach my $i (0 .. $#questions) {
     push(@readers, map { reader($questions[$i]) } 0 .. 1);
 
     # there is room for two
-    wait_for { evictions() >= $evicted + $i - 1 } 10, "answer $i to be dropped";
+    wait_for { evictions() >= $evicted + $i - 1 } 10, "answer $i to be dropped"
+        or last;
 }
 
 my $bound = $MIB + @readers * $UNDER_WAY + 400 * $KIB;
@@ -437,6 +439,31 @@ foreach ([ '/chat', 'led' ], [ '/queued', 'queued' ], [ '/broken', 'again' ]) {
 }
 
 $nginx->allow_log(qr/Redis|redis|filler|Broken pipe|reset by peer|connect\(\)/);
+
+# within the bound as Redis is lost, and beyond it as they read on
+
+{
+    my $before = evictions();
+    my @slow = map { reader("Others? $_") } 11, 12;
+
+    wait_for { held() > 800 * $KIB } 10, 'two answers';
+    stand_still($redis->pid);
+    wait_for { ask($nginx, { question => 'Down?' })->{status} == 503
+               && count('chat_redis_down') } 20, 'Redis to be down';
+
+    my @reading = @slow;
+
+    @reading = grep { take($_, 16384) } @reading while @reading;
+
+    is(scalar(grep { rest_of($_) eq $whole{$_->{question}} } @slow), 2,
+       'Redis is down: slow readers have every byte');
+    is(evictions(), $before, 'Redis is down: nothing is dropped');
+
+    kill('CONT', $redis->pid);
+    leads($nginx);
+}
+
+# Redis is lost as an answer is to be read again
 
 foreach my $signal ('STOP', 'KILL') {
     my ($readers, $others) = dropped('Others? 10', 2);
