@@ -269,6 +269,7 @@ ngx_chat_channel_close(ngx_chat_channel_t *ch)
 
     ngx_queue_remove(&ch->queue);
 
+    ngx_chat_contents_leave(ch);
     ngx_chat_contents_count(ch->hub, - (ngx_int_t) ch->own);
     ch->hub = NULL;
 }

@@ -82,6 +82,22 @@ ngx_chat_contents_drop(ngx_chat_channel_t *ch)
 }
 
 
+void
+ngx_chat_contents_leave(ngx_chat_channel_t *ch)
+{
+    size_t             size;
+    ngx_chat_sheet_t  *sheet;
+
+    size = ch->memory;
+
+    for (sheet = ch->sheets; sheet; sheet = sheet->next) {
+        size += sheet->size;
+    }
+
+    ngx_chat_contents_count(ch->hub, - (ngx_int_t) size);
+}
+
+
 void *
 ngx_chat_channel_palloc(ngx_chat_channel_t *ch, size_t size)
 {

@@ -32,6 +32,9 @@ ngx_int_t ngx_chat_contents_create(ngx_chat_channel_t *ch);
 /* idempotent */
 void ngx_chat_contents_drop(ngx_chat_channel_t *ch);
 
+/* the channel leaves the hub, which counts them no more */
+void ngx_chat_contents_leave(ngx_chat_channel_t *ch);
+
 /*
  * From the channel's pool, and counted, in no time; what others have taken
  * from it is to be counted.  Of copy s becomes one; NULL, NGX_ERROR: no memory.

@@ -62,6 +62,7 @@ static ngx_uint_t   ut_errors;
 static ngx_uint_t   ut_restarts;
 static ngx_uint_t   ut_hits;
 static ngx_uint_t   ut_joined;
+static ngx_chat_metrics_block_t  ut_block;
 
 
 static void
@@ -499,6 +500,10 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
 
     ut_conf.memory = (faults && seed % 2) ? 0 : 256 * 1024 * 1024;
 
+    /* a hub that is closed does not give back what its readers hold */
+
+    ut_block.gauges.values[NGX_CHAT_GAUGE_HUB_MEMORY] = 0;
+
     for (n = 0; n < UT_STEPS; n++) {
         ut_step(faults);
     }
@@ -512,6 +517,10 @@ ut_round(uint32_t seed, ngx_uint_t faults, ngx_uint_t close)
             || fake_loop_next() != -1)
         {
             ut_bad("something is left behind");
+        }
+
+        if (ut_block.gauges.values[NGX_CHAT_GAUGE_HUB_MEMORY]) {
+            ut_bad("memory was not counted as it was given back");
         }
     }
 
@@ -595,11 +604,10 @@ main(int argc, char **argv)
 {
     uint32_t                         seed, from, to;
     ngx_atomic_t                    *counts;
-    static ngx_chat_metrics_block_t  block;
     static ngx_chat_metrics_names_t  names;
 
-    ngx_chat_metrics_use(&block, &names);
-    counts = block.counters.counts;
+    ngx_chat_metrics_use(&ut_block, &names);
+    counts = ut_block.counters.counts;
 
     ut_ops.wants = ut_wants;
     ut_ops.told = ut_told;
