@@ -9,6 +9,7 @@ use strict;
 use lib 't/lib';
 use Chat::Test;
 
+use Socket;
 use Time::HiRes qw(sleep time);
 
 my $LONG = '{{chunks=2000;bytes=250}}';
@@ -25,6 +26,7 @@ my %opt = (redis => $redis, provider => $provider, zone => 'chat 8m',
 
     server {
         listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT_1%% sndbuf=1m;
         access_log %%DIR%%/access.log tier;
 
         location = /        { chat_health full; }
@@ -390,6 +392,43 @@ ok(is_zoned(question('What is Perl?')), 'reload: it is there');
 reload() foreach 1 .. 3;
 ok(is_zoned(question('What is Perl?')), 'reload, again: it is there');
 
+# A worker that is to exit, and waits for nothing else, sends all of a long
+# answer, also where the client takes it as fast as it comes.
+
+{
+    my $long = "What is long? $LONG";
+    my $body = '{"question": ' . json_string($long) . '}';
+    my @old = $nginx->worker_pids;
+
+    socket(my $sock, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
+    setsockopt($sock, SOL_SOCKET, SO_RCVBUF, 1048576);
+    connect($sock, pack_sockaddr_in($nginx->{ports}->(1), INADDR_LOOPBACK))
+        or die "connect: $!\n";
+
+    syswrite($sock, "POST /chat HTTP/1.1\r\nHost: localhost\r\n"
+        . "Connection: close\r\nExpect: 100-continue\r\n"
+        . "Content-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n");
+    sysread($sock, my $continue, 1000);
+
+    $nginx->reload;
+    wait_for { @old == 1 + grep { !-d "/proc/$_" } @old } 10, 'one worker to go';
+
+    my $whole = zoned($long)->{body};
+
+    # timers of what it did before run out, which nobody sees
+    sleep(1);
+
+    syswrite($sock, $body);
+
+    my ($head, $got) = split(/\r\n\r\n/, do { local $/; <$sock> }, 2);
+
+    ok($head =~ /detail=zone/ && $got eq $whole,
+       'reload, a body that comes late: all of a long answer')
+        or diag("$head\n", length($got) . ' of ' . length($whole));
+}
+
+reload();
 reload(zone => 'chat 4m');
 ok(!is_zoned(question('What is Perl?')), 'reload, another size: it is not');
 zoned('What is Perl?');

@@ -321,7 +321,11 @@ ngx_http_chat_output_send(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 }
 
 
-/* for the client, as long as it does not take what was sent */
+/*
+ * For the client, as long as it does not take what was sent, or for its turn:
+ * a worker that is to exit does so as soon as there are no timers, even where a
+ * hit out of the zone, which has no heartbeat, goes on.
+ */
 
 static ngx_int_t
 ngx_http_chat_output_wait(ngx_http_request_t *r)
@@ -344,7 +348,7 @@ ngx_http_chat_output_wait(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (wev->active && !wev->ready) {
+    if (wev->posted || (wev->active && !wev->ready)) {
         ngx_add_timer(wev, core->send_timeout);
 
     } else if (wev->timer_set) {
