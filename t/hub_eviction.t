@@ -25,7 +25,8 @@ my %ANSWER = (chunks => 100, bytes => 4000, gap => 0);
 # what a client that does not read keeps: a piece that is under way to it
 my $UNDER_WAY = 20 * $KIB;
 
-my $HTTP = 'chat_hub_memory 1m; chat_heartbeat 1s; chat_queue_timeout 3s;';
+my $HTTP = 'chat_hub_memory 1m; chat_heartbeat 1s; chat_queue_timeout 3s;'
+    . ' chat_max_answer 32m;';
 
 my $redis = start_redis();
 my $provider = start_provider(%ANSWER);
@@ -46,7 +47,8 @@ my $nginx = led_nginx(redis => $redis, provider => $provider, workers => 1,
 
 # another one makes the answers, so that memory shows
 
-my $maker = start_nginx(redis => $redis, provider => $provider);
+my $maker = start_nginx(redis => $redis, provider => $provider,
+                        http => 'chat_max_answer 32m;');
 
 $nginx->allow_log(qr/the "listen ... http2" directive is deprecated/);
 
@@ -308,6 +310,25 @@ nothing_held_ok('slow readers');
     is($answer->{terminal}{status}, 'completed',
        'beyond the bound: the large one is whole');
     nothing_held_ok('beyond the bound');
+}
+
+
+# an answer beyond the bound alone: a client that keeps up is not why it is read
+# for each piece again
+
+{
+    my $question = 'Who keeps up? {{chunks=2000;bytes=4000}}';
+
+    ask($maker, { question => $question });
+
+    my $again = refills();
+    my $hit = ask_hit($nginx, { question => $question });
+
+    is(length($hit->{text}), 2000 * 4000, 'a client that keeps up: all of it');
+    note('read again: ', refills() - $again);
+    cmp_ok(refills() - $again, '<=', 3,
+           'a client that keeps up: hardly read again');
+    nothing_held_ok('a client that keeps up');
 }
 
 

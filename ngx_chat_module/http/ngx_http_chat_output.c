@@ -16,6 +16,8 @@ static void ngx_http_chat_output_wake_handler(void *data);
 static void ngx_http_chat_output_write_handler(ngx_http_request_t *r);
 static void ngx_http_chat_output_process(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
+static void ngx_http_chat_output_again(ngx_http_request_t *r,
+    ngx_http_chat_ctx_t *ctx);
 static void ngx_http_chat_output_switch(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 static ngx_int_t ngx_http_chat_output_send(ngx_http_request_t *r,
@@ -141,8 +143,8 @@ ngx_http_chat_output_begin(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx,
 
     /* no channel wakes the reader of a long answer in the zone */
 
-    if (ctx->zoned && ctx->busy == NULL && !c->buffered && !c->write->posted) {
-        ngx_post_event(c->write, &ngx_posted_next_events);
+    if (ctx->zoned && ctx->busy == NULL && !c->buffered) {
+        ngx_http_chat_output_again(r, ctx);
     }
 
     if (ngx_http_chat_output_wait(r) != NGX_OK) {
@@ -249,12 +251,32 @@ ngx_http_chat_output_process(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         }
     }
 
-    if (n == NGX_HTTP_CHAT_OUTPUT_ROUNDS && !c->write->posted) {
-        ngx_post_event(c->write, &ngx_posted_next_events);
+    if (n == NGX_HTTP_CHAT_OUTPUT_ROUNDS) {
+        ngx_http_chat_output_again(r, ctx);
     }
 
     if (ngx_http_chat_output_wait(r) != NGX_OK) {
         ngx_http_chat_ctx_finalize(r, ctx, NGX_ERROR);
+    }
+}
+
+
+/* the client takes all that it is given: the channel is to keep the rest */
+
+static void
+ngx_http_chat_output_again(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
+{
+    ngx_event_t  *wev;
+
+    if (ctx->sub) {
+        ngx_chat_hub_again(ctx->sub);
+        return;
+    }
+
+    wev = r->connection->write;
+
+    if (!wev->posted) {
+        ngx_post_event(wev, &ngx_posted_next_events);
     }
 }
 

@@ -200,6 +200,10 @@ ngx_chat_channel_free(ngx_chat_channel_t *ch)
                    "chat channel %*s is free",
                    (size_t) NGX_CHAT_ID_LEN, ch->gen.id);
 
+    if (ch->refill) {
+        ch->unread(ch->refill);
+    }
+
     ngx_chat_contents_drop(ch);
     ngx_chat_channel_close(ch);
 

@@ -62,8 +62,10 @@ struct ngx_chat_channel_s {
     ngx_uint_t             fills;      /* times that there were others */
     ngx_uint_t             pins;       /* other readers of them */
     ngx_queue_t            finished;   /* in hub->finished, with is_finished */
-    ngx_chat_refill_t     *refill;     /* under way; NULL: none */
+    ngx_chat_refill_t     *refill;     /* under way, or used; NULL: none */
+    void                 (*unread)(ngx_chat_refill_t *rf);  /* nobody uses it */
     ngx_chat_error_e       lost;       /* why there will be none */
+    ngx_msec_t             taken;      /* when something was, the last time */
 
     ngx_chat_entry_t      *first;
     ngx_chat_entry_t      *last;

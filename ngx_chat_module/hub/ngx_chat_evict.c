@@ -57,6 +57,15 @@ ngx_chat_evict_close(ngx_chat_hub_t *hub)
 }
 
 
+void
+ngx_chat_evict_start(ngx_chat_hub_t *hub)
+{
+    if (hub->memory > hub->conf->memory && !hub->evict.posted) {
+        ngx_post_event(&hub->evict, &ngx_posted_events);
+    }
+}
+
+
 /* posted when there is more to hold, or a timer */
 
 static void

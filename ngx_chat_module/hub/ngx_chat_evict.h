@@ -19,5 +19,8 @@
 void ngx_chat_evict_init(ngx_chat_hub_t *hub);
 void ngx_chat_evict_close(ngx_chat_hub_t *hub);
 
+/* contents may be dropped that could not a moment ago */
+void ngx_chat_evict_start(ngx_chat_hub_t *hub);
+
 
 #endif /* _NGX_CHAT_EVICT_H_INCLUDED_ */

@@ -1,6 +1,7 @@
 
 #include "ngx_chat_refill.h"
 #include "ngx_chat_contents.h"
+#include "ngx_chat_evict.h"
 #include "ngx_chat_hit.h"
 #include "../shm/ngx_chat_metrics.h"
 
@@ -14,16 +15,25 @@
 /* ms: is it time to read it, now or again? */
 #define NGX_CHAT_REFILL_LOOK  1000
 
+/*
+ * ms that an answer stays after somebody has taken some of it, since a client
+ * that keeps up is back before; and, while others wait, after it was read.
+ */
+#define NGX_CHAT_REFILL_STAY  200
+#define NGX_CHAT_REFILL_LEAST  20
+
 
 struct ngx_chat_refill_s {
     ngx_queue_t            queue;      /* in hub->refills */
-    ngx_chat_channel_t    *channel;    /* held */
+    ngx_chat_channel_t    *channel;    /* held until it is read */
     ngx_chat_call_t       *call;       /* NULL: the timer is set */
     ngx_event_t            timer;
     ngx_msec_t             deadline;
+    ngx_msec_t             since;      /* when it was read */
 
     unsigned               waits:1;    /* others are read meanwhile */
     unsigned               read:1;     /* readers have their turn */
+    unsigned               stays:1;    /* behind that, until the timer */
 };
 
 
@@ -34,8 +44,13 @@ static void ngx_chat_refill_handler(void *data, ngx_int_t rc,
 static ngx_chat_error_e ngx_chat_refill_use(ngx_chat_channel_t *ch,
     ngx_int_t rc, ngx_chat_answer_t *a);
 static void ngx_chat_refill_timer_handler(ngx_event_t *ev);
+static ngx_msec_int_t ngx_chat_refill_stay(ngx_chat_refill_t *rf,
+    ngx_uint_t wait);
 static void ngx_chat_refill_end(ngx_chat_refill_t *rf, ngx_chat_error_e e);
+static void ngx_chat_refill_leave(ngx_chat_refill_t *rf);
 static void ngx_chat_refills_next(ngx_chat_hub_t *hub);
+static void ngx_chat_refills_hurry(ngx_chat_hub_t *hub);
+static ngx_uint_t ngx_chat_refills_wait(ngx_chat_hub_t *hub);
 static void ngx_chat_refill_free(ngx_chat_refill_t *rf);
 
 
@@ -163,7 +178,10 @@ ngx_chat_refill_read(ngx_chat_refill_t *rf)
 
     rf->waits = (hub->nrefills >= NGX_CHAT_REFILLS);
 
-    if (!rf->waits) {
+    if (rf->waits) {
+        ngx_chat_refills_hurry(hub);
+
+    } else {
         rf->call = ngx_chat_store_lookup(&hub->store, &rf->channel->gen,
                                          ngx_chat_refill_handler, rf);
     }
@@ -208,12 +226,23 @@ ngx_chat_refill_handler(void *data, ngx_int_t rc, ngx_chat_answer_t *a)
     }
 
     ch->lost = ngx_chat_refill_use(ch, rc, a);
-    ch->refill = NULL;
 
     ngx_chat_channel_wake(ch);
 
+    if (ch->pool == NULL) {
+        ngx_chat_refill_leave(rf);
+        return;
+    }
+
+    /* contents that nobody has taken from yet cannot be dropped */
+
     rf->read = 1;
+    rf->since = ngx_current_msec;
+    ch->pins++;
+    ch->unread = ngx_chat_refill_leave;
     ngx_post_event(&rf->timer, &ngx_posted_next_events);
+
+    ngx_chat_channel_release(ch);
 }
 
 
@@ -254,26 +283,28 @@ ngx_chat_refill_use(ngx_chat_channel_t *ch, ngx_int_t rc,
 static void
 ngx_chat_refill_timer_handler(ngx_event_t *ev)
 {
-    ngx_chat_hub_t     *hub;
+    ngx_msec_int_t      stay;
     ngx_chat_refill_t  *rf;
 
     rf = ev->data;
 
     if (rf->read) {
 
-        /* contents that nobody has taken from yet cannot be dropped either */
-
         if (rf->channel->wakes.waits) {
             ngx_post_event(ev, &ngx_posted_next_events);
             return;
         }
 
-        hub = rf->channel->hub;
+        stay = ngx_chat_refill_stay(rf,
+                                  ngx_chat_refills_wait(rf->channel->hub));
 
-        hub->nrefills--;
-        ngx_chat_refill_free(rf);
-        ngx_chat_refills_next(hub);
+        if (stay > 0) {
+            rf->stays = 1;
+            ngx_add_timer(ev, (ngx_msec_t) stay);
+            return;
+        }
 
+        ngx_chat_refill_leave(rf);
         return;
     }
 
@@ -285,6 +316,18 @@ ngx_chat_refill_timer_handler(ngx_event_t *ev)
     }
 
     ngx_chat_refill_read(rf);
+}
+
+
+static ngx_msec_int_t
+ngx_chat_refill_stay(ngx_chat_refill_t *rf, ngx_uint_t wait)
+{
+    ngx_msec_t  end;
+
+    end = wait ? rf->since + NGX_CHAT_REFILL_LEAST
+               : rf->channel->taken + NGX_CHAT_REFILL_STAY;
+
+    return (ngx_msec_int_t) (end - ngx_current_msec);
 }
 
 
@@ -301,6 +344,23 @@ ngx_chat_refill_end(ngx_chat_refill_t *rf, ngx_chat_error_e e)
 
     ngx_chat_channel_wake(ch);
     ngx_chat_refill_free(rf);
+}
+
+
+/* contents are like others from now on, if anybody is left to read them */
+
+static void
+ngx_chat_refill_leave(ngx_chat_refill_t *rf)
+{
+    ngx_chat_hub_t  *hub;
+
+    hub = rf->channel->hub;
+
+    hub->nrefills--;
+    ngx_chat_refill_free(rf);
+
+    ngx_chat_refills_next(hub);
+    ngx_chat_evict_start(hub);
 }
 
 
@@ -321,6 +381,53 @@ ngx_chat_refills_next(ngx_chat_hub_t *hub)
             ngx_chat_refill_read(rf);
         }
     }
+}
+
+
+/* others wait: answers that stay do so for less */
+
+static void
+ngx_chat_refills_hurry(ngx_chat_hub_t *hub)
+{
+    ngx_queue_t        *q;
+    ngx_msec_int_t      stay;
+    ngx_chat_refill_t  *rf;
+
+    for (q = ngx_queue_head(&hub->refills);
+         q != ngx_queue_sentinel(&hub->refills);
+         q = ngx_queue_next(q))
+    {
+        rf = ngx_queue_data(q, ngx_chat_refill_t, queue);
+
+        if (rf->stays) {
+            stay = ngx_chat_refill_stay(rf, 1);
+            rf->stays = 0;
+
+            ngx_del_timer(&rf->timer);
+            ngx_add_timer(&rf->timer, (ngx_msec_t) ngx_max(stay, 0));
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_chat_refills_wait(ngx_chat_hub_t *hub)
+{
+    ngx_queue_t        *q;
+    ngx_chat_refill_t  *rf;
+
+    for (q = ngx_queue_head(&hub->refills);
+         q != ngx_queue_sentinel(&hub->refills);
+         q = ngx_queue_next(q))
+    {
+        rf = ngx_queue_data(q, ngx_chat_refill_t, queue);
+
+        if (rf->waits) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -347,9 +454,7 @@ ngx_chat_refill_free(ngx_chat_refill_t *rf)
 
     ch = rf->channel;
 
-    if (ch->refill == rf) {
-        ch->refill = NULL;
-    }
+    ch->refill = NULL;
 
     ngx_queue_remove(&rf->queue);
 
@@ -361,7 +466,12 @@ ngx_chat_refill_free(ngx_chat_refill_t *rf)
         ngx_delete_posted_event(&rf->timer);
     }
 
-    ngx_free(rf);
+    if (rf->read) {
+        ch->pins--;
+        ngx_free(rf);
+        return;
+    }
 
+    ngx_free(rf);
     ngx_chat_channel_release(ch);
 }

@@ -226,6 +226,7 @@ ngx_chat_sub_take(ngx_chat_sub_t *sub, ngx_chat_entry_t *e,
 
     ngx_chat_sub_hold_sheet(sub, e->sheet[i]);
 
+    sub->channel->taken = ngx_current_msec;
     sub->within = e->within;
 
     if (e->event.status == NGX_CHAT_PROCESSING) {
@@ -293,6 +294,13 @@ ngx_chat_hub_sent(ngx_chat_sub_t *sub)
 
         ngx_chat_sheet_release(sub->sheets[sub->nsheets], sub->channel->hub);
     }
+}
+
+
+void
+ngx_chat_hub_again(ngx_chat_sub_t *sub)
+{
+    ngx_chat_wakes_add(&sub->channel->wakes, &sub->wake);
 }
 
 

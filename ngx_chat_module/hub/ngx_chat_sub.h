@@ -80,6 +80,9 @@ ngx_int_t ngx_chat_hub_next(ngx_chat_sub_t *sub, ngx_chat_sse_event_t *frame);
 /* no byte that was taken is needed any more */
 void ngx_chat_hub_sent(ngx_chat_sub_t *sub);
 
+/* others have their turn first: wake() follows, whatever there is */
+void ngx_chat_hub_again(ngx_chat_sub_t *sub);
+
 /* has the last piece ended within an event, so that nothing may come between */
 ngx_uint_t ngx_chat_hub_is_within(ngx_chat_sub_t *sub);
 
