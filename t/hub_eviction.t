@@ -484,6 +484,36 @@ $nginx->allow_log(qr/Redis|redis|filler|Broken pipe|reset by peer|connect\(\)/);
     leads($nginx);
 }
 
+# an answer that is too large for Redis to give back: it stays, others do not
+
+{
+    my $question = 'Whose answer is too large? {{bytes=12000}}';
+
+    $redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit',
+                'normal 800000 0 0');
+
+    my $reader = reader($question);
+
+    wait_for { $redis->cmd('EXISTS', stream_key($question)) } 20,
+        'an answer to be cached';
+    wait_for { $nginx->error_log =~ /which is not asked for any more/ } 20,
+        'it not to be looked for any more';
+
+    my $before = evictions();
+    my $beside = reader('Others? 13');
+
+    wait_for { evictions() > $before } 10, 'another one to be dropped';
+
+    ok(rest_of($beside) eq $whole{'Others? 13'},
+       'too large: a reader beside it has every byte');
+    cmp_ok(evictions(), '>', $before, 'too large: others are dropped');
+    is(length((rest_of($reader) =~ /"completed", "chunk": "(.*)"\}/)[0] // ''),
+       100 * 12000, 'too large: its reader has all of it');
+
+    $redis->cmd('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0');
+    leads($nginx);
+}
+
 # Redis is lost as an answer is to be read again
 
 foreach my $signal ('STOP', 'KILL') {

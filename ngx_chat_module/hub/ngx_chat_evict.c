@@ -138,7 +138,14 @@ ngx_chat_evict_turn(ngx_chat_hub_t *hub)
         }
 
         if (!ch->stored) {
-            return ngx_chat_evict_look_up(hub, ch);
+
+            if (ngx_chat_evict_look_up(hub, ch) == NGX_OK) {
+                return NGX_OK;
+            }
+
+            /* such as one too large to be asked for at the moment */
+
+            continue;
         }
 
         ngx_chat_evict_drop(ch);
