@@ -24,6 +24,13 @@ ngx_chat_contents_count(ngx_chat_hub_t *hub, ngx_int_t n)
 }
 
 
+ngx_uint_t
+ngx_chat_contents_is_full(ngx_chat_hub_t *hub)
+{
+    return hub && hub->memory > hub->conf->memory;
+}
+
+
 ngx_int_t
 ngx_chat_contents_create(ngx_chat_channel_t *ch)
 {
@@ -171,6 +178,25 @@ ngx_chat_sheet_create(ngx_chat_channel_t *ch, size_t size)
 {
     ngx_chat_sheet_t  *sheet;
 
+    sheet = ngx_chat_sheet_alloc(ch, size);
+    if (sheet == NULL) {
+        return NULL;
+    }
+
+    sheet->next = ch->sheets;
+    sheet->holds = 1;
+
+    ch->sheets = sheet;
+
+    return sheet;
+}
+
+
+ngx_chat_sheet_t *
+ngx_chat_sheet_alloc(ngx_chat_channel_t *ch, size_t size)
+{
+    ngx_chat_sheet_t  *sheet;
+
     size += sizeof(ngx_chat_sheet_t);
 
     sheet = ngx_alloc(size, ch->log);
@@ -178,11 +204,9 @@ ngx_chat_sheet_create(ngx_chat_channel_t *ch, size_t size)
         return NULL;
     }
 
-    sheet->next = ch->sheets;
+    sheet->next = NULL;
     sheet->size = size;
-    sheet->holds = 1;
-
-    ch->sheets = sheet;
+    sheet->holds = 0;
 
     if (ch->hub) {
         ngx_chat_contents_count(ch->hub, size);

@@ -26,6 +26,9 @@ struct ngx_chat_sheet_s {
 /* the hub holds n bytes more; if that is too much, contents will be dropped */
 void ngx_chat_contents_count(ngx_chat_hub_t *hub, ngx_int_t n);
 
+/* does the hub hold more than it may?  NULL: it was closed */
+ngx_uint_t ngx_chat_contents_is_full(ngx_chat_hub_t *hub);
+
 /* a pool, nothing in it; NGX_OK, NGX_ERROR: no memory */
 ngx_int_t ngx_chat_contents_create(ngx_chat_channel_t *ch);
 
@@ -43,8 +46,12 @@ void *ngx_chat_channel_palloc(ngx_chat_channel_t *ch, size_t size);
 ngx_int_t ngx_chat_channel_copy(ngx_chat_channel_t *ch, ngx_str_t *s);
 void ngx_chat_channel_count(ngx_chat_channel_t *ch, size_t size);
 
-/* the channel's, with room for so much; NULL: no memory */
+/*
+ * With room for so much: the channel's, or of alloc that of who holds it next.
+ * NULL: no memory.
+ */
 ngx_chat_sheet_t *ngx_chat_sheet_create(ngx_chat_channel_t *ch, size_t size);
+ngx_chat_sheet_t *ngx_chat_sheet_alloc(ngx_chat_channel_t *ch, size_t size);
 u_char *ngx_chat_sheet_room(ngx_chat_sheet_t *sheet);
 
 void ngx_chat_sheet_hold(ngx_chat_sheet_t *sheet);

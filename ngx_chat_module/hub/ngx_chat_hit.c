@@ -291,6 +291,7 @@ ngx_chat_hit_render(ngx_chat_channel_t *ch, const ngx_chat_dialect_t *dialect,
     e->frame[dialect->index].len = p - buf;
 
     if (rendering->len + (p - buf) > passed
+        && !ngx_chat_contents_is_full(ch->hub)
         && ngx_chat_hit_set_bytes(ch, dialect, e, buf) != NGX_OK)
     {
         rendering->body = piece->body;
@@ -325,7 +326,10 @@ ngx_chat_hit_render_again(ngx_chat_channel_t *ch,
 }
 
 
-/* the frame has its length */
+/*
+ * The frame has its length.  Beyond the bound the bytes are for the one who
+ * takes them at once.
+ */
 
 static ngx_int_t
 ngx_chat_hit_set_bytes(ngx_chat_channel_t *ch,
@@ -336,7 +340,10 @@ ngx_chat_hit_set_bytes(ngx_chat_channel_t *ch,
 
     frame = &e->frame[dialect->index];
 
-    sheet = ngx_chat_sheet_create(ch, frame->len);
+    sheet = ngx_chat_contents_is_full(ch->hub)
+            ? ngx_chat_sheet_alloc(ch, frame->len)
+            : ngx_chat_sheet_create(ch, frame->len);
+
     if (sheet == NULL) {
         return NGX_ERROR;
     }

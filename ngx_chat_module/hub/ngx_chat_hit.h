@@ -31,13 +31,14 @@ ngx_chat_entry_t **ngx_chat_hit_start(ngx_chat_channel_t *ch,
 
 /*
  * The next piece, behind those that are there, unless it was the last one; its
- * bytes are not kept if the rendering is not longer than passed with it.
+ * bytes are not kept if the rendering is not longer than passed with it, or
+ * beyond the hub's bound.
  * NGX_OK, NGX_ERROR: no memory.
  */
 ngx_int_t ngx_chat_hit_render(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect, size_t passed);
 
-/* the bytes of a piece that were not kept, unless they are there */
+/* the bytes of a piece that is taken next, unless they are there */
 ngx_int_t ngx_chat_hit_render_again(ngx_chat_channel_t *ch,
     const ngx_chat_dialect_t *dialect, ngx_chat_entry_t *e);
 

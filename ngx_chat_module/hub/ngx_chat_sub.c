@@ -191,7 +191,7 @@ ngx_chat_sub_find(ngx_chat_sub_t *sub, ngx_chat_entry_t **entry)
 static ngx_uint_t
 ngx_chat_sub_max_sheets(ngx_chat_channel_t *ch)
 {
-    if (ch->hit && ch->hub && ch->hub->memory > ch->hub->conf->memory) {
+    if (ch->hit && ngx_chat_contents_is_full(ch->hub)) {
         return 1;
     }
 
@@ -225,6 +225,14 @@ ngx_chat_sub_take(ngx_chat_sub_t *sub, ngx_chat_entry_t *e,
     frame->origin = NULL;
 
     ngx_chat_sub_hold_sheet(sub, e->sheet[i]);
+
+    if (e->sheet[i] && e->sheet[i]->holds == 1) {
+
+        /* the subscriber's alone, of a hit beyond the bound */
+
+        e->sheet[i] = NULL;
+        e->frame[i].data = NULL;
+    }
 
     sub->channel->taken = ngx_current_msec;
     sub->within = e->within;
