@@ -343,11 +343,7 @@ ngx_http_chat_output_send(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
 }
 
 
-/*
- * For the client, as long as it does not take what was sent, or for its turn:
- * a worker that is to exit does so as soon as there are no timers, even where a
- * hit out of the zone, which has no heartbeat, goes on.
- */
+/* for the client, as long as it does not take what was sent */
 
 static ngx_int_t
 ngx_http_chat_output_wait(ngx_http_request_t *r)
@@ -370,7 +366,7 @@ ngx_http_chat_output_wait(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (wev->posted || (wev->active && !wev->ready)) {
+    if (wev->active && !wev->ready) {
         ngx_add_timer(wev, core->send_timeout);
 
     } else if (wev->timer_set) {
@@ -445,11 +441,13 @@ ngx_http_chat_output_heartbeat(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return chlcf->heartbeat - passed;
     }
 
-    /* a piece of a hit may end within an event */
+    /*
+     * Without a subscription there is no answer yet, or one out of the zone.
+     * A piece of a hit may end within an event.
+     */
 
-    if (!ctx->has_result || ctx->busy || r->connection->buffered
-        || r->connection->write->posted
-        || (ctx->sub && ngx_chat_hub_is_within(ctx->sub)))
+    if (ctx->sub == NULL || ctx->busy || r->connection->buffered
+        || r->connection->write->posted || ngx_chat_hub_is_within(ctx->sub))
     {
         return chlcf->heartbeat;
     }

@@ -15,7 +15,7 @@
 #include "ngx_http_chat.h"
 
 
-/* once, when the hub was asked: sets the heartbeat going */
+/* once, as the wait for an answer begins: sets the heartbeat going */
 void ngx_http_chat_output_init(ngx_http_request_t *r,
     ngx_http_chat_ctx_t *ctx);
 

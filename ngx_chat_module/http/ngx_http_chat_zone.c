@@ -25,10 +25,18 @@ ngx_http_chat_zone_serve(ngx_http_request_t *r, ngx_http_chat_ctx_t *ctx)
         return rc;
     }
 
-    /* a long answer takes a while */
+    /*
+     * A long answer takes a while.  The heartbeat sends nothing then, but a
+     * worker that is to exit stays for its timer.
+     */
 
-    if (ctx->zone.entry && ngx_http_chat_ctx_watch(r) != NGX_OK) {
-        return NGX_ERROR;
+    if (ctx->zone.entry) {
+
+        if (ngx_http_chat_ctx_watch(r) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_chat_output_init(r, ctx);
     }
 
     ngx_memcpy(ctx->h, answer.h, NGX_CHAT_HASH_LEN);
