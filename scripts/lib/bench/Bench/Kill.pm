@@ -12,6 +12,8 @@ use Time::HiRes qw(sleep clock_gettime CLOCK_MONOTONIC);
 use Bench::Measure;
 
 my $CLIENTS = 8;
+my $LIVED = 1.2;    # s
+
 my %PACE = (first => 50, gap => 20, stamp => 1);
 
 
@@ -129,7 +131,8 @@ sub kill_one {
 }
 
 
-# all is as before
+# All is as before.  A filler is replaced at once if it has lived for a second,
+# else later and later.
 
 sub mend {
     my ($site, $who, $scene) = @_;
@@ -138,7 +141,12 @@ sub mend {
     $redis->start if $who eq 'Redis';
 
     $site->wait_for('all processes', sub {
-        $nginx->worker_pids && $nginx->filler_pids });
+        my @fillers = $nginx->filler_pids;
+
+        $nginx->worker_pids && @fillers
+            && !grep { time() - ((stat("/proc/$_"))[10] // time()) < $LIVED }
+                     @fillers;
+    });
 
     $scene->{target} = $site->chat_target('ngx_chat', $redis, $nginx);
 }
