@@ -280,7 +280,8 @@ EOT
     ok(wait_for(sub {
         $nginx->error_log =~ /a Redis Cluster that serves 10000 of 16384 slots/
     }, 10, 'the log'), 'a part: the log tells at once');
-    is(health($nginx)->{status}, 'degraded', 'a part: health is degraded');
+    ok(wait_for(sub { health($nginx)->{status} eq 'degraded' }, 10, 'health'),
+       'a part: health is degraded');
 
     $redis->cmd('CLUSTER', 'ADDSLOTSRANGE', 10000, 16383);
     ok(wait_for(sub { health($nginx)->{status} eq 'ok' }, 20, 'health'),
