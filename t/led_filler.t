@@ -104,6 +104,7 @@ sub cached_once {
 
     isnt(another_filler($nginx, $old), $old,
          'told to drain: there is another');
+    ok(wait_for(sub { !-d "/proc/$old" }, 40), 'told to drain: it ends');
 }
 
 {
