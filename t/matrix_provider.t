@@ -84,7 +84,7 @@ my %patient = (ask => { path => '/patient' }, again => 0, clients => 2,
 # it may be over before the second client is there
 
 my %broken = (%patient, ends => 'provider_broken',
-              bound => 0.2 + $WAIT / 1000, calls => [ 1, 2 ]);
+              bound => 0.2 + $WAIT / 1000, led => { calls => [ 1, 2 ] });
 my %silent = (%patient, ends => 'provider_timeout', bound => $IDLE,
               ask => { path => '/short' });
 my %whole = (%patient, ends => 'completed', cached => 1, again => 1,
